@@ -1,0 +1,67 @@
+/* ddq.conf: INI, read in layers. built-in < /etc/ddq/ddq.conf < ~/.config/ddq/ddq.conf < DDQ_* < flags.
+ *
+ *     [daemon]                             [model digits]
+ *     redis = unix:/run/ddq/redis.sock     student = models/digits/student.pt
+ *     output_root = /srv/ddq               teacher = ...        tokenizer = ...       heads = 0
+ *     state = /var/lib/ddq                 [inception]
+ *     workers = cuda,cpu:1                 weights = pt_inception-2015-12-05-6726825d.pth
+ *     input_roots = /data:/home            [reference imagenet256]
+ *     lease_ms = 15000                     statistics = imagenet256/statistic.pth
+ *     chunk_ms = 30000                     inception = other.pth     (optional: where it differs)
+ *
+ * Relative paths are relative to the file they stand in. An unknown section or key is an error with the file, the
+ * line and the nearest name. */
+#ifndef CORE_CONF_H
+#define CORE_CONF_H
+
+#include <stdbool.h>
+
+#include "core/err.h"
+
+typedef struct ConfModel {
+    char *name, *student, *teacher, *tokenizer; /* paths; teacher or student may be NULL, not both */
+    int heads;
+} ConfModel;
+
+typedef struct ConfReference {
+    char *name, *statistics, *inception; /* inception NULL: the [inception] one */
+} ConfReference;
+
+typedef struct Conf {
+    /* [daemon] and DDQ_REDIS, DDQ_OUTPUT_ROOT, DDQ_STATE, DDQ_WORKERS, ... */
+    char *redis;       /* unix:PATH, redis://[:password@]host[:port][/db] or host:port; NULL: stand-alone default */
+    char *output_root, *state, *workers, *worker_program, *host, *input_roots, *http, *recipes, *user;
+    int lease_ms, chunk_ms;
+    ConfModel *models;
+    int model_count;
+    ConfReference *references;
+    int reference_count;
+    char *inception;   /* default weights */
+} Conf;
+
+/* Reads the layers; `path` (may be NULL) replaces the two default files. */
+bool conf_load(const char *path, Conf **ret_conf, Err *err);
+void conf_free(Conf *conf);
+
+const ConfModel *conf_model(const Conf *conf, const char *name); /* NULL if there is none */
+const ConfReference *conf_reference(const Conf *conf, const char *name);
+
+/* The same text that would be read back (ddqd --print-config). Caller frees. */
+char *conf_print(const Conf *conf);
+
+/* Where the stand-alone server of a state folder listens: "unix:DIR/redis.sock", or a shorter path under
+ * XDG_RUNTIME_DIR or /tmp when DIR is too long for a socket address. Caller frees. */
+char *conf_standalone_url(const char *state_dir);
+/* Default state folder: $XDG_STATE_HOME/ddq, ~/.local/state/ddq, or /var/lib/ddq for root under systemd. Caller frees. */
+char *conf_default_state(void);
+
+/* A parsed Redis address. */
+typedef struct RedisUrl {
+    char path[108];      /* unix socket, or empty */
+    char host[256];
+    int port, db;
+    char password[256];
+} RedisUrl;
+bool redis_url_parse(const char *url, RedisUrl *ret_url, Err *err);
+
+#endif

@@ -1,0 +1,81 @@
+/* Errors: a kind that policy reads, and a sentence that people read.
+ *
+ *     bool thing_open(const char *path, Err *err)
+ *     {
+ *         if (...)
+ *             return err_set(err, ERR_FORMAT, "checkpoint %s: %s has [%d], wanted [%d]", ...);
+ *
+ * The sentence names the thing, what was found, what was wanted and, where there is one, the next step.
+ * A function that can fail takes `Err *err` last and returns false or NULL; an Err holds the first failure.
+ * Library code returns errors and does not log them; programs log or print them, once. */
+#ifndef CORE_ERR_H
+#define CORE_ERR_H
+
+#include <stdbool.h>
+
+typedef enum ErrKind {
+    ERR_NONE = 0,
+    ERR_USAGE,       /* the request itself is wrong: unknown field, value out of range */
+    ERR_NOT_FOUND,   /* a file, job, model or key that is not there */
+    ERR_FORMAT,      /* a file that is not what it should be: truncated, wrong shape, hostile */
+    ERR_NUMERIC,     /* NaN or infinity where numbers are wanted */
+    ERR_IO,          /* the operating system refused a read or a write */
+    ERR_DISK_FULL,   /* no space (or quota) left: the job is held, not failed */
+    ERR_MEMORY,      /* not enough memory for this batch */
+    ERR_DEVICE,      /* the device failed; the worker reports and exits */
+    ERR_PROTOCOL,    /* a peer spoke nonsense */
+    ERR_UNREACHABLE, /* Redis or the daemon cannot be reached */
+    ERR_REFUSED,     /* refused for now: quota, draining, held by somebody else */
+    ERR_PERMISSION,  /* not allowed */
+    ERR_CANCELLED,   /* somebody asked to stop */
+    ERR_INTERNAL,    /* a fault of ours */
+    ERR_KINDS
+} ErrKind;
+
+/* What the scheduler does with a range that failed so. One row a kind, in err.c. */
+typedef enum ErrPolicy {
+    POLICY_FAIL,  /* it will fail again the same way: the job fails with the sentence */
+    POLICY_RETRY, /* another try, perhaps elsewhere, within the job's budget */
+    POLICY_HOLD   /* a person must act first: the job is held with the sentence as its reason */
+} ErrPolicy;
+
+typedef struct Err {
+    ErrKind kind;
+    char text[768];
+} Err;
+
+/* Records the failure and returns false. err may be NULL. An earlier failure is overwritten. */
+bool err_set(Err *err, ErrKind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* As err_set, for a failed system call: the kind follows errno (ENOENT, ENOSPC, EACCES, ENOMEM, ...) and
+ * ": <strerror>" is appended. */
+bool err_errno(Err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Puts "context: " in front of the sentence. Returns false. */
+bool err_wrap(Err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+void err_clear(Err *err);
+
+const char *err_name(ErrKind kind);            /* "disk_full"; the name on the wire */
+bool err_kind_parse(const char *name, ErrKind *ret_kind);
+ErrPolicy err_policy(ErrKind kind);
+const char *err_policy_name(ErrPolicy policy); /* "fail", "retry", "hold" */
+bool err_ends_worker(ErrKind kind);            /* true when a fresh process is cheaper than doubt */
+int err_exit_code(ErrKind kind);               /* exit status of a program that ends with this error */
+
+/* Exit codes that users see (docs/cli.md). */
+enum {
+    EXIT_OK = 0,
+    EXIT_ERROR = 1,
+    EXIT_USAGE = 2,
+    EXIT_UNREACHABLE = 69,
+    EXIT_REFUSED = 75,
+    EXIT_PERMISSION = 77,
+    EXIT_JOB_FAILED = 100,
+    EXIT_TIMED_OUT = 101,
+    EXIT_NOT_FOUND = 102,
+    EXIT_CANCELLED = 103,
+    EXIT_INTERRUPTED = 130
+};
+
+#endif

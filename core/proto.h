@@ -1,0 +1,71 @@
+/* The worker protocol: newline-delimited JSON objects over one socketpair, fd 3 in the worker.
+ *
+ *   daemon -> worker                                     worker -> daemon
+ *   load    {spec}                                       hello    {version, pid, device, name, memory_mib}
+ *   work    {token, job, phase, lo, hi, spec}            loaded   {job, seconds, warm}  weights are in memory; `warm`
+ *   yield   {token}  stop at the next batch                       lists the model keys that are (spec "student" paths)
+ *   cancel  {token}  stop, the job is over               progress {token, upto, rate, stage}
+ *   stop    {}       finish the batch, then exit         finished {token, upto, ms, fid?}   phase is over, upto == hi
+ *                                                        yielded  {token, upto}   after yield, cancel or stop
+ *                                                        failed   {token, upto, kind, policy, text}
+ *                                                        log      {level, text}
+ *                                                        alive    {}   at least every 5 s, from a thread of its own
+ *
+ * phase is "images" (write images lo..hi-1) or "report" (everything that needs all images). upto is the first
+ * index that is not safely on disk. spec is a job spec in EXEC form. EOF is an event: the other side is gone.
+ * If any message changes, raise PROTO_VERSION; the daemon refuses a worker of another version.
+ * A line is at most PROTO_LINE_MAX bytes. The traffic can be read in a terminal and typed by hand. */
+#ifndef CORE_PROTO_H
+#define CORE_PROTO_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/err.h"
+#include "core/mem.h"
+
+#define PROTO_VERSION  1
+#define PROTO_LINE_MAX (1 << 20)
+#define PROTO_FD       3
+
+typedef enum ProtoType {
+    PROTO_LOAD,
+    PROTO_WORK,
+    PROTO_YIELD,
+    PROTO_CANCEL,
+    PROTO_STOP,
+    PROTO_HELLO,
+    PROTO_LOADED,
+    PROTO_PROGRESS,
+    PROTO_FINISHED,
+    PROTO_YIELDED,
+    PROTO_FAILED,
+    PROTO_LOG,
+    PROTO_ALIVE,
+    PROTO_TYPES
+} ProtoType;
+
+const char *proto_name(ProtoType type);
+
+/* One line, newline included, for a message {"type": name, ...fields}. `fields` may be NULL; it is consumed.
+ * The caller frees the text. */
+char *proto_encode(ProtoType type, cJSON *fields);
+
+/* A decoder fed with whatever bytes arrive. */
+typedef struct ProtoReader {
+    Buf line;
+} ProtoReader;
+
+/* Feeds bytes; calls on_message for each whole line in order. The message belongs to the reader and is freed after
+ * the call. Returns false at the first line that is too long, not JSON, of unknown type, or that lacks a field its
+ * type needs or has one of the wrong JSON type; the reader is then dead. */
+bool proto_feed(ProtoReader *reader, const char *bytes, size_t len,
+                void (*on_message)(ProtoType type, const cJSON *message, void *ctx), void *ctx, Err *err);
+void proto_reader_free(ProtoReader *reader);
+
+/* Fields of a checked message. Absent optional ones give the fallback. */
+const char *proto_text(const cJSON *message, const char *field, const char *fallback);
+double proto_number(const cJSON *message, const char *field, double fallback);
+
+#endif

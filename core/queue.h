@@ -1,0 +1,72 @@
+/* The door to the queue: names of the functions of core/queue.lua and how to load them.
+ *
+ * Every function takes one key, the hash tag {ddq}, and one JSON object, and answers one JSON object whose "status"
+ * is "ok" or a word that says why not, with a sentence in "text". So a call looks the same from the daemon
+ * (asynchronous), the client (synchronous) and redis-cli:
+ *
+ *     FCALL ddq_submit 1 {ddq} '{"id":"k3f9x2m7qa","user":"ada","kind":"sample","model":"digits","images":64,"spec":{...}}'
+ *
+ * queue.lua is the specification: each function's comment gives arguments, answer and the transition it makes.
+ * This file knows no Redis library; it only builds the arguments and reads the text that comes back. */
+#ifndef CORE_QUEUE_H
+#define CORE_QUEUE_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "core/err.h"
+
+#define QUEUE_TAG     "{ddq}"
+#define QUEUE_LIBRARY "ddq"
+#define QUEUE_VERSION 1 /* schema; queue.lua states the same number, and {ddq}:meta holds it */
+
+extern const char queue_lua[]; /* the whole text of core/queue.lua */
+
+typedef enum QueueFn {
+    /* jobs, called by clients */
+    QUEUE_SUBMIT,  /* {id, user, kind, model, images, priority, needs[], name, spec{}} -> {id, state, duplicate} */
+    QUEUE_CANCEL,  /* {id, user} -> {state} */
+    QUEUE_HOLD,    /* {id, user, reason} -> {state} */
+    QUEUE_RELEASE, /* {id, user} -> {state} */
+    QUEUE_LIST,    /* {user?, state?, active?, limit?} -> {jobs[]}   newest first */
+    QUEUE_SHOW,    /* {id (or unique prefix)} -> {job{}, leases[]} */
+    QUEUE_EVENTS,  /* {after?, count?} -> {events[]} */
+    QUEUE_HOSTS,   /* {} -> {hosts[]} */
+    QUEUE_LOGS,    /* {id, after?, count?} -> {lines[], last} */
+    /* ranges, called by daemons */
+    QUEUE_CLAIM,    /* {host, worker, pid, device, root, lease_ms, chunk_ms, offers[], warm[]} ->
+                       {token, job, user, phase, lo, hi, n, spec{}, folder} or status "empty" */
+    QUEUE_RENEW,    /* {lease_ms, leases: [{token, upto, rate, stage, pid}]} -> {leases: {TOKEN: "ok"|"lost"|"cancel"|"yield"}} */
+    QUEUE_FINISH,   /* {token, upto, ms, fid?} -> {job, state} or status "already" or "stale" */
+    QUEUE_GIVEBACK, /* {token, upto} -> as finish; no blame: yield, drain */
+    QUEUE_FAIL,     /* {token, upto, kind, policy, text} -> {job, state, again} */
+    QUEUE_REAP,     /* {} -> {reaped, next_ms} */
+    QUEUE_BEAT,     /* {host, boot, pid, version, workers[], models{}, references[], root, drain, ttl_ms} -> ok or "taken" */
+    QUEUE_LOG,      /* {job, lines[]} */
+    QUEUE_CHECK,    /* {} -> {version, appendonly, maxmemory_policy, redis_version} */
+    QUEUE_FNS
+} QueueFn;
+
+const char *queue_fn_name(QueueFn fn); /* "ddq_submit" */
+
+/* argv of FCALL for fn with args (consumed; NULL for {}). Five entries. queue_call_free frees them. */
+typedef struct QueueCall {
+    char *argv[5];
+    size_t argvlen[5];
+} QueueCall;
+void queue_call_build(QueueCall *call, QueueFn fn, cJSON *args);
+void queue_call_free(QueueCall *call);
+
+/* Reads the text of a reply. Returns the object when its status is "ok", "empty", "already" or "stale" (the caller
+ * looks); any other status becomes an Err of the fitting kind with the reply's sentence. Caller owns *ret_reply. */
+bool queue_reply_parse(const char *text, cJSON **ret_reply, Err *err);
+
+/* Channels: hints only, all of it is readable as state. */
+#define QUEUE_CHANNEL_WAKE "{ddq}:wake"        /* work may be claimable */
+#define QUEUE_CHANNEL_CTL  "{ddq}:ctl"         /* {"op":"cancel"|"yield"|"drain", "job":ID} */
+#define QUEUE_CHANNEL_JOB  "{ddq}:job:%s:live" /* progress ticks and log lines of one job, JSON */
+
+/* A fresh job id: ten characters of Crockford base32 from the system's random source. */
+void queue_new_id(char ret_id[11]);
+
+#endif

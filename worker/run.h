@@ -1,0 +1,40 @@
+/* One job, from a spec in EXEC form to files in its output folder. Knows no network and no daemon.
+ *
+ *     run_open(spec)                      checks the spec and the folder, loads models (kept warm between jobs)
+ *     run_images(run, lo, hi, hooks)      images lo..hi-1: sampled, decoded, written, features taken
+ *     run_report(run, hooks)              everything that needs all images: arrays, statistics, FID, grid, report
+ *
+ * `ddq-worker exec` calls the two phases on 0..n; `ddq-worker serve` calls them as the daemon says. For evaluate and
+ * statistics there are no images to make, and run_report does the whole job.
+ *
+ * Output is the truth: blocks/LO-HI.json (a manifest: range, identity of the images, sizes and checksums) is written
+ * after all files of LO..HI-1 are safely on disk, so a range whose manifests are valid is skipped. */
+#ifndef WORKER_RUN_H
+#define WORKER_RUN_H
+
+#include <stdint.h>
+
+#include "core/err.h"
+#include "core/jobspec.h"
+
+typedef struct Workshop Workshop; /* what stays between jobs: backends and loaded models */
+Workshop *workshop_new(const char *device, int threads);
+void workshop_free(Workshop *shop);
+char *workshop_warm(const Workshop *shop); /* JSON array of the model files in memory; caller frees */
+
+typedef struct RunHooks {
+    void *ctx;
+    /* upto: first index not yet safely on disk; rate: images a second of this phase. */
+    void (*progress)(void *ctx, int64_t upto, double rate, const char *stage);
+    void (*loaded)(void *ctx, double seconds);
+    bool (*stop)(void *ctx); /* true: return at the next batch boundary, with ERR_CANCELLED */
+} RunHooks;
+
+typedef struct Run Run;
+Run *run_open(Workshop *shop, const JobSpec *spec, Err *err);
+void run_close(Run *run);
+/* *ret_upto is set in any case. */
+bool run_images(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err);
+bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err); /* *ret_fid NaN when none was asked */
+
+#endif
