@@ -9,8 +9,9 @@
  *     lease_ms = 15000                     statistics = imagenet256/statistic.pth
  *     chunk_ms = 30000                     inception = other.pth     (optional: where it differs)
  *
- * Relative paths are relative to the file they stand in. An unknown section or key is an error with the file, the
- * line and the nearest name. */
+ * The lowest layer is models/ddq.conf of the data folder (core/datadir.h), which names the digits model. Relative
+ * paths are relative to the file they stand in, those of DDQ_* to the current folder; ~/ is the home folder. DDQ_X is
+ * the key x of [daemon]. An unknown section or key is an error with the file, the line and the nearest name. */
 #ifndef CORE_CONF_H
 #define CORE_CONF_H
 
@@ -28,7 +29,8 @@ typedef struct ConfReference {
 } ConfReference;
 
 typedef struct Conf {
-    /* [daemon] and DDQ_REDIS, DDQ_OUTPUT_ROOT, DDQ_STATE, DDQ_WORKERS, ... */
+    /* [daemon] and DDQ_REDIS, DDQ_OUTPUT_ROOT, DDQ_STATE, DDQ_WORKERS, ... NULL where nobody said anything, but for
+     * state (conf_default_state), host (this machine's name), lease_ms and chunk_ms. */
     char *redis;       /* unix:PATH, redis://[:password@]host[:port][/db] or host:port; NULL: stand-alone default */
     char *output_root, *state, *workers, *worker_program, *host, *input_roots, *http, *recipes, *user;
     int lease_ms, chunk_ms;
@@ -39,7 +41,7 @@ typedef struct Conf {
     char *inception;   /* default weights */
 } Conf;
 
-/* Reads the layers; `path` (may be NULL) replaces the two default files. */
+/* Reads the layers; `path` (NULL: DDQ_CONF, if set) replaces the two default files. */
 bool conf_load(const char *path, Conf **ret_conf, Err *err);
 void conf_free(Conf *conf);
 
@@ -55,7 +57,7 @@ char *conf_standalone_url(const char *state_dir);
 /* Default state folder: $XDG_STATE_HOME/ddq, ~/.local/state/ddq, or /var/lib/ddq for root under systemd. Caller frees. */
 char *conf_default_state(void);
 
-/* A parsed Redis address. */
+/* A parsed Redis address (redis_url.c). */
 typedef struct RedisUrl {
     char path[108];      /* unix socket, or empty */
     char host[256];

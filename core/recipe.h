@@ -1,4 +1,5 @@
-/* Recipes are data: recipes/NAME.json, looked up in [daemon] recipes, the source tree and the installed data folder.
+/* Recipes are data: recipes/NAME.json, looked up in [daemon] recipes, then in the data folder (core/datadir.h: the
+ * source tree or what was installed). An earlier folder hides the same name in a later one.
  *
  *     {"about": "one sentence", "source": "where the published number stands",
  *      "jobs": [{"name": "1-step", "kind": "sample", "model": "digits", "t_list": [0], ..., "published_fid": 1.715}]}
@@ -14,7 +15,7 @@
 
 typedef struct Recipe {
     char *name, *about, *source;
-    cJSON *jobs; /* array of job specs in QUEUED form, each checked with jobspec_parse */
+    cJSON *jobs; /* array of job specs in QUEUED form, each checked with jobspec_parse; "recipe" is set */
 } Recipe;
 
 typedef struct RecipeList {
