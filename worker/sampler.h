@@ -15,7 +15,12 @@ typedef struct Sampler Sampler;
 typedef struct SamplerFiles {
     const char *student, *teacher, *tokenizer; /* paths; student or teacher may be NULL when the plan needs none */
     int heads;                                 /* 0: width / 64 */
+    int grid;                                  /* tokens a side; 0: by the tokenizer's levels (no file says it), below */
 } SamplerFiles;
+
+/* The grid is in no checkpoint: rotary positions are computed and convolutions take any size. With grid 0 it follows
+ * from the tokenizer's levels: 5 (VQ-16) 16, 4 (VQ-8) 32, 3 (the digits family) 8. Who has a noise file [n,L,C] knows
+ * better and passes sqrt(L). */
 
 typedef struct SamplerInfo {
     int grid, tokens, channels, codes, classes; /* L = tokens = grid*grid; classes without the null class */
