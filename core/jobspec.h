@@ -14,12 +14,19 @@
 #include <stdint.h>
 
 #include "core/err.h"
+#include "core/nearest.h"
 
 typedef enum JobKind { KIND_SAMPLE, KIND_EVALUATE, KIND_STATISTICS, JOB_KINDS } JobKind;
 typedef enum JobForm { FORM_QUEUED, FORM_EXEC } JobForm;
 typedef enum JobPick { PICK_SAMPLE, PICK_ARGMAX } JobPick;
 typedef enum JobClasses { CLASSES_UNIFORM, CLASSES_BALANCED, CLASSES_LIST } JobClasses;
-typedef enum JobPrecision { PRECISION_FP32, PRECISION_TF32, PRECISION_FP16, PRECISION_BF16 } JobPrecision;
+typedef enum JobPrecision {
+    PRECISION_FP32,
+    PRECISION_TF32,
+    PRECISION_FP16,
+    PRECISION_BF16,
+    PRECISION_AUTO /* not said: fp32 on the CPU, fp16 on CUDA */
+} JobPrecision;
 
 /* Bits of `save`. */
 enum {
@@ -42,7 +49,7 @@ typedef struct JobSpec {
     /* the sampler (docs/models.md) */
     int *t_list;
     int t_count;
-    int split_t;
+    int split_t;         /* -1: not said, fine where no student step runs (the teacher alone) */
     int teacher_start_t; /* -1: few-step, no teacher */
     double cfg_scale;
     int cfg_interval;
@@ -64,7 +71,7 @@ typedef struct JobSpec {
     char *reference;      /* QUEUED: [reference NAME]; EXEC: a statistics file */
     double published_fid; /* NaN when there is none; printed beside the measured value */
     /* where */
-    char *device;         /* "cpu", "cuda" or a UUID */
+    char *device;         /* "cpu", "cuda" or a UUID; NULL in a QUEUED spec that does not mind */
     char *output;         /* EXEC: a folder */
 } JobSpec;
 
@@ -85,14 +92,13 @@ bool jobspec_set_text(cJSON *object, const char *field, const char *text, Err *e
 
 /* One sentence a row about the fields a kind takes: help of `ddq submit`, docs/jobspec.md. Caller frees. */
 char *jobspec_describe(JobKind kind, JobForm form);
+char *jobspec_print(void); /* all kinds as Markdown: docs/jobspec.md. Caller frees. */
 
-/* The table itself, for flags and completion: name of row i and its help, NULL past the end. */
+/* The table itself, for flags and completion: name and help of the i-th field, NULL past the end. A name stands once,
+ * though its row may differ between kinds ("images" is a number for sample and a path for evaluate). */
 const char *jobspec_field_name(int i);
 const char *jobspec_field_help(int i);
 
 const char *jobspec_kind_name(JobKind kind);
-
-/* The element of names[count] nearest to `word` by edit distance, NULL if none is near (did you mean?). */
-const char *nearest_name(const char *word, const char *const *names, int count);
 
 #endif

@@ -53,8 +53,9 @@ const char *proto_name(ProtoType type);
 char *proto_encode(ProtoType type, cJSON *fields);
 
 /* A decoder fed with whatever bytes arrive. */
-typedef struct ProtoReader {
-    Buf line;
+typedef struct ProtoReader { /* starts as {0} */
+    Buf line;  /* what came after the last newline */
+    bool dead; /* a line was refused */
 } ProtoReader;
 
 /* Feeds bytes; calls on_message for each whole line in order. The message belongs to the reader and is freed after

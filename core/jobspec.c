@@ -1,0 +1,417 @@
+/* What a job is: the one table of its parameters. Everything about a field that is not in its row is in its type
+ * (jobfield.c); rules between fields are in check_together. A name may have several rows where kinds or forms differ,
+ * as long as no kind and form sees two of them.
+ *
+ * To add a parameter: a member in jobspec.h, a row here, the line that uses it; then print docs/jobspec.md anew. */
+#include "core/jobspec.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/jobfield.h"
+#include "core/mem.h"
+
+#define AT(name)   offsetof(JobSpec, name), sizeof(((JobSpec *)0)->name)
+#define SAMPLE     (1u << KIND_SAMPLE)
+#define EVALUATE   (1u << KIND_EVALUATE)
+#define STATISTICS (1u << KIND_STATISTICS)
+#define ANY_KIND   (SAMPLE | EVALUATE | STATISTICS)
+#define QUEUED     (1u << FORM_QUEUED)
+#define EXEC       (1u << FORM_EXEC)
+#define BOTH       (QUEUED | EXEC)
+#define SAVE_ALL   (SAVE_PNG | SAVE_NPZ | SAVE_CODES | SAVE_VECTORS | SAVE_FEATURES)
+#define SEED_MAX   99999999999999.0 /* fourteen digits: what every JSON writer on the way (cJSON 15, Lua 14) keeps */
+
+static const char *const kind_words[] = {"sample", "evaluate", "statistics", NULL};
+static const char *const pick_words[] = {"sample", "argmax", NULL};
+static const char *const classes_words[] = {"uniform", "balanced", NULL};
+static const char *const precision_words[] = {"fp32", "tf32", "fp16", "bf16", NULL};
+static const char *const save_words[] = {"png", "npz", "codes", "vectors", "features", NULL};
+
+static const JobField fields[] = {
+    {"kind", TYPE_WORD, AT(kind), ANY_KIND, BOTH, false, "sample", 0, 0, kind_words,
+     "What to do: sample images, evaluate images against a reference, or make the statistics of images."},
+    {"name", TYPE_NAME, AT(name), ANY_KIND, BOTH, false, NULL, 0, 0, NULL,
+     "Name of the output folder and of the report; a queued job without one has its id."},
+    {"recipe", TYPE_TEXT, AT(recipe), ANY_KIND, BOTH, false, NULL, 0, 0, NULL,
+     "The recipe this job came from, for the report."},
+    {"model", TYPE_TEXT, AT(model), SAMPLE, QUEUED, true, NULL, 0, 0, NULL,
+     "The name of a [model] of the daemon's configuration."},
+    {"model", TYPE_TEXT, AT(model), SAMPLE, EXEC, false, NULL, 0, 0, NULL, "The model's name, for the report."},
+    {"student", TYPE_TEXT, AT(student), SAMPLE, EXEC, false, NULL, 0, 0, NULL,
+     "The student's checkpoint; the teacher alone (teacher_start_t 0, t_list 0,L) needs none."},
+    {"tokenizer", TYPE_TEXT, AT(tokenizer), SAMPLE, EXEC, true, NULL, 0, 0, NULL,
+     "The tokenizer's checkpoint: codebook and decoder."},
+    {"teacher", TYPE_TEXT, AT(teacher), SAMPLE, EXEC, false, NULL, 0, 0, NULL,
+     "The teacher's checkpoint; needed with teacher_start_t."},
+    {"heads", TYPE_INT, AT(heads), SAMPLE, EXEC, false, "0", 0, 256, NULL,
+     "Attention heads of student and teacher; 0: width / 64."},
+    {"t_list", TYPE_STEPS, AT(t_list), SAMPLE, BOTH, false, "0", 0, 65536, NULL,
+     "Time steps of the student; with a teacher 0 and the step where the student takes over."},
+    {"split_t", TYPE_INT, AT(split_t), SAMPLE, BOTH, false, NULL, 0, 65536, NULL,
+     "Tokens below it come from the codebook, the others from the continuous head; required wherever the student runs."},
+    {"teacher_start_t", TYPE_INT, AT(teacher_start_t), SAMPLE, BOTH, false, NULL, -1, 65536, NULL,
+     "The first token that the teacher draws; absent or -1: few-step sampling, no teacher."},
+    {"cfg_scale", TYPE_REAL, AT(cfg_scale), SAMPLE, BOTH, false, "2.0", 0, 1000, NULL,
+     "Classifier-free guidance of the teacher; 1 or less: none."},
+    {"cfg_interval", TYPE_INT, AT(cfg_interval), SAMPLE, BOTH, false, "-1", -1, 65536, NULL,
+     "Teacher tokens after this one go without guidance; -1: all have it."},
+    {"top_k", TYPE_INT, AT(top_k), SAMPLE, BOTH, false, "8000", 0, 16777216, NULL,
+     "The teacher draws from the k likeliest codes; 0: from all."},
+    {"top_p", TYPE_REAL, AT(top_p), SAMPLE, BOTH, false, "1.0", 0, 1, NULL,
+     "The teacher draws from the likeliest codes that hold this share of the probability."},
+    {"temperature", TYPE_REAL, AT(temperature), SAMPLE, BOTH, false, "1.0", 0, 1000, NULL,
+     "The teacher's logits are divided by it."},
+    {"pick", TYPE_WORD, AT(pick), SAMPLE, BOTH, false, "sample", 0, 0, pick_words,
+     "How the teacher picks a token: drawn, or the likeliest."},
+    {"images", TYPE_INT, AT(images), SAMPLE, BOTH, true, NULL, 1, 1e9, NULL,
+     "How many images to make; for evaluate and statistics a folder of PNGs or an .npz with arr_0."},
+    {"images", TYPE_TEXT, AT(source), EVALUATE | STATISTICS, BOTH, true, NULL, 0, 0, NULL,
+     "The images to measure: a folder of PNGs, or an .npz with arr_0 [n,h,w,3] u8."},
+    {"seed", TYPE_INT, AT(seed), SAMPLE, BOTH, false, "0", 0, SEED_MAX, NULL,
+     "Image i depends on the models, the parameters, the seed and i alone."},
+    {"classes", TYPE_CLASSES, AT(classes), SAMPLE, BOTH, false, "uniform", 0, 1000000, classes_words,
+     "The label of image i: drawn by seed and i, i modulo the number of classes, or the list repeated."},
+    {"noise", TYPE_TEXT, AT(noise), SAMPLE, BOTH, false, NULL, 0, 0, NULL,
+     "Noise from a .npy file [n,L,C] f32 in place of the seed's."},
+    {"labels", TYPE_TEXT, AT(labels), SAMPLE, BOTH, false, NULL, 0, 0, NULL,
+     "Labels from a .npy file [n] of integers in place of `classes`."},
+    {"precision", TYPE_WORD, AT(precision), ANY_KIND, BOTH, false, NULL, 0, 0, precision_words,
+     "Operands of the matrix products; absent: fp32 on the CPU, fp16 on CUDA."},
+    {"batch", TYPE_INT, AT(batch), ANY_KIND, BOTH, false, "0", 0, 4096, NULL,
+     "Images at a time, which changes the speed and nothing else; 0: chosen by the worker."},
+    {"save", TYPE_SET, AT(save), SAMPLE, BOTH, false, "png", 0, SAVE_ALL, save_words,
+     "What to keep: images/*.png, samples.npz, codes.npy, vectors.npy, features.npy."},
+    {"save", TYPE_SET, AT(save), EVALUATE, BOTH, false, "", 0, SAVE_FEATURES, save_words,
+     "What to keep besides the report: features.npy."},
+    {"inception", TYPE_TEXT, AT(inception), SAMPLE, EXEC, false, NULL, 0, 0, NULL,
+     "The FID network's weights: features and statistics are taken while sampling."},
+    {"inception", TYPE_TEXT, AT(inception), EVALUATE | STATISTICS, EXEC, true, NULL, 0, 0, NULL,
+     "The FID network's weights."},
+    {"reference", TYPE_TEXT, AT(reference), SAMPLE, QUEUED, false, NULL, 0, 0, NULL,
+     "The name of a [reference] of the daemon's configuration, to have the FID as well."},
+    {"reference", TYPE_TEXT, AT(reference), EVALUATE, QUEUED, true, NULL, 0, 0, NULL,
+     "The name of a [reference] of the daemon's configuration."},
+    {"reference", TYPE_TEXT, AT(reference), SAMPLE, EXEC, false, NULL, 0, 0, NULL,
+     "Reference statistics (.npz or .pth), to have the FID as well."},
+    {"reference", TYPE_TEXT, AT(reference), EVALUATE, EXEC, true, NULL, 0, 0, NULL,
+     "Reference statistics (.npz or .pth)."},
+    {"published_fid", TYPE_REAL, AT(published_fid), SAMPLE | EVALUATE, BOTH, false, NULL, 0, 1e6, NULL,
+     "A published FID; the report puts it beside the measured one."},
+    {"device", TYPE_TEXT, AT(device), ANY_KIND, QUEUED, false, NULL, 0, 0, NULL,
+     "Where to run: cpu, cuda or a GPU's UUID; absent: wherever a worker is free."},
+    {"device", TYPE_TEXT, AT(device), ANY_KIND, EXEC, false, "cpu", 0, 0, NULL,
+     "Where to run: cpu, cuda or a GPU's UUID."},
+    {"output", TYPE_TEXT, AT(output), ANY_KIND, EXEC, true, NULL, 0, 0, NULL,
+     "The folder for everything that is written."},
+};
+
+static bool row_fits(const JobField *field, JobKind kind, JobForm form)
+{
+    return field->kinds & 1u << kind && field->forms & 1u << form;
+}
+
+static const JobField *row_find(const char *name, JobKind kind, JobForm form)
+{
+    for (size_t i = 0; i < countof(fields); i++)
+        if (strcmp(fields[i].name, name) == 0 && row_fits(&fields[i], kind, form))
+            return &fields[i];
+    return NULL;
+}
+
+/* --- parsing -------------------------------------------------------------------------------------- */
+
+static const char *suggest(const char *name, JobKind kind, JobForm form)
+{
+    const char *names[countof(fields)];
+    int count = 0;
+    for (size_t i = 0; i < countof(fields); i++)
+        if (row_fits(&fields[i], kind, form))
+            names[count++] = fields[i].name;
+    return nearest_name(name, names, count);
+}
+
+static bool refuse_field(const char *name, JobKind kind, JobForm form, Err *err)
+{
+    const char *what = kind_words[kind], *how = form == FORM_QUEUED ? "a queued" : "an exec";
+    for (size_t i = 0; i < countof(fields); i++)
+        if (strcmp(fields[i].name, name) == 0)
+            return err_set(err, ERR_USAGE, "job field %s: %s %s job does not take it", name, how, what);
+    const char *near = suggest(name, kind, form);
+    return err_set(err, ERR_USAGE, "job field %.80s: there is no such field%s%s%s", name, near ? ", did you mean " : "",
+                   near ? near : "; `ddq-worker describe KIND` lists them", near ? "?" : "");
+}
+
+static bool check_names(const cJSON *object, JobKind kind, JobForm form, Err *err)
+{
+    bool seen[countof(fields)] = {false};
+    const cJSON *item;
+    cJSON_ArrayForEach(item, object)
+    {
+        const JobField *field = row_find(item->string, kind, form);
+        if (!field)
+            return refuse_field(item->string, kind, form, err);
+        if (seen[field - fields])
+            return err_set(err, ERR_USAGE, "job field %s: given twice", item->string);
+        seen[field - fields] = true;
+    }
+    return true;
+}
+
+/* null counts as absent. */
+static const cJSON *value_of(const cJSON *object, const char *name)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNull(value) ? NULL : value;
+}
+
+static bool decode_row(const JobField *field, const cJSON *object, JobSpec *spec, Err *err)
+{
+    const cJSON *value = value_of(object, field->name);
+    if (value)
+        return jobfield_decode(field, value, spec, err);
+    if (field->required)
+        return err_set(err, ERR_USAGE, "job field %s: missing, and a %s job needs it. %s", field->name,
+                       kind_words[spec->kind], field->help);
+    if (!field->fallback)
+        return true;
+    cJSON *fallback = jobfield_from_text(field, field->fallback, err);
+    bool done = fallback && jobfield_decode(field, fallback, spec, err);
+    cJSON_Delete(fallback);
+    return done;
+}
+
+static bool check_teacher(const JobSpec *spec, JobForm form, Err *err)
+{
+    if (spec->teacher_start_t < 0)
+        return true;
+    if (spec->t_count != 2)
+        return err_set(err, ERR_USAGE,
+                       "job field t_list: %d value%s, wanted two with teacher_start_t: 0 and the step where the student "
+                       "takes over (L: the teacher alone)",
+                       spec->t_count, spec->t_count == 1 ? "" : "s");
+    if (spec->teacher_start_t >= spec->t_list[1])
+        return err_set(err, ERR_USAGE,
+                       "job field teacher_start_t: %d, wanted less than %d, the last of t_list: the teacher draws "
+                       "the tokens between them",
+                       spec->teacher_start_t, spec->t_list[1]);
+    if (form == FORM_EXEC && !spec->teacher)
+        return err_set(err, ERR_USAGE, "job field teacher: missing, and teacher_start_t %d needs it",
+                       spec->teacher_start_t);
+    return true;
+}
+
+/* Rules between fields. What depends on the model's sizes is checked when it is loaded. */
+static bool check_together(const JobSpec *spec, JobForm form, Err *err)
+{
+    if (spec->kind != KIND_SAMPLE)
+        return true;
+    bool student_may_rest = spec->teacher_start_t == 0; /* whether it does depends on L */
+    if (spec->split_t < 0 && !student_may_rest)
+        return err_set(err, ERR_USAGE, "job field split_t: missing, and a sample job needs it. %s",
+                       row_find("split_t", KIND_SAMPLE, form)->help);
+    if (!check_teacher(spec, form, err))
+        return false;
+    if (form == FORM_QUEUED)
+        return true;
+    if (!spec->student && !student_may_rest)
+        return err_set(err, ERR_USAGE, "job field student: missing, and only the teacher alone (teacher_start_t 0) goes "
+                                       "without it");
+    if (spec->reference && !spec->inception)
+        return err_set(err, ERR_USAGE, "job field inception: missing, and reference needs it to measure the FID");
+    if (spec->save & SAVE_FEATURES && !spec->inception)
+        return err_set(err, ERR_USAGE, "job field inception: missing, and save features needs it");
+    return true;
+}
+
+static bool read_kind(const cJSON *object, JobForm form, JobSpec *spec, Err *err)
+{
+    const JobField *field = row_find("kind", KIND_SAMPLE, form);
+    return decode_row(field, object, spec, err);
+}
+
+bool jobspec_parse(const cJSON *object, JobForm form, JobSpec **ret_spec, Err *err)
+{
+    if (!cJSON_IsObject(object))
+        return err_set(err, ERR_USAGE, "job: not a JSON object; wanted {\"kind\": \"sample\", ...}");
+    JobSpec *spec = xcalloc(1, sizeof *spec);
+    spec->teacher_start_t = spec->split_t = -1;
+    spec->published_fid = NAN;
+    spec->precision = PRECISION_AUTO;
+    bool good = read_kind(object, form, spec, err) && check_names(object, spec->kind, form, err);
+    for (size_t i = 0; good && i < countof(fields); i++)
+        if (row_fits(&fields[i], spec->kind, form))
+            good = decode_row(&fields[i], object, spec, err);
+    if (!good || !check_together(spec, form, err)) {
+        jobspec_free(spec);
+        return false;
+    }
+    *ret_spec = spec;
+    return true;
+}
+
+bool jobspec_parse_text(const char *json, JobForm form, JobSpec **ret_spec, Err *err)
+{
+    const char *end = NULL;
+    cJSON *object = cJSON_ParseWithOpts(json, &end, true);
+    if (!object) {
+        int line = 1;
+        for (const char *c = json; end && c < end; c++)
+            line += *c == '\n';
+        return err_set(err, ERR_USAGE, "job: not JSON near line %d: \"%.40s\"", line, end ? end : "");
+    }
+    bool good = jobspec_parse(object, form, ret_spec, err);
+    cJSON_Delete(object);
+    return good;
+}
+
+/* --- the other directions ------------------------------------------------------------------------- */
+
+cJSON *jobspec_to_json(const JobSpec *spec, JobForm form)
+{
+    cJSON *object = cJSON_CreateObject();
+    for (size_t i = 0; i < countof(fields); i++) {
+        if (!row_fits(&fields[i], spec->kind, form))
+            continue;
+        cJSON *value = jobfield_encode(&fields[i], spec);
+        if (value)
+            cJSON_AddItemToObject(object, fields[i].name, value);
+    }
+    return object;
+}
+
+void jobspec_free(JobSpec *spec)
+{
+    if (!spec)
+        return;
+    for (size_t i = 0; i < countof(fields); i++)
+        if (fields[i].type == TYPE_TEXT || fields[i].type == TYPE_NAME) {
+            char **text = (char **)((char *)spec + fields[i].offset);
+            free(*text);
+            *text = NULL; /* a member may have two rows */
+        }
+    free(spec->t_list);
+    free(spec->class_list);
+    free(spec);
+}
+
+static void set_value(cJSON *object, const char *field, cJSON *value)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(object, field);
+    cJSON_AddItemToObject(object, field, value);
+}
+
+static unsigned kinds_of(const cJSON *object)
+{
+    const cJSON *kind = cJSON_GetObjectItemCaseSensitive(object, "kind");
+    for (int i = 0; i < JOB_KINDS; i++)
+        if (cJSON_IsString(kind) && strcmp(kind->valuestring, kind_words[i]) == 0)
+            return 1u << i;
+    return ANY_KIND;
+}
+
+/* Rows of one name differ by kind: those of the object's kind are tried first, then all. */
+bool jobspec_set_text(cJSON *object, const char *field, const char *text, Err *err)
+{
+    const unsigned passes[] = {kinds_of(object), ANY_KIND};
+    for (size_t pass = 0; pass < countof(passes); pass++) {
+        bool known = false;
+        for (size_t i = 0; i < countof(fields); i++) {
+            if (strcmp(fields[i].name, field) != 0 || !(fields[i].kinds & passes[pass]))
+                continue;
+            known = true;
+            cJSON *value = jobfield_from_text(&fields[i], text, err);
+            if (value) {
+                set_value(object, field, value);
+                return true;
+            }
+        }
+        if (known)
+            return false;
+    }
+    const char *near = NULL;
+    for (int kind = 0; kind < JOB_KINDS && !near; kind++)
+        near = suggest(field, (JobKind)kind, FORM_QUEUED);
+    return err_set(err, ERR_USAGE, "job field %.80s: there is no such field%s%s%s", field, near ? ", did you mean " : "",
+                   near ? near : "", near ? "?" : "");
+}
+
+const char *jobspec_kind_name(JobKind kind)
+{
+    return kind_words[kind];
+}
+
+/* --- help ----------------------------------------------------------------------------------------- */
+
+/* The i-th row whose name has not stood before. */
+static const JobField *distinct(int i)
+{
+    for (size_t row = 0; row < countof(fields); row++) {
+        bool first = true;
+        for (size_t before = 0; before < row && first; before++)
+            first = strcmp(fields[before].name, fields[row].name) != 0;
+        if (first && i-- == 0)
+            return &fields[row];
+    }
+    return NULL;
+}
+
+const char *jobspec_field_name(int i)
+{
+    const JobField *field = distinct(i);
+    return field ? field->name : NULL;
+}
+
+const char *jobspec_field_help(int i)
+{
+    const JobField *field = distinct(i);
+    return field ? field->help : NULL;
+}
+
+static char *fallback_text(const JobField *field)
+{
+    if (field->required)
+        return xstrdup("required");
+    if (!field->fallback)
+        return xstrdup("absent");
+    return xasprintf("default %s", *field->fallback ? field->fallback : "nothing");
+}
+
+char *jobspec_describe(JobKind kind, JobForm form)
+{
+    Buf buf = {0};
+    for (size_t i = 0; i < countof(fields); i++) {
+        if (!row_fits(&fields[i], kind, form))
+            continue;
+        char *may_be = jobfield_may_be(&fields[i]), *fallback = fallback_text(&fields[i]);
+        buf_printf(&buf, "%-16s %s (%s; %s)\n", fields[i].name, fields[i].help, may_be, fallback);
+        free(may_be);
+        free(fallback);
+    }
+    return buf.data;
+}
+
+char *jobspec_print(void)
+{
+    static const char *const forms[] = {[FORM_QUEUED] = "queued", [FORM_EXEC] = "exec"};
+    Buf buf = {0};
+    buf_printf(&buf, "# Job fields\n\nA job is one flat JSON object. *Queued* is what `ddq submit` takes: models and references "
+                     "are names of the configuration.\n*Exec* is what `ddq-worker exec` takes: files. This page is printed by "
+                     "`ddq-worker describe --markdown`.\n");
+    for (int kind = 0; kind < JOB_KINDS; kind++) {
+        buf_printf(&buf, "\n## %s\n\n| field | form | may be | default | meaning |\n|---|---|---|---|---|\n", kind_words[kind]);
+        for (size_t i = 0; i < countof(fields); i++) {
+            const JobField *field = &fields[i];
+            if (!(field->kinds & 1u << kind))
+                continue;
+            char *may_be = jobfield_may_be(field), *fallback = fallback_text(field);
+            const char *form = field->forms == BOTH ? "both" : forms[field->forms & EXEC ? FORM_EXEC : FORM_QUEUED];
+            buf_printf(&buf, "| `%s` | %s | %s | %s | %s |\n", field->name, form, may_be,
+                       strncmp(fallback, "default ", 8) == 0 ? fallback + 8 : fallback, field->help);
+            free(may_be);
+            free(fallback);
+        }
+    }
+    return buf.data;
+}

@@ -1,0 +1,8 @@
+/* Did you mean? The nearest of a list of names, for messages about a word that is not one of them. */
+#ifndef CORE_NEAREST_H
+#define CORE_NEAREST_H
+
+/* The element of names[count] nearest to `word` by edit distance, NULL if none is near. NULL names are skipped. */
+const char *nearest_name(const char *word, const char *const *names, int count);
+
+#endif
