@@ -27,23 +27,30 @@ static void put_be32(uint8_t *p, uint32_t value)
     p[0] = (uint8_t)(value >> 24), p[1] = (uint8_t)(value >> 16), p[2] = (uint8_t)(value >> 8), p[3] = (uint8_t)value;
 }
 
+/* The loops below are compiled twice and chosen when the program starts: bytes in vectors of 32 halve the time. */
+#if defined(__x86_64__) && !defined(__clang__)
+#define WIDE __attribute__((target_clones("avx2", "default")))
+#else
+#define WIDE
+#endif
+
 /* --- filters -------------------------------------------------------------------------------------
  * row and up point at n bytes with BPP readable zero bytes in front, so the first pixel needs no branch. */
 
-static void filter_sub(const uint8_t *restrict row, const uint8_t *restrict up, uint8_t *restrict out, int n)
+WIDE static void filter_sub(const uint8_t *restrict row, const uint8_t *restrict up, uint8_t *restrict out, int n)
 {
     (void)up;
     for (int i = 0; i < n; i++)
         out[i] = (uint8_t)(row[i] - row[i - BPP]);
 }
 
-static void filter_up(const uint8_t *restrict row, const uint8_t *restrict up, uint8_t *restrict out, int n)
+WIDE static void filter_up(const uint8_t *restrict row, const uint8_t *restrict up, uint8_t *restrict out, int n)
 {
     for (int i = 0; i < n; i++)
         out[i] = (uint8_t)(row[i] - up[i]);
 }
 
-static void filter_paeth(const uint8_t *restrict row, const uint8_t *restrict up, uint8_t *restrict out, int n)
+WIDE static void filter_paeth(const uint8_t *restrict row, const uint8_t *restrict up, uint8_t *restrict out, int n)
 {
     for (int i = 0; i < n; i++) {
         int16_t a = row[i - BPP], b = up[i], c = up[i - BPP];
@@ -64,7 +71,7 @@ static const struct {
 } filters[] = {{4, filter_paeth}, {2, filter_up}, {1, filter_sub}};
 
 /* Sum of the residuals' distances from zero: small sums deflate well. */
-static uint32_t row_cost(const uint8_t *out, int n)
+WIDE static uint32_t row_cost(const uint8_t *out, int n)
 {
     uint32_t sum = 0;
     for (int i = 0; i < n; i++)
