@@ -53,6 +53,7 @@ static const Key model_keys[] = {
     {"teacher", KEY_PATH, offsetof(ConfModel, teacher), 0, 0},
     {"tokenizer", KEY_PATH, offsetof(ConfModel, tokenizer), 0, 0},
     {"heads", KEY_INT, offsetof(ConfModel, heads), 0, 1024},
+    {"grid", KEY_INT, offsetof(ConfModel, grid), 0, 1024},
 };
 static const Key reference_keys[] = {
     {"statistics", KEY_PATH, offsetof(ConfReference, statistics), 0, 0},

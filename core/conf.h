@@ -21,7 +21,7 @@
 
 typedef struct ConfModel {
     char *name, *student, *teacher, *tokenizer; /* paths; teacher or student may be NULL, not both */
-    int heads;
+    int heads, grid; /* 0: by the files (docs/jobspec.md) */
 } ConfModel;
 
 typedef struct ConfReference {

@@ -47,6 +47,8 @@ static const JobField fields[] = {
      "The teacher's checkpoint; needed with teacher_start_t."},
     {"heads", TYPE_INT, AT(heads), SAMPLE, EXEC, false, "0", 0, 256, NULL,
      "Attention heads of student and teacher; 0: width / 64."},
+    {"grid", TYPE_INT, AT(grid), SAMPLE, EXEC, false, "0", 0, 1024, NULL,
+     "Tokens a side, which no checkpoint says; 0: from the noise file, else as the tokenizer's levels have it."},
     {"t_list", TYPE_STEPS, AT(t_list), SAMPLE, BOTH, false, "0", 0, 65536, NULL,
      "Time steps of the student; with a teacher 0 and the step where the student takes over."},
     {"split_t", TYPE_INT, AT(split_t), SAMPLE, BOTH, false, NULL, 0, 65536, NULL,

@@ -39,7 +39,7 @@ static void test_defaults(void **state)
 
 static const char whole[] =
     "{\"kind\":\"sample\",\"name\":\"my-job.1\",\"recipe\":\"r\",\"model\":\"m\",\"student\":\"s.pt\",\"tokenizer\":\"v.pt\","
-    "\"teacher\":\"t.pt\",\"heads\":4,\"t_list\":[0,20],\"split_t\":45,\"teacher_start_t\":10,\"cfg_scale\":1.5,"
+    "\"teacher\":\"t.pt\",\"heads\":4,\"grid\":8,\"t_list\":[0,20],\"split_t\":45,\"teacher_start_t\":10,\"cfg_scale\":1.5,"
     "\"cfg_interval\":7,\"top_k\":0,\"top_p\":0.9,\"temperature\":0.5,\"pick\":\"argmax\",\"images\":1000000000,"
     "\"seed\":99999999999999,\"classes\":[3,1,3],\"noise\":\"n.npy\",\"labels\":\"l.npy\",\"precision\":\"bf16\",\"batch\":5,"
     "\"save\":[\"png\",\"codes\",\"features\"],\"inception\":\"i.pth\",\"reference\":\"r.npz\",\"published_fid\":6.76,"
