@@ -19,6 +19,7 @@ static const struct {
 
 static LogLevel current = LOG_INFO;
 static void (*extra_sink)(LogLevel level, const char *line);
+static bool sink_only;
 
 void log_level_set(LogLevel level)
 {
@@ -45,6 +46,34 @@ void log_sink_set(void (*sink)(LogLevel level, const char *line))
     extra_sink = sink;
 }
 
+void log_sink_only(bool only)
+{
+    sink_only = only;
+}
+
+/* One write, so lines of several processes do not mix. */
+static void print_line(LogLevel level, const char *line)
+{
+    char whole[4160];
+    if (getenv("JOURNAL_STREAM")) {
+        snprintf(whole, sizeof whole, "<%d>%s\n", levels[level].priority, line);
+    } else {
+        struct timespec now;
+        struct tm utc;
+        clock_gettime(CLOCK_REALTIME, &now);
+        gmtime_r(&now.tv_sec, &utc);
+        snprintf(whole, sizeof whole, "%02d:%02d:%02d.%03ld %s %s\n", utc.tm_hour, utc.tm_min, utc.tm_sec,
+                 now.tv_nsec / 1000000, levels[level].name, line);
+    }
+    size_t len = strlen(whole), sent = 0;
+    while (sent < len) {
+        ssize_t n = write(STDERR_FILENO, whole + sent, len - sent);
+        if (n <= 0)
+            break;
+        sent += (size_t)n;
+    }
+}
+
 void log_line(LogLevel level, const char *format, ...)
 {
     if (level > current)
@@ -58,24 +87,8 @@ void log_line(LogLevel level, const char *format, ...)
         if (*c == '\n' || *c == '\r')
             *c = ' ';
 
-    char whole[4160];
-    if (getenv("JOURNAL_STREAM")) {
-        snprintf(whole, sizeof whole, "<%d>%s\n", levels[level].priority, line);
-    } else {
-        struct timespec now;
-        struct tm utc;
-        clock_gettime(CLOCK_REALTIME, &now);
-        gmtime_r(&now.tv_sec, &utc);
-        snprintf(whole, sizeof whole, "%02d:%02d:%02d.%03ld %s %s\n", utc.tm_hour, utc.tm_min, utc.tm_sec,
-                 now.tv_nsec / 1000000, levels[level].name, line);
-    }
-    size_t len = strlen(whole), sent = 0; /* one write, so lines of several processes do not mix */
-    while (sent < len) {
-        ssize_t n = write(STDERR_FILENO, whole + sent, len - sent);
-        if (n <= 0)
-            break;
-        sent += (size_t)n;
-    }
+    if (!extra_sink || !sink_only)
+        print_line(level, line);
     if (extra_sink)
         extra_sink(level, line);
 }

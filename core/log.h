@@ -23,6 +23,7 @@ bool log_level_parse(const char *name, LogLevel *ret_level);
 /* Sends every line to `sink` as well, at or below the level (the worker passes its log to the daemon so).
  * NULL removes it. Called on the thread that logs. */
 void log_sink_set(void (*sink)(LogLevel level, const char *line));
+void log_sink_only(bool only); /* true: a line that the sink takes is not printed as well */
 
 void log_line(LogLevel level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 #define log_error(...)   log_line(LOG_ERROR, __VA_ARGS__)
