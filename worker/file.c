@@ -1,0 +1,170 @@
+/* Owns: the system calls for whole files. Everything of the worker that must appear complete goes through file_create.
+ * The unfinished file is FOLDER/.NAME.HOST-PID-N.part: unique, so two workers that were given the same range (one had
+ * lost its lease) never write into each other's file, and hidden, so nobody takes it for a result. */
+#include "worker/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+
+bool file_map(const char *path, FileMap *ret_map, Err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* O_NONBLOCK: opening a pipe must not wait for a writer */
+    if (fd < 0)
+        return err_errno(err, "%s cannot be opened", path);
+    struct stat st;
+    bool ok = fstat(fd, &st) == 0 || err_errno(err, "%s cannot be examined", path);
+    if (ok && !S_ISREG(st.st_mode))
+        ok = err_set(err, ERR_FORMAT, "%s is a %s, wanted a file", path, S_ISDIR(st.st_mode) ? "folder" : "device or pipe");
+    FileMap map = {0};
+    if (ok && st.st_size > 0) {
+        map.size = (size_t)st.st_size;
+        void *data = mmap(NULL, map.size, PROT_READ, MAP_PRIVATE, fd, 0);
+        ok = data != MAP_FAILED || err_errno(err, "%s (%zu bytes) cannot be mapped", path, map.size);
+        map.data = data;
+    }
+    close(fd);
+    if (ok)
+        *ret_map = map;
+    return ok;
+}
+
+void file_unmap(FileMap *map)
+{
+    if (map->data)
+        munmap((void *)map->data, map->size);
+    *map = (FileMap){0};
+}
+
+struct FileOut {
+    char *path, *part, *folder;
+    FILE *file;
+    uint64_t added;
+};
+
+static void out_free(FileOut *out)
+{
+    if (out->file)
+        fclose(out->file);
+    free(out->path);
+    free(out->part);
+    free(out->folder);
+    free(out);
+}
+
+static char *part_name(const char *folder, const char *name)
+{
+    static atomic_uint counter;
+    char host[65] = "";
+    gethostname(host, sizeof host - 1);
+    return xasprintf("%s/.%s.%s-%d-%u.part", folder, name, host, (int)getpid(), atomic_fetch_add(&counter, 1));
+}
+
+FileOut *file_create(const char *path, Err *err)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    if (!*name) {
+        err_set(err, ERR_USAGE, "\"%s\" cannot be written: it does not end in a file name", path);
+        return NULL;
+    }
+    FileOut *out = xcalloc(1, sizeof *out);
+    out->path = xstrdup(path);
+    out->folder = !slash ? xstrdup(".") : slash == path ? xstrdup("/") : xasprintf("%.*s", (int)(slash - path), path);
+    out->part = part_name(out->folder, name);
+    int fd = open(out->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0 || !(out->file = fdopen(fd, "w"))) {
+        err_errno(err, "%s cannot be created", path);
+        if (fd >= 0)
+            close(fd);
+        file_abort(out);
+        return NULL;
+    }
+    return out;
+}
+
+bool file_add(FileOut *out, const void *data, size_t size, Err *err)
+{
+    if (size && fwrite(data, 1, size, out->file) != size)
+        return err_errno(err, "%s cannot be written", out->path);
+    out->added += size;
+    return true;
+}
+
+bool file_patch(FileOut *out, uint64_t offset, const void *data, size_t size, Err *err)
+{
+    if (offset > out->added || size > out->added - offset)
+        return err_set(err, ERR_INTERNAL, "%s: patch of %zu bytes at %llu, beyond the end", out->path, size,
+                       (unsigned long long)offset);
+    bool ok = fseeko(out->file, (off_t)offset, SEEK_SET) == 0 && fwrite(data, 1, size, out->file) == size &&
+              fseeko(out->file, 0, SEEK_END) == 0;
+    return ok || err_errno(err, "%s cannot be written", out->path);
+}
+
+uint64_t file_added(const FileOut *out)
+{
+    return out->added;
+}
+
+const char *file_path(const FileOut *out)
+{
+    return out->path;
+}
+
+/* Without this the rename itself may be lost in a power cut, though the data is safe. */
+static bool folder_sync(const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool ok = fsync(fd) == 0 || errno == EINVAL; /* EINVAL: a file system that has no such thing */
+    close(fd);
+    return ok;
+}
+
+bool file_commit(FileOut *out, Err *err)
+{
+    bool ok = fflush(out->file) == 0 && fsync(fileno(out->file)) == 0;
+    if (ok) {
+        ok = fclose(out->file) == 0;
+        out->file = NULL;
+    }
+    ok = ok && rename(out->part, out->path) == 0;
+    if (!ok) {
+        err_errno(err, "%s cannot be written", out->path);
+        unlink(out->part);
+    } else if (!folder_sync(out->folder)) {
+        ok = err_errno(err, "%s: its folder cannot be written to disk", out->path);
+    }
+    out_free(out);
+    return ok;
+}
+
+void file_abort(FileOut *out)
+{
+    if (!out)
+        return;
+    if (out->file)
+        unlink(out->part);
+    out_free(out);
+}
+
+bool file_write(const char *path, const void *data, size_t size, Err *err)
+{
+    FileOut *out = file_create(path, err);
+    if (!out)
+        return false;
+    if (!file_add(out, data, size, err)) {
+        file_abort(out);
+        return false;
+    }
+    return file_commit(out, err);
+}
