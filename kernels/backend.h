@@ -5,7 +5,8 @@
  *   point at host memory.
  * - Ops are queued in order. Errors are sticky: the first failing op is kept with its name and shapes, later ops do
  *   nothing, be_check reports. Shape checks are shared by all backends (backend.c) and speak.
- * - No op allocates: scratch is sized when weights are packed or by be_reserve, outside the forward pass.
+ * - An op may allocate (scratch, a compiled primitive) only when it meets a shape for the first time. A second pass
+ *   over the same shapes allocates nothing; backend_counters shows it.
  * - Batch invariance: row r (or image b) of a result depends on row r (image b) of the inputs and on the weights
  *   alone, bit for bit; never on how many rows or images are in the call.
  * - Sums are in f32 unless the op says double.
@@ -34,6 +35,23 @@ typedef struct DeviceInfo {
     int64_t memory_mib, free_mib;
 } DeviceInfo;
 
+/* Every op, by the name that follows be_. The test of ops complains about a name without rows. */
+#define BACKEND_OPS(X)                                                                                                 \
+    X(linear) X(rms_norm) X(layer_norm_modulate) X(swiglu) X(embed_latents) X(gather) X(rope_split) X(attention)       \
+    X(argmax_linear) X(guide) X(pick) X(nearest_code) X(conv) X(group_norm) X(pixel_attention) X(map_from_rows)        \
+    X(map_to_rows) X(to_u8) X(resize_inception) X(pool) X(concat) X(global_mean) X(moments)
+
+#define BACKEND_OP_ENUM(name) OP_##name,
+typedef enum BackendOp { BACKEND_OPS(BACKEND_OP_ENUM) BACKEND_OP_COUNT } BackendOp;
+#undef BACKEND_OP_ENUM
+
+/* What has happened since backend_open; subtract two readings to count a forward pass. */
+typedef struct BackendCounters {
+    int64_t calls[BACKEND_OP_COUNT]; /* of each op */
+    int64_t allocations;             /* by be_alloc, by packing, and of scratch and primitives inside ops */
+    int64_t allocated_bytes;         /* handed out in all those, never subtracted */
+} BackendCounters;
+
 /* Devices this build and machine offer: the CPU first. Returns how many (at most max). */
 int backend_devices(DeviceInfo *ret_devices, int max);
 
@@ -44,6 +62,12 @@ void backend_close(Backend *be); /* NULL is fine; after all that was packed or a
 const DeviceInfo *backend_device(const Backend *be);
 Precision backend_precision(const Backend *be);
 bool backend_is_host(const Backend *be); /* memory can be read by the host as it is */
+
+const BackendCounters *backend_counters(const Backend *be);
+const char *backend_op_name(BackendOp op); /* "linear" */
+
+/* Runs a few ops of every kind on small inputs against plain loops. False with the op, what it gave and what was wanted. */
+bool backend_selftest(Backend *be, Err *err);
 
 /* Waits for all queued ops; false with the first failure since the last check. */
 bool be_check(Backend *be, Err *err);

@@ -1,0 +1,203 @@
+/* Every op of kernels/backend.h against plain loops in double, on every device of this machine, in every precision it
+ * offers. Rows and bounds: op_cases.c. Each passing row prints how much of its bounds it used.
+ *
+ *     test_ops [--device cpu] [--list] [--coverage] [OP or OP/ROW]
+ */
+#include "tests/test.h"
+
+#include "tests/ops/rig.h"
+
+static Backend *be;
+static Precision precision;
+static const char *device = "cpu", *only;
+
+static const char *precision_name(Precision p)
+{
+    static const char *const names[] = {"f32", "tf32", "f16", "bf16"};
+    return names[p];
+}
+
+static bool touched(const Case *row)
+{
+    return precision == PREC_F32 || op_tests[row->op].nmse_bf16 > 0;
+}
+
+static bool chosen(const Case *row)
+{
+    char name[96];
+    snprintf(name, sizeof(name), "%s/%s", backend_op_name(row->op), row->name);
+    return !only || !strcmp(only, name) || !strcmp(only, backend_op_name(row->op));
+}
+
+static void test_row(void **state)
+{
+    const Case *row = *state;
+    static Rig rig;
+    if (!rig_run(&rig, be, row))
+        fail_msg("%s/%s %s: %s", backend_op_name(row->op), row->name, precision_name(precision), rig.text);
+    printf("         %5.1f%% of the nmse bound, %5.1f%% of the error bound\n", 100 * rig.nmse, 100 * rig.max);
+}
+
+/* A second call with the same shapes must not allocate. */
+static void test_no_allocation(void **state)
+{
+    (void)state;
+    Err err = {0};
+    enum { ROWS = 21, N = 48, K = 32 };
+    float *w = xcalloc(N * K, sizeof(*w));
+    Linear *linear = be_linear_pack(be, w, NULL, N, K, &err);
+    const ConvShape shape = {.c_in = K, .c_out = K, .kh = 1, .kw = 1, .stride = 1, .upsample = true};
+    Conv *conv = be_conv_pack(be, w, NULL, &shape, 3, 4, &err);
+    assert_ok(linear && conv, err);
+    Tensor x = tensor_f32(be_alloc(be, ROWS * N * 4, &err), 2, ROWS, K, 0, 0);
+    Tensor y = tensor_f32(be_alloc(be, ROWS * N * 4, &err), 2, ROWS, N, 0, 0);
+    Tensor ids = {.data = be_alloc(be, ROWS * 4, &err), .dtype = DTYPE_I32, .ndim = 1, .shape = {ROWS}};
+    Map a = {.data = be_alloc(be, be_map_bytes(be, 1, 3, 4, K), &err), .b = 1, .h = 3, .w = 4, .c = K};
+    Map b = {.data = be_alloc(be, be_map_bytes(be, 1, 6, 8, K), &err), .b = 1, .h = 6, .w = 8, .c = K};
+    BackendCounters before = {0};
+    for (int pass = 0; pass < 2; pass++) {
+        before = *backend_counters(be);
+        be_linear(be, linear, x, y, false);
+        be_argmax_linear(be, linear, x, ids, (Tensor){0});
+        be_pick(be, y, 3, 0.9f, 1, (Tensor){0}, ids, (Tensor){0});
+        be_conv(be, conv, a, (Map){0}, b);
+        be_pixel_attention(be, a, a, a, 1, a);
+        assert_ok(be_check(be, &err), err);
+    }
+    assert_int_equal(backend_counters(be)->allocations, before.allocations);
+    assert_int_equal(backend_counters(be)->calls[OP_linear], before.calls[OP_linear] + 1);
+    assert_int_equal(backend_counters(be)->calls[OP_conv], before.calls[OP_conv] + 1);
+    void *memory[] = {x.data, y.data, ids.data, a.data, b.data};
+    for (size_t i = 0; i < countof(memory); i++)
+        be_free(be, memory[i]);
+    be_linear_free(be, linear);
+    be_conv_free(be, conv);
+    free(w);
+}
+
+/* The first failure is kept with names and shapes; later ops do nothing; be_check reports it once. */
+static void test_sticky_errors(void **state)
+{
+    (void)state;
+    Err err = {0};
+    void *memory = be_alloc(be, 4096, &err);
+    Tensor x = tensor_f32(memory, 2, 3, 5, 0, 0), wrong = tensor_f32(memory, 2, 3, 7, 0, 0);
+    int64_t calls = backend_counters(be)->calls[OP_swiglu];
+    be_rms_norm(be, x, (Tensor){0}, wrong);
+    be_swiglu(be, x, x);
+    assert_int_equal(backend_counters(be)->calls[OP_swiglu], calls);
+    assert_err(be_check(be, &err), err, "be_rms_norm", "y is [3,7] f32", "wanted [3,5] f32");
+    assert_ok(be_check(be, &err), err);
+    be_gather(be, x, (Tensor){.data = memory, .dtype = DTYPE_F32, .ndim = 1, .shape = {1}}, x);
+    assert_err(be_check(be, &err), err, "be_gather", "ids is [1] f32", "wanted [*] i32");
+    be_group_norm(be, (Map){.data = memory, .b = 1, .h = 1, .w = 1, .c = 6}, tensor_f32(memory, 1, 6, 0, 0, 0),
+                  tensor_f32(memory, 1, 6, 0, 0, 0), 4, true, (Map){.data = memory, .b = 1, .h = 1, .w = 1, .c = 6});
+    assert_err(be_check(be, &err), err, "6 channels", "4 groups");
+    assert_null(be_conv_pack(be, memory, NULL, &(ConvShape){.c_in = 1, .c_out = 1, .kh = 3, .kw = 3, .stride = 1}, 2, 2, &err));
+    assert_non_null(strstr(err.text, "be_conv_pack"));
+    be_free(be, memory);
+}
+
+static void test_selftest(void **state)
+{
+    (void)state;
+    Err err = {0};
+    assert_ok(backend_selftest(be, &err), err);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    Err err = {0};
+    assert_err(backend_open("nosuch", PREC_F32, 1, &err), err, "nosuch", "cpu");
+    assert_err(backend_open("cpu", PREC_TF32, 1, &err), err, "tf32", "fp32");
+    assert_err(backend_open("cpu", PREC_F16, 1, &err), err, "fp16", "fp32");
+    assert_err(be_alloc(be, (size_t)1 << 50, &err), err, "MiB");
+}
+
+static int open_backend(void **state)
+{
+    (void)state;
+    Err err = {0};
+    be = backend_open(device, precision, 0, &err);
+    if (!be)
+        fprintf(stderr, "%s\n", err.text);
+    return be ? 0 : -1;
+}
+
+static int close_backend(void **state)
+{
+    (void)state;
+    backend_close(be);
+    return 0;
+}
+
+static int run_all(void)
+{
+    struct CMUnitTest *tests = xcalloc((size_t)op_case_count + 4, sizeof(*tests));
+    char(*names)[96] = xcalloc((size_t)op_case_count, sizeof(*names));
+    size_t n = 0;
+    for (int i = 0; i < op_case_count; i++)
+        if (chosen(&op_cases[i]) && touched(&op_cases[i])) {
+            snprintf(names[i], sizeof(names[i]), "%s/%s %s", backend_op_name(op_cases[i].op), op_cases[i].name,
+                     precision_name(precision));
+            tests[n++] = (struct CMUnitTest){names[i], test_row, NULL, NULL, (void *)&op_cases[i]};
+        }
+    if (!only)
+        tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_selftest);
+    if (!only && precision == PREC_F32) {
+        tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_no_allocation);
+        tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_sticky_errors);
+        tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_refusals);
+    }
+    int failed = n ? _cmocka_run_group_tests(precision_name(precision), tests, n, open_backend, close_backend) : 0;
+    free(tests);
+    free(names);
+    return failed;
+}
+
+/* Ops without a row. */
+static int coverage(void)
+{
+    int missing = 0;
+    for (int op = 0; op < BACKEND_OP_COUNT; op++) {
+        int rows = 0;
+        for (int i = 0; i < op_case_count; i++)
+            rows += op_cases[i].op == (BackendOp)op;
+        printf("%-20s %d rows%s\n", backend_op_name((BackendOp)op), rows, rows ? "" : "  <-- none");
+        missing += !rows || !op_tests[op].setup;
+    }
+    return missing;
+}
+
+static bool offered(Precision wanted)
+{
+    Err err = {0};
+    Backend *opened = backend_open(device, wanted, 1, &err);
+    if (!opened)
+        printf("[  SKIPPED ] %s: %s\n", precision_name(wanted), err.text);
+    backend_close(opened);
+    return opened;
+}
+
+int main(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--coverage"))
+            return coverage() ? EXIT_FAILURE : EXIT_SUCCESS;
+        if (!strcmp(argv[i], "--list")) {
+            for (int j = 0; j < op_case_count; j++)
+                printf("%s/%s\n", backend_op_name(op_cases[j].op), op_cases[j].name);
+            return EXIT_SUCCESS;
+        }
+        if (!strcmp(argv[i], "--device") && i + 1 < argc)
+            device = argv[++i];
+        else
+            only = argv[i];
+    }
+    int failed = coverage() + run_all();
+    precision = PREC_BF16;
+    if (offered(precision))
+        failed += run_all();
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
