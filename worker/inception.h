@@ -1,4 +1,7 @@
-/* The FID Inception network and its input pipeline (docs/models.md). Widths are read off the weights. */
+/* The FID Inception network and its input pipeline (docs/fid.md). Widths are read off the weights.
+ *
+ *     Inception *net = inception_open("pt_inception-2015-12-05-6726825d.pth", be, err);
+ *     inception_run(net, images, 100, 256, 256, RESIZE_PT, pool3, NULL, NULL, err); */
 #ifndef WORKER_INCEPTION_H
 #define WORKER_INCEPTION_H
 
@@ -8,17 +11,18 @@ typedef struct Inception Inception;
 
 /* Torchvision's weights and anything else that is not this network are refused with the reason. */
 Inception *inception_open(const char *path, Backend *be, Err *err);
-void inception_close(Inception *net);
+void inception_close(Inception *net); /* NULL is fine; before its backend is closed */
 
 int inception_width(const Inception *net);   /* pool3: 2048 */
 int inception_classes(const Inception *net); /* 1008 */
+enum { INCEPTION_SPATIAL = 2023 };           /* sFID features: 17*17*7 */
 
 /* Features of images u8 [count, h, w, 3] on the host. pool3 [count,width], logits [count,classes] without bias and
  * spatial [count,2023] (sFID) are host memory; NULL ones are not computed. Each image's result is independent of count. */
 bool inception_run(Inception *net, const uint8_t *images, int count, int h, int w, Resize pipeline, float *pool3, float *logits,
                    float *spatial, Err *err);
 
-/* Test hook: called with the name and the map of each stage ("Mixed_5b", ...) of a one-image run. */
+/* Test hook: called with the name and the map of each stage ("Mixed_5b", ...) of a one-image run. NULL removes it. */
 typedef void (*InceptionTap)(const char *stage, const Map *map, void *ctx);
 void inception_tap(Inception *net, InceptionTap tap, void *ctx);
 
