@@ -48,12 +48,16 @@ typedef struct SamplerBatch {
     int32_t *codes;        /* [B,L]; -1 where the continuous head was used */
     float *vectors;        /* [B,L,C] what the decoder gets */
     uint8_t *pixels;       /* [B,S,S,3] */
-    float *margin;         /* [B,L] top-1 minus top-2 logit of the last step, NaN where no argmax ran; tests */
+    float *margin;         /* [B,L] top-1 minus top-2 logit where an argmax chose the code, else NaN; tests */
 } SamplerBatch;
 
 /* Loads and packs. Sizes are read off tensor shapes; a file that does not fit the others is an error. */
 Sampler *sampler_open(const SamplerFiles *files, Backend *be, Err *err);
-void sampler_close(Sampler *sampler);
+/* The same from any source of weights (worker/weights.h), needed until it returns: benchmarks bring random ones. */
+struct Weights;
+Sampler *sampler_open_weights(const struct Weights *student, const struct Weights *teacher, const struct Weights *tokenizer,
+                              int heads, int grid, Backend *be, Err *err);
+void sampler_close(Sampler *sampler); /* NULL is fine */
 const SamplerInfo *sampler_info(const Sampler *sampler);
 
 /* Makes room for batches of up to `count`; may be called again with another size. False with ERR_MEMORY if it does not fit. */

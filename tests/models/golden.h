@@ -1,0 +1,79 @@
+/* The golden samplers of tests/golden/llamagen: arrays by name, and the files' weights. */
+#ifndef TESTS_MODELS_GOLDEN_H
+#define TESTS_MODELS_GOLDEN_H
+
+#include "tests/test.h"
+
+#include <math.h>
+
+#include "worker/npy.h"
+#include "worker/sampler.h"
+
+typedef struct GoldenSet {
+    const char *name;
+    int grid, batch;
+    const char *student, *teacher, *tokenizer, *expected, *cases;
+} GoldenSet;
+
+static const GoldenSet GOLDEN_SETS[] = {
+    {"tiny", 4, 3, GOLDEN("llamagen/tiny/student.pt"), GOLDEN("llamagen/tiny/teacher.pt"), GOLDEN("llamagen/tiny/vq.pt"),
+     GOLDEN("llamagen/tiny/expected.npz"), GOLDEN("llamagen/tiny/case.json")},
+    {"small", 16, 2, GOLDEN("llamagen/small/student.pt"), GOLDEN("llamagen/small/teacher.pt"), GOLDEN("llamagen/small/vq.pt"),
+     GOLDEN("llamagen/small/expected.npz"), GOLDEN("llamagen/small/case.json")},
+};
+
+static inline NpyArray golden_array(const Npz *npz, const char *name)
+{
+    Err err = {0};
+    NpyArray array = {0};
+    assert_ok(npz_read(npz, name, &array, &err), err);
+    return array;
+}
+
+/* An array "GROUP.CASE.leaf" of numbers. */
+static inline NpyArray golden_case(const Npz *npz, const char *group, const char *name, const char *leaf)
+{
+    char *full = xasprintf("%s.%s.%s", group, name, leaf);
+    NpyArray array = golden_array(npz, full);
+    free(full);
+    return array;
+}
+
+static inline Backend *golden_backend(void)
+{
+    Err err = {0};
+    Backend *be = backend_open("cpu", PREC_F32, 0, &err);
+    assert_ok(be, err);
+    return be;
+}
+
+static inline Sampler *golden_sampler(const GoldenSet *set, Backend *be, int batch)
+{
+    Err err = {0};
+    SamplerFiles files = {.student = set->student, .teacher = set->teacher, .tokenizer = set->tokenizer, .grid = set->grid};
+    Sampler *sampler = sampler_open(&files, be, &err);
+    assert_ok(sampler, err);
+    assert_ok(sampler_reserve(sampler, batch, &err), err);
+    return sampler;
+}
+
+static inline double golden_max_error(const float *got, const float *want, size_t count)
+{
+    double most = 0;
+    for (size_t i = 0; i < count; i++) {
+        double error = fabs((double)got[i] - (double)want[i]);
+        most = error > most || error != error ? error : most;
+    }
+    return most;
+}
+
+/* Share of bytes that differ by more than 1. */
+static inline double golden_pixels_off(const uint8_t *got, const uint8_t *want, size_t count)
+{
+    size_t off = 0;
+    for (size_t i = 0; i < count; i++)
+        off += abs((int)got[i] - (int)want[i]) > 1;
+    return (double)off / (double)count;
+}
+
+#endif

@@ -1,0 +1,73 @@
+/* The tokenizer's decoder: vectors on a grid in, pixels out. docs/models.md, "Tokenizer decoder".
+ *
+ *     decoder_run(&decoder, &work, vectors, pixels, tap, ctx, err)     images one after another, work.chunk at a time
+ *
+ * Folded at load, equal in exact arithmetic: post_quant_conv into conv_in (a constant channel carries its bias past the
+ * zero padding); q with k, and v with proj_out, in the attention blocks. */
+#ifndef WORKER_DECODER_H
+#define WORKER_DECODER_H
+
+#include "kernels/slab.h"
+#include "worker/weights.h"
+
+enum { DECODER_LEVELS = 8, DECODER_BLOCKS = 4, DECODER_MAPS = 3 };
+
+typedef struct DecoderNorm {
+    Tensor gamma, beta; /* [c] */
+} DecoderNorm;
+
+typedef struct DecoderRes {
+    int c_in, c_out;
+    DecoderNorm norm1, norm2;
+    Conv *conv1, *conv2, *shortcut; /* shortcut NULL when c_in == c_out */
+} DecoderRes;
+
+typedef struct DecoderAttn { /* c 0: there is none */
+    int c;
+    DecoderNorm norm;
+    Conv *query, *out; /* keys and values are the normed map itself */
+} DecoderAttn;
+
+typedef struct DecoderLevel {
+    int blocks, c; /* c: channels it ends with */
+    DecoderRes res[DECODER_BLOCKS];
+    DecoderAttn attn[DECODER_BLOCKS];
+    Conv *upsample; /* NULL on the last level */
+} DecoderLevel;
+
+typedef struct Decoder {
+    Backend *be;
+    int channels, grid, levels, image_size; /* C; image_size = grid << (levels-1) */
+    Conv *conv_in, *conv_out;               /* [top,C+1,3,3], [3,c,3,3] */
+    DecoderRes mid[2];
+    DecoderAttn mid_attn;
+    DecoderLevel level[DECODER_LEVELS];
+    DecoderNorm norm_out;
+} Decoder;
+
+typedef struct DecoderWork {
+    int chunk; /* images at a time */
+    Tensor rows, pixels;
+    Map in;
+    void *attention;         /* as large as the largest map in an attention block */
+    void *map[DECODER_MAPS]; /* each as large as the largest map */
+    float *host_rows;        /* [chunk*L,C+1] */
+} DecoderWork;
+
+/* Sees the map after "mid", "level0", ..., "image" of every chunk; tests. */
+typedef void DecoderTap(void *ctx, const char *stage, Map map);
+
+/* grid 0: by the number of levels (worker/sampler.h). */
+bool decoder_load(Decoder *ret_decoder, const Weights *weights, Backend *be, int grid, Err *err);
+void decoder_free(Decoder *decoder); /* a zeroed one is fine */
+
+int decoder_chunk(const Decoder *decoder, int b); /* images at a time that suit the backend, at most b */
+void decoder_layout(const Decoder *decoder, Slab *slab, int chunk, DecoderWork *work);
+void decoder_work_open(const Decoder *decoder, DecoderWork *work); /* the host part */
+void decoder_work_close(DecoderWork *work);
+
+/* vectors host [b,L,C], pixels host [b,S,S,3]. */
+bool decoder_run(const Decoder *decoder, DecoderWork *work, const float *vectors, int b, uint8_t *pixels, DecoderTap *tap, void *ctx,
+                 Err *err);
+
+#endif
