@@ -30,4 +30,7 @@ bool npy_convert(const NpyHeader *header, const uint8_t *numbers, NpyArray *ret_
 /* Reverses the bytes of each of count numbers. */
 void npy_swap(void *numbers, int64_t count, size_t width);
 
+/* Sizes from which a written .npz uses zip64 fields: the format's 4 GiB, lowered by tests. */
+extern uint64_t npz_zip64_from;
+
 #endif
