@@ -44,7 +44,8 @@ typedef struct Err {
     char text[768];
 } Err;
 
-/* Records the failure and returns false. err may be NULL. An earlier failure is overwritten. */
+/* Records the failure and returns false. err may be NULL. An earlier failure is overwritten. The text is always one line
+ * of UTF-8: control characters and stray bytes in what it quotes become '?'. */
 bool err_set(Err *err, ErrKind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* As err_set, for a failed system call: the kind follows errno (ENOENT, ENOSPC, EACCES, ENOMEM, ...) and
