@@ -32,12 +32,12 @@ typedef struct Tap {
 
 static void taps(int n, Resize pipeline, Tap ret[SIDE])
 {
-    float scale = (float)n / (float)SIDE;
+    double scale = (double)n / SIDE; /* in float a position far right would be off by 1e-5 of a pixel */
     for (int i = 0; i < SIDE; i++) {
-        float src = pipeline == RESIZE_PT ? ((float)i + 0.5f) * scale - 0.5f : (float)i * scale;
-        src = src > 0.0f ? src : 0.0f;
+        double src = pipeline == RESIZE_PT ? (i + 0.5) * scale - 0.5 : i * scale;
+        src = src > 0 ? src : 0;
         int i0 = (int)src < n ? (int)src : n - 1;
-        ret[i] = (Tap){.i0 = i0, .i1 = i0 + 1 < n ? i0 + 1 : i0, .l = src - (float)i0};
+        ret[i] = (Tap){.i0 = i0, .i1 = i0 + 1 < n ? i0 + 1 : i0, .l = (float)(src - i0)};
     }
 }
 
