@@ -41,7 +41,7 @@ static void test_containers(void **state)
         Statistics *stats;
         char *path = xasprintf(INCEPTION_GOLDEN("stats/%s"), files[i]);
         assert_ok(statistics_load(path, &stats, &err), err);
-        check_golden(stats, 1e-7); /* half of the files keep the mean in float32 */
+        check_golden(stats, 3e-7); /* the release sums the mean in float32, the f64 files hold the exact one */
         assert_int_equal(stats->count, 0);
         assert_null(stats->pipeline);
         statistics_free(stats);
