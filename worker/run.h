@@ -1,6 +1,6 @@
 /* One job, from a spec in EXEC form to files in its output folder. Knows no network and no daemon.
  *
- *     run_open(spec)                      checks the spec and the folder, loads models (kept warm between jobs)
+ *     run_open(spec)                      checks the spec and the folder; models are kept warm between jobs
  *     run_images(run, lo, hi, hooks)      images lo..hi-1: sampled, decoded, written, features taken
  *     run_report(run, hooks)              everything that needs all images: arrays, statistics, FID, grid, report
  *
@@ -28,11 +28,17 @@ typedef struct RunHooks {
     void (*progress)(void *ctx, int64_t upto, double rate, const char *stage);
     void (*loaded)(void *ctx, double seconds);
     bool (*stop)(void *ctx); /* true: return at the next batch boundary, with ERR_CANCELLED */
-} RunHooks;
+    void (*note)(void *ctx, const char *text); /* it went on, and how: a smaller batch, a warning of the report */
+} RunHooks;                  /* each may be NULL */
 
 typedef struct Run Run;
+/* The spec must live as long as the run. Hashes the inputs and checks the folder; models are loaded when they are first
+ * needed, so a report or a finished job does not wait for them. */
 Run *run_open(Workshop *shop, const JobSpec *spec, Err *err);
-void run_close(Run *run);
+void run_close(Run *run); /* NULL is fine */
+bool run_load(Run *run, const RunHooks *hooks, Err *err); /* now instead of then */
+/* True when the folder holds all of this job already; *ret_fid as run_report gives it. */
+bool run_finished(const Run *run, double *ret_fid);
 /* *ret_upto is set in any case. */
 bool run_images(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err);
 bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err); /* *ret_fid NaN when none was asked */

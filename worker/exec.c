@@ -1,0 +1,170 @@
+/* Both phases of a run, one after the other. Progress goes to stderr (a bar on a terminal, else a line now and then),
+ * what was made goes to stdout. Ctrl-C stops at the next batch; what was made stays and the same command goes on. */
+#include "worker/exec.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "worker/report.h"
+#include "worker/run.h"
+
+enum { JOB_BYTES_MAX = 1 << 22, BAR = 28 };
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    interrupted = number;
+    signal(number, SIG_DFL); /* the second one ends it */
+}
+
+typedef struct Show {
+    bool quiet, terminal, drawn;
+    int64_t images;
+    Mono last;
+} Show;
+
+static void clear_line(Show *show)
+{
+    if (show->drawn)
+        fputs("\r\033[K", stderr);
+    show->drawn = false;
+}
+
+static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
+{
+    Show *show = ctx;
+    Mono now = mono_ms();
+    if (show->quiet || now - show->last < (show->terminal ? 100 : 10000))
+        return;
+    show->last = now;
+    char speed[32] = "";
+    if (rate > 0)
+        snprintf(speed, sizeof speed, rate < 10 ? ", %.2f images/s" : ", %.0f images/s", rate);
+    if (!show->terminal) {
+        log_info("progress upto=%" PRId64 " images=%" PRId64 " rate=%.3g stage=%s", upto, show->images, rate, stage);
+        return;
+    }
+    int full = show->images > 0 ? (int)(BAR * upto / show->images) : 0;
+    fprintf(stderr, "\r\033[K[%.*s%.*s] %" PRId64 "/%" PRId64 "%s, %s", full, "############################", BAR - full,
+            "                            ", upto, show->images, speed, stage);
+    show->drawn = true;
+}
+
+static void on_loaded(void *ctx, double seconds)
+{
+    Show *show = ctx;
+    if (!show->quiet) {
+        clear_line(show);
+        log_info("loaded seconds=%.2f", seconds);
+    }
+}
+
+static void on_note(void *ctx, const char *text)
+{
+    clear_line(ctx);
+    log_warning("%s", text);
+}
+
+static bool on_stop(void *ctx)
+{
+    (void)ctx;
+    return interrupted;
+}
+
+/* --- the job file ---------------------------------------------------------------------------------- */
+
+static bool read_text(const char *path, Buf *text, Err *err)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    if (!file)
+        return err_errno(err, "job %s", path);
+    char chunk[65536];
+    size_t got;
+    while (text->len <= JOB_BYTES_MAX && (got = fread(chunk, 1, sizeof chunk, file)) > 0)
+        buf_add(text, chunk, got);
+    bool good = !ferror(file) || err_errno(err, "job %s", path);
+    if (file != stdin)
+        fclose(file);
+    if (good && text->len > JOB_BYTES_MAX)
+        good = err_set(err, ERR_USAGE, "job %s: more than %d bytes; long lists of classes belong into a .npy file", path, JOB_BYTES_MAX);
+    buf_add(text, "", 0);
+    if (good && strlen(text->data) != text->len)
+        good = err_set(err, ERR_USAGE, "job %s: not JSON: it holds a zero byte", path);
+    return good;
+}
+
+static bool read_job(const char *path, JobSpec **ret_spec, Err *err)
+{
+    Buf text = {0};
+    bool good = read_text(path, &text, err) && jobspec_parse_text(text.data, FORM_EXEC, ret_spec, err);
+    buf_free(&text);
+    return good;
+}
+
+/* --- the run --------------------------------------------------------------------------------------- */
+
+static void print_results(const JobSpec *spec, double fid, bool again)
+{
+    static const char *const names[] = {"images", "samples.npz", "codes.npy", "vectors.npy", "features.npy", "statistics.npz",
+                                        "grid.png", "report.html", "report.json"};
+    if (again)
+        printf("already finished: %s holds this job\n", spec->output);
+    for (size_t i = 0; i < countof(names); i++) {
+        char *path = xasprintf("%s/%s", spec->output, names[i]);
+        if (access(path, F_OK) == 0)
+            printf("%s\n", path);
+        free(path);
+    }
+    if (isfinite(fid)) {
+        char number[32];
+        report_number(fid, number);
+        printf("FID: %s\n", number);
+    }
+}
+
+static bool run_job(const JobSpec *spec, int threads, bool quiet, Err *err)
+{
+    Show show = {.quiet = quiet, .terminal = isatty(STDERR_FILENO), .images = spec->images, .last = mono_ms()};
+    RunHooks hooks = {.ctx = &show, .progress = on_progress, .loaded = on_loaded, .stop = on_stop, .note = on_note};
+    Workshop *shop = workshop_new(spec->device, threads);
+    Run *run = run_open(shop, spec, err);
+    double fid = NAN;
+    int64_t upto = 0;
+    bool again = run && run_finished(run, &fid);
+    bool good = again || (run && run_images(run, 0, spec->images, &hooks, &upto, err) && run_report(run, &hooks, &fid, err));
+    clear_line(&show);
+    if (good && !quiet)
+        print_results(spec, fid, again);
+    run_close(run);
+    workshop_free(shop);
+    return good;
+}
+
+int exec_job(const char *file, int threads, bool quiet)
+{
+    JobSpec *spec = NULL;
+    Err err = {0};
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    bool good = read_job(file, &spec, &err) && run_job(spec, threads, quiet, &err);
+    if (!good && interrupted)
+        fprintf(stderr, "ddq-worker: %s; the same command goes on from there\n", err.text);
+    else if (!good)
+        fprintf(stderr, "ddq-worker: %s\n", err.text);
+    jobspec_free(spec);
+    if (good && fflush(stdout) != 0)
+        return EXIT_ERROR;
+    if (!good && interrupted)
+        return EXIT_INTERRUPTED;
+    return good ? EXIT_OK : err_exit_code(err.kind);
+}

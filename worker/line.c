@@ -1,0 +1,257 @@
+/* Three threads share one lock:
+ *
+ *   main     takes tasks and answers them; asks at every batch boundary whether to stop
+ *   reader   line -> message -> a task in the queue, or a mark on the task that it names (yield, cancel)
+ *   alive    says so every two seconds, whatever the main thread is busy with
+ *
+ * When the daemon is gone (EOF, or the death signal that the kernel sends) the batch is finished and written, and the
+ * worker exits; a batch that takes longer than LINGER_SECONDS after that is given up. */
+#include "worker/line.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+
+enum { ALIVE_SECONDS = 2, LINGER_SECONDS = 30, TASKS_MAX = 16 };
+
+struct Line {
+    int fd;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    Task *first, *last;    /* the first is the one in work */
+    int count;
+    bool stop;             /* stop came: finish the batch, answer, exit */
+    bool gone;             /* the other side is gone */
+    Mono gone_since;
+    Err broken;            /* it spoke nonsense */
+    pthread_mutex_t voice; /* one message at a time */
+};
+
+static volatile sig_atomic_t terminated; /* SIGTERM: from the daemon, or from the kernel when it died */
+
+static void on_term(int number)
+{
+    (void)number;
+    terminated = 1;
+}
+
+static void mark_gone(Line *line)
+{
+    pthread_mutex_lock(&line->lock);
+    if (!line->gone)
+        line->gone_since = mono_ms();
+    line->gone = true;
+    pthread_cond_broadcast(&line->changed);
+    pthread_mutex_unlock(&line->lock);
+}
+
+void line_say(Line *line, ProtoType type, cJSON *fields)
+{
+    char *text = proto_encode(type, fields);
+    size_t len = strlen(text), sent = 0;
+    pthread_mutex_lock(&line->voice);
+    while (sent < len) {
+        ssize_t n = write(line->fd, text + sent, len - sent);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        sent += (size_t)n;
+    }
+    pthread_mutex_unlock(&line->voice);
+    free(text);
+    if (sent < len)
+        mark_gone(line);
+}
+
+/* --- messages in ----------------------------------------------------------------------------------- */
+
+static void task_free(Task *task)
+{
+    free(task->token);
+    free(task->job);
+    free(task->phase);
+    cJSON_Delete(task->spec);
+    free(task);
+}
+
+static void add_task(Line *line, ProtoType type, const cJSON *message)
+{
+    if (line->count == TASKS_MAX) {
+        err_set(&line->broken, ERR_PROTOCOL, "worker protocol: more than %d tasks at once", TASKS_MAX);
+        return;
+    }
+    Task *task = xcalloc(1, sizeof *task);
+    task->load = type == PROTO_LOAD;
+    task->token = xstrdup(proto_text(message, "token", ""));
+    task->job = xstrdup(proto_text(message, "job", ""));
+    task->phase = xstrdup(proto_text(message, "phase", ""));
+    task->lo = (int64_t)proto_number(message, "lo", 0);
+    task->hi = (int64_t)proto_number(message, "hi", 0);
+    task->spec = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(message, "spec"), true);
+    if (line->last)
+        line->last->next = task;
+    else
+        line->first = task;
+    line->last = task;
+    line->count++;
+}
+
+/* A token that is not here was answered already; that is no fault. */
+static void call_off(Line *line, const char *token)
+{
+    for (Task *task = line->first; task; task = task->next)
+        if (!task->load && strcmp(task->token, token) == 0)
+            task->called_off = true;
+}
+
+static void on_message(ProtoType type, const cJSON *message, void *ctx)
+{
+    Line *line = ctx;
+    pthread_mutex_lock(&line->lock);
+    switch (type) {
+    case PROTO_LOAD:
+    case PROTO_WORK:
+        add_task(line, type, message);
+        break;
+    case PROTO_YIELD:
+    case PROTO_CANCEL:
+        call_off(line, proto_text(message, "token", ""));
+        break;
+    case PROTO_STOP:
+        line->stop = true;
+        break;
+    default:
+        err_set(&line->broken, ERR_PROTOCOL, "worker protocol: \"%s\" is not for a worker", proto_name(type));
+    }
+    pthread_cond_broadcast(&line->changed);
+    pthread_mutex_unlock(&line->lock);
+}
+
+/* False at the end of the line, or at nonsense. */
+static bool read_some(Line *line, ProtoReader *reader)
+{
+    char bytes[65536];
+    ssize_t n = read(line->fd, bytes, sizeof bytes);
+    if (n < 0 && errno == EINTR)
+        return true;
+    Err err = {0};
+    bool good = n > 0 && proto_feed(reader, bytes, (size_t)n, on_message, line, &err);
+    pthread_mutex_lock(&line->lock);
+    if (err.kind != ERR_NONE && line->broken.kind == ERR_NONE)
+        line->broken = err;
+    good = good && line->broken.kind == ERR_NONE;
+    pthread_mutex_unlock(&line->lock);
+    return good;
+}
+
+static void *reader_thread(void *ctx)
+{
+    ProtoReader reader = {0};
+    while (read_some(ctx, &reader))
+        continue;
+    proto_reader_free(&reader);
+    mark_gone(ctx);
+    return NULL;
+}
+
+static void *alive_thread(void *ctx)
+{
+    Line *line = ctx;
+    for (;;) {
+        sleep(ALIVE_SECONDS);
+        pthread_mutex_lock(&line->lock);
+        bool gone = line->gone;
+        Mono since = line->gone_since;
+        pthread_mutex_unlock(&line->lock);
+        if (!gone)
+            line_say(line, PROTO_ALIVE, NULL);
+        else if (mono_ms() - since > LINGER_SECONDS * 1000)
+            _exit(EXIT_ERROR); /* its range will be made again */
+    }
+    return NULL;
+}
+
+/* --- tasks out ------------------------------------------------------------------------------------- */
+
+Task *line_next(Line *line)
+{
+    pthread_mutex_lock(&line->lock);
+    while (!line->first && !line->stop && !line->gone && !terminated) {
+        struct timespec until; /* a signal does not wake a condition */
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 1;
+        pthread_cond_timedwait(&line->changed, &line->lock, &until);
+    }
+    Task *task = line->gone ? NULL : line->first;
+    pthread_mutex_unlock(&line->lock);
+    return task;
+}
+
+void line_drop(Line *line, Task *task)
+{
+    pthread_mutex_lock(&line->lock);
+    line->first = task->next;
+    if (!line->first)
+        line->last = NULL;
+    line->count--;
+    pthread_mutex_unlock(&line->lock);
+    task_free(task);
+}
+
+bool line_stopping(Line *line, const Task *task)
+{
+    pthread_mutex_lock(&line->lock);
+    bool stop = terminated || line->stop || line->gone || task->called_off;
+    pthread_mutex_unlock(&line->lock);
+    return stop;
+}
+
+bool line_broken(Line *line, Err *err)
+{
+    pthread_mutex_lock(&line->lock);
+    bool broken = line->broken.kind != ERR_NONE;
+    if (broken)
+        *err = line->broken;
+    pthread_mutex_unlock(&line->lock);
+    return broken;
+}
+
+/* --- opening --------------------------------------------------------------------------------------- */
+
+static void prepare(int fd)
+{
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    struct sigaction action = {.sa_handler = on_term};
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_IGN); /* Ctrl-C is the daemon's */
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+}
+
+Line *line_open(int fd, Err *err)
+{
+    Line *line = xcalloc(1, sizeof *line);
+    line->fd = fd;
+    pthread_mutex_init(&line->lock, NULL);
+    pthread_mutex_init(&line->voice, NULL);
+    pthread_cond_init(&line->changed, NULL);
+    prepare(fd);
+    pthread_t reader, alive;
+    if (pthread_create(&reader, NULL, reader_thread, line) != 0 || pthread_create(&alive, NULL, alive_thread, line) != 0) {
+        err_set(err, ERR_MEMORY, "cannot start threads; is the limit of processes reached?");
+        return NULL; /* the process ends with this */
+    }
+    pthread_detach(reader);
+    pthread_detach(alive);
+    return line;
+}

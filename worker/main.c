@@ -1,0 +1,157 @@
+/* ddq-worker: one row a verb. The work is in exec.c, serve.c, selftest.c. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/jobspec.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/proto.h"
+#include "kernels/backend.h"
+#include "worker/exec.h"
+#include "worker/selftest.h"
+#include "worker/serve.h"
+
+typedef struct Options {
+    const char *device;
+    int threads;
+    bool quiet, markdown;
+    const char *word; /* the one argument that is not a flag */
+} Options;
+
+static int usage(const char *format, const char *word)
+{
+    fprintf(stderr, "ddq-worker: ");
+    fprintf(stderr, format, word);
+    fprintf(stderr, "; ddq-worker --help says how\n");
+    return EXIT_USAGE;
+}
+
+static int verb_exec(const Options *options)
+{
+    if (!options->word)
+        return usage("%s: which job? give a file, or - for stdin", "exec");
+    return exec_job(options->word, options->threads, options->quiet);
+}
+
+static int verb_serve(const Options *options)
+{
+    return serve(options->device, options->threads, PROTO_FD);
+}
+
+static int verb_devices(const Options *options)
+{
+    (void)options;
+    DeviceInfo infos[64];
+    int count = backend_devices(infos, 64);
+    for (int i = 0; i < count; i++)
+        printf("%-44s %8lld MiB  %s\n", infos[i].uuid, (long long)infos[i].memory_mib, infos[i].name);
+    return EXIT_OK;
+}
+
+static int verb_selftest(const Options *options)
+{
+    return selftest(options->device, options->threads);
+}
+
+static int verb_version(const Options *options)
+{
+    (void)options;
+    printf("ddq-worker %s, protocol %d\n", DDQ_VERSION, PROTO_VERSION);
+    return EXIT_OK;
+}
+
+static int verb_describe(const Options *options)
+{
+    char *text = NULL;
+    if (options->markdown)
+        text = jobspec_print();
+    for (int kind = 0; kind < JOB_KINDS && !text && options->word; kind++)
+        if (strcmp(options->word, jobspec_kind_name((JobKind)kind)) == 0)
+            text = jobspec_describe((JobKind)kind, FORM_EXEC);
+    if (!text)
+        return usage("describe: '%s' is no kind of job; it is sample, evaluate or statistics", options->word ? options->word : "");
+    fputs(text, stdout);
+    free(text);
+    return EXIT_OK;
+}
+
+static int verb_help(const Options *options);
+
+static const struct {
+    const char *name, *args, *help;
+    int (*run)(const Options *options);
+} verbs[] = {
+    {"exec", "JOB.json|- [--quiet] [--threads N]", "run one job with no daemon and no Redis", verb_exec},
+    {"serve", "[--device cpu|cuda|UUID] [--threads N]", "work for ddqd, on descriptor 3", verb_serve},
+    {"describe", "KIND | --markdown", "the fields of a job: sample, evaluate or statistics", verb_describe},
+    {"--list-devices", "", "what jobs can run on here", verb_devices},
+    {"--selftest", "[--device cpu|cuda|UUID]", "check this build on this machine: each check ok, or a sentence", verb_selftest},
+    {"--version", "", "version, and version of the worker protocol", verb_version},
+    {"--help", "", "this text", verb_help},
+};
+
+static int verb_help(const Options *options)
+{
+    (void)options;
+    printf("ddq-worker runs image generation jobs.\n\n");
+    for (size_t i = 0; i < countof(verbs); i++)
+        printf("  ddq-worker %-14s %-40s %s\n", verbs[i].name, verbs[i].args, verbs[i].help);
+    return EXIT_OK;
+}
+
+static bool parse_count(const char *text, int *ret_count)
+{
+    char *end = NULL;
+    long value = text ? strtol(text, &end, 10) : -1;
+    if (!text || end == text || *end || value < 0 || value > 1024)
+        return false;
+    *ret_count = (int)value;
+    return true;
+}
+
+/* 0, or the exit status of a refusal. */
+static int parse_options(int argc, char **argv, Options *options)
+{
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--quiet") == 0)
+            options->quiet = true;
+        else if (strcmp(argv[i], "--markdown") == 0)
+            options->markdown = true;
+        else if (strcmp(argv[i], "--device") == 0 && i + 1 < argc)
+            options->device = argv[++i];
+        else if (strcmp(argv[i], "--threads") == 0) {
+            if (!parse_count(i + 1 < argc ? argv[++i] : NULL, &options->threads))
+                return usage("--threads wants a number from 0 (all) to 1024%s", "");
+        } else if ((argv[i][0] == '-' && argv[i][1]) || options->word)
+            return usage("'%s' is not understood here", argv[i]);
+        else
+            options->word = argv[i];
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    Options options = {.device = "cpu"};
+    LogLevel level;
+    const char *wanted = getenv("DDQ_LOG");
+    if (wanted && log_level_parse(wanted, &level))
+        log_level_set(level);
+    parse_count(getenv("OMP_NUM_THREADS"), &options.threads); /* how ddqd shares the cores among its workers */
+    if (argc < 2)
+        return usage("which verb?%s", "");
+    for (size_t i = 0; i < countof(verbs); i++)
+        if (strcmp(argv[1], verbs[i].name) == 0) {
+            int refused = parse_options(argc - 2, argv + 2, &options);
+            return refused ? refused : verbs[i].run(&options);
+        }
+    const char *names[countof(verbs)];
+    for (size_t i = 0; i < countof(verbs); i++)
+        names[i] = verbs[i].name;
+    const char *near = nearest_name(argv[1], names, countof(verbs));
+    char *word = near ? xasprintf("%s, did you mean %s?", argv[1], near) : xstrdup(argv[1]);
+    int status = usage("there is no verb %s", word);
+    free(word);
+    return status;
+}

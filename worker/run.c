@@ -1,0 +1,244 @@
+/* A run from open to close. Order of refusal: the files a spec names, the folder, then the models, so that the cheap
+ * questions are asked first and nothing is written before all of them are answered. */
+#include "worker/run.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "worker/run_parts.h"
+
+enum { BATCH_CPU = 4, BATCH_CUDA = 128, GRID_IMAGES = 64 };
+
+void run_note(Run *run, const RunHooks *hooks, const char *format, ...)
+{
+    char text[768];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    const cJSON *said;
+    cJSON_ArrayForEach(said, run->warnings)
+        if (strcmp(said->valuestring, text) == 0)
+            return;
+    cJSON_AddItemToArray(run->warnings, cJSON_CreateString(text));
+    if (hooks && hooks->note)
+        hooks->note(hooks->ctx, text);
+}
+
+/* --- opening --------------------------------------------------------------------------------------- */
+
+/* Pixels are kept where no PNG is there to make the contact sheet from. */
+static PieceNeeds keeps_of(const JobSpec *spec, const char *identity)
+{
+    bool sample = spec->kind == KIND_SAMPLE, npz = spec->save & SAVE_NPZ;
+    PieceNeeds keeps = {.identity = identity, .contents = true};
+    keeps.png = sample && spec->save & SAVE_PNG;
+    keeps.arrays[ARRAY_CODES] = sample && spec->save & SAVE_CODES;
+    keeps.arrays[ARRAY_VECTORS] = sample && spec->save & SAVE_VECTORS;
+    keeps.arrays[ARRAY_FEATURES] = spec->inception != NULL;
+    keeps.arrays[ARRAY_PIXELS] = sample && (npz || !keeps.png);
+    keeps.pixels_below = npz ? INT64_MAX : GRID_IMAGES;
+    return keeps;
+}
+
+Run *run_open(Workshop *shop, const JobSpec *spec, Err *err)
+{
+    Run *run = xcalloc(1, sizeof *run);
+    *run = (Run){.shop = shop, .spec = spec, .images = spec->images, .watch = {.now = PHASE_NONE}, .warnings = cJSON_CreateArray()};
+    bool good = workshop_serves(shop, spec->device, err) && identity_make(spec, &run->identity, err) &&
+                (spec->kind != KIND_SAMPLE || inputs_open(spec, &run->inputs, err)) &&
+                folder_check(spec->output, &run->identity, err);
+    if (!good) {
+        run_close(run);
+        return NULL;
+    }
+    run->keeps = keeps_of(spec, run->identity.images);
+    return run;
+}
+
+void run_close(Run *run)
+{
+    if (!run)
+        return;
+    inputs_close(&run->inputs);
+    identity_free(&run->identity);
+    cJSON_Delete(run->warnings);
+    free(run);
+}
+
+/* --- loading --------------------------------------------------------------------------------------- */
+
+static SamplerPlan plan_of(const JobSpec *spec)
+{
+    return (SamplerPlan){
+        .t_list = spec->t_list,
+        .t_count = spec->t_count,
+        .split_t = spec->split_t < 0 ? 0 : spec->split_t,
+        .teacher_start_t = spec->teacher_start_t,
+        .cfg_scale = (float)spec->cfg_scale,
+        .cfg_interval = spec->cfg_interval,
+        .top_k = spec->top_k,
+        .top_p = (float)spec->top_p,
+        .temperature = (float)spec->temperature,
+        .argmax = spec->pick == PICK_ARGMAX,
+    };
+}
+
+/* The largest batch that fits, starting from the one asked for. */
+static bool reserve(Run *run, const RunHooks *hooks, Err *err)
+{
+    int wanted = run->spec->batch ? run->spec->batch : workshop_is_host(run->shop) ? BATCH_CPU : BATCH_CUDA;
+    if (wanted > run->images)
+        wanted = (int)run->images;
+    for (run->batch = wanted;; run->batch /= 2) {
+        if (sampler_reserve(run->sampler, run->batch, err))
+            break;
+        if (!err || err->kind != ERR_MEMORY || run->batch == 1)
+            return false;
+    }
+    if (run->batch < wanted) {
+        run_note(run, hooks, "a batch of %d does not fit in memory (%s); went on with %d", wanted, err->text, run->batch);
+        err_clear(err);
+    }
+    return true;
+}
+
+static bool load_sampler(Run *run, const RunHooks *hooks, bool *ret_warm, Err *err)
+{
+    const JobSpec *spec = run->spec;
+    SamplerFiles files = {
+        .student = spec->student,
+        .teacher = spec->teacher_start_t >= 0 ? spec->teacher : NULL,
+        .tokenizer = spec->tokenizer,
+        .heads = spec->heads,
+        .grid = spec->grid ? spec->grid : inputs_grid(&run->inputs),
+    };
+    run->sampler = workshop_sampler(run->shop, &files, workshop_precision(run->shop, spec->precision), ret_warm, err);
+    if (!run->sampler)
+        return false;
+    run->plan = plan_of(spec);
+    const SamplerInfo *info = sampler_info(run->sampler);
+    if (spec->split_t < 0 && spec->t_list[spec->t_count - 1] < info->tokens)
+        return err_set(err, ERR_USAGE, "job field split_t: missing, and the student runs at t %d (the teacher alone has t_list 0,%d)",
+                       spec->t_list[spec->t_count - 1], info->tokens);
+    return sampler_check(run->sampler, &run->plan, err) && inputs_fit(&run->inputs, info, err) && reserve(run, hooks, err);
+}
+
+bool run_load(Run *run, const RunHooks *hooks, Err *err)
+{
+    if (run->loaded)
+        return true;
+    double start = mono_seconds();
+    bool warm = true, warm_features = true;
+    stopwatch_enter(&run->watch, PHASE_LOAD);
+    bool good = run->spec->kind != KIND_SAMPLE || load_sampler(run, hooks, &warm, err);
+    if (good && run->spec->inception) {
+        Precision precision = workshop_feature_precision(run->shop, run->spec->precision);
+        run->inception = workshop_inception(run->shop, run->spec->inception, precision, &warm_features, err);
+        good = run->inception != NULL;
+    }
+    stopwatch_enter(&run->watch, PHASE_NONE);
+    if (!good)
+        return false;
+    if (run->spec->kind != KIND_SAMPLE)
+        run->batch = run->spec->batch ? run->spec->batch : workshop_is_host(run->shop) ? BATCH_CPU : BATCH_CUDA;
+    run->feature_batch = run->batch;
+    run->loaded = true;
+    if (hooks && hooks->loaded && !(warm && warm_features))
+        hooks->loaded(hooks->ctx, mono_seconds() - start);
+    return true;
+}
+
+/* --- shared by the phases -------------------------------------------------------------------------- */
+
+static cJSON *made_by(const Run *run)
+{
+    cJSON *made = cJSON_CreateObject();
+    cJSON_AddStringToObject(made, "version", DDQ_VERSION);
+    cJSON_AddStringToObject(made, "device", workshop_device(run->shop));
+    cJSON_AddStringToObject(made, "device_name", workshop_device_name(run->shop));
+    if (run->spec->kind == KIND_SAMPLE)
+        cJSON_AddStringToObject(made, "precision", precision_name(workshop_precision(run->shop, run->spec->precision)));
+    if (run->inception)
+        cJSON_AddStringToObject(made, "feature_precision",
+                                precision_name(workshop_feature_precision(run->shop, run->spec->precision)));
+    cJSON_AddNumberToObject(made, "batch", run->batch);
+    return made;
+}
+
+static PieceRow row(size_t element, int ndim, int64_t a, int64_t b, int64_t c)
+{
+    PieceRow made = {.ndim = ndim, .shape = {a, b, c}, .bytes = element};
+    for (int i = 0; i < ndim; i++)
+        made.bytes *= (size_t)made.shape[i];
+    return made;
+}
+
+static int png_threads(const Run *run)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (workshop_is_host(run->shop)) /* the cores are busy with the model */
+        return 1;
+    return cores > 16 ? 8 : cores > 2 ? (int)(cores / 2) : 1;
+}
+
+Writer *run_writer(Run *run, int side, Err *err)
+{
+    if (!folder_claim(run->spec->output, run->spec, &run->identity, err))
+        return NULL;
+    WriterPlan plan = {.output = run->spec->output, .keeps = run->keeps, .side = side, .threads = png_threads(run)};
+    if (run->sampler) {
+        const SamplerInfo *info = sampler_info(run->sampler);
+        plan.rows[ARRAY_CODES] = row(sizeof(int32_t), 1, info->tokens, 0, 0);
+        plan.rows[ARRAY_VECTORS] = row(sizeof(float), 2, info->tokens, info->channels, 0);
+        plan.rows[ARRAY_PIXELS] = row(1, 3, side, side, 3);
+    }
+    if (run->inception)
+        plan.rows[ARRAY_FEATURES] = row(sizeof(float), 1, inception_width(run->inception), 0, 0);
+    cJSON *made = made_by(run);
+    plan.made = made;
+    Writer *writer = writer_open(&plan, err);
+    cJSON_Delete(made);
+    return writer;
+}
+
+void run_take_times(Run *run, WriterBatch *batch)
+{
+    stopwatch_enter(&run->watch, run->watch.now); /* up to now */
+    memcpy(batch->seconds, run->watch.seconds, sizeof batch->seconds);
+    memset(run->watch.seconds, 0, sizeof run->watch.seconds);
+}
+
+static bool features_finite(const float *features, int count, int width, int64_t first, Err *err)
+{
+    for (int64_t i = 0; i < (int64_t)count * width; i++)
+        if (!isfinite(features[i]))
+            return err_set(err, ERR_NUMERIC, "image %lld: feature %lld is %g", (long long)(first + i / width), (long long)(i % width),
+                           (double)features[i]);
+    return true;
+}
+
+bool run_features(Run *run, const RunHooks *hooks, const uint8_t *pixels, int count, int h, int w, int64_t first, float *features, Err *err)
+{
+    const int width = inception_width(run->inception);
+    for (int at = 0; at < count;) {
+        int n = count - at < run->feature_batch ? count - at : run->feature_batch;
+        if (inception_run(run->inception, pixels + (size_t)at * (size_t)h * (size_t)w * 3, n, h, w, RESIZE_PT, features + (size_t)at * (size_t)width,
+                          NULL, NULL, err)) {
+            at += n;
+            continue;
+        }
+        if (!err || err->kind != ERR_MEMORY || n == 1)
+            return false;
+        run->feature_batch = n / 2;
+        run_note(run, hooks, "features of %d images at a time do not fit in memory; went on with %d", n, n / 2);
+        err_clear(err);
+    }
+    return features_finite(features, count, width, first, err);
+}

@@ -1,0 +1,215 @@
+/* Making images: for every gap that no valid piece covers, batch by batch
+ *
+ *   inputs_fill -> sampler_run -> features of the pixels just made -> writer
+ *
+ * The writer encodes and flushes beside the next batch. At a stop or a failure what was made so far still becomes a
+ * piece, so it is not made again. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "worker/run_parts.h"
+
+typedef struct Making {
+    Run *run;
+    const RunHooks *hooks;
+    Pieces pieces; /* what was there before */
+    int64_t lo, hi;
+    Writer *writer; /* opened with the first batch */
+    int32_t *labels;
+    float *noise, *uniform;
+    int64_t made;
+    double start;
+    const char *stage;
+} Making;
+
+static int64_t safe_upto(const Making *making)
+{
+    int64_t start = pieces_reach(&making->pieces, making->lo);
+    int64_t safe = making->writer ? writer_safe(making->writer, start) : start;
+    int64_t upto = pieces_reach(&making->pieces, safe);
+    return upto < making->hi ? upto : making->hi;
+}
+
+static void report_progress(const Making *making)
+{
+    double seconds = mono_seconds() - making->start;
+    run_progress(making->hooks, safe_upto(making), making->made && seconds > 0 ? (double)making->made / seconds : 0, making->stage);
+}
+
+static void on_stage(const char *name, void *ctx)
+{
+    Making *making = ctx;
+    stopwatch_enter(&making->run->watch, phase_parse(name));
+    making->stage = name;
+    report_progress(making);
+}
+
+/* --- one batch ------------------------------------------------------------------------------------- */
+
+static void *room(int64_t count, size_t size, Err *err)
+{
+    void *memory = malloc((size_t)count * size);
+    if (!memory)
+        err_set(err, ERR_MEMORY, "no %zu MiB for a batch", (size_t)count * size >> 20);
+    return memory;
+}
+
+static bool batch_room(const Making *making, WriterBatch *batch, Err *err)
+{
+    const SamplerInfo *info = sampler_info(making->run->sampler);
+    const bool *keeps = making->run->keeps.arrays;
+    const int64_t n = batch->count, tokens = n * info->tokens;
+    void **arrays = batch->arrays;
+    return (!keeps[ARRAY_CODES] || (arrays[ARRAY_CODES] = room(tokens, sizeof(int32_t), err))) &&
+           (arrays[ARRAY_VECTORS] = room(tokens * info->channels, sizeof(float), err)) &&
+           (!keeps[ARRAY_FEATURES] || (arrays[ARRAY_FEATURES] = room(n * inception_width(making->run->inception), sizeof(float), err))) &&
+           (arrays[ARRAY_PIXELS] = room(n * info->image_size * info->image_size, 3, err));
+}
+
+/* A pixel is always a number, so what overflowed shows in the vectors alone. */
+static bool vectors_finite(const Making *making, const WriterBatch *batch, Err *err)
+{
+    const SamplerInfo *info = sampler_info(making->run->sampler);
+    const float *vectors = batch->arrays[ARRAY_VECTORS];
+    const int64_t row = (int64_t)info->tokens * info->channels;
+    for (int64_t i = 0; i < batch->count * row; i++)
+        if (!isfinite(vectors[i]))
+            return err_set(err, ERR_NUMERIC, "image %" PRId64 ": token %" PRId64 " is %g; if the precision is below fp32, try fp32",
+                           batch->lo + i / row, i % row / info->channels, (double)vectors[i]);
+    return true;
+}
+
+static bool sample_batch(Making *making, WriterBatch *batch, Err *err)
+{
+    Run *run = making->run;
+    if (!inputs_fill(&run->inputs, batch->lo, batch->count, making->labels, making->noise, making->uniform, err))
+        return false;
+    SamplerBatch work = {
+        .count = batch->count,
+        .labels = making->labels,
+        .noise = making->noise,
+        .uniform = making->uniform,
+        .codes = batch->arrays[ARRAY_CODES],
+        .vectors = batch->arrays[ARRAY_VECTORS],
+        .pixels = batch->arrays[ARRAY_PIXELS],
+    };
+    return sampler_run(run->sampler, &run->plan, &work, on_stage, making, err) && vectors_finite(making, batch, err);
+}
+
+static bool make_batch(Making *making, WriterBatch *batch, Err *err)
+{
+    Run *run = making->run;
+    const int side = sampler_info(run->sampler)->image_size;
+    if (!batch_room(making, batch, err) || !sample_batch(making, batch, err))
+        return false;
+    if (run->keeps.arrays[ARRAY_FEATURES]) {
+        on_stage(phase_name(PHASE_FEATURES), making);
+        if (!run_features(run, making->hooks, batch->arrays[ARRAY_PIXELS], batch->count, side, side, batch->lo, batch->arrays[ARRAY_FEATURES], err))
+            return false;
+    }
+    stopwatch_enter(&run->watch, PHASE_WRITE);
+    if (!run->keeps.arrays[ARRAY_VECTORS]) {
+        free(batch->arrays[ARRAY_VECTORS]);
+        batch->arrays[ARRAY_VECTORS] = NULL;
+    }
+    return true;
+}
+
+static bool add_batch(Making *making, WriterBatch *batch, Err *err)
+{
+    if (!making->writer)
+        making->writer = run_writer(making->run, sampler_info(making->run->sampler)->image_size, err);
+    if (!making->writer) {
+        writer_batch_free(batch);
+        return false;
+    }
+    making->made += batch->count;
+    run_take_times(making->run, batch);
+    return writer_add(making->writer, batch, err);
+}
+
+/* --- all gaps -------------------------------------------------------------------------------------- */
+
+static bool scratch(Making *making, Err *err)
+{
+    const Run *run = making->run;
+    const SamplerInfo *info = sampler_info(run->sampler);
+    const int64_t tokens = (int64_t)run->batch * info->tokens;
+    bool draws = run->plan.teacher_start_t >= 0 && !run->plan.argmax;
+    making->labels = room(run->batch, sizeof *making->labels, err);
+    making->noise = room(tokens * info->channels, sizeof *making->noise, err);
+    making->uniform = draws ? room(tokens, sizeof *making->uniform, err) : NULL;
+    return making->labels && making->noise && (!draws || making->uniform);
+}
+
+static bool fill_gap(Making *making, int64_t at, int64_t end, Err *err)
+{
+    for (; at < end;) {
+        if (run_stopped(making->hooks))
+            return err_set(err, ERR_CANCELLED, "stopped before image %" PRId64, at);
+        WriterBatch *batch = xcalloc(1, sizeof *batch);
+        batch->lo = at;
+        batch->count = end - at < making->run->batch ? (int)(end - at) : making->run->batch;
+        at += batch->count;
+        if (!make_batch(making, batch, err)) {
+            writer_batch_free(batch);
+            return false;
+        }
+        if (!add_batch(making, batch, err))
+            return false;
+        report_progress(making);
+    }
+    return true;
+}
+
+static bool fill_gaps(Making *making, Err *err)
+{
+    const Pieces *pieces = &making->pieces;
+    int64_t at = pieces_reach(pieces, making->lo);
+    if (at >= making->hi)
+        return true;
+    if (!run_load(making->run, making->hooks, err) || !scratch(making, err))
+        return false;
+    making->start = mono_seconds();
+    while (at < making->hi) {
+        int64_t end = pieces_next(pieces, at, making->hi);
+        if (!fill_gap(making, at, end, err))
+            return false;
+        at = pieces_reach(pieces, end);
+    }
+    return true;
+}
+
+bool run_images(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err)
+{
+    *ret_upto = lo;
+    if (run->spec->kind != KIND_SAMPLE) { /* run_report does it all */
+        *ret_upto = hi;
+        return true;
+    }
+    if (lo < 0 || hi < lo || hi > run->images)
+        return err_set(err, ERR_USAGE, "range %" PRId64 " to %" PRId64 ": the job has the images 0 to %" PRId64, lo, hi, run->images);
+    Making making = {.run = run, .hooks = hooks, .lo = lo, .hi = hi, .start = mono_seconds(), .stage = "load"};
+    if (!pieces_scan(run->spec->output, &run->keeps, lo, hi, &making.pieces, err))
+        return false;
+    Err late = {0};
+    bool good = fill_gaps(&making, err);
+    if (making.writer && !writer_finish(making.writer, &late)) {
+        if (good || (err && err->kind == ERR_CANCELLED)) /* a full disk says more than a stop */
+            *err = late;
+        good = false;
+    }
+    stopwatch_enter(&run->watch, PHASE_NONE);
+    *ret_upto = good ? hi : safe_upto(&making);
+    if (making.made)
+        report_progress(&making);
+    writer_close(making.writer);
+    pieces_done(&making.pieces);
+    free(making.labels);
+    free(making.noise);
+    free(making.uniform);
+    return good;
+}

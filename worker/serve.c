@@ -1,0 +1,226 @@
+/* The worker as the daemon sees it: every work message gets exactly one answer: finished, yielded or failed. After the
+ * kinds of error for which a fresh process is cheaper than doubt, the worker answers and exits. Its log goes up the line
+ * as messages; stderr is for last words alone. */
+#include "worker/serve.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/jobspec.h"
+#include "core/log.h"
+#include "kernels/backend.h"
+#include "worker/line.h"
+#include "worker/run.h"
+
+enum { PROGRESS_MS = 200, DEVICES_MAX = 64 };
+
+typedef struct Serve {
+    Line *line;
+    Workshop *shop;
+    Task *task; /* the one in work */
+    Mono said;  /* when its progress was last sent, and what */
+    int64_t said_upto;
+} Serve;
+
+static Line *log_line_; /* where the log goes */
+
+static cJSON *fields_of(const Task *task, int64_t upto)
+{
+    cJSON *fields = cJSON_CreateObject();
+    cJSON_AddStringToObject(fields, "token", task->token);
+    upto = upto < task->lo ? task->lo : upto > task->hi ? task->hi : upto;
+    cJSON_AddNumberToObject(fields, "upto", (double)upto);
+    return fields;
+}
+
+static void say_log(LogLevel level, const char *text)
+{
+    static const char *const names[] = {"error", "warning", "info", "trace"};
+    cJSON *fields = cJSON_CreateObject();
+    cJSON_AddStringToObject(fields, "level", names[level]);
+    cJSON_AddStringToObject(fields, "text", text);
+    line_say(log_line_, PROTO_LOG, fields);
+}
+
+static void say_hello(Line *line, const DeviceInfo *device)
+{
+    cJSON *fields = cJSON_CreateObject();
+    cJSON_AddNumberToObject(fields, "version", PROTO_VERSION);
+    cJSON_AddNumberToObject(fields, "pid", getpid());
+    cJSON_AddStringToObject(fields, "device", device->uuid);
+    cJSON_AddStringToObject(fields, "name", device->name);
+    cJSON_AddNumberToObject(fields, "memory_mib", (double)device->memory_mib);
+    line_say(line, PROTO_HELLO, fields);
+}
+
+static void say_loaded(const Serve *serve, const char *job, double seconds)
+{
+    char *warm = workshop_warm(serve->shop);
+    cJSON *fields = cJSON_CreateObject();
+    cJSON_AddStringToObject(fields, "job", job);
+    cJSON_AddNumberToObject(fields, "seconds", seconds);
+    cJSON_AddItemToObject(fields, "warm", cJSON_Parse(warm));
+    free(warm);
+    line_say(serve->line, PROTO_LOADED, fields);
+}
+
+/* --- what a run reports ---------------------------------------------------------------------------- */
+
+static bool on_stop(void *ctx)
+{
+    const Serve *serve = ctx;
+    return line_stopping(serve->line, serve->task);
+}
+
+static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
+{
+    Serve *serve = ctx;
+    Mono now = mono_ms();
+    if (serve->task->load || (upto == serve->said_upto && now - serve->said < PROGRESS_MS))
+        return;
+    serve->said = now;
+    serve->said_upto = upto;
+    cJSON *fields = fields_of(serve->task, upto);
+    cJSON_AddNumberToObject(fields, "rate", rate);
+    cJSON_AddStringToObject(fields, "stage", stage);
+    line_say(serve->line, PROTO_PROGRESS, fields);
+}
+
+static void on_loaded(void *ctx, double seconds)
+{
+    const Serve *serve = ctx;
+    if (!serve->task->load) /* a load message gets its answer in any case */
+        say_loaded(serve, serve->task->job, seconds);
+}
+
+static void on_note(void *ctx, const char *text)
+{
+    const Serve *serve = ctx;
+    log_warning("job=%s %s", serve->task->job, text);
+}
+
+/* --- doing a task ---------------------------------------------------------------------------------- */
+
+static bool do_phase(Serve *serve, const JobSpec *spec, int64_t *ret_upto, double *ret_fid, Err *err)
+{
+    const Task *task = serve->task;
+    const RunHooks hooks = {serve, on_progress, on_loaded, on_stop, on_note};
+    bool images = strcmp(task->phase, "images") == 0;
+    if (!task->load && !images && strcmp(task->phase, "report") != 0)
+        return err_set(err, ERR_PROTOCOL, "worker protocol: phase \"%.40s\" is neither images nor report", task->phase);
+    Run *run = run_open(serve->shop, spec, err);
+    bool good = run != NULL;
+    if (good && task->load)
+        good = run_load(run, &hooks, err);
+    else if (good && images)
+        good = run_images(run, task->lo, task->hi, &hooks, ret_upto, err);
+    else if (good)
+        good = run_report(run, &hooks, ret_fid, err);
+    if (good)
+        *ret_upto = task->hi;
+    run_close(run);
+    return good;
+}
+
+static void answer(const Serve *serve, bool good, int64_t upto, double seconds, double fid, const Err *err)
+{
+    cJSON *fields = fields_of(serve->task, upto);
+    if (good) {
+        cJSON_AddNumberToObject(fields, "ms", seconds * 1000);
+        if (isfinite(fid))
+            cJSON_AddNumberToObject(fields, "fid", fid);
+        line_say(serve->line, PROTO_FINISHED, fields);
+    } else if (err->kind == ERR_CANCELLED) {
+        line_say(serve->line, PROTO_YIELDED, fields);
+    } else {
+        cJSON_AddStringToObject(fields, "kind", err_name(err->kind));
+        cJSON_AddStringToObject(fields, "policy", err_policy_name(err_policy(err->kind)));
+        cJSON_AddStringToObject(fields, "text", err->text);
+        line_say(serve->line, PROTO_FAILED, fields);
+    }
+}
+
+/* False when the worker should exit. */
+static bool do_task(Serve *serve, Task *task)
+{
+    JobSpec *spec = NULL;
+    Err err = {0};
+    int64_t upto = task->lo;
+    double fid = NAN, start = mono_seconds();
+    serve->task = task;
+    serve->said = 0;
+    serve->said_upto = -1;
+    bool good = !on_stop(serve) || err_set(&err, ERR_CANCELLED, "called off before it began");
+    good = good && jobspec_parse(task->spec, FORM_EXEC, &spec, &err) && do_phase(serve, spec, &upto, &fid, &err);
+    double seconds = mono_seconds() - start;
+    if (!task->load)
+        answer(serve, good, upto, seconds, fid, &err);
+    else if (good)
+        say_loaded(serve, "", seconds);
+    else if (err.kind != ERR_CANCELLED)
+        log_error("load failed: %s", err.text);
+    jobspec_free(spec);
+    return good || !err_ends_worker(err.kind);
+}
+
+/* --- the life of the process ----------------------------------------------------------------------- */
+
+static bool find_device(const char *device, DeviceInfo *ret_info)
+{
+    DeviceInfo infos[DEVICES_MAX];
+    int count = backend_devices(infos, DEVICES_MAX);
+    for (int i = 0; i < count; i++) {
+        bool any_gpu = strcmp(device, "cuda") == 0 && strcmp(infos[i].uuid, "cpu") != 0;
+        if (any_gpu || strcmp(device, infos[i].uuid) == 0) {
+            *ret_info = infos[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+static int last_words(const Err *err)
+{
+    fprintf(stderr, "ddq-worker: %s\n", err->text);
+    return err_exit_code(err->kind);
+}
+
+static int work(Serve *serve)
+{
+    bool good = true;
+    for (Task *task; good && (task = line_next(serve->line)); line_drop(serve->line, task))
+        good = do_task(serve, task);
+    Err err = {0};
+    return line_broken(serve->line, &err) ? last_words(&err) : good ? EXIT_OK : EXIT_ERROR;
+}
+
+int serve(const char *device, int threads, int fd)
+{
+    Err err = {0};
+    DeviceInfo info;
+    if (fcntl(fd, F_GETFD) < 0) {
+        err_set(&err, ERR_USAGE, "serve speaks on descriptor %d, which is not open; ddqd starts it so, and exec runs one job "
+                "without it", fd);
+        return last_words(&err);
+    }
+    if (!find_device(device, &info)) {
+        err_set(&err, ERR_NOT_FOUND, "there is no device %s here; --list-devices shows what there is", device);
+        return last_words(&err);
+    }
+    Serve state = {.line = line_open(fd, &err), .shop = workshop_new(device, threads)};
+    if (!state.line)
+        return last_words(&err);
+    say_hello(state.line, &info);
+    log_line_ = state.line;
+    log_sink_set(say_log);
+    log_sink_only(true);
+    int status = work(&state);
+    log_sink_set(NULL);
+    workshop_free(state.shop);
+    return status;
+}

@@ -1,0 +1,8 @@
+/* `ddq-worker serve`: the worker's end of the line protocol (core/proto.h), on fd 3. */
+#ifndef WORKER_SERVE_H
+#define WORKER_SERVE_H
+
+/* Speaks on `fd` until it is told to stop or the other side is gone. Returns the exit status. */
+int serve(const char *device, int threads, int fd);
+
+#endif
