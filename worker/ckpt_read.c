@@ -2,6 +2,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/mem.h"
 #include "worker/ckpt_parts.h"
@@ -195,6 +197,20 @@ static bool copy_rows(const Ckpt *ckpt, const CkptTensor *t, bool wide, void *ds
     return true;
 }
 
+/* The pages of a mapped tensor leave this process once it was read: a model is packed tensor by tensor, and without this
+ * the file stays resident beside the packed weights. Read again, they come back from the page cache. */
+static void let_go(const Ckpt *ckpt, const CkptTensor *t)
+{
+    int64_t count, reach;
+    uintptr_t from = (uintptr_t)t->data, map = (uintptr_t)ckpt->map.data, page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    if (!ckpt->map.data || from < map || from >= map + ckpt->map.size || !ckpt_extent(t, &count, &reach))
+        return; /* not in the mapped file */
+    uintptr_t upto = (from + (uintptr_t)reach * dtype_size(t->dtype)) / page * page;
+    from = (from + page - 1) / page * page;
+    if (upto > from)
+        madvise((void *)from, upto - from, MADV_DONTNEED);
+}
+
 static bool read_as(const Ckpt *ckpt, const char *name, int ndim, const int64_t *shape, bool wide, void *dst, Err *err)
 {
     const CkptTensor *t = find_shaped(ckpt, name, ndim, shape, err);
@@ -203,7 +219,9 @@ static bool read_as(const Ckpt *ckpt, const char *name, int ndim, const int64_t 
     if (t->dtype >= DTYPES || !rows[t->dtype][wide])
         return err_set(err, ERR_FORMAT, "checkpoint %s: tensor %s is of type %s, wanted floating point (float32, float16, bfloat16, float64)",
                        ckpt->path, name, t->type);
-    return check_bytes(ckpt, t, err) && copy_rows(ckpt, t, wide, dst, err);
+    bool ok = check_bytes(ckpt, t, err) && copy_rows(ckpt, t, wide, dst, err);
+    let_go(ckpt, t);
+    return ok;
 }
 
 bool ckpt_read(const Ckpt *ckpt, const char *name, int ndim, const int64_t *shape, float *dst, Err *err)
