@@ -22,28 +22,28 @@
 
 extern const char queue_lua[]; /* the whole text of core/queue.lua */
 
+/* Arguments and answers stand above each function in queue.lua (and in docs/queue.md). */
 typedef enum QueueFn {
     /* jobs, called by clients */
-    QUEUE_SUBMIT,  /* {id, user, kind, model, images, priority, needs[], name, spec{}} -> {id, state, duplicate} */
-    QUEUE_CANCEL,  /* {id, user} -> {state} */
-    QUEUE_HOLD,    /* {id, user, reason} -> {state} */
-    QUEUE_RELEASE, /* {id, user} -> {state} */
-    QUEUE_LIST,    /* {user?, state?, active?, limit?} -> {jobs[]}   newest first */
-    QUEUE_SHOW,    /* {id (or unique prefix)} -> {job{}, leases[]} */
-    QUEUE_EVENTS,  /* {after?, count?} -> {events[]} */
-    QUEUE_HOSTS,   /* {} -> {hosts[]} */
-    QUEUE_LOGS,    /* {id, after?, count?} -> {lines[], last} */
+    QUEUE_SUBMIT,
+    QUEUE_CANCEL,
+    QUEUE_HOLD,
+    QUEUE_RELEASE,
+    QUEUE_LIST,
+    QUEUE_SHOW,
+    QUEUE_EVENTS,
+    QUEUE_HOSTS,
+    QUEUE_LOGS,
     /* ranges, called by daemons */
-    QUEUE_CLAIM,    /* {host, worker, pid, device, root, lease_ms, chunk_ms, offers[], warm[]} ->
-                       {token, job, user, phase, lo, hi, n, spec{}, folder} or status "empty" */
-    QUEUE_RENEW,    /* {lease_ms, leases: [{token, upto, rate, stage, pid}]} -> {leases: {TOKEN: "ok"|"lost"|"cancel"|"yield"}} */
-    QUEUE_FINISH,   /* {token, upto, ms, fid?} -> {job, state} or status "already" or "stale" */
-    QUEUE_GIVEBACK, /* {token, upto} -> as finish; no blame: yield, drain */
-    QUEUE_FAIL,     /* {token, upto, kind, policy, text} -> {job, state, again} */
-    QUEUE_REAP,     /* {} -> {reaped, next_ms} */
-    QUEUE_BEAT,     /* {host, boot, pid, version, workers[], models{}, references[], root, drain, ttl_ms} -> ok or "taken" */
-    QUEUE_LOG,      /* {job, lines[]} */
-    QUEUE_CHECK,    /* {} -> {version, appendonly, maxmemory_policy, redis_version} */
+    QUEUE_CLAIM,
+    QUEUE_RENEW,
+    QUEUE_FINISH,
+    QUEUE_GIVEBACK,
+    QUEUE_FAIL,
+    QUEUE_REAP,
+    QUEUE_BEAT,
+    QUEUE_LOG,
+    QUEUE_CHECK,
     QUEUE_FNS
 } QueueFn;
 
