@@ -1,17 +1,16 @@
-/* Golden files for the tests of the evaluator: arrays as doubles, JSON by path, and the generator behind the
- * procedural cases (tests/golden/inception/README.md). */
+/* Golden files for the tests of the evaluator: arrays as doubles, JSON by name, comparisons that say both values. */
 #ifndef TESTS_EVAL_GOLDEN_H
 #define TESTS_EVAL_GOLDEN_H
 
 #include <cjson/cJSON.h>
 #include <math.h>
 
+#include "tests/eval/procedural.h"
 #include "tests/test.h"
 #include "worker/npy.h"
 #include "worker/statistics.h"
 
 #define INCEPTION_GOLDEN(path) GOLDEN("inception/" path)
-#define GOLDEN_SEED 20261123ULL
 
 /* --- files --------------------------------------------------------------------------------------- */
 
@@ -71,26 +70,6 @@ static inline void assert_near(double value, double wanted, double tolerance, co
     if (!(fabs(value - wanted) <= tolerance))
         fail_msg("%s [%lld]: %.12g, wanted %.12g, off by %.3g of %.3g allowed", what, index, value, wanted,
                  fabs(value - wanted), tolerance);
-}
-
-/* --- the generator ------------------------------------------------------------------------------- */
-
-/* Value i of the stream named `key`, in [0,1). */
-static inline uint64_t stream_open(const char *key)
-{
-    uint64_t hash = 0xcbf29ce484222325ULL;
-    for (; *key; key++)
-        hash = (hash ^ (unsigned char)*key) * 0x100000001b3ULL;
-    return hash ^ GOLDEN_SEED * 0x9E3779B97F4A7C15ULL;
-}
-
-static inline double stream_at(uint64_t stream, uint64_t i)
-{
-    uint64_t z = stream + (i + 1) * 0x9E3779B97F4A7C15ULL;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ULL;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBULL;
-    z ^= z >> 31;
-    return (double)(z >> 40) / 16777216.0;
 }
 
 #endif
