@@ -262,11 +262,11 @@ void ref_resize(const uint8_t *image, int64_t h, int64_t w, Resize pipeline, dou
 {
     for (int64_t i = 0; i < 299; i++)
         for (int64_t j = 0; j < 299; j++) {
-            /* positions are f32 by definition, values are not */
-            float sh = (float)h / 299.0f, sw = (float)w / 299.0f;
-            volatile float row = ((float)i + 0.5f) * sh, col = ((float)j + 0.5f) * sw;
-            row = pipeline == RESIZE_PT ? fmaxf(row - 0.5f, 0) : (float)i * sh;
-            col = pipeline == RESIZE_PT ? fmaxf(col - 0.5f, 0) : (float)j * sw;
+            /* Positions too: the golden inputs are float64 throughout. The public tools keep them in f32 and so differ by up
+             * to 1e-4 in a noisy image. */
+            double sh = (double)h / 299, sw = (double)w / 299;
+            double row = pipeline == RESIZE_PT ? fmax(((double)i + 0.5) * sh - 0.5, 0) : (double)i * sh;
+            double col = pipeline == RESIZE_PT ? fmax(((double)j + 0.5) * sw - 0.5, 0) : (double)j * sw;
             int64_t h0 = (int64_t)row, w0 = (int64_t)col;
             int64_t h1 = h0 + 1 < h ? h0 + 1 : h - 1, w1 = w0 + 1 < w ? w0 + 1 : w - 1;
             double lh = row - (double)h0, lw = col - (double)w0;
