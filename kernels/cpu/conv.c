@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "kernels/cpu/bf16.h"
 #include "kernels/cpu/primitive.h"
+#include "kernels/cpu/winograd.h"
 
 /* A kernel for one input size, with or without the sum. */
 typedef struct ConvPlan {
@@ -28,6 +29,7 @@ typedef struct CpuConv {
     float *plain;    /* padded weights, OIHW */
     float *bias;     /* padded, or NULL */
     ConvPlan *plans;
+    Winograd *winograd; /* NULL: plans run it */
 } CpuConv;
 
 static int out_size(int in, int kernel, int stride, int pad)
@@ -130,7 +132,11 @@ Conv *cpu_conv_pack(Backend *be, const float *w, const float *bias, const ConvSh
     *conv = (CpuConv){.base = {.shape = *shape},
                       .dims = {map_blocks(shape->c_out) * MAP_BLOCK, map_blocks(shape->c_in) * MAP_BLOCK, shape->kh,
                                shape->kw}};
-    if (pad_weights(be, conv, w, bias, err) && plan_get(cpu_of(be), conv, h_hint * scale, w_hint * scale, false, err))
+    if (be->precision == PREC_F32 && winograd_takes(shape)) {
+        conv->winograd = winograd_pack(be, w, bias, shape, err);
+        if (conv->winograd)
+            return &conv->base;
+    } else if (pad_weights(be, conv, w, bias, err) && plan_get(cpu_of(be), conv, h_hint * scale, w_hint * scale, false, err))
         return &conv->base;
     cpu_conv_free(be, &conv->base);
     return NULL;
@@ -144,6 +150,7 @@ void cpu_conv_free(Backend *be, Conv *base)
         conv->plans = plan->next;
         plan_free(cpu_of(be), plan);
     }
+    winograd_free(be, conv->winograd);
     be_free(be, conv->plain);
     be_free(be, conv->bias);
     free(conv);
@@ -171,10 +178,23 @@ static float *enlarge(Cpu *cpu, const Map *x, int b)
     return y;
 }
 
+static void run_winograd(Cpu *cpu, const Winograd *winograd, const Map *x, const Map *residual, const Map *y)
+{
+    for (int b = 0; b < x->b && !cpu->base.failed; b++) {
+        WinogradCall call = {.x = map_image(x, b), .h = x->h, .w = x->w,
+                             .residual = residual->data ? map_image(residual, b) : NULL, .y = map_image(y, b)};
+        winograd_run(cpu, winograd, &call);
+    }
+}
+
 void cpu_conv(Backend *be, const Conv *base, Map x, Map residual, Map y)
 {
     Cpu *cpu = cpu_of(be);
     CpuConv *conv = (CpuConv *)base;
+    if (conv->winograd) {
+        run_winograd(cpu, conv->winograd, &x, &residual, &y);
+        return;
+    }
     int scale = base->shape.upsample ? 2 : 1;
     Err err = {0};
     ConvPlan *plan = plan_get(cpu, conv, x.h * scale, x.w * scale, residual.data != NULL, &err);

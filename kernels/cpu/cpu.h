@@ -26,6 +26,7 @@ typedef enum CpuScratch {
     SCRATCH_PANEL_X, /* products of a few rows, filled up */
     SCRATCH_PANEL_Y,
     SCRATCH_WORK, /* the op's own loops */
+    SCRATCH_TILES, /* Winograd */
     SCRATCHES
 } CpuScratch;
 

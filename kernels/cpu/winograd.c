@@ -1,0 +1,268 @@
+/* Winograd convolutions: weights, and how an image is cut among threads. The arithmetic is in winograd_tiles.c.
+ *
+ * Two ways to cut. Large maps: each thread takes blocks of tiles through all three steps in memory of its own, without
+ * meeting the others. Small maps with many channels: the weights are larger than the map, so all threads share one block
+ * of tiles and divide its positions, which reads every weight once; they meet between the steps. */
+#include "kernels/cpu/winograd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "kernels/cpu/winograd_tiles.h"
+
+enum { TILES_OWN = 64 /* tiles of a thread's block */, PHASES_UP = 4 };
+
+struct Winograd {
+    ConvShape shape;
+    int n;      /* input pixels of a tile along an axis: 6, or 5 when upsampling */
+    int phases; /* 1, or 4 when upsampling: parity of the output pixel, row * 2 + column */
+    int blocks_in, blocks_out;
+    float *u;    /* [phases][n*n][c_out/16 in pairs][c_in][32]: winograd_tiles.h */
+    float *bias; /* padded, or NULL */
+};
+
+bool winograd_takes(const ConvShape *s)
+{
+#ifdef __x86_64__
+    bool three = s->kh == 3 && s->kw == 3 && s->stride == 1;
+    return three && (s->upsample ? s->pad_h == 1 && s->pad_w == 1 : s->pad_h <= 1 && s->pad_w <= 1) &&
+           __builtin_cpu_supports("avx512f");
+#else
+    return false;
+#endif
+}
+
+/* --- weights ------------------------------------------------------------------------------------------ */
+
+static const double points_6[] = {0, 0.70710678118654752, -0.70710678118654752, 1.4142135623730951, -1.4142135623730951};
+static const double points_5[] = {0.375, -0.375, 1.25, -1.25};
+
+/* Row i of G for n - 1 points and infinity: powers of the point over the product of its distances to the others. */
+static void weight_rows(int n, int taps, double ret[6][3])
+{
+    const double *points = n == 6 ? points_6 : points_5;
+    for (int i = 0; i < n - 1; i++) {
+        double distances = 1, power = 1;
+        for (int j = 0; j < n - 1; j++)
+            distances *= j == i ? 1 : points[i] - points[j];
+        for (int t = 0; t < taps; t++, power *= points[i])
+            ret[i][t] = power / distances;
+    }
+    for (int t = 0; t < taps; t++)
+        ret[n - 1][t] = t == taps - 1;
+}
+
+/* Nearest x2 then three taps: the even output sees taps 0 | 1+2 of its two inputs, the odd one 0+1 | 2. */
+static void fold(const float w[9], int phase, double ret[9])
+{
+    static const int first[2][3] = {{0, 1, 1}, {0, 0, 1}};
+    const int *rows = first[phase / 2], *columns = first[phase % 2];
+    memset(ret, 0, 9 * sizeof(*ret));
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++)
+            ret[rows[i] * 2 + columns[j]] += w[i * 3 + j];
+}
+
+/* All positions of one pair of channels. */
+static void pack_pair(const Winograd *win, const float w[9], int phase, int o, int c, double rows[6][3])
+{
+    int n = win->n, taps = n - 3, blocks = win->blocks_out;
+    double small[9], half[6][3] = {{0}};
+    if (win->phases > 1)
+        fold(w, phase, small);
+    else
+        for (int i = 0; i < 9; i++)
+            small[i] = w[i];
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < taps; j++)
+            for (int t = 0; t < taps; t++)
+                half[i][j] += rows[i][t] * small[t * taps + j];
+    int pair = o / 32, wide = pair * 2 + 2 <= blocks ? 32 : 16;
+    size_t channels = (size_t)win->blocks_in * MAP_BLOCK, position = channels * (size_t)blocks * MAP_BLOCK;
+    float *u = win->u + (size_t)(phase * n * n) * position + (size_t)pair * 32 * channels + (size_t)(c * wide + o % 32);
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++) {
+            double sum = 0;
+            for (int t = 0; t < taps; t++)
+                sum += half[i][t] * rows[j][t];
+            u[(size_t)(i * n + j) * position] = (float)sum;
+        }
+}
+
+Winograd *winograd_pack(Backend *be, const float *w, const float *bias, const ConvShape *s, Err *err)
+{
+    Winograd *win = xcalloc(1, sizeof(*win));
+    *win = (Winograd){.shape = *s,
+                      .n = s->upsample ? 5 : 6,
+                      .phases = s->upsample ? PHASES_UP : 1,
+                      .blocks_in = map_blocks(s->c_in),
+                      .blocks_out = map_blocks(s->c_out)};
+    size_t out = (size_t)win->blocks_out * MAP_BLOCK, in = (size_t)win->blocks_in * MAP_BLOCK;
+    size_t bytes = (size_t)(win->phases * win->n * win->n) * out * in * sizeof(float);
+    win->u = be_alloc(be, bytes, err);
+    win->bias = win->u && bias ? be_alloc(be, out * sizeof(float), err) : NULL;
+    if (!win->u || (bias && !win->bias)) {
+        winograd_free(be, win);
+        return NULL;
+    }
+    if (bias) {
+        memset(win->bias, 0, out * sizeof(float));
+        memcpy(win->bias, bias, (size_t)s->c_out * sizeof(float));
+    }
+    double rows[6][3];
+    weight_rows(win->n, win->n - 3, rows);
+    memset(win->u, 0, bytes);
+#pragma omp parallel for num_threads(cpu_of(be)->threads) schedule(static)
+    for (int o = 0; o < s->c_out; o++)
+        for (int c = 0; c < s->c_in; c++)
+            for (int phase = 0; phase < win->phases; phase++)
+                pack_pair(win, w + ((size_t)o * (size_t)s->c_in + (size_t)c) * 9, phase, o, c, rows);
+    return win;
+}
+
+void winograd_free(Backend *be, Winograd *win)
+{
+    if (!win)
+        return;
+    be_free(be, win->u);
+    be_free(be, win->bias);
+    free(win);
+}
+
+/* --- running --------------------------------------------------------------------------------------------- */
+
+/* One image's geometry and the memory of one block of tiles. */
+typedef struct Work {
+    const Winograd *win;
+    const WinogradCall *call;
+    int out_h, out_w;   /* of one phase */
+    int across, tiles;  /* tiles in a row, and in all */
+    size_t padded;      /* tiles of a block, rounded up */
+    size_t v_stride, m_stride, run_floats;
+    float *v, *m, *run; /* run: per thread */
+} Work;
+
+/* Channel blocks from..to-1 of tiles first..first+count-1 into v. */
+static void step_in(const Work *w, int phase, int first, int count, int from, int to, float *run)
+{
+    const Winograd *win = w->win;
+    int pad_h = win->phases > 1 ? 1 - phase / 2 : win->shape.pad_h;
+    int pad_w = win->phases > 1 ? 1 - phase % 2 : win->shape.pad_w;
+    size_t image_block = (size_t)w->call->h * (size_t)w->call->w * MAP_BLOCK;
+    for (int b = from; b < to; b++)
+        for (int t = 0, n; t < count; t += n) {
+            int row = (first + t) / w->across, column = (first + t) % w->across;
+            n = w->across - column < count - t ? w->across - column : count - t;
+            TileRun tiles = {.h = w->call->h, .w = w->call->w, .row = row * TILE_OUT - pad_h,
+                             .column = column * TILE_OUT - pad_w, .tiles = n};
+            tiles_in(win->n, w->call->x + (size_t)b * image_block, &tiles, run,
+                     w->v + ((size_t)b * w->padded + (size_t)t) * MAP_BLOCK, w->v_stride);
+        }
+}
+
+static void step_multiply(const Work *w, int phase, int count, int from, int to)
+{
+    const Winograd *win = w->win;
+    size_t position = (size_t)win->blocks_in * (size_t)win->blocks_out * MAP_BLOCK * MAP_BLOCK;
+    for (int p = from; p < to; p++)
+        tiles_multiply(win->u + ((size_t)(phase * win->n * win->n) + (size_t)p) * position, w->v + (size_t)p * w->v_stride,
+                       win->blocks_in, win->blocks_out, (int)round_up(count, TILE_ROWS), w->padded,
+                       w->m + (size_t)p * w->m_stride);
+}
+
+static void step_out(const Work *w, int phase, int first, int count, int from, int to)
+{
+    const Winograd *win = w->win;
+    size_t spread = win->phases > 1 ? 2 : 1, width = (size_t)w->out_w * spread, height = (size_t)w->out_h * spread;
+    for (int b = from; b < to; b++)
+        for (int t = 0; t < count; t++) {
+            int i = (first + t) / w->across * TILE_OUT, j = (first + t) % w->across * TILE_OUT;
+            size_t row = (size_t)i * spread + (size_t)(phase / 2), column = (size_t)j * spread + (size_t)(phase % 2);
+            size_t at = (((size_t)b * height + row) * width + column) * MAP_BLOCK;
+            TileOut out = {.bias = win->bias ? win->bias + b * MAP_BLOCK : NULL,
+                           .residual = w->call->residual ? w->call->residual + at : NULL,
+                           .y = w->call->y + at,
+                           .row = width * spread * MAP_BLOCK,
+                           .column = spread * MAP_BLOCK,
+                           .rows = w->out_h - i < TILE_OUT ? w->out_h - i : TILE_OUT,
+                           .columns = w->out_w - j < TILE_OUT ? w->out_w - j : TILE_OUT,
+                           .relu = win->shape.relu};
+            tiles_out(win->n, w->m + ((size_t)b * w->padded + (size_t)t) * MAP_BLOCK, w->m_stride, &out);
+        }
+}
+
+/* Part `i` of `n` equal parts of 0..count-1 starts here. */
+static int part(int count, int i, int n)
+{
+    return (int)((int64_t)count * i / n);
+}
+
+/* All threads on one block. */
+static void run_shared(Cpu *cpu, const Work *w)
+{
+    const Winograd *win = w->win;
+    int threads = cpu->threads, positions = win->n * win->n;
+#pragma omp parallel num_threads(threads)
+    {
+        int me = cpu_thread();
+        float *run = w->run + (size_t)me * w->run_floats;
+        for (int phase = 0; phase < win->phases; phase++) {
+            step_in(w, phase, 0, w->tiles, part(win->blocks_in, me, threads), part(win->blocks_in, me + 1, threads), run);
+#pragma omp barrier
+            step_multiply(w, phase, w->tiles, part(positions, me, threads), part(positions, me + 1, threads));
+#pragma omp barrier
+            step_out(w, phase, 0, w->tiles, part(win->blocks_out, me, threads), part(win->blocks_out, me + 1, threads));
+        }
+    }
+}
+
+/* Each thread on blocks of its own; w's memory is the first thread's, the others' follow `own` floats apart. */
+static void run_own(Cpu *cpu, const Work *shared, size_t own)
+{
+    const Winograd *win = shared->win;
+    int block = (int)shared->padded, blocks = (shared->tiles + block - 1) / block;
+#pragma omp parallel num_threads(cpu->threads)
+    {
+        Work w = *shared;
+        w.v += (size_t)cpu_thread() * own;
+        w.m += (size_t)cpu_thread() * own;
+        w.run += (size_t)cpu_thread() * own;
+#pragma omp for schedule(dynamic)
+        for (int i = 0; i < blocks; i++)
+            for (int phase = 0; phase < win->phases; phase++) {
+                int first = i * block, count = w.tiles - first < block ? w.tiles - first : block;
+                step_in(&w, phase, first, count, 0, win->blocks_in, w.run);
+                step_multiply(&w, phase, count, 0, win->n * win->n);
+                step_out(&w, phase, first, count, 0, win->blocks_out);
+            }
+    }
+}
+
+void winograd_run(Cpu *cpu, const Winograd *win, const WinogradCall *call)
+{
+    const ConvShape *s = &win->shape;
+    Work w = {.win = win, .call = call};
+    w.out_h = win->phases > 1 ? call->h : call->h + 2 * s->pad_h - 2;
+    w.out_w = win->phases > 1 ? call->w : call->w + 2 * s->pad_w - 2;
+    w.across = (w.out_w + TILE_OUT - 1) / TILE_OUT;
+    w.tiles = w.across * ((w.out_h + TILE_OUT - 1) / TILE_OUT);
+    bool shared = w.tiles <= TILES_OWN * cpu->threads;
+    w.padded = (size_t)(shared ? round_up(w.tiles, TILE_ROWS) : TILES_OWN);
+    /* One cache line more between positions: a power of two would put all positions of a tile into the same cache set. */
+    w.v_stride = (size_t)win->blocks_in * w.padded * MAP_BLOCK + MAP_BLOCK;
+    w.m_stride = (size_t)win->blocks_out * w.padded * MAP_BLOCK + MAP_BLOCK;
+    w.run_floats = (size_t)win->n * (size_t)(w.across * TILE_OUT + 2) * MAP_BLOCK;
+    size_t positions = (size_t)(win->n * win->n), tiles_floats = positions * (w.v_stride + w.m_stride);
+    size_t own = tiles_floats + w.run_floats, threads = (size_t)cpu->threads;
+    float *memory = cpu_scratch(cpu, SCRATCH_TILES, (shared ? tiles_floats + threads * w.run_floats : threads * own) * sizeof(float));
+    if (!memory)
+        return;
+    w.v = memory;
+    w.m = w.v + positions * w.v_stride;
+    w.run = w.m + positions * w.m_stride;
+    if (shared)
+        run_shared(cpu, &w);
+    else
+        run_own(cpu, &w, own);
+}
