@@ -37,7 +37,7 @@ static void taps(int n, Resize pipeline, Tap ret[SIDE])
         double src = pipeline == RESIZE_PT ? (i + 0.5) * scale - 0.5 : i * scale;
         src = src > 0 ? src : 0;
         int i0 = (int)src < n ? (int)src : n - 1;
-        ret[i] = (Tap){.i0 = i0, .i1 = i0 + 1 < n ? i0 + 1 : i0, .l = (float)(src - i0)};
+        ret[i] = i0 + 1 < n ? (Tap){i0, i0 + 1, (float)(src - i0)} : (Tap){i0, i0, 0};
     }
 }
 
