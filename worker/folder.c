@@ -49,16 +49,6 @@ cJSON *folder_read_json(const char *output, const char *name)
     return object;
 }
 
-bool folder_write_json(const char *output, const char *name, const cJSON *object, Err *err)
-{
-    char *path = folder_path(output, name), *text = cJSON_Print(object), *line = xasprintf("%s\n", text);
-    bool good = file_write(path, line, strlen(line), err);
-    free(line);
-    cJSON_free(text);
-    free(path);
-    return good;
-}
-
 static bool make_folders(const char *path, Err *err)
 {
     char *copy = xstrdup(path);
@@ -151,7 +141,10 @@ static bool write_mark(const char *output, const JobSpec *spec, const Identity *
     cJSON_AddStringToObject(mark, "version", DDQ_VERSION);
     cJSON_AddStringToObject(mark, "created", now);
     cJSON_AddItemToObject(mark, "parts", cJSON_Duplicate(identity->parts, true));
-    bool good = folder_write_json(output, "job.json", mark, err);
+    char *path = folder_path(output, "job.json"), *text = cJSON_Print(mark);
+    bool good = file_write(path, text, strlen(text), err);
+    cJSON_free(text);
+    free(path);
     cJSON_Delete(mark);
     return good;
 }

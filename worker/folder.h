@@ -21,7 +21,6 @@ void folder_remove(const char *output, const char *name);
 
 /* The whole file as JSON; NULL when it is not there or is not JSON. The caller owns it. */
 cJSON *folder_read_json(const char *output, const char *name);
-bool folder_write_json(const char *output, const char *name, const cJSON *object, Err *err);
 
 /* The inputs as a JSON array for job.json and report.json: field, path, sha256, bytes. */
 cJSON *folder_inputs_json(const Identity *identity);

@@ -23,10 +23,13 @@ static void add_text(cJSON *object, const char *name, const char *text)
         cJSON_AddStringToObject(object, name, text);
 }
 
+/* cJSON prints fifteen digits; a FID is worth all of its bits, so numbers go in as text. */
 static void add_number(cJSON *object, const char *name, double value)
 {
+    char text[32];
+    report_number(value, text);
     if (isfinite(value))
-        cJSON_AddNumberToObject(object, name, value);
+        cJSON_AddRawToObject(object, name, text);
     else
         cJSON_AddNullToObject(object, name);
 }
@@ -95,7 +98,7 @@ static void add_made(cJSON *json, const cJSON *made)
     cJSON_AddItemToObject(json, "made", cJSON_Duplicate(made, true));
 }
 
-cJSON *report_json(const Report *report)
+char *report_json(const Report *report)
 {
     const JobSpec *spec = report->spec;
     char now[25];
@@ -122,5 +125,7 @@ cJSON *report_json(const Report *report)
     add_text(json, "identity", report->identity->images);
     add_text(json, "job_identity", report->identity->job);
     add_text(json, "version", DDQ_VERSION);
-    return json;
+    char *text = cJSON_Print(json);
+    cJSON_Delete(json);
+    return text;
 }

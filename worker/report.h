@@ -23,9 +23,9 @@ typedef struct Report {
     const char *pixels_sha256; /* of measured images; NULL */
 } Report;
 
-cJSON *report_json(const Report *report); /* the caller owns it */
+char *report_json(const Report *report); /* the text of report.json; caller frees */
 
-/* sheet: the bytes of grid.png. Caller frees. */
+/* json: what report.json says; sheet: the bytes of grid.png. Caller frees. */
 char *report_html(const cJSON *json, const unsigned char *sheet, size_t sheet_size);
 
 /* The shortest text that reads back as the same double. */

@@ -337,9 +337,12 @@ static bool write_report(Reporting *r, Err *err)
     report.reference = r->reference;
     report.frechet = r->has_fid ? &r->frechet : NULL;
     report.pixels_sha256 = r->pixels_sha256[0] ? r->pixels_sha256 : NULL;
-    cJSON *json = report_json(&report);
-    bool good = write_page(r, json, err) && folder_write_json(run->spec->output, "report.json", json, err);
+    char *text = report_json(&report), *path = path_of(r, "report.json");
+    cJSON *json = cJSON_Parse(text);
+    bool good = write_page(r, json, err) && file_write(path, text, strlen(text), err);
     cJSON_Delete(json);
+    free(text);
+    free(path);
     return good;
 }
 
