@@ -19,8 +19,9 @@ bool ckpt_add(Ckpt *ckpt, const char *name, size_t len, const CkptTensor *view, 
     for (size_t i = 0; ok && i < len; i++)
         ok = (unsigned char)name[i] >= ' ' && name[i] != 0x7f;
     if (!ok)
-        return err_set(err, ERR_FORMAT, "tensor %d has a name of %zu bytes that is empty, longer than %d or not printable", ckpt->count, len,
-                       NAME_MAX_LEN);
+        return err_set(err, ERR_FORMAT,
+                       "tensor %d has a name of %zu bytes that is empty, longer than %d or not printable", ckpt->count,
+                       len, NAME_MAX_LEN);
     if (ckpt->count == ckpt->cap) {
         ckpt->cap = ckpt->cap ? ckpt->cap * 2 : 64;
         ckpt->entries = xrealloc(ckpt->entries, (size_t)ckpt->cap * sizeof *ckpt->entries);
@@ -63,7 +64,8 @@ static bool build_index(Ckpt *ckpt, Err *err)
     qsort_r(ckpt->sorted, (size_t)ckpt->count, sizeof *ckpt->sorted, by_name, ckpt->entries);
     for (int i = 1; i < ckpt->count; i++)
         if (by_name(&ckpt->sorted[i - 1], &ckpt->sorted[i], ckpt->entries) == 0)
-            return err_set(err, ERR_FORMAT, "it has two tensors with the name %s", ckpt->entries[ckpt->sorted[i]].tensor.name);
+            return err_set(err, ERR_FORMAT, "it has two tensors with the name %s",
+                           ckpt->entries[ckpt->sorted[i]].tensor.name);
     return true;
 }
 
@@ -125,7 +127,8 @@ static bool load(Ckpt *ckpt, Err *err)
     for (size_t i = 0; i < countof(containers); i++)
         if (containers[i].is(ckpt->data, ckpt->size))
             return containers[i].load(ckpt, err) && build_index(ckpt, err);
-    return err_set(err, ERR_FORMAT, "it is %s; wanted a file of torch.save or safetensors", describe(ckpt->data, ckpt->size));
+    return err_set(err, ERR_FORMAT, "it is %s; wanted a file of torch.save or safetensors",
+                   describe(ckpt->data, ckpt->size));
 }
 
 static Ckpt *open_bytes(Ckpt *ckpt, const void *data, size_t size, Err *err)
@@ -262,8 +265,9 @@ bool ckpt_missing(const Ckpt *ckpt, const char *name, Err *err)
     for (int i = 0; i < ckpt->other_count; i++)
         if (strcmp(ckpt->others[i].name, name) == 0)
             other = ckpt->others[i].text;
-    err_set(err, ERR_FORMAT, "checkpoint %s%s%s%s: %s%s %s; the nearest of %d names: %s", ckpt->path, *ckpt->root ? " (" : "", ckpt->root,
-            *ckpt->root ? ")" : "", other ? "" : "no tensor ", name, other ? other : "", ckpt->count, near.data ? near.data : "none");
+    err_set(err, ERR_FORMAT, "checkpoint %s%s%s%s: %s%s %s; the nearest of %d names: %s", ckpt->path,
+            *ckpt->root ? " (" : "", ckpt->root, *ckpt->root ? ")" : "", other ? "" : "no tensor ", name,
+            other ? other : "", ckpt->count, near.data ? near.data : "none");
     buf_free(&near);
     return false;
 }

@@ -1,7 +1,7 @@
-/* torch.save before 1.6: five pickles back to back (magic number, protocol, system, object, list of storage keys), then,
- * in the order of that list, each storage as an int64 count and its raw elements. A storage does not say how wide its
- * elements are; the persistent ids of the object do.
- * A file whose first pickle is no magic number is a plain pickle: its object may hold numpy arrays. */
+/* torch.save before 1.6: five pickles back to back (magic number, protocol, system, object, list of storage keys),
+ * then, in the order of that list, each storage as an int64 count and its raw elements. A storage does not say how wide
+ * its elements are; the persistent ids of the object do. A file whose first pickle is no magic number is a plain
+ * pickle: its object may hold numpy arrays. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,11 +62,14 @@ static bool table_place(Table *table, const PickleValue *keys, const uint8_t *at
     for (uint32_t i = 0; i < keys->count; i++) {
         Stored *row = keys->items[i]->kind == PICKLE_TEXT ? table_find(table, keys->items[i]) : NULL;
         if (!row)
-            return err_set(err, ERR_FORMAT, "its list of storages has a key that no tensor uses, so its size is not known");
+            return err_set(err, ERR_FORMAT,
+                           "its list of storages has a key that no tensor uses, so its size is not known");
         uint64_t left = (uint64_t)(end - at), count = left < 8 ? 0 : bytes_get(at, 8), size = (uint64_t)row->type->size;
         if (left < 8 || count > (left - 8) / size)
-            return err_set(err, ERR_FORMAT, "it was cut short: storage %u of %u wants %llu elements of %llu bytes, %llu bytes are left", i + 1,
-                           keys->count, (unsigned long long)count, (unsigned long long)size, (unsigned long long)(left < 8 ? left : left - 8));
+            return err_set(err, ERR_FORMAT,
+                           "it was cut short: storage %u of %u wants %llu elements of %llu bytes, %llu bytes are left",
+                           i + 1, keys->count, (unsigned long long)count, (unsigned long long)size,
+                           (unsigned long long)(left < 8 ? left : left - 8));
         row->storage = (CkptStorage){.data = at + 8, .bytes = count * size};
         at += 8 + count * size;
     }
@@ -77,7 +80,8 @@ static bool find_storage(void *ctx, const PickleValue *key, CkptStorage *ret_sto
 {
     const Stored *row = table_find(ctx, key);
     if (!row || !row->storage.data)
-        return err_set(err, ERR_FORMAT, "its storage %.*s is not in the file", (int)(key->len < 40 ? key->len : 40), key->text);
+        return err_set(err, ERR_FORMAT, "its storage %.*s is not in the file", (int)(key->len < 40 ? key->len : 40),
+                       key->text);
     *ret_storage = row->storage;
     return true;
 }
@@ -103,15 +107,18 @@ bool ckpt_legacy_load(Ckpt *ckpt, Err *err)
     const uint8_t *at = ckpt->data;
     if (!next_pickle(ckpt, &at, "first pickle", &first, err))
         return false;
-    if (first.root->kind != PICKLE_LONG || first.root->len != sizeof magic || memcmp(first.root->text, magic, sizeof magic) != 0)
+    if (first.root->kind != PICKLE_LONG || first.root->len != sizeof magic ||
+        memcmp(first.root->text, magic, sizeof magic) != 0)
         return ckpt_torch_collect(ckpt, first.root, &(CkptStorages){NULL, find_none}, err);
-    if (!next_pickle(ckpt, &at, "protocol number", &protocol, err) || !next_pickle(ckpt, &at, "system information", &system, err) ||
+    if (!next_pickle(ckpt, &at, "protocol number", &protocol, err) ||
+        !next_pickle(ckpt, &at, "system information", &system, err) ||
         !next_pickle(ckpt, &at, "object", &object, err) || !next_pickle(ckpt, &at, "list of storages", &keys, err))
         return false;
     const PickleValue *little = pickle_get(system.root, "little_endian");
     int64_t is_little = 1;
     if (little && pickle_is_int(little, &is_little) && !is_little)
-        return err_set(err, ERR_FORMAT, "it was saved on a big-endian machine; load it there and save it as safetensors");
+        return err_set(err, ERR_FORMAT,
+                       "it was saved on a big-endian machine; load it there and save it as safetensors");
     Table table = {0};
     bool ok = table_fill(&table, &object, err) && table_place(&table, keys.root, at, ckpt->data + ckpt->size, err) &&
               ckpt_torch_collect(ckpt, object.root, &(CkptStorages){&table, find_storage}, err);

@@ -3,7 +3,6 @@
  *     _frombuffer(data, dtype, shape, "C" or "F")                                           protocol 5
  * Protocol 2 has no bytes: data is then a call of _codecs.encode(text, "latin1"), text being UTF-8 in which each code
  * point 0..255 stands for one byte. It is decoded into memory of the Ckpt. */
-#include <stdio.h>
 #include <string.h>
 
 #include "core/mem.h"
@@ -16,24 +15,28 @@ typedef struct Parts { /* of an array */
     bool fortran;
 } Parts;
 
-static bool is_of(const PickleValue *call, const char *module, const char *name)
+static bool is_reconstruct(const PickleValue *call) /* numpy._core since numpy 2 */
 {
-    char old[64], new[64];
-    snprintf(old, sizeof old, "numpy.core.%s", module);
-    snprintf(new, sizeof new, "numpy._core.%s", module);
-    return pickle_is_global(call, old, name) || pickle_is_global(call, new, name);
+    return pickle_is_global(call, "numpy.core.multiarray", "_reconstruct") ||
+           pickle_is_global(call, "numpy._core.multiarray", "_reconstruct");
+}
+
+static bool is_frombuffer(const PickleValue *call)
+{
+    return pickle_is_global(call, "numpy.core.numeric", "_frombuffer") ||
+           pickle_is_global(call, "numpy._core.numeric", "_frombuffer");
 }
 
 bool ckpt_numpy_is_array(const PickleValue *value)
 {
-    return value->kind == PICKLE_OBJECT && (is_of(value->call, "multiarray", "_reconstruct") || is_of(value->call, "numeric", "_frombuffer"));
+    return value->kind == PICKLE_OBJECT && (is_reconstruct(value->call) || is_frombuffer(value->call));
 }
 
 static bool find_parts(const PickleValue *array, Parts *ret_parts)
 {
     int64_t fortran = 0;
     const PickleValue *state = array->state, *args = array->args;
-    if (is_of(array->call, "multiarray", "_reconstruct")) {
+    if (is_reconstruct(array->call)) {
         uint32_t first = state->count == 5; /* a version number, but for very old ones */
         if (state->kind != PICKLE_TUPLE || state->count < 4 || !pickle_is_int(state->items[first + 2], &fortran))
             return false;
@@ -92,14 +95,16 @@ static bool find_data(Ckpt *ckpt, const PickleValue *data, size_t bytes, uint8_t
     *ret_owned = false;
     if (data->kind == PICKLE_BYTES || data->kind == PICKLE_TEXT) { /* TEXT: a string of Python 2 is bytes */
         *ret_data = (uint8_t *)data->text;
-        return data->len == bytes || err_set(err, ERR_FORMAT, "its shape wants %zu bytes, the pickle has %u", bytes, data->len);
+        return data->len == bytes ||
+               err_set(err, ERR_FORMAT, "its shape wants %zu bytes, the pickle has %u", bytes, data->len);
     }
     const PickleValue *args = data->kind == PICKLE_OBJECT ? data->args : data;
     if (data->kind != PICKLE_OBJECT || !pickle_is_global(data->call, "_codecs", "encode") || args->count < 1 ||
         args->items[0]->kind != PICKLE_TEXT)
         return err_set(err, ERR_FORMAT, "its numbers are not a string of bytes");
     if (args->items[0]->len < bytes)
-        return err_set(err, ERR_FORMAT, "its shape wants %zu bytes, the pickle has at most %u", bytes, args->items[0]->len);
+        return err_set(err, ERR_FORMAT, "its shape wants %zu bytes, the pickle has at most %u", bytes,
+                       args->items[0]->len);
     if (!(*ret_data = decode_room(ckpt, bytes, err)))
         return false;
     *ret_owned = true;

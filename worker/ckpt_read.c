@@ -74,7 +74,8 @@ static void print_shape(char ret_text[200], int ndim, const int64_t *shape)
 {
     Buf text = {0};
     for (int i = 0; i < ndim; i++)
-        shape[i] < 0 ? buf_printf(&text, "%sany", i ? "," : "") : buf_printf(&text, "%s%lld", i ? "," : "", (long long)shape[i]);
+        shape[i] < 0 ? buf_printf(&text, "%sany", i ? "," : "")
+                     : buf_printf(&text, "%s%lld", i ? "," : "", (long long)shape[i]);
     snprintf(ret_text, 200, "[%s]", text.data ? text.data : "");
     buf_free(&text);
 }
@@ -184,7 +185,8 @@ static bool copy_rows(const Ckpt *ckpt, const CkptTensor *t, bool wide, void *ds
         uint8_t *to = (uint8_t *)dst + (size_t)done * (wide ? sizeof(double) : sizeof(float));
         rows[t->dtype][wide](to, (const uint8_t *)t->data + from * width, stride[n - 1] * width, count);
         if (!all_finite(to, count, wide, &bad))
-            return not_finite(ckpt, t, done + bad, wide ? ((double *)(void *)to)[bad] : (double)((float *)(void *)to)[bad], err);
+            return not_finite(ckpt, t, done + bad,
+                              wide ? ((double *)(void *)to)[bad] : (double)((float *)(void *)to)[bad], err);
         done += count;
         for (int axis = n - 1; axis-- > 0;) {
             from += stride[axis];
@@ -197,8 +199,8 @@ static bool copy_rows(const Ckpt *ckpt, const CkptTensor *t, bool wide, void *ds
     return true;
 }
 
-/* The pages of a mapped tensor leave this process once it was read: a model is packed tensor by tensor, and without this
- * the file stays resident beside the packed weights. Read again, they come back from the page cache. */
+/* The pages of a mapped tensor leave this process once it was read: a model is packed tensor by tensor, and without
+ * this the file stays resident beside the packed weights. Read again, they come back from the page cache. */
 static void let_go(const Ckpt *ckpt, const CkptTensor *t)
 {
     int64_t count, reach;
@@ -217,8 +219,10 @@ static bool read_as(const Ckpt *ckpt, const char *name, int ndim, const int64_t 
     if (!t)
         return false;
     if (t->dtype >= DTYPES || !rows[t->dtype][wide])
-        return err_set(err, ERR_FORMAT, "checkpoint %s: tensor %s is of type %s, wanted floating point (float32, float16, bfloat16, float64)",
-                       ckpt->path, name, t->type);
+        return err_set(
+            err, ERR_FORMAT,
+            "checkpoint %s: tensor %s is of type %s, wanted floating point (float32, float16, bfloat16, float64)",
+            ckpt->path, name, t->type);
     bool ok = check_bytes(ckpt, t, err) && copy_rows(ckpt, t, wide, dst, err);
     let_go(ckpt, t);
     return ok;

@@ -56,13 +56,16 @@ static bool read_tensor(Ckpt *ckpt, const cJSON *item, uint64_t data, Span *ret_
         return err_set(err, ERR_FORMAT, "its dtype \"%.20s\" is not known", word);
     if (!read_shape(cJSON_GetObjectItemCaseSensitive(item, "shape"), &view, err))
         return false;
-    if (cJSON_GetArraySize(offsets) != 2 || !whole(offsets->child, &begin) || !whole(offsets->child->next, &end) || begin > end)
+    if (cJSON_GetArraySize(offsets) != 2 || !whole(offsets->child, &begin) || !whole(offsets->child->next, &end) ||
+        begin > end)
         return err_set(err, ERR_FORMAT, "its data_offsets are not two growing whole numbers");
-    if (!ckpt_extent(&view, &count, &reach) || __builtin_mul_overflow(count, type->size, &bytes) || end - begin != bytes)
-        return err_set(err, ERR_FORMAT, "its data_offsets span %lld bytes, its shape wants another number", (long long)(end - begin));
+    if (!ckpt_extent(&view, &count, &reach) || __builtin_mul_overflow(count, type->size, &bytes) ||
+        end - begin != bytes)
+        return err_set(err, ERR_FORMAT, "its data_offsets span %lld bytes, its shape wants another number",
+                       (long long)(end - begin));
     if ((uint64_t)end > ckpt->size - data)
-        return err_set(err, ERR_FORMAT, "its numbers end at byte %lld of the data, of which the file has %llu", (long long)end,
-                       (unsigned long long)(ckpt->size - data));
+        return err_set(err, ERR_FORMAT, "its numbers end at byte %lld of the data, of which the file has %llu",
+                       (long long)end, (unsigned long long)(ckpt->size - data));
     view.dtype = type->dtype;
     view.type = type->safetensors;
     view.data = type->dtype == DTYPES ? NULL : ckpt->data + data + begin;
@@ -84,10 +87,12 @@ static bool check_spans(Span *spans, size_t count, uint64_t size, Err *err)
     qsort(spans, count, sizeof *spans, by_begin);
     for (size_t i = 0; i < count; at = spans[i++].end)
         if (spans[i].begin != at)
-            return err_set(err, ERR_FORMAT, "tensor %.200s begins at byte %llu of the data, the one before it ends at %llu", spans[i].name,
-                           (unsigned long long)spans[i].begin, (unsigned long long)at);
-    return at == size || err_set(err, ERR_FORMAT, "its tensors end at byte %llu of the data, of which the file has %llu",
-                                 (unsigned long long)at, (unsigned long long)size);
+            return err_set(err, ERR_FORMAT,
+                           "tensor %.200s begins at byte %llu of the data, the one before it ends at %llu",
+                           spans[i].name, (unsigned long long)spans[i].begin, (unsigned long long)at);
+    return at == size ||
+           err_set(err, ERR_FORMAT, "its tensors end at byte %llu of the data, of which the file has %llu",
+                   (unsigned long long)at, (unsigned long long)size);
 }
 
 static bool read_tensors(Ckpt *ckpt, const cJSON *header, uint64_t data, Err *err)
@@ -116,8 +121,8 @@ bool ckpt_safetensors_load(Ckpt *ckpt, Err *err)
     uint64_t len = bytes_get(ckpt->data, 8);
     ckpt->root = "";
     if (len > ckpt->size - 8 || len > HEADER_MAX)
-        return err_set(err, ERR_FORMAT, "its safetensors header should have %llu bytes, the file has %zu after it", (unsigned long long)len,
-                       ckpt->size - 8);
+        return err_set(err, ERR_FORMAT, "its safetensors header should have %llu bytes, the file has %zu after it",
+                       (unsigned long long)len, ckpt->size - 8);
     cJSON *header = cJSON_ParseWithLength((const char *)ckpt->data + 8, (size_t)len);
     bool ok = read_tensors(ckpt, header, 8 + len, err);
     cJSON_Delete(header);

@@ -10,59 +10,86 @@
 
 static const char *const roots[] = {"ema", "model", "module", "state_dict"};
 
-enum { TENSOR = -1, TENSOR_WITH_DTYPE = -2, DEPTH_MAX = 8 };
+enum { DEPTH_MAX = 8 };
+
+typedef enum MakerKind {
+    TENSOR,     /* (storage, offset, sizes, strides, ...) */
+    TENSOR_V3,  /* the same, and the dtype is argument 6 */
+    ARGUMENT_0, /* wraps its first argument */
+    TYPED       /* (call, class, its arguments, attributes): a tensor of a subclass or with attributes */
+} MakerKind;
 
 static const struct {
     const char *module, *name;
-    int inner; /* TENSOR..., or the argument that holds what is wrapped */
+    MakerKind kind;
 } makers[] = {
     {"torch._utils", "_rebuild_tensor_v2", TENSOR},
     {"torch._utils", "_rebuild_tensor", TENSOR},
-    {"torch._utils", "_rebuild_tensor_v3", TENSOR_WITH_DTYPE},
-    {"torch._utils", "_rebuild_parameter", 0},
-    {"torch._utils", "_rebuild_parameter_with_state", 0},
-    {"torch.nn.parameter", "Parameter", 0},
-    {"torch.nn.parameter", "Buffer", 0},
+    {"torch._utils", "_rebuild_tensor_v3", TENSOR_V3},
+    {"torch._utils", "_rebuild_parameter", ARGUMENT_0},
+    {"torch._utils", "_rebuild_parameter_with_state", ARGUMENT_0},
+    {"torch.nn.parameter", "Parameter", ARGUMENT_0},
+    {"torch.nn.parameter", "Buffer", ARGUMENT_0},
+    {"torch._tensor", "_rebuild_from_type_v2", TYPED},
 };
 
-/* A value is a tensor or an array when its innermost call is; NULL otherwise. *ret_dtype: where the call's dtype is. */
-static const PickleValue *unwrap(const PickleValue *value, bool *ret_dtype)
+typedef struct Made { /* the innermost call of a value */
+    const PickleValue *args;
+    MakerKind kind;
+    const PickleValue *array; /* not NULL: a numpy array, and the above mean nothing */
+} Made;
+
+/* False for a value that is neither a tensor nor an array. */
+static bool unwrap(const PickleValue *value, Made *ret_made)
 {
+    PickleValue inner;
     for (int depth = 0; value->kind == PICKLE_OBJECT && depth < DEPTH_MAX; depth++) {
+        if (ckpt_numpy_is_array(value)) {
+            *ret_made = (Made){.array = value};
+            return depth == 0 || value != &inner;
+        }
         size_t i = 0;
         while (i < countof(makers) && !pickle_is_global(value->call, makers[i].module, makers[i].name))
             i++;
         if (i == countof(makers))
-            return ckpt_numpy_is_array(value) ? value : NULL;
-        *ret_dtype = makers[i].inner == TENSOR_WITH_DTYPE;
-        if (makers[i].inner < 0)
-            return value;
-        if ((uint32_t)makers[i].inner >= value->args->count)
-            return NULL;
-        value = value->args->items[makers[i].inner];
+            return false;
+        const PickleValue *args = value->args;
+        *ret_made = (Made){args, makers[i].kind, NULL};
+        if (makers[i].kind == TENSOR || makers[i].kind == TENSOR_V3)
+            return true;
+        if (args->count < (makers[i].kind == TYPED ? 3u : 1u))
+            return false;
+        if (makers[i].kind == ARGUMENT_0) {
+            value = args->items[0];
+        } else {
+            inner = (PickleValue){.kind = PICKLE_OBJECT, .call = args->items[0], .args = args->items[2]};
+            value = &inner;
+        }
     }
-    return NULL;
+    return false;
 }
 
 static bool is_tensor(const PickleValue *value)
 {
-    bool dtype;
-    return unwrap(value, &dtype) != NULL;
+    Made made;
+    return unwrap(value, &made);
 }
 
 bool ckpt_persistent(const PickleValue *value, CkptPersistent *ret_id)
 {
     const PickleValue *id = value->kind == PICKLE_PERSISTENT ? value->args : value;
     CkptPersistent p = {0};
-    if (id->kind != PICKLE_TUPLE || id->count < 5 || !pickle_is_text(id->items[0], "storage") || id->items[1]->kind != PICKLE_GLOBAL ||
-        id->items[2]->kind != PICKLE_TEXT || !pickle_is_int(id->items[4], &p.count) || p.count < 0)
+    if (id->kind != PICKLE_TUPLE || id->count < 5 || !pickle_is_text(id->items[0], "storage") ||
+        id->items[1]->kind != PICKLE_GLOBAL || id->items[2]->kind != PICKLE_TEXT ||
+        !pickle_is_int(id->items[4], &p.count) || p.count < 0)
         return false;
     p.type = ckpt_type(id->items[1]->name, id->items[1]->name_len);
     p.key = id->items[2];
     p.view_count = p.count;
     const PickleValue *view = id->count > 5 ? id->items[5] : id;
     if (id->count > 5 && view->kind == PICKLE_TUPLE &&
-        (view->count != 3 || !pickle_is_int(view->items[1], &p.view_offset) || !pickle_is_int(view->items[2], &p.view_count)))
+        (view->count != 3 || !pickle_is_int(view->items[1], &p.view_offset) ||
+         !pickle_is_int(view->items[2], &p.view_count)))
         return false;
     *ret_id = p;
     return p.type != NULL;
@@ -71,7 +98,8 @@ bool ckpt_persistent(const PickleValue *value, CkptPersistent *ret_id)
 bool ckpt_axes(CkptTensor *view, const PickleValue *sizes, const PickleValue *strides, Err *err)
 {
     bool ok = sizes->kind == PICKLE_TUPLE || sizes->kind == PICKLE_LIST;
-    ok = ok && (!strides || ((strides->kind == PICKLE_TUPLE || strides->kind == PICKLE_LIST) && strides->count == sizes->count));
+    ok = ok && (!strides ||
+                ((strides->kind == PICKLE_TUPLE || strides->kind == PICKLE_LIST) && strides->count == sizes->count));
     if (!ok || sizes->count > 8)
         return err_set(err, ERR_FORMAT, "its sizes and strides are not two tuples of equal length, at most 8");
     view->ndim = (int)sizes->count;
@@ -80,7 +108,8 @@ bool ckpt_axes(CkptTensor *view, const PickleValue *sizes, const PickleValue *st
         view->stride[i] = step;
         if (!pickle_is_int(sizes->items[i], &view->shape[i]) || view->shape[i] < 0 ||
             (strides && (!pickle_is_int(strides->items[i], &view->stride[i]) || view->stride[i] < 0)))
-            return err_set(err, ERR_FORMAT, "axis %d has size %lld and stride %lld, wanted numbers that are not negative", i,
+            return err_set(err, ERR_FORMAT,
+                           "axis %d has size %lld and stride %lld, wanted numbers that are not negative", i,
                            (long long)view->shape[i], (long long)view->stride[i]);
         if (__builtin_mul_overflow(step, view->shape[i] ? view->shape[i] : 1, &step))
             return err_set(err, ERR_FORMAT, "the product of its sizes is beyond 64 bits");
@@ -114,10 +143,12 @@ static bool check_bounds(const CkptTensor *view, int64_t offset, int size, const
     if (!ckpt_extent(view, &count, &reach))
         return err_set(err, ERR_FORMAT, "its sizes and strides reach beyond 64 bits");
     if (offset < 0 || offset > have || reach > have - offset)
-        return err_set(err, ERR_FORMAT, "it wants elements %lld to %lld of its storage, which has %lld", (long long)offset,
-                       (long long)(reach > INT64_MAX - offset ? INT64_MAX : offset + reach - (reach > 0)), (long long)have);
+        return err_set(err, ERR_FORMAT,
+                       "its sizes and strides reach over %lld elements from %lld on, its storage has %lld",
+                       (long long)reach, (long long)offset, (long long)have);
     if (count > have && count > REPEATED_MAX)
-        return err_set(err, ERR_FORMAT, "it repeats the %lld elements of its storage to %lld", (long long)have, (long long)count);
+        return err_set(err, ERR_FORMAT, "it repeats the %lld elements of its storage to %lld", (long long)have,
+                       (long long)count);
     return true;
 }
 
@@ -129,21 +160,24 @@ static bool find_part(const CkptPersistent *id, const CkptStorages *storages, Ck
     if (!storages->find(storages->ctx, id->key, &storage, err))
         return false;
     if ((uint64_t)id->count > storage.bytes / size)
-        return err_set(err, ERR_FORMAT, "its storage should have %lld elements of %d bytes, the file has %llu bytes of it",
+        return err_set(err, ERR_FORMAT,
+                       "its storage should have %lld elements of %d bytes, the file has %llu bytes of it",
                        (long long)id->count, id->type->size, (unsigned long long)storage.bytes);
-    if (id->view_offset < 0 || id->view_count < 0 || id->view_offset > id->count || id->view_count > id->count - id->view_offset)
-        return err_set(err, ERR_FORMAT, "it views elements %lld to %lld of its storage, which has %lld", (long long)id->view_offset,
-                       (long long)id->view_count, (long long)id->count);
+    if (id->view_offset < 0 || id->view_count < 0 || id->view_offset > id->count ||
+        id->view_count > id->count - id->view_offset)
+        return err_set(err, ERR_FORMAT, "it views elements %lld to %lld of its storage, which has %lld",
+                       (long long)id->view_offset, (long long)id->view_count, (long long)id->count);
     storage.data += (uint64_t)id->view_offset * size;
     storage.bytes = (uint64_t)id->view_count * size;
     *ret_storage = storage;
     return true;
 }
 
-static bool tensor_view(const PickleValue *call, bool has_dtype, const CkptStorages *storages, CkptTensor *view,
-                        const ZipMember **ret_member, Err *err)
+static bool tensor_view(const Made *made, const CkptStorages *storages, CkptTensor *view, const ZipMember **ret_member,
+                        Err *err)
 {
-    const PickleValue *args = call->args;
+    const PickleValue *args = made->args;
+    bool has_dtype = made->kind == TENSOR_V3;
     CkptPersistent id;
     CkptStorage storage = {0};
     int64_t offset;
@@ -179,22 +213,22 @@ static void note_other(Ckpt *ckpt, const PickleValue *key, const PickleValue *va
 }
 
 /* Adds the tensors of one dict; `group` (or NULL) goes in front of their names. */
-static bool add_all(Ckpt *ckpt, const PickleValue *dict, const PickleValue *group, const CkptStorages *storages, Err *err)
+static bool add_all(Ckpt *ckpt, const PickleValue *dict, const PickleValue *group, const CkptStorages *storages,
+                    Err *err)
 {
     for (uint32_t i = 0; i + 1 < dict->count; i += 2) {
         const PickleValue *key = dict->items[i], *value = dict->items[i + 1];
         if (key->kind != PICKLE_TEXT)
             continue;
-        bool has_dtype = false;
-        const PickleValue *call = unwrap(value, &has_dtype);
-        if (!call) {
+        Made made;
+        if (!unwrap(value, &made)) {
             note_other(ckpt, key, value);
             continue;
         }
         CkptTensor view = {0};
         const ZipMember *member = NULL;
-        bool ok = ckpt_numpy_is_array(call) ? ckpt_numpy_view(ckpt, call, &view, err)
-                                            : tensor_view(call, has_dtype, storages, &view, &member, err);
+        bool ok = made.array ? ckpt_numpy_view(ckpt, made.array, &view, err)
+                             : tensor_view(&made, storages, &view, &member, err);
         if (!ok)
             return err_wrap(err, "tensor %.*s", (int)(key->len < 200 ? key->len : 200), key->text);
         Buf name = {0};
@@ -240,16 +274,22 @@ static bool nothing_found(const Ckpt *ckpt, const PickleValue *root, Err *err)
     char what[170];
     pickle_print_global(root, what, sizeof what);
     if (root->kind == PICKLE_OBJECT)
-        return err_set(err, ERR_FORMAT, "it holds a call of %s, which is not made; wanted a dict of tensors, as model.state_dict() gives", what);
+        return err_set(
+            err, ERR_FORMAT,
+            "it holds a call of %s, which is not made; wanted a dict of tensors, as model.state_dict() gives", what);
     if (root->kind != PICKLE_DICT)
-        return err_set(err, ERR_FORMAT, "it holds a single value; wanted a dict of tensors, as model.state_dict() gives");
+        return err_set(err, ERR_FORMAT,
+                       "it holds a single value; wanted a dict of tensors, as model.state_dict() gives");
     Buf keys = {0};
     for (uint32_t i = 0; i + 1 < root->count && keys.len < 200; i += 2)
         if (root->items[i]->kind == PICKLE_TEXT)
-            buf_printf(&keys, "%s%.*s", keys.len ? ", " : "", (int)(root->items[i]->len < 60 ? root->items[i]->len : 60), root->items[i]->text);
-    err_set(err, ERR_FORMAT, "no tensors under ema, model, module, state_dict or at its top level, which has %s%s%s%s%s",
-            keys.len ? keys.data : "nothing", ckpt->other_count ? "; " : "", ckpt->other_count ? ckpt->others[0].name : "",
-            ckpt->other_count ? " is " : "", ckpt->other_count ? ckpt->others[0].text : "");
+            buf_printf(&keys, "%s%.*s", keys.len ? ", " : "",
+                       (int)(root->items[i]->len < 60 ? root->items[i]->len : 60), root->items[i]->text);
+    err_set(err, ERR_FORMAT,
+            "no tensors under ema, model, module, state_dict or at its top level, which has %s%s%s%s%s",
+            keys.len ? keys.data : "nothing", ckpt->other_count ? "; " : "",
+            ckpt->other_count ? ckpt->others[0].name : "", ckpt->other_count ? " is " : "",
+            ckpt->other_count ? ckpt->others[0].text : "");
     buf_free(&keys);
     return false;
 }

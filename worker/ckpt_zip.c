@@ -1,4 +1,5 @@
-/* torch.save since 1.6: a zip of STEM/data.pkl (the object) and STEM/data/KEY (raw storages), all stored, not packed. */
+/* torch.save since 1.6: a zip of STEM/data.pkl (the object) and STEM/data/KEY (raw storages), all stored, not packed.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,10 +28,13 @@ static bool find_storage(void *ctx, const PickleValue *key, CkptStorage *ret_sto
     int len = key->len < 100 ? snprintf(name, sizeof name, "data/%.*s", (int)key->len, key->text) : 0;
     const ZipMember *member = len ? find_in(folder, name, (size_t)len) : NULL;
     if (!member)
-        return err_set(err, ERR_FORMAT, "its storage %.*s is not in the archive", (int)(key->len < 40 ? key->len : 40), key->text);
+        return err_set(err, ERR_FORMAT, "its storage %.*s is not in the archive", (int)(key->len < 40 ? key->len : 40),
+                       key->text);
     if (member->deflated)
-        return err_set(err, ERR_FORMAT, "its storage %s is compressed, which torch.save never does; unpack the archive and zip it with -0",
-                       member->name);
+        return err_set(
+            err, ERR_FORMAT,
+            "its storage %s is compressed, which torch.save never does; unpack the archive and zip it with -0",
+            member->name);
     *ret_storage = (CkptStorage){member->data, member->size, member};
     return true;
 }
@@ -60,13 +64,17 @@ bool ckpt_zip_load(Ckpt *ckpt, Err *err)
     ckpt->checked = arena_take(&ckpt->arena, (size_t)zip_count(ckpt->zip) * sizeof *ckpt->checked);
     const ZipMember *pickle = find_pickle(ckpt);
     if (!pickle)
-        return err_set(err, ERR_FORMAT, "a zip archive without data.pkl, so not written by torch.save; its first member is %.100s",
+        return err_set(err, ERR_FORMAT,
+                       "a zip archive without data.pkl, so not written by torch.save; its first member is %.100s",
                        zip_count(ckpt->zip) ? zip_at(ckpt->zip, 0)->name : "none");
     if (pickle->deflated)
-        return err_set(err, ERR_FORMAT, "%s is compressed, which torch.save never does; unpack the archive and zip it with -0", pickle->name);
+        return err_set(err, ERR_FORMAT,
+                       "%s is compressed, which torch.save never does; unpack the archive and zip it with -0",
+                       pickle->name);
     Folder folder = {ckpt, pickle->name, (int)(strchr(pickle->name, '/') - pickle->name)};
     if (find_in(&folder, "constants.pkl", 13))
-        return err_set(err, ERR_FORMAT, "a TorchScript archive; wanted the weights alone: torch.save(model.state_dict(), ...)");
+        return err_set(err, ERR_FORMAT,
+                       "a TorchScript archive; wanted the weights alone: torch.save(model.state_dict(), ...)");
     Pickle p;
     if (!check_order(&folder, err) || !zip_check(pickle, err))
         return false;

@@ -204,7 +204,8 @@ static struct { /* the oldest goes first when it is full */
 static bool is_same(const Hashed *row, const Hashed *key)
 {
     return row->path && strcmp(row->path, key->path) == 0 && row->device == key->device && row->inode == key->inode &&
-           row->size == key->size && row->changed.tv_sec == key->changed.tv_sec && row->changed.tv_nsec == key->changed.tv_nsec;
+           row->size == key->size && row->changed.tv_sec == key->changed.tv_sec &&
+           row->changed.tv_nsec == key->changed.tv_nsec;
 }
 
 static bool hash_recall(Hashed *key)
@@ -234,7 +235,8 @@ static bool hash_stream(int fd, const char *path, char ret_hex[65], Err *err)
     enum { CHUNK = 1 << 20 };
     uint8_t *chunk = xmalloc(CHUNK), sum[EVP_MAX_MD_SIZE];
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = (ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL)) || err_set(err, ERR_INTERNAL, "SHA-256 is not available");
+    bool ok =
+        (ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL)) || err_set(err, ERR_INTERNAL, "SHA-256 is not available");
     ssize_t got = 1;
     while (ok && got > 0) {
         while ((got = read(fd, chunk, CHUNK)) < 0 && errno == EINTR)

@@ -69,7 +69,8 @@ static bool array_of_map(const FileMap *map, NpyArray *ret_array, bool *ret_mapp
     if (!npy_header_parse(map->data, map->size, &h, err))
         return false;
     if (h.bytes != map->size - h.offset)
-        return err_set(err, ERR_FORMAT, "its shape wants %zu bytes of numbers, the file has %zu", h.bytes, map->size - h.offset);
+        return err_set(err, ERR_FORMAT, "its shape wants %zu bytes of numbers, the file has %zu", h.bytes,
+                       map->size - h.offset);
     const uint8_t *numbers = map->data + h.offset;
     *ret_mapped = (!h.fortran || h.ndim < 2) && !h.swap && (uintptr_t)numbers % dtype_size(h.dtype) == 0;
     if (!*ret_mapped)

@@ -16,7 +16,7 @@ static const struct {
     Dtype dtype;
     bool written; /* the one that is written for the dtype */
 } types[] = {
-    {"f4", DTYPE_F32, true}, {"f2", DTYPE_F16, true}, {"f8", DTYPE_F64, true},  {"i4", DTYPE_I32, true},
+    {"f4", DTYPE_F32, true}, {"f2", DTYPE_F16, true}, {"f8", DTYPE_F64, true}, {"i4", DTYPE_I32, true},
     {"i8", DTYPE_I64, true}, {"u1", DTYPE_U8, true},  {"b1", DTYPE_U8, false},
 };
 
@@ -119,9 +119,8 @@ static bool take_descr(Text *t, NpyHeader *h, Err *err)
             h->swap = descr[0] == '>';
             return true;
         }
-    for (char *c = descr; *c; c++) /* it comes from the file and goes into a sentence */
-        *c = isprint((unsigned char)*c) ? *c : '?';
-    return err_set(err, ERR_FORMAT, "the .npy array has numbers of type '%s'; f2, f4, f8, i4, i8, u1 and b1 are read", descr);
+    return err_set(err, ERR_FORMAT, "the .npy array has numbers of type '%s'; f2, f4, f8, i4, i8, u1 and b1 are read",
+                   descr);
 }
 
 static bool measure(NpyHeader *h, Err *err)
@@ -183,7 +182,8 @@ bool npy_header_print(Buf *buf, Dtype dtype, int ndim, const int64_t *shape, siz
     if (!descr || ndim < 0 || ndim > 8)
         return err_set(err, ERR_USAGE, "numpy has no array of %d axes of %s", ndim, dtype_name(dtype));
     Buf dict = {0};
-    buf_printf(&dict, "{'descr': '%c%s', 'fortran_order': False, 'shape': (", dtype_size(dtype) == 1 ? '|' : '<', descr);
+    buf_printf(&dict, "{'descr': '%c%s', 'fortran_order': False, 'shape': (", dtype_size(dtype) == 1 ? '|' : '<',
+               descr);
     bool ok = true;
     for (int i = 0; i < ndim; i++) {
         ok = ok && shape[i] >= 0;

@@ -25,8 +25,8 @@ NpyWriter *npy_writer_open(const char *path, Dtype dtype, int ndim, const int64_
 bool npy_writer_add(NpyWriter *writer, const void *data, size_t bytes, Err *err)
 {
     if (bytes > writer->missing)
-        return err_set(err, ERR_INTERNAL, "%s: %zu bytes of numbers were added, its shape has room for %zu more", file_path(writer->out),
-                       bytes, writer->missing);
+        return err_set(err, ERR_INTERNAL, "%s: %zu bytes of numbers were added, its shape has room for %zu more",
+                       file_path(writer->out), bytes, writer->missing);
     writer->missing -= bytes;
     return file_add(writer->out, data, bytes, err);
 }

@@ -23,7 +23,8 @@ Npz *npz_open(const char *path, Err *err)
     npz->path = xstrdup(path);
     bool ok = file_map(path, &npz->map, err);
     if (ok && (npz->map.size < 4 || memcmp(npz->map.data, "PK", 2) != 0))
-        ok = err_set(err, ERR_FORMAT, "%s is not a .npz: %s", path, npz->map.size ? "it does not begin as a zip archive" : "it is empty");
+        ok = err_set(err, ERR_FORMAT, "%s is not a .npz: %s", path,
+                     npz->map.size ? "it does not begin as a zip archive" : "it is empty");
     else if (ok)
         ok = (npz->zip = zip_open(npz->map.data, npz->map.size, err)) || err_wrap(err, "%s", path);
     if (ok)
@@ -73,7 +74,8 @@ static bool stream_header(ZipStream *stream, const ZipMember *member, NpyHeader 
     if (!zip_stream_read(stream, prefix, have, err) || !npy_header_size(prefix, have, &size, err))
         return false;
     if (size > member->size || size > 1 << 20 || size < NPY_PREFIX)
-        return err_set(err, ERR_FORMAT, "the .npy header claims %zu bytes, the member has %llu", size, (unsigned long long)member->size);
+        return err_set(err, ERR_FORMAT, "the .npy header claims %zu bytes, the member has %llu", size,
+                       (unsigned long long)member->size);
     uint8_t *text = xmalloc(size);
     memcpy(text, prefix, have);
     bool ok = zip_stream_read(stream, text + have, size - have, err) && npy_header_parse(text, size, ret_header, err);
@@ -126,7 +128,8 @@ static bool stream_start(NpzStream *stream, const ZipMember *member, NpyArray *r
     if (!(stream->zip = zip_stream_open(member, err)) || !stream_header(stream->zip, member, &h, err))
         return false;
     if (h.swap || (h.fortran && h.ndim > 1))
-        return err_set(err, ERR_FORMAT, "its rows cannot be read one by one: it is %s; save it with numpy.ascontiguousarray",
+        return err_set(err, ERR_FORMAT,
+                       "its rows cannot be read one by one: it is %s; save it with numpy.ascontiguousarray",
                        h.swap ? "big-endian" : "in Fortran order");
     *ret_header = (NpyArray){.dtype = h.dtype, .ndim = h.ndim};
     memcpy(ret_header->shape, h.shape, sizeof h.shape);

@@ -144,7 +144,8 @@ static bool end_member(NpzWriter *writer, Err *err)
         return true;
     const Member *m = &writer->members[writer->count - 1];
     if (writer->missing)
-        return err_set(err, ERR_INTERNAL, "%s: %zu bytes of %s are missing", file_path(writer->out), writer->missing, m->name);
+        return err_set(err, ERR_INTERNAL, "%s: %zu bytes of %s are missing", file_path(writer->out), writer->missing,
+                       m->name);
     writer->open = false;
     uint8_t crc[4];
     bytes_put(crc, 4, m->crc);
@@ -162,7 +163,9 @@ bool npz_writer_begin(NpzWriter *writer, const char *name, Dtype dtype, int ndim
         return err_wrap(err, "%s, array %s", file_path(writer->out), name);
     writer->members = xrealloc(writer->members, (writer->count + 1) * sizeof *writer->members);
     Member *m = &writer->members[writer->count++];
-    *m = (Member){.name = xasprintf("%s.npy", name), .offset = file_added(writer->out), .size = header.len + writer->missing};
+    *m = (Member){.name = xasprintf("%s.npy", name),
+                  .offset = file_added(writer->out),
+                  .size = header.len + writer->missing};
     writer->open = true;
     print_local(&local, m);
     bool ok = file_add(writer->out, local.data, local.len, err) && add(writer, header.data, header.len, err);
@@ -174,8 +177,8 @@ bool npz_writer_begin(NpzWriter *writer, const char *name, Dtype dtype, int ndim
 bool npz_writer_add(NpzWriter *writer, const void *data, size_t bytes, Err *err)
 {
     if (!writer->open || bytes > writer->missing)
-        return err_set(err, ERR_INTERNAL, "%s: %zu bytes of numbers were added, there is room for %zu more", file_path(writer->out), bytes,
-                       writer->open ? writer->missing : 0);
+        return err_set(err, ERR_INTERNAL, "%s: %zu bytes of numbers were added, there is room for %zu more",
+                       file_path(writer->out), bytes, writer->open ? writer->missing : 0);
     writer->missing -= bytes;
     return add(writer, data, bytes, err);
 }

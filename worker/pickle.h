@@ -53,8 +53,8 @@ typedef struct PickleValue {
 
 typedef struct Pickle {
     const PickleValue *root;
-    size_t used;                          /* bytes up to and with the final STOP */
-    const PickleValue **persistent;       /* every persistent id met, in order */
+    size_t used;                    /* bytes up to and with the final STOP */
+    const PickleValue **persistent; /* every persistent id met, in order */
     uint32_t persistent_count;
 } Pickle;
 
@@ -63,10 +63,11 @@ bool pickle_read(Arena *arena, const uint8_t *data, size_t size, Pickle *ret_pic
 bool pickle_is_text(const PickleValue *value, const char *text);
 bool pickle_is_global(const PickleValue *value, const char *module, const char *name);
 bool pickle_is_int(const PickleValue *value, int64_t *ret_integer); /* also True and False */
-/* The value under a text key of a dict, or of an object that was filled like one. The last of equal keys. NULL if none. */
+/* The value under a text key of a dict, or of an object that was filled like one. The last of equal keys. NULL if none.
+ */
 const PickleValue *pickle_get(const PickleValue *value, const char *key);
 
-/* "numpy.ndarray" of a global or of what an object calls, printable, cut to size; "?" for others. */
+/* "numpy.ndarray" of a global or of what an object calls, cut to size; "?" for others. */
 void pickle_print_global(const PickleValue *value, char *ret_text, size_t size);
 
 #endif

@@ -50,14 +50,17 @@ static bool find_directory(const Zip *zip, Directory *ret_dir, Err *err)
 {
     const uint8_t *end = find_end(zip);
     if (!end)
-        return err_set(err, ERR_FORMAT, "it begins as a zip archive, but no zip directory is at its end: the file of %llu bytes was cut short",
-                       (unsigned long long)zip->size);
+        return err_set(
+            err, ERR_FORMAT,
+            "it begins as a zip archive, but no zip directory is at its end: the file of %llu bytes was cut short",
+            (unsigned long long)zip->size);
     Directory dir = {bytes_get(end + 16, 4), bytes_get(end + 12, 4), bytes_get(end + 10, 2)};
     uint64_t at = (uint64_t)(end - zip->data);
     if (at >= LOCATOR && has_magic(end - LOCATOR, 6, 7)) {
         uint64_t at64 = bytes_get(end - LOCATOR + 8, 8);
         if (at < END64 || at64 > at - END64 || !has_magic(zip->data + at64, 6, 6))
-            return err_set(err, ERR_FORMAT, "its zip64 directory record is not where its locator says (%llu)", (unsigned long long)at64);
+            return err_set(err, ERR_FORMAT, "its zip64 directory record is not where its locator says (%llu)",
+                           (unsigned long long)at64);
         const uint8_t *end64 = zip->data + at64;
         dir = (Directory){bytes_get(end64 + 48, 8), bytes_get(end64 + 40, 8), bytes_get(end64 + 32, 8)};
     }
@@ -102,7 +105,8 @@ static bool read_zip64(const uint8_t *extra, size_t len, uint64_t *fields[3])
 static bool find_data(const Zip *zip, uint64_t offset, uint64_t directory, ZipMember *member, Err *err)
 {
     if (offset > directory || directory - offset < LOCAL || !has_magic(zip->data + offset, 3, 4))
-        return err_set(err, ERR_FORMAT, "zip member %s has no header at %llu", member->name, (unsigned long long)offset);
+        return err_set(err, ERR_FORMAT, "zip member %s has no header at %llu", member->name,
+                       (unsigned long long)offset);
     const uint8_t *local = zip->data + offset;
     uint64_t tail = bytes_get(local + 26, 2) + bytes_get(local + 28, 2), left = directory - offset - LOCAL;
     if (tail > left || member->packed > left - tail)
@@ -137,7 +141,8 @@ static bool read_member(Zip *zip, const Directory *dir, const uint8_t **at, ZipM
     if (flags & 1)
         return err_set(err, ERR_FORMAT, "zip member %s is encrypted", member->name);
     if (method != METHOD_STORED && method != METHOD_DEFLATED)
-        return err_set(err, ERR_FORMAT, "zip member %s is packed with method %u, only stored (0) and deflated (8) are read",
+        return err_set(err, ERR_FORMAT,
+                       "zip member %s is packed with method %u, only stored (0) and deflated (8) are read",
                        member->name, method);
     member->deflated = method == METHOD_DEFLATED;
     if (!member->deflated && member->packed != member->size)
@@ -160,7 +165,8 @@ static bool read_directory(Zip *zip, Err *err)
     if (!find_directory(zip, &dir, err))
         return false;
     if (dir.count > MEMBERS_MAX)
-        return err_set(err, ERR_FORMAT, "its zip directory has %llu members, at most %d are read", (unsigned long long)dir.count, MEMBERS_MAX);
+        return err_set(err, ERR_FORMAT, "its zip directory has %llu members, at most %d are read",
+                       (unsigned long long)dir.count, MEMBERS_MAX);
     zip->members = arena_take(&zip->arena, dir.count * sizeof *zip->members);
     zip->sorted = arena_take(&zip->arena, dir.count * sizeof *zip->sorted);
     const uint8_t *at = zip->data + dir.offset;
@@ -219,7 +225,8 @@ const ZipMember *zip_find(const Zip *zip, const char *name)
 static bool crc_matches(const char *name, uint32_t found, uint32_t wanted, Err *err)
 {
     return found == wanted || wanted == 0 ||
-           err_set(err, ERR_FORMAT, "zip member %s is damaged: its checksum is %08x, the directory has %08x", name, found, wanted);
+           err_set(err, ERR_FORMAT, "zip member %s is damaged: its checksum is %08x, the directory has %08x", name,
+                   found, wanted);
 }
 
 bool zip_check(const ZipMember *member, Err *err)
@@ -260,9 +267,9 @@ static bool inflate_into(ZipStream *stream, uint8_t *dst, size_t size, Err *err)
         z->avail_out = (uInt)(out < STEP ? out : STEP);
         int code = inflate(z, Z_NO_FLUSH); /* Z_BUF_ERROR: no progress, the packed bytes are used up */
         if ((code != Z_OK && code != Z_STREAM_END) || (code == Z_STREAM_END && z->next_out < end))
-            return err_set(err, ERR_FORMAT, "zip member %s is damaged: %llu of %llu bytes could be unpacked%s%s", member->name,
-                           (unsigned long long)(stream->done + (uint64_t)(z->next_out - dst)), (unsigned long long)member->size,
-                           z->msg ? ", then: " : "", z->msg ? z->msg : "");
+            return err_set(err, ERR_FORMAT, "zip member %s is damaged: %llu of %llu bytes could be unpacked%s%s",
+                           member->name, (unsigned long long)(stream->done + (uint64_t)(z->next_out - dst)),
+                           (unsigned long long)member->size, z->msg ? ", then: " : "", z->msg ? z->msg : "");
     }
     return true;
 }

@@ -1,10 +1,33 @@
-/* Checkpoints: every container of the golden files gives the same numbers, under the names of the golden cases. */
+/* Checkpoints: every container of the golden files gives the same numbers, every shape of make_pt.py's good files is
+ * read, and each of its bad ones ends in one sentence that names the file and what is wrong with it. */
 #include "tests/test.h"
 
 #include <math.h>
 
 #include "worker/ckpt.h"
+#include "worker/file.h"
 #include "worker/npy.h"
+
+static char *folder;
+
+static int make_folder(void **state)
+{
+    (void)state;
+    folder = test_folder();
+    char *command = xasprintf("cd %s && mkdir good bad && /usr/bin/python3 %s/ckpt/make_pt.py good good && "
+                              "/usr/bin/python3 %s/ckpt/make_pt.py bad bad",
+                              folder, TESTS_DIR, TESTS_DIR);
+    int status = system(command);
+    free(command);
+    return status;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    test_folder_remove(folder);
+    return 0;
+}
 
 static int64_t count_of(const CkptTensor *t)
 {
@@ -31,7 +54,8 @@ static float *read_ok(const Ckpt *ckpt, const CkptTensor *t)
     return numbers;
 }
 
-/* Every floating tensor of `path` is one of `base` with the same shape and, within relative `bound`, the same numbers. */
+/* Every floating tensor of `path` is one of `base` with the same shape and, within relative `bound`, the same numbers.
+ */
 static void same_numbers(const char *base_path, const char *path, const char *root, double bound)
 {
     Ckpt *base = open_ok(base_path), *other = open_ok(path);
@@ -88,9 +112,12 @@ static void test_statistics(void **state)
         bool wide_mean;           /* the mean was kept in float64 */
     } rows[] = {
 #define STATS GOLDEN("inception/stats/")
-        {STATS "dd/statistic.pth", NULL, false},      {STATS "statistic_f64.pth", NULL, true},
-        {STATS "statistic_legacy.pth", NULL, false},  {STATS "statistic_tensors.pth", NULL, false},
-        {STATS "statistic_numpy2.pth", NULL, false},  {STATS "statistic_fortran.pth", STATS "statistic_fortran_s.npy", false},
+        {STATS "dd/statistic.pth", NULL, false},
+        {STATS "statistic_f64.pth", NULL, true},
+        {STATS "statistic_legacy.pth", NULL, false},
+        {STATS "statistic_tensors.pth", NULL, false},
+        {STATS "statistic_numpy2.pth", NULL, false},
+        {STATS "statistic_fortran.pth", STATS "statistic_fortran_s.npy", false},
     };
     enum { D = 64 };
     Err err = {0};
@@ -120,11 +147,242 @@ static void test_statistics(void **state)
     npz_close(npz);
 }
 
+/* Every file has a.weight [2,3], a.bias [3] and n, which count 0, 1, 2, ...; the rows say where it differs. */
+static void test_good(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *root, *type; /* type: of a.weight */
+    } rows[] = {
+        {"bare", "", "float32"},
+        {"module", "module", "float32"},
+        {"state_dict", "state_dict", "float32"},
+        {"ema_first", "ema", "float32"},
+        {"ema_without_tensors", "model", "float32"},
+        {"nested", "state_dict.model.module", "float32"},
+        {"data_parallel", "model", "float32"},
+        {"compiled", "model", "float32"},
+        {"ordered", "model", "float32"},
+        {"objects_beside", "model", "float32"},
+        {"legacy", "", "float32"},
+        {"legacy_view", "", "float32"},
+        {"safetensors", "", "F32"},
+        {"protocol1", "", "float32"},
+        {"protocol2", "", "float32"},
+        {"protocol3", "", "float32"},
+        {"protocol4", "", "float32"},
+        {"protocol5", "", "float32"},
+        {"numpy2", "", "f4"},
+        {"numpy3", "", "f4"},
+        {"numpy4", "", "f4"},
+        {"numpy5", "", "f4"},
+        {"plain2", "", "f4"},
+        {"plain3", "", "f4"},
+        {"plain4", "", "f4"},
+        {"plain5", "", "f4"},
+        {"type_f4", "", "float32"},
+        {"type_f2", "", "float16"},
+        {"type_f8", "", "float64"},
+        {"type_bf", "", "bfloat16"},
+        {"strided", "", "float32"},
+        {"parameters", "", "float32"},
+        {"parameters_with_state", "", "float32"},
+        {"typed", "", "float32"},
+        {"untyped", "", "float32"},
+        {"without_crc", "", "float32"},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        Err err = {0};
+        char *path = xasprintf("%s/good/%s.pt", folder, rows[i].name);
+        Ckpt *ckpt = open_ok(path);
+        float weight[6];
+        double bias[3];
+        assert_string_equal(ckpt_root(ckpt), rows[i].root);
+        assert_int_equal(ckpt_count(ckpt), 3);
+        assert_non_null(ckpt_find(ckpt, "n"));
+        assert_ok(ckpt_read(ckpt, "a.weight", 2, (int64_t[]){2, 3}, weight, &err), err);
+        assert_ok(ckpt_read_f64(ckpt, "a.bias", 1, (int64_t[]){3}, bias, &err), err);
+        assert_string_equal(ckpt_find(ckpt, "a.weight")->type, rows[i].type);
+        for (int k = 0; k < 6; k++)
+            if (weight[k] != (float)k || (k < 3 && bias[k] != (double)k))
+                fail_msg("%s: number %d is %g and %g", path, k, (double)weight[k], k < 3 ? bias[k] : NAN);
+        ckpt_close(ckpt);
+        free(path);
+    }
+}
+
+static void test_bad(void **state)
+{
+    (void)state;
+    char *list = xasprintf("%s/bad/bad.tsv", folder), line[500];
+    FILE *rows = fopen(list, "r");
+    assert_non_null(rows);
+    int count = 0;
+    for (; fgets(line, sizeof line, rows); count++) {
+        char *tab = strchr(line, '\t');
+        assert_non_null(tab);
+        *tab = 0;
+        tab[1 + strcspn(tab + 1, "\n")] = 0;
+        Err err = {0};
+        char *path = xasprintf("%s/bad/%s", folder, line);
+        assert_err(ckpt_open(path, &err), err, "checkpoint ", path, tab + 1);
+        assert_int_equal(err.kind, ERR_FORMAT);
+        free(path);
+    }
+    fclose(rows);
+    free(list);
+    if (count < 80)
+        fail_msg("only %d bad files were tried", count);
+    assert_int_not_equal(access("HACKED", F_OK), 0);
+}
+
+static void test_not_there(void **state)
+{
+    (void)state;
+    Err err = {0};
+    assert_err(ckpt_open("/no/such.pt", &err), err, "checkpoint", "/no/such.pt", "No such file");
+    assert_int_equal(err.kind, ERR_NOT_FOUND);
+    assert_err(ckpt_open(folder, &err), err, folder, "is a folder");
+    assert_err(ckpt_open("/dev/zero", &err), err, "/dev/zero", "device");
+}
+
+/* A file cut anywhere is refused when it is opened. */
+static void test_truncated(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"bare", "legacy", "safetensors", "numpy4", "plain2"};
+    for (size_t i = 0; i < countof(names); i++) {
+        Err err = {0};
+        FileMap map;
+        char *path = xasprintf("%s/good/%s.pt", folder, names[i]);
+        assert_ok(file_map(path, &map, &err), err);
+        for (size_t cut = 0; cut < map.size; cut++) {
+            char *copy = xmalloc(cut); /* exactly as long, so that a sanitizer sees a read past the end */
+            memcpy(copy, map.data, cut);
+            assert_err(ckpt_open_memory(copy, cut, "cut.pt", &err), err, "checkpoint cut.pt");
+            free(copy);
+        }
+        file_unmap(&map);
+        free(path);
+    }
+}
+
+/* Each byte of a zip changed in turn: never a crash, and never other numbers. */
+static void test_flipped(void **state)
+{
+    (void)state;
+    Err err = {0};
+    FileMap map;
+    char *path = xasprintf("%s/good/bare.pt", folder);
+    assert_ok(file_map(path, &map, &err), err);
+    int refused = 0;
+    for (size_t at = 0; at < map.size; at++) {
+        char *copy = xmalloc(map.size);
+        memcpy(copy, map.data, map.size);
+        copy[at] ^= 0x41;
+        float weight[6];
+        Ckpt *ckpt = ckpt_open_memory(copy, map.size, "flipped.pt", &err);
+        if (ckpt && ckpt_read(ckpt, "a.weight", 2, (int64_t[]){2, 3}, weight, &err))
+            for (int k = 0; k < 6; k++)
+                assert_true(weight[k] == (float)k);
+        else
+            refused++;
+        ckpt_close(ckpt);
+        free(copy);
+    }
+    if (refused < (int)map.size / 2)
+        fail_msg("only %d of %zu changed bytes were noticed", refused, map.size);
+    file_unmap(&map);
+    free(path);
+}
+
+static void test_sentences(void **state)
+{
+    (void)state;
+    Err err = {0};
+    Ckpt *ckpt = open_ok(GOLDEN("llamagen/tiny/teacher.pt"));
+    float none[1];
+    int64_t shape[3] = {-1, 64, 7};
+    assert_err(ckpt_read(ckpt, "norm.weigth", 1, (int64_t[]){128}, none, &err), err, "teacher.pt (model)",
+               "no tensor norm.weigth", "nearest of", "names: norm.weight");
+    assert_err(ckpt_read(ckpt, "model.norm.weight", 1, (int64_t[]){128}, none, &err), err, "names: norm.weight");
+    assert_err(ckpt_read(ckpt, "norm.weight", 1, (int64_t[]){127}, none, &err), err,
+               "tensor norm.weight is [128], wanted [127]");
+    assert_err(ckpt_read(ckpt, "norm.weight", 0, NULL, none, &err), err, "tensor norm.weight is [128], wanted []");
+    assert_err(ckpt_shape(ckpt, "norm.weight", 3, shape, &err), err, "is [128], wanted [any,64,7]");
+    assert_int_equal(shape[0], -1);
+    assert_ok(ckpt_shape(ckpt, "norm.weight", 1, shape, &err), err);
+    assert_int_equal(shape[0], 128);
+    ckpt_close(ckpt);
+
+    ckpt = open_ok(GOLDEN("inception/net/inception_w16.pth"));
+    assert_err(ckpt_read(ckpt, "Conv2d_1a_3x3.bn.num_batches_tracked", 0, NULL, none, &err), err,
+               "is of type int64, wanted floating point");
+    assert_non_null(ckpt_find_prefix(ckpt, "Mixed_5b.branch_pool."));
+    assert_string_equal(ckpt_find_prefix(ckpt, "fc.")->name, "fc.bias");
+    assert_null(ckpt_find_prefix(ckpt, "AuxLogits."));
+    assert_null(ckpt_find_prefix(ckpt, "zzz"));
+    assert_null(ckpt_find(ckpt, "fc."));
+    ckpt_close(ckpt);
+
+    char *path = xasprintf("%s/good/untyped.pt", folder);
+    ckpt = open_ok(path);
+    assert_int_equal(ckpt_find(ckpt, "n")->dtype, DTYPES);
+    assert_err(ckpt_read(ckpt, "n", 1, (int64_t[]){2}, none, &err), err,
+               "tensor n is of type uint16, wanted floating point");
+    ckpt_close(ckpt);
+    free(path);
+}
+
+/* NaN and infinity are named by their place, whatever the layout; subnormal and largest halves are exact. */
+static void test_not_finite(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t half;
+        float value;
+    } halves[] = {{0x0001, 0x1p-24f}, {0x8001, -0x1p-24f}, {0x03ff, 0x1.ff8p-15f}, {0x0400, 0x1p-14f},
+                  {0x7bff, 65504},    {0x8000, -0.0f},     {0x3555, 0x1.554p-2f}};
+    static const char *const headers[] = {
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}",
+        "{\"a\":{\"dtype\":\"F16\",\"shape\":[7],\"data_offsets\":[0,14]}}",
+    };
+    float numbers[6] = {0, 1, 2, 3, 4, 5}, read[7];
+    char file[200];
+    Err err = {0};
+    for (int bad = 0; bad < 6; bad++) {
+        float kept = numbers[bad];
+        numbers[bad] = bad % 2 ? NAN : -INFINITY;
+        memcpy(file, &(uint64_t){strlen(headers[0])}, 8);
+        memcpy(file + 8, headers[0], strlen(headers[0]));
+        memcpy(file + 8 + strlen(headers[0]), numbers, sizeof numbers);
+        numbers[bad] = kept;
+        Ckpt *ckpt = ckpt_open_memory(file, 8 + strlen(headers[0]) + sizeof numbers, "nan.safetensors", &err);
+        assert_ok(ckpt, err);
+        char place[20];
+        snprintf(place, sizeof place, "at [%d,%d]", bad / 3, bad % 3);
+        assert_err(ckpt_read(ckpt, "a", 2, (int64_t[]){2, 3}, read, &err), err, "nan.safetensors", "tensor a",
+                   bad % 2 ? "NaN" : "infinity", place);
+        assert_int_equal(err.kind, ERR_NUMERIC);
+        ckpt_close(ckpt);
+    }
+    memcpy(file, &(uint64_t){strlen(headers[1])}, 8);
+    memcpy(file + 8, headers[1], strlen(headers[1]));
+    for (size_t i = 0; i < countof(halves); i++)
+        memcpy(file + 8 + strlen(headers[1]) + 2 * i, &halves[i].half, 2);
+    Ckpt *ckpt = ckpt_open_memory(file, 8 + strlen(headers[1]) + 14, "half.safetensors", &err);
+    assert_ok(ckpt && ckpt_read(ckpt, "a", 1, (int64_t[]){7}, read, &err), err);
+    for (size_t i = 0; i < countof(halves); i++)
+        assert_memory_equal(&read[i], &halves[i].value, sizeof(float));
+    ckpt_close(ckpt);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_variants), cmocka_unit_test(test_statistics), cmocka_unit_test(test_good),
+        cmocka_unit_test(test_bad),      cmocka_unit_test(test_not_there),  cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_flipped),  cmocka_unit_test(test_sentences),  cmocka_unit_test(test_not_finite),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -112,11 +112,21 @@ static void test_npy_orders(void **state)
         const char *name, *shape;
         bool owns;
     } rows[] = {
-        {"f4.npy", "[2,3,4] f32", false},      {"f8.npy", "[2,3,4] f64", false},         {"i4.npy", "[2,3,4] i32", false},
-        {"i8.npy", "[2,3,4] i64", false},      {"u1.npy", "[2,3,4] u8", false},          {"f8_big.npy", "[2,3,4] f64", true},
-        {"i4_big.npy", "[2,3,4] i32", true},   {"f4_fortran.npy", "[2,3,4] f32", true},  {"f8_big_fortran.npy", "[2,3,4] f64", true},
-        {"f4_row.npy", "[24] f32", false},     {"f4_version2.npy", "[2,3,4] f32", false}, {"f4_odd_header.npy", "[2,3,4] f32", true},
-        {"f8_scalar.npy", "[] f64", false},    {"f4_empty.npy", "[0,7] f32", false},     {"b1.npy", "[2] u8", false},
+        {"f4.npy", "[2,3,4] f32", false},
+        {"f8.npy", "[2,3,4] f64", false},
+        {"i4.npy", "[2,3,4] i32", false},
+        {"i8.npy", "[2,3,4] i64", false},
+        {"u1.npy", "[2,3,4] u8", false},
+        {"f8_big.npy", "[2,3,4] f64", true},
+        {"i4_big.npy", "[2,3,4] i32", true},
+        {"f4_fortran.npy", "[2,3,4] f32", true},
+        {"f8_big_fortran.npy", "[2,3,4] f64", true},
+        {"f4_row.npy", "[24] f32", false},
+        {"f4_version2.npy", "[2,3,4] f32", false},
+        {"f4_odd_header.npy", "[2,3,4] f32", true},
+        {"f8_scalar.npy", "[] f64", false},
+        {"f4_empty.npy", "[0,7] f32", false},
+        {"b1.npy", "[2] u8", false},
     };
     for (size_t i = 0; i < countof(rows); i++) {
         Err err = {0};
@@ -199,8 +209,8 @@ static void test_npy_write(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        GOLDEN("inception/frechet/feats_a.npy"),    GOLDEN("inception/metrics/kid_subset_idx_fake.npy"),
-        GOLDEN("inception/images/image_64.npy"),    GOLDEN("inception/metrics/fc_bias_1008.npy"),
+        GOLDEN("inception/frechet/feats_a.npy"), GOLDEN("inception/metrics/kid_subset_idx_fake.npy"),
+        GOLDEN("inception/images/image_64.npy"), GOLDEN("inception/metrics/fc_bias_1008.npy"),
         GOLDEN("inception/net/pool3_pt.npy"),
     };
     const char *path = in_folder("written.npy");
@@ -278,7 +288,8 @@ static void test_npz_write(void **state)
         write_npz(path);
         npz_zip64_from = UINT32_MAX;
         Npz *npz = open_ok(path);
-        NpyArray sigma = read_ok(npz, "sigma", "[3,3] f64"), count = read_ok(npz, "num_images", "[] i64"), none = read_ok(npz, "none", "[0] u8");
+        NpyArray sigma = read_ok(npz, "sigma", "[3,3] f64"), count = read_ok(npz, "num_images", "[] i64"),
+                 none = read_ok(npz, "none", "[0] u8");
         for (size_t k = 0; k < 9; k++)
             assert_true(number(&sigma, k) == (double)k);
         assert_true(number(&count, 0) == 50000);
@@ -369,7 +380,7 @@ static void test_truncated(void **state)
     for (size_t i = 0; i < countof(names); i++) {
         size_t size;
         char *bytes = read_file(in_folder(names[i]), &size);
-        for (size_t cut = 0; cut < size; cut += size > 2000 ? 37 : 1) {
+        for (size_t cut = 0; cut<size; cut += size> 2000 ? 37 : 1) {
             Err err = {0};
             NpyArray a;
             write_plain(path, bytes, cut);
@@ -418,10 +429,12 @@ static void test_damaged_member(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_npz_members),      cmocka_unit_test(test_npz_packing),     cmocka_unit_test(test_npy_orders),
-        cmocka_unit_test(test_npz_containers),   cmocka_unit_test(test_npz_stream),      cmocka_unit_test(test_npy_write),
-        cmocka_unit_test(test_npy_writer_counts), cmocka_unit_test(test_npz_write),      cmocka_unit_test(test_npy_bad_headers),
-        cmocka_unit_test(test_truncated),        cmocka_unit_test(test_damaged_member),
+        cmocka_unit_test(test_npz_members),       cmocka_unit_test(test_npz_packing),
+        cmocka_unit_test(test_npy_orders),        cmocka_unit_test(test_npz_containers),
+        cmocka_unit_test(test_npz_stream),        cmocka_unit_test(test_npy_write),
+        cmocka_unit_test(test_npy_writer_counts), cmocka_unit_test(test_npz_write),
+        cmocka_unit_test(test_npy_bad_headers),   cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_damaged_member),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
