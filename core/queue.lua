@@ -271,25 +271,31 @@ end
 -- ---- what callers see of a job -----------------------------------------------------------------------------------
 
 local NUMBERS = {'images', 'done', 'priority', 'created', 'started', 'finished', 'errors', 'lost', 'rate', 'fid', 'seq'}
-local TEXTS = {'id', 'user', 'kind', 'model', 'name', 'state', 'reason', 'device', 'folder', 'trouble'}
+local TEXTS = {'id', 'user', 'kind', 'model', 'name', 'state', 'reason', 'device', 'folder', 'trouble', 'root'}
+local VIEW = {}
+for i = 1, #NUMBERS do VIEW[i] = NUMBERS[i] end
+for i = 1, #TEXTS do VIEW[#NUMBERS + i] = TEXTS[i] end
 
 local function job_view(id)
-    local hash, flat = {}, call('HGETALL', job_key(id))
-    for i = 1, #flat, 2 do hash[flat[i]] = flat[i + 1] end
-    local view = {}
-    for _, field in ipairs(NUMBERS) do view[field] = tonumber(hash[field]) end
-    for _, field in ipairs(TEXTS) do view[field] = hash[field] end
-    view.output = hash.root and hash.root ~= '' and hash.root .. '/' .. hash.folder or ''
-    local leases = list()
+    local values, view = call('HMGET', job_key(id), unpack(VIEW)), {}
+    for i = 1, #NUMBERS do view[VIEW[i]] = tonumber(values[i] or nil) end
+    for i = #NUMBERS + 1, #VIEW do view[VIEW[i]] = values[i] or nil end
+    view.output = view.root and view.root ~= '' and view.root .. '/' .. view.folder or ''
+    view.root = nil
+    local leases, live_rate = list(), 0
     for _, token in ipairs(call('SMEMBERS', job_key(id) .. ':leases')) do
         local lease = lease_get(token)
         if lease then
-            if lease.phase == 'images' then view.done = view.done + lease.upto - lease.lo end
+            if lease.phase == 'images' then
+                view.done = view.done + lease.upto - lease.lo
+                live_rate = live_rate + (tonumber(lease.rate) or 0)
+            end
             leases[#leases + 1] = {token = token, phase = lease.phase, lo = lease.lo, hi = lease.hi, upto = lease.upto, host = lease.host,
                 worker = lease.worker, pid = tonumber(lease.pid), device = lease.device, rate = tonumber(lease.rate) or 0, stage = lease.stage}
         end
     end
-    return view, leases, hash
+    if live_rate > 0 then view.rate = live_rate end -- all its workers together, now; else what its last range had
+    return view, leases
 end
 
 -- ---- functions for clients ---------------------------------------------------------------------------------------
@@ -389,7 +395,7 @@ function F.list(a)
         for _, id in ipairs(ids) do
             if #jobs < limit then
                 local owner, is = job_get(id, 'user', 'state')
-                if owner and (not user or owner == user) and (not state or is == state) then jobs[#jobs + 1] = job_view(id) end
+                if owner and (not user or owner == user) and (not state or is == state) then jobs[#jobs + 1] = raw(cjson.encode((job_view(id)))) end
             end
         end
         from = from + 500
@@ -401,9 +407,9 @@ end
 --- ddq_show {id} -> {job{}, leases[]}; the id may be a unique prefix
 function F.show(a)
     local id = resolve(a)
-    local view, leases, hash = job_view(id)
-    view.spec = raw(hash.spec)
-    view.needs = hash.needs
+    local view, leases = job_view(id)
+    local spec, needs = job_get(id, 'spec', 'needs')
+    view.spec, view.needs = raw(spec), needs
     local bad = list()
     for _, image in ipairs(call('ZRANGE', job_key(id) .. ':bad', 0, 99)) do bad[#bad + 1] = tonumber(image) end
     view.missing = bad
