@@ -1,0 +1,105 @@
+/* ddq cancel, hold and release: one call of the queue for each id. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cmd.h"
+#include "client/job.h"
+
+/* What is said about a job whose state is now `state`. */
+static void say(const Cmd *cmd, const char *id, const char *state)
+{
+    if (cmd->quiet)
+        puts(id);
+    else
+        printf("%s %s\n", id, state);
+}
+
+static bool each(Cmd *cmd, QueueFn fn, Err *err)
+{
+    const char *user;
+    if (!cmd_user(cmd, &user, err))
+        return false;
+    cJSON *changed = cJSON_CreateArray();
+    bool ok = true;
+    for (int i = 0; ok && i < cmd->arg_count; i++) {
+        char *id = NULL;
+        cJSON *reply = NULL, *args = cJSON_CreateObject();
+        cJSON_AddStringToObject(args, "user", user);
+        if (cmd_value(cmd, "reason"))
+            cJSON_AddStringToObject(args, "reason", cmd_value(cmd, "reason"));
+        ok = job_resolve(cmd, cmd->args[i], &id, err);
+        if (ok) {
+            cJSON_AddStringToObject(args, "id", id);
+            ok = cmd_call(cmd, fn, args, &reply, err);
+        } else {
+            cJSON_Delete(args);
+        }
+        if (ok) {
+            cJSON *row = cJSON_CreateObject();
+            cJSON_AddStringToObject(row, "id", id);
+            cJSON_AddStringToObject(row, "state", job_text(reply, "state"));
+            cJSON_AddItemToArray(changed, row);
+            if (!cmd->json)
+                say(cmd, id, job_text(reply, "state"));
+        }
+        cJSON_Delete(reply);
+        free(id);
+    }
+    if (cmd->json) {
+        cJSON *object = cJSON_CreateObject();
+        cJSON_AddItemToObject(object, "jobs", changed);
+        cmd_json(object);
+    } else {
+        cJSON_Delete(changed);
+    }
+    return ok;
+}
+
+static bool cancel_run(Cmd *cmd, Err *err)
+{
+    return each(cmd, QUEUE_CANCEL, err);
+}
+
+static bool hold_run(Cmd *cmd, Err *err)
+{
+    return each(cmd, QUEUE_HOLD, err);
+}
+
+static bool release_run(Cmd *cmd, Err *err)
+{
+    return each(cmd, QUEUE_RELEASE, err);
+}
+
+static const Flag hold_flags[] = {
+    {"reason", 'r', "TEXT", "why, for whoever looks at the job"},
+    {NULL, 0, NULL, NULL},
+};
+
+const Verb verb_cancel = {
+    .name = "cancel",
+    .args = "ID...",
+    .least = 1,
+    .most = -1,
+    .summary = "Stop jobs for good; what they have made so far stays in their folders",
+    .run = cancel_run,
+};
+
+const Verb verb_hold = {
+    .name = "hold",
+    .args = "ID...",
+    .least = 1,
+    .most = -1,
+    .summary = "Keep jobs from running until they are released; nothing is lost",
+    .flags = hold_flags,
+    .run = hold_run,
+};
+
+const Verb verb_release = {
+    .name = "release",
+    .args = "ID...",
+    .least = 1,
+    .most = -1,
+    .summary = "Let held jobs go on",
+    .run = release_run,
+};

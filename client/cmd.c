@@ -1,0 +1,360 @@
+#include "client/cmd.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/help.h"
+#include "client/interrupt.h"
+#include "client/term.h"
+#include "core/jobspec.h"
+#include "core/mem.h"
+
+/* --- the command line ----------------------------------------------------------------------------------- */
+
+static const Flag *flag_in(const Flag *flags, const char *name, size_t len, char letter)
+{
+    for (; flags && flags->name; flags++)
+        if (letter ? flags->letter == letter : strlen(flags->name) == len && strncmp(flags->name, name, len) == 0)
+            return flags;
+    return NULL;
+}
+
+static const Flag *flag_find(const Verb *verb, const char *name, size_t len, char letter)
+{
+    const Flag *flag = flag_in(verb->flags, name, len, letter);
+    return flag ? flag : flag_in(common_flags, name, len, letter);
+}
+
+/* The field that --t-list or --t_list means, NULL if none. */
+static const char *field_find(const char *name, size_t len)
+{
+    const char *field;
+    for (int i = 0; (field = jobspec_field_name(i)); i++) {
+        size_t c = 0;
+        while (c < len && field[c] && (name[c] == '-' ? '_' : name[c]) == field[c])
+            c++;
+        if (c == len && !field[c])
+            return field;
+    }
+    return NULL;
+}
+
+static bool unknown_flag(const Verb *verb, const char *name, size_t len, Err *err)
+{
+    const char *names[128], *field;
+    int count = 0;
+    for (const Flag *flag = common_flags; flag->name; flag++)
+        names[count++] = flag->name;
+    for (const Flag *flag = verb->flags; flag && flag->name; flag++)
+        names[count++] = flag->name;
+    for (int i = 0; verb->job_flags && count < (int)countof(names) && (field = jobspec_field_name(i)); i++)
+        names[count++] = field;
+    char *word = xasprintf("%.*s", (int)(len > 60 ? 60 : len), name);
+    const char *nearest = nearest_name(word, names, count);
+    char *shown = nearest ? xasprintf("--%s", nearest) : NULL, meant[MEANT_TEXT];
+    for (char *c = shown; c && *c; c++)
+        *c = *c == '_' ? '-' : *c;
+    err_set(err, ERR_USAGE, "ddq %s: unknown flag --%s%s `ddq %s --help` lists them", verb->name, word,
+            verb_meant(shown, meant), verb->name);
+    free(word);
+    free(shown);
+    return false;
+}
+
+/* One word that starts with a dash; *i moves past its value. */
+static bool parse_flag(Cmd *cmd, int argc, char **argv, int *i, Err *err)
+{
+    const char *word = argv[*i], *value = NULL, *field = NULL;
+    bool is_long = word[1] == '-';
+    const char *name = is_long ? word + 2 : word + 1;
+    size_t len = is_long ? strcspn(name, "=") : 1;
+    const Flag *flag = flag_find(cmd->verb, name, len, is_long ? 0 : *name);
+    if (is_long && !flag && cmd->verb->job_flags)
+        field = field_find(name, len);
+    if (!flag && !field)
+        return unknown_flag(cmd->verb, name, is_long ? len : strlen(name), err);
+    if (name[len] && !(is_long && name[len] == '='))
+        return err_set(err, ERR_USAGE, "ddq %s: write the letters of %s one by one", cmd->verb->name, word);
+    if (name[len])
+        value = name + len + 1;
+    bool wants = field || flag->value;
+    if (!wants && value)
+        return err_set(err, ERR_USAGE, "ddq %s: --%s takes no value", cmd->verb->name, flag->name);
+    if (wants && !value) {
+        if (*i + 1 >= argc)
+            return err_set(err, ERR_USAGE, "ddq %s: %s wants a value", cmd->verb->name, word);
+        value = argv[++*i];
+    }
+    if (field)
+        cmd->fields[cmd->field_count++] = (CmdFlag){field, value};
+    else
+        cmd->flags[cmd->flag_count++] = (CmdFlag){flag->name, value ? value : ""};
+    return true;
+}
+
+bool cmd_parse(Cmd *cmd, const Verb *verb, int argc, char **argv, Err *err)
+{
+    size_t room = (size_t)argc + 1;
+    *cmd = (Cmd){.verb = verb};
+    cmd->args = xcalloc(room, sizeof *cmd->args);
+    cmd->flags = xcalloc(room, sizeof *cmd->flags);
+    cmd->fields = xcalloc(room, sizeof *cmd->fields);
+    bool words_only = false;
+    for (int i = 1; i < argc; i++) {
+        if (!words_only && strcmp(argv[i], "--") == 0)
+            words_only = true;
+        else if (words_only || argv[i][0] != '-' || !argv[i][1]) /* "-" alone is stdin */
+            cmd->args[cmd->arg_count++] = argv[i];
+        else if (!parse_flag(cmd, argc, argv, &i, err))
+            return false;
+    }
+    cmd->json = cmd_has(cmd, "json");
+    cmd->quiet = cmd_has(cmd, "quiet");
+    const char *color = cmd_value(cmd, "color");
+    const char *fallback = getenv("DDQ_COLOR");
+    if (!term_init(color ? color : fallback && *fallback ? fallback : NULL))
+        return err_set(err, ERR_USAGE, "--color is '%s', wanted auto, always or never", color ? color : fallback);
+    if (cmd_has(cmd, "help"))
+        return true;
+    if (cmd->arg_count < verb->least || (verb->most >= 0 && cmd->arg_count > verb->most))
+        return err_set(err, ERR_USAGE, "ddq %s: %s; usage: ddq %s %s", verb->name,
+                       cmd->arg_count < verb->least ? "an argument is missing" : "too many arguments", verb->name, verb->args);
+    return true;
+}
+
+void cmd_done(Cmd *cmd)
+{
+    free(cmd->args);
+    free(cmd->flags);
+    free(cmd->fields);
+    free(cmd->user);
+    free(cmd->url);
+    conf_free(cmd->conf);
+    redis_close(cmd->redis);
+}
+
+const char *cmd_value(const Cmd *cmd, const char *flag)
+{
+    const char *value = NULL;
+    for (int i = 0; i < cmd->flag_count; i++) /* the last one counts */
+        if (strcmp(cmd->flags[i].name, flag) == 0)
+            value = cmd->flags[i].value;
+    return value;
+}
+
+bool cmd_has(const Cmd *cmd, const char *flag)
+{
+    return cmd_value(cmd, flag) != NULL;
+}
+
+bool cmd_number(const Cmd *cmd, const char *flag, double min, double max, double *ret_number, Err *err)
+{
+    const char *text = cmd_value(cmd, flag);
+    if (!text)
+        return true;
+    char *end;
+    double number = strtod(text, &end);
+    if (end == text || *end || !(number >= min && number <= max))
+        return err_set(err, ERR_USAGE, "ddq %s: --%s is '%s', wanted a number from %g to %g", cmd->verb->name, flag, text,
+                       min, max);
+    *ret_number = number;
+    return true;
+}
+
+/* --- what verbs share ----------------------------------------------------------------------------------- */
+
+bool cmd_conf(Cmd *cmd, const Conf **ret_conf, Err *err)
+{
+    if (!cmd->conf && !conf_load(cmd_value(cmd, "conf"), &cmd->conf, err))
+        return false;
+    *ret_conf = cmd->conf;
+    return true;
+}
+
+bool cmd_url(Cmd *cmd, const char **ret_url, Err *err)
+{
+    const char *flag = cmd_value(cmd, "redis");
+    const Conf *conf;
+    if (!flag && !cmd->url) {
+        if (!cmd_conf(cmd, &conf, err))
+            return false;
+        cmd->url = conf->redis ? xstrdup(conf->redis) : conf_standalone_url(conf->state);
+    }
+    *ret_url = flag ? flag : cmd->url;
+    return true;
+}
+
+bool cmd_user(Cmd *cmd, const char **ret_user, Err *err)
+{
+    const Conf *conf;
+    if (!cmd->user) {
+        if (!cmd_conf(cmd, &conf, err))
+            return false;
+        const struct passwd *entry = conf->user ? NULL : getpwuid(geteuid());
+        cmd->user = conf->user ? xstrdup(conf->user) : entry ? xstrdup(entry->pw_name) : xasprintf("uid%u", geteuid());
+        /* It is a folder's name and part of a key. */
+        for (char *c = cmd->user; *c; c++)
+            if (!isalnum((unsigned char)*c) && !(c != cmd->user && strchr("._-", *c)))
+                *c = '_';
+        if (strlen(cmd->user) > 32)
+            cmd->user[32] = 0;
+    }
+    *ret_user = cmd->user;
+    return true;
+}
+
+bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err)
+{
+    const char *url;
+    if (!cmd->redis && (!cmd_url(cmd, &url, err) || !redis_open(url, &cmd->redis, err))) {
+        cJSON_Delete(args);
+        return false;
+    }
+    return redis_call(cmd->redis, fn, args, ret_reply, err);
+}
+
+/* --- the last job ------------------------------------------------------------------------------------------ */
+
+static char *last_path(void)
+{
+    char *state = conf_default_state(), *path = xasprintf("%s/last-job-%u", state, (unsigned)geteuid());
+    free(state);
+    return path;
+}
+
+static bool make_folders(char *path)
+{
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        bool ok = mkdir(path, 0700) == 0 || errno == EEXIST;
+        *slash = '/';
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+bool cmd_remember(const char *id, Err *err)
+{
+    char *path = last_path(), *part = xasprintf("%s.%d.part", path, getpid());
+    FILE *file = make_folders(path) ? fopen(part, "we") : NULL;
+    bool ok = file && fprintf(file, "%s\n", id) > 0;
+    ok = file && fclose(file) == 0 && ok && rename(part, path) == 0;
+    if (!ok)
+        err_errno(err, "%s (where '@' is remembered)", path);
+    free(part);
+    free(path);
+    return ok;
+}
+
+bool cmd_id(const char *word, char **ret_id, Err *err)
+{
+    size_t len = strspn(word, "0123456789abcdefghjkmnpqrstvwxyzABCDEFGHJKMNPQRSTVWXYZ");
+    if (strcmp(word, "@") != 0) {
+        if (!len || word[len] || len > 26)
+            return err_set(err, ERR_USAGE, "'%.40s' is not a job id; `ddq ls` lists them, '@' is the last one submitted", word);
+        *ret_id = xstrdup(word);
+        for (char *c = *ret_id; *c; c++)
+            *c = (char)tolower((unsigned char)*c);
+        return true;
+    }
+    char *path = last_path(), line[64] = "";
+    FILE *file = fopen(path, "re");
+    bool ok = file && fgets(line, sizeof line, file);
+    if (file)
+        fclose(file);
+    free(path);
+    line[strcspn(line, "\n")] = 0;
+    if (!ok || !*line)
+        return err_set(err, ERR_NOT_FOUND, "no job was submitted from here yet, so '@' is nobody; `ddq ls` lists jobs");
+    *ret_id = xstrdup(line);
+    return true;
+}
+
+/* --- output ------------------------------------------------------------------------------------------------- */
+
+void cmd_say(const Cmd *cmd, const char *format, ...)
+{
+    if (cmd->quiet)
+        return;
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+void cmd_json(cJSON *object)
+{
+    char *text = cJSON_PrintUnformatted(object);
+    puts(text);
+    fflush(stdout); /* streams are read line by line */
+    cJSON_free(text);
+    cJSON_Delete(object);
+}
+
+/* What was written must have arrived. A reader that went away (ddq ls | head) is no fault. */
+static int finish_output(int exit_code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return exit_code;
+    if (errno == EPIPE) {
+        signal(SIGPIPE, SIG_DFL);
+        raise(SIGPIPE);
+    }
+    fprintf(stderr, "ddq: cannot write the output: %s\n", strerror(errno));
+    return exit_code ? exit_code : EXIT_ERROR;
+}
+
+static int print_error(const Err *err)
+{
+    fflush(stdout);
+    fprintf(stderr, "%sddq:%s %s\n", term_color(stderr, COLOR_RED), term_reset(stderr), err->text);
+    return err_exit_code(err->kind);
+}
+
+static const Verb *choose_verb(int argc, char **argv, Err *err)
+{
+    static const char *const aliases[][2] = {{"--help", "help"}, {"-h", "help"}, {"--version", "version"}};
+    if (argc < 2) {
+        err_set(err, ERR_USAGE, "a verb is missing: `ddq help` lists them; `ddq submit digits-demo --watch` is a start");
+        return NULL;
+    }
+    const char *name = argv[1];
+    for (size_t i = 0; i < countof(aliases); i++)
+        if (strcmp(name, aliases[i][0]) == 0)
+            name = aliases[i][1];
+    const Verb *verb = verb_find(name);
+    char meant[MEANT_TEXT];
+    if (!verb)
+        err_set(err, ERR_USAGE, "unknown verb '%.60s'%s `ddq help` lists them", name, verb_meant(verb_nearest(name), meant));
+    return verb;
+}
+
+int cmd_main(int argc, char **argv)
+{
+    Err err = {0};
+    Cmd cmd = {0};
+    interrupt_init();
+    term_init(NULL);
+    const Verb *verb = choose_verb(argc, argv, &err);
+    if (!verb)
+        return print_error(&err);
+    bool ok = cmd_parse(&cmd, verb, argc - 1, argv + 1, &err);
+    if (ok && cmd_has(&cmd, "help"))
+        help_verb(verb);
+    else if (ok)
+        ok = verb->run(&cmd, &err);
+    int exit_code = ok ? cmd.exit_code : print_error(&err);
+    cmd_done(&cmd);
+    return finish_output(exit_code);
+}

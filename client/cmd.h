@@ -1,0 +1,57 @@
+/* One call of a verb: its checked arguments, and the things most verbs need, each made when first asked for
+ * (so that `ddq version` reads no file and opens no socket). */
+#ifndef CLIENT_CMD_H
+#define CLIENT_CMD_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/redis.h"
+#include "client/verb.h"
+#include "core/conf.h"
+
+typedef struct CmdFlag {
+    const char *name, *value; /* value "" for a switch */
+} CmdFlag;
+
+struct Cmd {
+    const Verb *verb;
+    const char **args;
+    int arg_count;
+    CmdFlag *flags; /* of the verb and common ones */
+    int flag_count;
+    CmdFlag *fields; /* of the job spec; names with '_' */
+    int field_count;
+    bool json, quiet;
+    int exit_code;
+    Conf *conf;
+    Redis *redis;
+    char *user, *url;
+};
+
+/* argv[0] is the verb's name. The Cmd points into argv. cmd_done also after a failure. */
+bool cmd_parse(Cmd *cmd, const Verb *verb, int argc, char **argv, Err *err);
+void cmd_done(Cmd *cmd);
+
+bool cmd_has(const Cmd *cmd, const char *flag);
+const char *cmd_value(const Cmd *cmd, const char *flag); /* NULL when not given */
+bool cmd_number(const Cmd *cmd, const char *flag, double min, double max, double *ret_number, Err *err); /* untouched when not given */
+
+bool cmd_conf(Cmd *cmd, const Conf **ret_conf, Err *err);
+bool cmd_url(Cmd *cmd, const char **ret_url, Err *err);   /* --redis, DDQ_REDIS, the configuration, or stand-alone */
+bool cmd_user(Cmd *cmd, const char **ret_user, Err *err); /* DDQ_USER, the configuration or the login name, made safe */
+/* A function of the queue on the verb's connection. args is consumed. */
+bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err);
+
+/* "@" is the last job submitted by this user here. */
+bool cmd_remember(const char *id, Err *err);
+bool cmd_id(const char *word, char **ret_id, Err *err); /* the id that a word stands for; caller frees */
+
+void cmd_say(const Cmd *cmd, const char *format, ...) __attribute__((format(printf, 2, 3))); /* a line on stderr, not with --quiet */
+void cmd_json(cJSON *object);   /* a line on stdout; consumed */
+
+/* The whole program: parses, runs, prints the error. Returns the exit status. */
+int cmd_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,132 @@
+/* ddq ls: jobs, newest first. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cmd.h"
+#include "client/job.h"
+#include "client/table.h"
+#include "core/jobspec.h"
+#include "core/mem.h"
+
+enum { LIMIT = 1000 };
+
+static bool check_state(const char *text, Err *err)
+{
+    JobState state;
+    const char *names[JOB_STATES];
+    Buf all = {0};
+    if (job_state_parse(text, &state))
+        return true;
+    for (int i = 0; i < JOB_STATES; i++) {
+        names[i] = job_state_name((JobState)i);
+        buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
+    }
+    char meant[MEANT_TEXT];
+    err_set(err, ERR_USAGE, "--state is '%.40s'%s States are %s", text, verb_meant(nearest_name(text, names, JOB_STATES), meant),
+            all.data);
+    buf_free(&all);
+    return false;
+}
+
+static bool list_args(Cmd *cmd, double limit, cJSON **ret_args, Err *err)
+{
+    const char *state = cmd_value(cmd, "state"), *user = cmd_value(cmd, "user");
+    if (state && !check_state(state, err))
+        return false;
+    if (!user && !cmd_has(cmd, "all") && !cmd_user(cmd, &user, err))
+        return false;
+    cJSON *args = cJSON_CreateObject();
+    if (user)
+        cJSON_AddStringToObject(args, "user", user);
+    if (state)
+        cJSON_AddStringToObject(args, "state", state);
+    if (cmd_has(cmd, "active"))
+        cJSON_AddTrueToObject(args, "active");
+    cJSON_AddNumberToObject(args, "limit", limit);
+    *ret_args = args;
+    return true;
+}
+
+/* "digits" or, for jobs without a model, what they do. */
+static const char *what(const cJSON *job)
+{
+    return *job_text(job, "model") ? job_text(job, "model") : job_text(job, "kind");
+}
+
+static void add_row(Table *table, const cJSON *job)
+{
+    char text[TERM_TEXT], images[TERM_TEXT], both[2 * TERM_TEXT];
+    double left = job_eta(job);
+    snprintf(both, sizeof both, "%s/%s", term_count(job_number(job, "done", 0), text),
+             term_count(job_number(job, "images", 0), images));
+    table_cell(table, COLOR_BOLD, job_text(job, "id"));
+    table_cell(table, job_color(job), job_text(job, "state"));
+    table_cell(table, COLOR_PLAIN, job_text(job, "user"));
+    table_cell(table, COLOR_PLAIN, what(job));
+    table_cell(table, COLOR_PLAIN, both);
+    table_cell(table, COLOR_PLAIN, job_state(job) == JOB_RUNNING ? term_rate(job_rate(job), text) : "");
+    table_cell(table, COLOR_PLAIN, left > 0 ? term_duration(left, text) : "");
+    table_cell(table, COLOR_PLAIN, term_duration(job_age(job), text));
+    table_cell(table, COLOR_DIM, *job_text(job, "reason") ? job_text(job, "reason") : job_text(job, "name"));
+}
+
+static void print_table(const cJSON *jobs)
+{
+    static const Column columns[] = {
+        {"ID", false, 0},  {"STATE", false, 0}, {"USER", false, 3}, {"MODEL", false, 4}, {"DONE", true, 0},
+        {"RATE", true, 6}, {"ETA", true, 2},    {"AGE", true, 5},   {"REASON", false, 7},
+    };
+    Table *table = table_new(columns, countof(columns));
+    const cJSON *job;
+    cJSON_ArrayForEach(job, jobs)
+        add_row(table, job);
+    table_print(table, stdout);
+    table_free(table);
+}
+
+static bool ls_run(Cmd *cmd, Err *err)
+{
+    double limit = LIMIT;
+    cJSON *args, *reply, *job;
+    if (!cmd_number(cmd, "limit", 1, 100000, &limit, err) || !list_args(cmd, limit, &args, err) ||
+        !cmd_call(cmd, QUEUE_LIST, args, &reply, err))
+        return false;
+    cJSON *jobs = cJSON_GetObjectItemCaseSensitive(reply, "jobs");
+    int count = cJSON_GetArraySize(jobs);
+    if (cmd->json) {
+        cJSON_ArrayForEach(job, jobs)
+            job_tidy(job);
+        cJSON *object = cJSON_CreateObject();
+        cJSON_AddItemToObject(object, "jobs", cJSON_DetachItemViaPointer(reply, jobs));
+        cmd_json(object);
+    } else if (cmd->quiet) {
+        cJSON_ArrayForEach(job, jobs)
+            puts(job_text(job, "id"));
+    } else {
+        print_table(jobs);
+        if (!count)
+            cmd_say(cmd, "no jobs%s", cmd_has(cmd, "all") ? "" : " of yours; ddq ls --all lists everybody's");
+        else if (count >= (int)limit)
+            cmd_say(cmd, "the newest %d; --limit N shows more", count);
+    }
+    cJSON_Delete(reply);
+    return true;
+}
+
+static const Flag flags[] = {
+    {"all", 'a', NULL, "everybody's jobs"},
+    {"user", 'u', "NAME", "the jobs of this user"},
+    {"state", 's', "STATE", "queued, waiting, running, held, done, failed or cancelled"},
+    {"active", 0, NULL, "only jobs that have not ended"},
+    {"limit", 'n', "N", "at most so many (default 1000)"},
+    {NULL, 0, NULL, NULL},
+};
+
+const Verb verb_ls = {
+    .name = "ls",
+    .args = "",
+    .summary = "List my jobs, newest first",
+    .flags = flags,
+    .run = ls_run,
+};

@@ -1,0 +1,14 @@
+/* The jobs that a command line asks for: a recipe, a JSON file, stdin or flags alone, with flags on top. */
+#ifndef CLIENT_SPECS_H
+#define CLIENT_SPECS_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "client/cmd.h"
+
+/* Reads cmd's argument and its job flags. *ret_jobs is an array of job specs in QUEUED form, each checked, defaults
+ * filled in, file names made absolute. The caller owns it. */
+bool specs_read(Cmd *cmd, cJSON **ret_jobs, Err *err);
+
+#endif

@@ -1,0 +1,131 @@
+#include "client/table.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+
+enum { GAP = 2, LEAST = 6, COLUMNS_MAX = 16 };
+
+typedef struct Cell {
+    char *text;
+    Color color;
+} Cell;
+
+struct Table {
+    const Column *columns;
+    int column_count;
+    Cell *cells;
+    int count, capacity;
+};
+
+Table *table_new(const Column *columns, int count)
+{
+    assert(count > 0 && count <= COLUMNS_MAX);
+    Table *table = xcalloc(1, sizeof *table);
+    table->columns = columns;
+    table->column_count = count;
+    return table;
+}
+
+/* Control characters of a reason or a name must not reach the terminal. */
+static char *clean(const char *text)
+{
+    char *copy = xstrdup(text && *text ? text : "-");
+    for (char *c = copy; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = ' ';
+    return copy;
+}
+
+void table_cell(Table *table, Color color, const char *text)
+{
+    if (table->count == table->capacity) {
+        table->capacity = table->capacity ? table->capacity * 2 : 64;
+        table->cells = xrealloc(table->cells, (size_t)table->capacity * sizeof *table->cells);
+    }
+    table->cells[table->count++] = (Cell){clean(text), color};
+}
+
+/* Widths that fit: the column that gives most is cut to LEAST, then to nothing, then the next one. */
+static void fit(const Table *table, int limit, int *widths)
+{
+    int total = -GAP;
+    for (int c = 0; c < table->column_count; c++) {
+        widths[c] = term_columns(table->columns[c].title);
+        for (int i = c; i < table->count; i += table->column_count) {
+            int columns = term_columns(table->cells[i].text);
+            widths[c] = columns > widths[c] ? columns : widths[c];
+        }
+        total += widths[c] + GAP;
+    }
+    int highest = 0;
+    for (int c = 0; c < table->column_count; c++)
+        highest = table->columns[c].give > highest ? table->columns[c].give : highest;
+    for (int give = highest; limit > 0 && give > 0; give--)
+        for (int c = table->column_count - 1; c >= 0 && total > limit; c--) {
+            if (table->columns[c].give != give)
+                continue;
+            int kept = widths[c] - (total - limit);
+            if (kept < LEAST)
+                kept = -GAP; /* the column goes */
+            total -= widths[c] - kept;
+            widths[c] = kept < 0 ? 0 : kept;
+        }
+}
+
+/* `text` in `width` columns, the last one an ellipsis where it does not fit. */
+static void put(FILE *to, const char *text, int width, bool right, bool last)
+{
+    int columns = term_columns(text), pad = width > columns ? width - columns : 0;
+    if (right)
+        fprintf(to, "%*s", pad, "");
+    if (columns <= width) {
+        fputs(text, to);
+    } else {
+        const char *end = text;
+        for (int seen = 0; *end; end++)
+            if (((unsigned char)*end & 0xc0) != 0x80 && seen++ == width - 1)
+                break;
+        fprintf(to, "%.*s%s", (int)(end - text), text, term_utf8() ? "…" : "~");
+    }
+    if (!right && !last)
+        fprintf(to, "%*s", pad, "");
+}
+
+static void put_row(const Table *table, FILE *to, const int *widths, const Cell *row)
+{
+    bool first = true;
+    for (int c = 0; c < table->column_count; c++) {
+        if (!widths[c])
+            continue;
+        const char *text = row ? row[c].text : table->columns[c].title;
+        Color color = row ? row[c].color : COLOR_DIM;
+        fprintf(to, "%s%s", first ? "" : "  ", term_color(to, color));
+        put(to, text, widths[c], table->columns[c].right, c == table->column_count - 1);
+        fputs(color == COLOR_PLAIN ? "" : term_reset(to), to);
+        first = false;
+    }
+    fputc('\n', to);
+}
+
+void table_print(const Table *table, FILE *to)
+{
+    int widths[COLUMNS_MAX];
+    assert(table->count % table->column_count == 0);
+    if (!table->count)
+        return;
+    fit(table, term_width(to), widths);
+    put_row(table, to, widths, NULL);
+    for (int i = 0; i < table->count; i += table->column_count)
+        put_row(table, to, widths, &table->cells[i]);
+}
+
+void table_free(Table *table)
+{
+    for (int i = 0; i < table->count; i++)
+        free(table->cells[i].text);
+    free(table->cells);
+    free(table);
+}

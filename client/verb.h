@@ -1,0 +1,47 @@
+/* A verb is a row: its name, its arguments, its flags, its help, its function. Each has a file of its own.
+ *
+ * The command line is checked against the row, help and docs/cli.md are printed from it. To add a verb: a file with a
+ * `const Verb verb_x`, and its line in verbs.c. */
+#ifndef CLIENT_VERB_H
+#define CLIENT_VERB_H
+
+#include <stdbool.h>
+
+#include "core/err.h"
+
+typedef struct Cmd Cmd; /* client/cmd.h */
+
+typedef struct Flag {
+    const char *name;  /* without the dashes */
+    char letter;       /* 0: none */
+    const char *value; /* what stands for its value in the help; NULL: a switch */
+    const char *help;
+} Flag;
+
+typedef struct Verb {
+    const char *name;
+    const char *args;    /* as help shows them: "ID..." */
+    int least, most;     /* how many arguments; most -1: any number */
+    const char *summary; /* one line */
+    const char *detail;  /* more help, whole lines, may be NULL */
+    const Flag *flags;   /* ends with a NULL name; NULL: none of its own */
+    bool job_flags;      /* every field of the job spec is a flag too */
+    bool (*run)(Cmd *cmd, Err *err); /* false: the sentence in err is printed and its kind gives the exit status;
+                                        true: the exit status is cmd->exit_code */
+} Verb;
+
+extern const Flag common_flags[]; /* every verb takes them */
+
+/* The i-th verb, NULL past the end; or by name. */
+const Verb *verb_at(int i);
+const Verb *verb_find(const char *name);
+const char *verb_nearest(const char *name); /* NULL if none is near */
+
+/* ". Did you mean 'x'?" in text, or "." when nearest is NULL. Returns text. */
+enum { MEANT_TEXT = 100 };
+const char *verb_meant(const char *nearest, char text[MEANT_TEXT]);
+
+extern const Verb verb_submit, verb_run, verb_ls, verb_show, verb_watch, verb_wait, verb_logs, verb_cancel, verb_hold,
+    verb_release, verb_models, verb_recipes, verb_gpus, verb_doctor, verb_completion, verb_version, verb_help;
+
+#endif
