@@ -1,0 +1,98 @@
+#include "daemon/beat.h"
+
+#include <string.h>
+
+#include "daemon/daemon.h"
+
+enum { BEAT_MS = 5000, BEAT_TTL_MS = 20000 };
+
+static cJSON *workers_list(const Daemon *d)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        const Worker *worker = &d->workers.rows[i];
+        if (!worker->used)
+            continue;
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddStringToObject(one, "name", worker->device.name);
+        cJSON_AddStringToObject(one, "device", worker->device.uuid[0] ? "cuda" : "cpu");
+        cJSON_AddStringToObject(one, "uuid", worker->device.uuid);
+        cJSON_AddStringToObject(one, "about", worker->about);
+        cJSON_AddStringToObject(one, "state", worker_state_name(worker->state));
+        cJSON_AddStringToObject(one, "job", d->leases[i].job);
+        cJSON_AddNumberToObject(one, "pid", worker->pid);
+        cJSON_AddNumberToObject(one, "memory_mib", worker->memory_mib);
+        cJSON_AddItemToArray(list, one);
+    }
+    return list;
+}
+
+static cJSON *models_object(const Conf *conf)
+{
+    cJSON *models = cJSON_CreateObject();
+    for (int i = 0; i < conf->model_count; i++) {
+        cJSON *one = cJSON_AddObjectToObject(models, conf->models[i].name);
+        cJSON_AddBoolToObject(one, "student", conf->models[i].student != NULL);
+        cJSON_AddBoolToObject(one, "teacher", conf->models[i].teacher != NULL);
+    }
+    return models;
+}
+
+static cJSON *beat_args(const Daemon *d, int ttl_ms)
+{
+    cJSON *args = cJSON_CreateObject(), *references = cJSON_CreateArray();
+    for (int i = 0; i < d->conf->reference_count; i++)
+        cJSON_AddItemToArray(references, cJSON_CreateString(d->conf->references[i].name));
+    cJSON_AddStringToObject(args, "host", d->conf->host);
+    cJSON_AddStringToObject(args, "boot", d->state.boot);
+    cJSON_AddNumberToObject(args, "pid", getpid());
+    cJSON_AddStringToObject(args, "version", DDQ_VERSION);
+    cJSON_AddItemToObject(args, "workers", workers_list(d));
+    cJSON_AddItemToObject(args, "models", models_object(d->conf));
+    cJSON_AddItemToObject(args, "references", references);
+    cJSON_AddStringToObject(args, "root", d->conf->output_root);
+    cJSON_AddBoolToObject(args, "drain", d->phase != PHASE_SERVING);
+    cJSON_AddNumberToObject(args, "ttl_ms", ttl_ms);
+    return args;
+}
+
+static void on_beat(void *owner, uint64_t tag, const cJSON *reply, const Err *err)
+{
+    (void)tag, (void)reply;
+    Daemon *d = owner;
+    if (err && err->kind == ERR_UNREACHABLE)
+        return;
+    if (err && err->kind == ERR_REFUSED) {
+        daemon_fail(d, EXIT_REFUSED, err);
+    } else if (err) {
+        log_error("host=%s beat failed: %s", d->conf->host, err->text);
+    } else {
+        d->registered = true;
+        daemon_check_ready(d);
+    }
+}
+
+void beat_now(Daemon *d)
+{
+    d->next_beat = mono_ms() + BEAT_MS;
+    store_call(d->store, QUEUE_BEAT, beat_args(d, BEAT_TTL_MS), on_beat, d, 0);
+}
+
+void beat_tick(Daemon *d, Mono now)
+{
+    if (now >= d->next_beat && store_ready(d->store))
+        beat_now(d);
+}
+
+static void on_farewell(void *owner, uint64_t tag, const cJSON *reply, const Err *err)
+{
+    (void)tag, (void)reply, (void)err;
+    Daemon *d = owner;
+    d->farewell_done = true;
+}
+
+void beat_farewell(Daemon *d)
+{
+    if (!d->registered || !store_call(d->store, QUEUE_BEAT, beat_args(d, 0), on_farewell, d, 0))
+        d->farewell_done = true;
+}

@@ -1,0 +1,11 @@
+/* ddqd --check: everything a daemon of this configuration needs, looked at one by one. */
+#ifndef DAEMON_CHECK_H
+#define DAEMON_CHECK_H
+
+#include "daemon/daemon.h"
+
+/* Prints a line for each check on stdout: ok, skipped, or what is wrong and what to do. Returns the exit status: 0 when
+ * nothing is wrong, else that of the first failure. Starts nothing that lasts and changes nothing. */
+int check_all(const Options *options);
+
+#endif

@@ -1,0 +1,206 @@
+/* An idle worker asks Redis; the answer is a lease, or nothing for now.
+ *
+ * A wake hint may arrive while a claim is under way that Redis answered before the hint's cause; so a fruitless claim
+ * that was sent before the latest hint is repeated at once. */
+#include "daemon/claims.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/daemon.h"
+#include "daemon/reports.h"
+#include "daemon/resolve.h"
+#include "daemon/sched.h"
+
+/* --- 1 asking --------------------------------------------------------------------------------------- */
+
+/* A reply's tag: the worker it was asked for. */
+static uint64_t tag_of(const Worker *worker)
+{
+    return (uint64_t)(unsigned)worker->index << 32 | worker->generation;
+}
+
+static WorkerId id_of(uint64_t tag)
+{
+    return (WorkerId){(int)(tag >> 32), (unsigned)tag};
+}
+
+static bool in_list(const cJSON *list, const char *text)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+        if (text && cJSON_IsString(item) && strcmp(item->valuestring, text) == 0)
+            return true;
+    return false;
+}
+
+/* Workers know files, the queue knows names. */
+static cJSON *warm_names(const Conf *conf, const Worker *worker)
+{
+    cJSON *names = cJSON_CreateArray();
+    for (int i = 0; i < conf->model_count; i++) {
+        const ConfModel *model = &conf->models[i];
+        if (in_list(worker->warm, model->student) || in_list(worker->warm, model->teacher))
+            cJSON_AddItemToArray(names, cJSON_CreateString(model->name));
+    }
+    return names;
+}
+
+static cJSON *offers(const Conf *conf)
+{
+    cJSON *names = cJSON_CreateArray();
+    for (int i = 0; i < conf->model_count; i++)
+        cJSON_AddItemToArray(names, cJSON_CreateString(conf->models[i].name));
+    return names;
+}
+
+static cJSON *claim_args(const Daemon *d, const Worker *worker)
+{
+    cJSON *args = cJSON_CreateObject();
+    cJSON_AddStringToObject(args, "host", d->conf->host);
+    cJSON_AddStringToObject(args, "worker", worker->device.name);
+    cJSON_AddNumberToObject(args, "pid", worker->pid);
+    cJSON_AddStringToObject(args, "device", worker->device.uuid[0] ? "cuda" : "cpu");
+    cJSON_AddStringToObject(args, "uuid", worker->device.uuid);
+    cJSON_AddStringToObject(args, "root", d->conf->output_root);
+    cJSON_AddNumberToObject(args, "lease_ms", d->conf->lease_ms);
+    cJSON_AddNumberToObject(args, "chunk_ms", d->conf->chunk_ms);
+    cJSON_AddItemToObject(args, "offers", offers(d->conf));
+    cJSON_AddItemToObject(args, "warm", warm_names(d->conf, worker));
+    return args;
+}
+
+static void on_claimed(void *owner, uint64_t tag, const cJSON *reply, const Err *err);
+
+static void claim(Daemon *d, Worker *worker)
+{
+    worker->claimed_at = mono_ms();
+    if (worker_apply(worker, WORKER_EV_CLAIM) &&
+        !store_call(d->store, QUEUE_CLAIM, claim_args(d, worker), on_claimed, d, tag_of(worker)))
+        worker_apply(worker, WORKER_EV_EMPTY);
+}
+
+void claims_run(Daemon *d)
+{
+    SchedRow rows[WORKERS_MAX];
+    int order[WORKERS_MAX];
+    if (!d->may_claim || !store_ready(d->store))
+        return;
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        const Worker *worker = &d->workers.rows[i];
+        rows[i] = (SchedRow){.state = worker->used && !worker->retired ? worker->state : WORKER_GONE,
+                             .warm = cJSON_GetArraySize(worker->warm) > 0,
+                             .next_claim = worker->next_claim,
+                             .last_busy = worker->last_busy};
+    }
+    int due = sched_due(rows, WORKERS_MAX, mono_ms(), order);
+    for (int i = 0; i < due; i++)
+        claim(d, &d->workers.rows[order[i]]);
+}
+
+void claims_wake(Daemon *d)
+{
+    d->woken_at = mono_ms();
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        d->workers.rows[i].next_claim = 0;
+        d->workers.rows[i].empties = 0;
+    }
+    claims_run(d);
+}
+
+/* --- 2 the answer ----------------------------------------------------------------------------------- */
+
+static void copy_text(char *to, size_t size, const cJSON *reply, const char *field)
+{
+    snprintf(to, size, "%s", proto_text(reply, field, ""));
+}
+
+/* Redis's answer as a lease; false with a sentence when a field that we rely on is not there. */
+static bool read_lease(const cJSON *reply, Lease *lease, Err *err)
+{
+    *lease = (Lease){.held = true};
+    copy_text(lease->token, sizeof lease->token, reply, "token");
+    copy_text(lease->job, sizeof lease->job, reply, "job");
+    copy_text(lease->user, sizeof lease->user, reply, "user");
+    copy_text(lease->phase, sizeof lease->phase, reply, "phase");
+    lease->lo = lease->upto = (int64_t)proto_number(reply, "lo", -1);
+    lease->hi = (int64_t)proto_number(reply, "hi", -1);
+    lease->n = (int64_t)proto_number(reply, "n", 0);
+    if (!lease->token[0] || !lease->job[0] || !lease->phase[0] || lease->lo < 0 || lease->hi < lease->lo)
+        return err_set(err, ERR_INTERNAL, "the queue answered a claim with a lease that lacks token, job, phase or range");
+    return true;
+}
+
+static cJSON *work_message(const Lease *lease, cJSON *exec)
+{
+    cJSON *work = cJSON_CreateObject();
+    cJSON_AddStringToObject(work, "token", lease->token);
+    cJSON_AddStringToObject(work, "job", lease->job);
+    cJSON_AddStringToObject(work, "phase", lease->phase);
+    cJSON_AddNumberToObject(work, "lo", (double)lease->lo);
+    cJSON_AddNumberToObject(work, "hi", (double)lease->hi);
+    cJSON_AddItemToObject(work, "spec", exec);
+    return work;
+}
+
+/* The range is ours: to the worker with it, or back with the reason. */
+static void take(Daemon *d, Worker *worker, const Lease *lease, const cJSON *reply)
+{
+    Err err = {0};
+    cJSON *exec = NULL;
+    Resolve resolve = {.conf = d->conf,
+                       .folder = proto_text(reply, "folder", ""),
+                       .device = worker->device.uuid[0] ? "cuda" : "cpu"};
+    if (!journal_hold(d->journal, lease->token, lease->lo, &err))
+        log_warning("job=%s token=%s goes on without the journal: %s", lease->job, lease->token, err.text);
+    log_info("job=%s worker=%s pid=%d token=%s claimed phase=%s range=%lld-%lld", lease->job, worker->device.name,
+             worker->pid, lease->token, lease->phase, (long long)lease->lo, (long long)lease->hi);
+    if (!resolve_spec(&resolve, cJSON_GetObjectItemCaseSensitive(reply, "spec"), &exec, &err)) {
+        log_warning("job=%s refused: %s", lease->job, err.text);
+        worker_apply(worker, WORKER_EV_EMPTY);
+        reports_fail(d, lease, err_name(err.kind), err_policy_name(err_policy(err.kind)), err.text);
+        worker->next_claim = 0;
+        claims_run(d);
+        return;
+    }
+    d->leases[worker->index] = *lease;
+    worker->empties = 0;
+    worker->last_busy = mono_ms();
+    worker_apply(worker, WORKER_EV_WORK);
+    worker_send(worker, PROTO_WORK, work_message(lease, exec)); /* a worker that is gone shows so by itself */
+}
+
+static void nothing(Daemon *d, Worker *worker)
+{
+    worker_apply(worker, WORKER_EV_EMPTY);
+    worker->empties++;
+    if (d->woken_at >= worker->claimed_at && worker->empties == 1) {
+        worker->next_claim = 0;
+        claims_run(d);
+    } else {
+        worker->next_claim = mono_ms() + sched_poll_ms(worker->empties, store_hinted(d->store), drand48());
+    }
+}
+
+static void on_claimed(void *owner, uint64_t tag, const cJSON *reply, const Err *err)
+{
+    Daemon *d = owner;
+    Worker *worker = workers_find(&d->workers, id_of(tag));
+    bool waiting = worker && worker->state == WORKER_CLAIMING;
+    bool got = reply && strcmp(proto_text(reply, "status", ""), "ok") == 0;
+    Lease lease;
+    Err bad = {0};
+    if (err && err->kind != ERR_UNREACHABLE)
+        log_error("claim failed: %s", err->text);
+    if (got && !read_lease(reply, &lease, &bad)) {
+        log_error("claim failed: %s", bad.text);
+        got = false;
+    }
+    if (got && waiting && d->may_claim)
+        take(d, worker, &lease, reply);
+    else if (got)
+        reports_giveback(d, &lease); /* the worker died or was told to stop meanwhile */
+    if (waiting && worker->state == WORKER_CLAIMING)
+        nothing(d, worker);
+}

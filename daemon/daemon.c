@@ -1,0 +1,486 @@
+/* Order of the start: configuration, state folder (lock), journal, loop and signals, private Redis, connection,
+ * workers, tick. Serving begins when Redis is ready, the queue knows this host and a worker has said hello.
+ *
+ * Order of the stop, one phase after the other, each with a deadline (phase_tick):
+ *   DRAINING  no more claims; workers finish their batch and end; every range goes back
+ *   LEAVING   reports are answered, the register forgets this host, the connection closes
+ *   CLOSING   the private Redis ends; then handles close and the loop runs empty
+ * A second signal, or a deadline, kills what is left of a phase and goes on with the next.
+ *
+ * One tick does all that is due; everything else is an event. */
+#include "daemon/daemon.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/mem.h"
+#include "daemon/beat.h"
+#include "daemon/claims.h"
+#include "daemon/dump.h"
+#include "daemon/progress.h"
+#include "daemon/reports.h"
+
+enum {
+    TICK_MS = 100,
+    FIRST_CONNECT_MS = 5000, /* to a Redis that is not ours */
+    FIRST_DEATHS = 3,         /* of a worker before any has said hello: it will not get better by itself */
+    LEAVE_MS = 5000,
+    STATUS_MS = 5000
+};
+
+/* --- failing and ending ----------------------------------------------------------------------------- */
+
+static void enter(Daemon *d, Phase phase, Mono deadline)
+{
+    static const char *const names[] = {"serving", "draining", "leaving", "closing"};
+    log_info("phase=%s->%s", names[d->phase], names[phase]);
+    d->phase = phase;
+    d->phase_deadline = deadline;
+}
+
+static void drain(Daemon *d)
+{
+    d->may_claim = false;
+    enter(d, PHASE_DRAINING, mono_ms() + (Mono)d->options->drain_s * 1000);
+    notify_send(&d->notify, "STOPPING=1\nSTATUS=draining: workers finish their batch");
+    d->workers.limits.stop_ms = d->options->drain_s * 1000;
+    workers_stop(&d->workers);
+    beat_now(d);
+}
+
+void daemon_fail(Daemon *d, int exit_code, const Err *why)
+{
+    log_error("%s", why->text);
+    if (d->exit_code == EXIT_OK)
+        d->exit_code = exit_code;
+    if (d->phase == PHASE_SERVING)
+        drain(d);
+    workers_kill(&d->workers);
+}
+
+/* --- ready ------------------------------------------------------------------------------------------ */
+
+static bool any_worker(const Daemon *d)
+{
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        WorkerState state = d->workers.rows[i].state;
+        if (state == WORKER_IDLE || state == WORKER_CLAIMING || state == WORKER_BUSY)
+            return true;
+    }
+    return false;
+}
+
+void daemon_check_ready(Daemon *d)
+{
+    if (d->ready || d->phase != PHASE_SERVING || !d->registered || !store_ready(d->store) || !any_worker(d))
+        return;
+    d->ready = true;
+    printf("ready %s\n", d->url);
+    fflush(stdout);
+    log_info("host=%s ready redis=%s output_root=%s", d->conf->host, d->url, d->conf->output_root);
+    notify_send(&d->notify, "READY=1\nSTATUS=serving");
+}
+
+/* --- Redis ------------------------------------------------------------------------------------------ */
+
+/* Back, or here for the first time: tell who we are, what ended meanwhile, what we still hold; then ask for work.
+ * Commands keep their order on the connection, so no claim overtakes a renewal. */
+static void on_ready(void *owner)
+{
+    Daemon *d = owner;
+    log_info("redis=%s connected", d->url);
+    d->connected = true;
+    if (d->alone)
+        standalone_served(&d->standalone);
+    journal_resend(d->journal);
+    beat_now(d);
+    reports_send(d);
+    d->renewing = false;
+    leases_renew(d);
+    d->next_reap = 0;
+    d->may_claim = d->phase == PHASE_SERVING;
+    claims_wake(d);
+}
+
+static void on_lost(void *owner, const Err *why)
+{
+    Daemon *d = owner;
+    d->may_claim = false;
+    log_warning("redis=%s lost, workers go on with what they have: %s", d->url, why->text);
+}
+
+static void on_refused(void *owner, const Err *why, bool unfit)
+{
+    Daemon *d = owner;
+    d->redis_why = *why;
+    err_wrap(&d->redis_why, "redis %s", d->url);
+    if (unfit && !d->connected && d->phase == PHASE_SERVING)
+        daemon_fail(d, EXIT_UNREACHABLE, &d->redis_why);
+    else if (unfit)
+        log_error("%s", d->redis_why.text);
+    else
+        log_trace("redis=%s not reached: %s", d->url, why->text);
+}
+
+/* At the start somebody looks, and a wrong address is likelier than an outage; later we wait for ever. */
+static void check_first_connection(Daemon *d, Mono now)
+{
+    if (!d->connected && !d->alone && d->phase == PHASE_SERVING && now - d->started > FIRST_CONNECT_MS)
+        daemon_fail(d, EXIT_UNREACHABLE, &d->redis_why);
+}
+
+static void on_wake(void *owner)
+{
+    claims_wake(owner);
+}
+
+/* The hint says that something about leases changed; what, the queue's state says. */
+static void on_ctl(void *owner, const char *text)
+{
+    log_trace("ctl %s", text);
+    leases_renew(owner);
+}
+
+static void on_server_started(void *owner)
+{
+    Daemon *d = owner;
+    if (d->store)
+        store_retry_now(d->store);
+}
+
+static void on_server_ended(void *owner, const Err *why, bool never_served)
+{
+    Daemon *d = owner;
+    if (never_served && d->phase == PHASE_SERVING)
+        daemon_fail(d, EXIT_UNREACHABLE, why);
+    else
+        log_warning("%s; it is started again", why->text);
+}
+
+/* --- workers ---------------------------------------------------------------------------------------- */
+
+static void on_hello(void *owner, Worker *worker)
+{
+    (void)worker;
+    Daemon *d = owner;
+    beat_now(d);
+    daemon_check_ready(d);
+    claims_run(d);
+}
+
+static void on_message(void *owner, Worker *worker, ProtoType type, const cJSON *message)
+{
+    Daemon *d = owner;
+    LogLevel level = LOG_INFO;
+    if (type == PROTO_LOG) {
+        log_level_parse(proto_text(message, "level", "info"), &level);
+        progress_line(d, worker, level, proto_text(message, "text", ""));
+    } else if (type == PROTO_LOADED) {
+        log_info("job=%s worker=%s loaded seconds=%.2f", proto_text(message, "job", ""), worker->device.name,
+                 proto_number(message, "seconds", 0));
+    } else {
+        leases_message(d, worker, type, message);
+    }
+}
+
+static void on_words(void *owner, Worker *worker, const char *line)
+{
+    progress_line(owner, worker, LOG_INFO, line);
+}
+
+static void on_gone(void *owner, Worker *worker, const Err *why)
+{
+    Daemon *d = owner;
+    log_line(worker->stop == STOP_ASKED ? LOG_INFO : LOG_WARNING, "worker=%s gone: %s", worker->device.name, why->text);
+    leases_gone(d, worker, why);
+    if (!d->ready && !any_worker(d) && worker->failures >= FIRST_DEATHS && d->phase == PHASE_SERVING)
+        daemon_fail(d, EXIT_ERROR, why);
+}
+
+/* Before anything works this is a mistake in the set-up, and waiting would hide it. */
+static void on_unfit(void *owner, Worker *worker, const Err *why)
+{
+    Daemon *d = owner;
+    if (d->ready || any_worker(d) || d->phase != PHASE_SERVING)
+        log_error("worker=%s %s", worker->device.name, why->text);
+    else
+        daemon_fail(d, err_exit_code(why->kind) == EXIT_REFUSED ? EXIT_REFUSED : EXIT_ERROR, why);
+}
+
+/* --- the tick --------------------------------------------------------------------------------------- */
+
+static int count_state(const Daemon *d, WorkerState state)
+{
+    int count = 0;
+    for (int i = 0; i < WORKERS_MAX; i++)
+        count += d->workers.rows[i].used && d->workers.rows[i].state == state;
+    return count;
+}
+
+/* The watchdog is fed from the tick, so a loop that stands still is seen; and only while the connection's machinery
+ * moves, so that one stuck in a state is seen as well. */
+static void tell_systemd(Daemon *d, Mono now)
+{
+    if (d->notify.watchdog_ms && now >= d->next_watchdog && (!d->store || store_healthy(d->store, now))) {
+        d->next_watchdog = now + d->notify.watchdog_ms;
+        notify_send(&d->notify, "WATCHDOG=1");
+    }
+    if (now < d->next_status)
+        return;
+    d->next_status = now + STATUS_MS;
+    if (d->phase == PHASE_SERVING)
+        notify_send(&d->notify, "STATUS=%d busy, %d idle, %d starting; redis %s", count_state(d, WORKER_BUSY),
+                    count_state(d, WORKER_IDLE) + count_state(d, WORKER_CLAIMING), count_state(d, WORKER_STARTING),
+                    store_state_name(d->store));
+    else
+        notify_send(&d->notify, "EXTEND_TIMEOUT_USEC=60000000");
+}
+
+static void close_handle(uv_handle_t *handle, void *ctx)
+{
+    (void)ctx;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void phase_tick(Daemon *d, Mono now)
+{
+    bool late = now >= d->phase_deadline;
+    if (d->phase == PHASE_DRAINING) {
+        if (late)
+            workers_kill(&d->workers);
+        if (workers_all_gone(&d->workers)) {
+            enter(d, PHASE_LEAVING, now + LEAVE_MS);
+            beat_farewell(d);
+        }
+    } else if (d->phase == PHASE_LEAVING) {
+        if (!late && store_ready(d->store) && (journal_unanswered(d->journal) || !d->farewell_done))
+            return;
+        store_close(d->store);
+        d->store = NULL;
+        enter(d, PHASE_CLOSING, INT64_MAX);
+        if (d->alone)
+            standalone_stop(&d->standalone);
+    } else if (d->phase == PHASE_CLOSING && (!d->alone || standalone_gone(&d->standalone))) {
+        uv_walk(&d->loop, close_handle, NULL); /* the tick and the signals; all others are closed */
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    Daemon *d = timer->data;
+    Mono now = mono_ms();
+    if (d->alone)
+        standalone_tick(&d->standalone, now);
+    if (d->store) {
+        store_tick(d->store, now);
+        workers_tick(&d->workers, now);
+        leases_tick(d, now);
+        claims_run(d);
+        progress_flush_all(d, now);
+        beat_tick(d, now);
+    }
+    journal_forget(d->journal, now);
+    tell_systemd(d, now);
+    check_first_connection(d, now);
+    phase_tick(d, now);
+}
+
+/* --- configuration and signals ---------------------------------------------------------------------- */
+
+static void override(char **field, const char *flag)
+{
+    if (!flag)
+        return;
+    free(*field);
+    *field = xstrdup(flag);
+}
+
+bool daemon_conf(const Options *options, Conf **ret_conf, Err *err)
+{
+    Conf *conf = NULL;
+    if (!conf_load(options->conf_path, &conf, err))
+        return false;
+    override(&conf->state, options->state);
+    override(&conf->output_root, options->output_root);
+    override(&conf->workers, options->workers);
+    override(&conf->redis, options->redis);
+    override(&conf->host, options->host);
+    override(&conf->worker_program, options->worker_program);
+    *ret_conf = conf;
+    return true;
+}
+
+/* What can change while we run: models, references, workers, roots for inputs, times. What cannot stays as it was. */
+static void reload(Daemon *d)
+{
+    Conf *fresh = NULL;
+    DeviceList devices;
+    Err err = {0};
+    if (!daemon_conf(d->options, &fresh, &err) ||
+        !devices_parse(fresh->workers, devices_cores(), "/proc", &devices, &err)) {
+        log_error("reload refused, the old configuration stays: %s", err.text);
+        conf_free(fresh);
+        return;
+    }
+    override(&fresh->host, d->conf->host);
+    override(&fresh->output_root, d->conf->output_root);
+    override(&fresh->state, d->conf->state);
+    conf_free(d->conf);
+    d->conf = fresh;
+    log_info("reload models=%d references=%d workers=%d lease_ms=%d chunk_ms=%d", fresh->model_count,
+             fresh->reference_count, devices.count, fresh->lease_ms, fresh->chunk_ms);
+    workers_configure(&d->workers, &devices);
+    beat_now(d);
+    claims_wake(d);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    Daemon *d = handle->data;
+    log_info("signal=%s", strsignal(number));
+    if (number == SIGUSR1) {
+        dump_tables(d);
+    } else if (number == SIGHUP) {
+        if (d->phase == PHASE_SERVING)
+            reload(d);
+    } else if (d->phase == PHASE_SERVING) {
+        drain(d);
+    } else {
+        d->phase_deadline = 0;
+        workers_kill(&d->workers);
+    }
+}
+
+/* --- start ------------------------------------------------------------------------------------------ */
+
+/* The worker beside our own program, unless the configuration says where it is. */
+char *daemon_worker_program(const Conf *conf)
+{
+    char path[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (conf->worker_program)
+        return xstrdup(conf->worker_program);
+    path[len > 0 ? len : 0] = 0;
+    char *slash = strrchr(path, '/');
+    return slash ? xasprintf("%.*s/ddq-worker", (int)(slash - path), path) : xstrdup("ddq-worker");
+}
+
+static bool open_output_root(Daemon *d, Err *err)
+{
+    Conf *conf = d->conf;
+    if (!conf->output_root)
+        return err_set(err, ERR_USAGE, "no output root: say where images go with --output-root DIR, or 'output_root' in "
+                       "[daemon] of ddq.conf");
+    if (!statedir_make(conf->output_root, 0755, err))
+        return err_wrap(err, "output root");
+    char *real = realpath(conf->output_root, NULL);
+    bool ok = real && access(real, W_OK | X_OK) == 0;
+    if (!ok)
+        err_errno(err, "output root %s", conf->output_root);
+    override(&conf->output_root, real);
+    free(real);
+    return ok;
+}
+
+static bool choose_redis(Daemon *d, RedisUrl *ret_url, Err *err)
+{
+    d->alone = d->options->standalone || !d->conf->redis;
+    d->url = d->alone ? conf_standalone_url(d->conf->state) : xstrdup(d->conf->redis);
+    return redis_url_parse(d->url, ret_url, err);
+}
+
+static void start_signals(Daemon *d)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+    static_assert(countof(numbers) == countof(((Daemon *)0)->signals), "a handle for each signal");
+    for (size_t i = 0; i < countof(numbers); i++) {
+        uv_signal_init(&d->loop, &d->signals[i]);
+        d->signals[i].data = d;
+        uv_signal_start(&d->signals[i], on_signal, numbers[i]);
+    }
+    signal(SIGPIPE, SIG_IGN); /* writes to a dead worker or reader come back as errors */
+}
+
+static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
+{
+    static const StandaloneHooks standalone_hooks = {on_server_started, on_server_ended};
+    static const StoreHooks store_hooks = {on_ready, on_lost, on_refused, on_wake, on_ctl};
+    static const WorkersHooks workers_hooks = {on_hello, on_message, on_words, on_gone, on_unfit};
+    start_signals(d);
+    err_set(&d->redis_why, ERR_UNREACHABLE, "redis %s does not answer", d->url);
+    uv_timer_init(&d->loop, &d->tick);
+    d->tick.data = d;
+    uv_timer_start(&d->tick, on_tick, 0, TICK_MS);
+
+    char *program = daemon_worker_program(d->conf), *name = xasprintf("ddqd-%s", d->conf->host);
+    for (char *c = name; *c; c++)
+        if (*c <= ' ' || *c > '~')
+            *c = '_'; /* CLIENT SETNAME takes no others */
+    workers_init(&d->workers, &d->loop, program, &workers_hooks, d);
+    d->workers.limits.alive_ms = d->options->silence_s * 1000;
+    if (d->alone)
+        standalone_open(&d->standalone, &d->loop, d->state.path, url->path, &standalone_hooks, d);
+    d->store = store_open(&d->loop, url, name, &store_hooks, d);
+    workers_configure(&d->workers, devices);
+    leases_orphans(d);
+    free(program);
+    free(name);
+}
+
+static void stop_all(Daemon *d)
+{
+    workers_done(&d->workers);
+    if (d->alone)
+        standalone_done(&d->standalone);
+}
+
+static void seed_chance(void)
+{
+    long seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = (long)mono_ms() ^ getpid();
+    srand48(seed);
+}
+
+int daemon_run(const Options *options)
+{
+    Daemon *d = xcalloc(1, sizeof *d);
+    Err err = {0};
+    RedisUrl url;
+    DeviceList devices;
+    d->options = options;
+    d->started = mono_ms();
+    d->state.lock = -1;
+    notify_open(&d->notify);
+    seed_chance();
+    bool ok = daemon_conf(options, &d->conf, &err) &&
+              devices_parse(d->conf->workers, devices_cores(), "/proc", &devices, &err) && open_output_root(d, &err) &&
+              statedir_open(d->conf->state, &d->state, &err) && choose_redis(d, &url, &err) &&
+              journal_open(d->state.path, &d->journal, &err);
+    if (ok) {
+        uv_loop_init(&d->loop);
+        start_all(d, &url, &devices);
+        uv_run(&d->loop, UV_RUN_DEFAULT);
+        stop_all(d);
+        int left = uv_loop_close(&d->loop);
+        assert(left == 0);
+        (void)left;
+    } else {
+        log_error("%s", err.text);
+        d->exit_code = err_exit_code(err.kind);
+    }
+    int code = d->exit_code;
+    journal_close(d->journal);
+    statedir_close(&d->state);
+    notify_close(&d->notify);
+    conf_free(d->conf);
+    free(d->url);
+    free(d);
+    return code;
+}

@@ -1,0 +1,81 @@
+/* The daemon: one loop, and everything on it.
+ *
+ *     daemon_run(&options)  -> the exit status
+ *
+ * Leaves (store, workers, journal, standalone, notify, resolve, sched) know nothing of each other and call up through
+ * hooks. The story modules (claims, leases, reports, progress, beat) see this struct and are called from the hooks and
+ * the tick in daemon.c. docs/daemon.md has the rules between them and the order of start and shutdown. */
+#ifndef DAEMON_DAEMON_H
+#define DAEMON_DAEMON_H
+
+#include <stdbool.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "core/conf.h"
+#include "core/log.h"
+#include "daemon/journal.h"
+#include "daemon/leases.h"
+#include "daemon/notify.h"
+#include "daemon/standalone.h"
+#include "daemon/statedir.h"
+#include "daemon/store.h"
+#include "daemon/workers.h"
+
+/* Flags; they win over the configuration, at the start and at every reload. NULL: not given. */
+typedef struct Options {
+    const char *conf_path, *state, *output_root, *workers, *redis, *host, *worker_program;
+    bool standalone;
+    int drain_s;   /* how long workers may take to finish their batch after SIGTERM */
+    int silence_s; /* how long a worker may give no sign of life */
+} Options;
+
+typedef enum Phase {
+    PHASE_SERVING,  /* from the start on; "ready" once everything is there */
+    PHASE_DRAINING, /* workers end, their ranges go back */
+    PHASE_LEAVING,  /* the register, then the connection */
+    PHASE_CLOSING   /* the private Redis, then the handles */
+} Phase;
+
+struct Daemon {
+    const Options *options;
+    uv_loop_t loop;
+    uv_timer_t tick;
+    uv_signal_t signals[4];
+    Conf *conf;
+    StateDir state;
+    char *url;              /* of the Redis we use */
+    Notify notify;
+    Journal *journal;
+    bool alone;             /* the Redis is ours */
+    Standalone standalone;
+    Store *store;
+    Workers workers;
+    Lease leases[WORKERS_MAX]; /* by worker row */
+
+    Phase phase;
+    bool connected;         /* Redis was good once */
+    Err redis_why;          /* why the latest attempt was not */
+    bool ready;             /* was said */
+    bool registered;        /* the queue knows this host */
+    bool may_claim;         /* false while draining, and after a reconnect until the leases are renewed */
+    bool farewell_done;
+    int exit_code;
+    Mono started, phase_deadline;
+
+    Mono woken_at;          /* the latest hint that work may be claimable */
+    bool renewing, renew_again, moved;
+    Mono renewed_at, next_reap, next_beat, next_flush, next_watchdog, next_status;
+};
+
+int daemon_run(const Options *options);
+
+/* conf_load and the flags over it. */
+bool daemon_conf(const Options *options, Conf **ret_conf, Err *err);
+char *daemon_worker_program(const Conf *conf); /* caller frees */
+
+/* For the story modules: */
+void daemon_check_ready(Daemon *d);
+void daemon_fail(Daemon *d, int exit_code, const Err *why); /* logs, stops at once, ends with this status */
+
+#endif

@@ -1,0 +1,9 @@
+/* The tables of a running daemon, into its log (SIGUSR1). */
+#ifndef DAEMON_DUMP_H
+#define DAEMON_DUMP_H
+
+typedef struct Daemon Daemon;
+
+void dump_tables(const Daemon *d);
+
+#endif

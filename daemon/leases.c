@@ -1,0 +1,268 @@
+/* Steps 3 to 5 of the story in leases.h. A worker is believed about its own range only: another token, an index outside
+ * the range or a phase that ends early ends the worker, and its range goes back to be done again. */
+#include "daemon/leases.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/claims.h"
+#include "daemon/daemon.h"
+#include "daemon/progress.h"
+#include "daemon/reports.h"
+#include "daemon/sched.h"
+
+int leases_count(const Daemon *d)
+{
+    int count = 0;
+    for (int i = 0; i < WORKERS_MAX; i++)
+        count += d->leases[i].held;
+    return count;
+}
+
+/* --- the end of a lease ----------------------------------------------------------------------------- */
+
+/* The row is empty after this. Its report, if there is one, was made before. */
+static void lease_over(Daemon *d, Worker *worker)
+{
+    Lease *lease = &d->leases[worker->index];
+    Err err = {0};
+    progress_flush(d, lease);
+    if (lease->lost && !journal_drop(d->journal, lease->token, &err))
+        log_warning("token=%s not dropped from the journal: %s", lease->token, err.text);
+    cJSON_Delete(lease->lines);
+    *lease = (Lease){0};
+    worker->last_busy = mono_ms();
+}
+
+/* The worker is free for the next range; one that stops or is not to be trusted goes its own way. */
+static void worker_free(Daemon *d, Worker *worker)
+{
+    lease_over(d, worker);
+    if (worker->state != WORKER_BUSY)
+        return;
+    worker_apply(worker, WORKER_EV_FREE);
+    worker->next_claim = 0;
+    claims_run(d);
+}
+
+/* --- 3 and 5: what the worker says ------------------------------------------------------------------ */
+
+static void nonsense(Worker *worker, const Lease *lease, const char *what)
+{
+    Err err = {0};
+    err_set(&err, ERR_PROTOCOL, "worker %s %s (range %lld-%lld, phase %s)", worker->device.name, what,
+            (long long)lease->lo, (long long)lease->hi, lease->phase);
+    worker_end(worker, &err); /* leases_gone gives the range back */
+}
+
+static void on_progress(Daemon *d, Worker *worker, Lease *lease, const cJSON *message)
+{
+    (void)worker;
+    d->moved = true;
+    lease->rate = proto_number(message, "rate", 0);
+    snprintf(lease->stage, sizeof lease->stage, "%s", proto_text(message, "stage", ""));
+    progress_tick(d, lease, mono_ms());
+}
+
+static void on_finished(Daemon *d, Worker *worker, Lease *lease, const cJSON *message)
+{
+    if (lease->upto != lease->hi) {
+        nonsense(worker, lease, "says that it finished before the end");
+        return;
+    }
+    if (!lease->lost)
+        reports_finish(d, lease, proto_number(message, "ms", 0), cJSON_GetObjectItemCaseSensitive(message, "fid"));
+    worker->failures = 0;
+    worker_free(d, worker);
+}
+
+static void on_yielded(Daemon *d, Worker *worker, Lease *lease, const cJSON *message)
+{
+    (void)message;
+    if (!lease->lost)
+        reports_giveback(d, lease);
+    worker_free(d, worker);
+}
+
+/* The sentence is the job's; the kind says what is done about the range and about the worker. */
+static void on_failed(Daemon *d, Worker *worker, Lease *lease, const cJSON *message)
+{
+    const char *name = proto_text(message, "kind", ""), *text = proto_text(message, "text", "");
+    ErrKind kind = ERR_INTERNAL;
+    err_kind_parse(name, &kind);
+    log_warning("job=%s worker=%s token=%s failed kind=%s: %s", lease->job, worker->device.name, lease->token,
+                err_name(kind), text);
+    if (!lease->lost)
+        reports_fail(d, lease, err_name(kind), err_policy_name(err_policy(kind)), text);
+    if (err_ends_worker(kind) && worker->state == WORKER_BUSY)
+        worker_stop(worker); /* a fresh process is cheaper than doubt */
+    worker_free(d, worker);
+}
+
+static void (*const handlers[PROTO_TYPES])(Daemon *, Worker *, Lease *, const cJSON *) = {
+    [PROTO_PROGRESS] = on_progress,
+    [PROTO_FINISHED] = on_finished,
+    [PROTO_YIELDED] = on_yielded,
+    [PROTO_FAILED] = on_failed,
+};
+
+void leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *message)
+{
+    Lease *lease = &d->leases[worker->index];
+    if (!handlers[type])
+        return;
+    int64_t upto = (int64_t)proto_number(message, "upto", -1);
+    if (!lease->held || strcmp(proto_text(message, "token", ""), lease->token) != 0) {
+        nonsense(worker, lease, "speaks of a range that it does not have");
+    } else if (upto < lease->upto || upto > lease->hi) {
+        nonsense(worker, lease, "claims progress outside its range");
+    } else {
+        lease->upto = upto;
+        handlers[type](d, worker, lease, message);
+    }
+}
+
+void leases_gone(Daemon *d, Worker *worker, const Err *why)
+{
+    Lease *lease = &d->leases[worker->index];
+    if (!lease->held)
+        return;
+    char text[sizeof why->text + 128];
+    snprintf(text, sizeof text, "%s, at image %lld of %lld-%lld", why->text, (long long)lease->upto,
+             (long long)lease->lo, (long long)lease->hi);
+    bool blameless = lease->asked || d->phase != PHASE_SERVING || worker->retired;
+    if (!lease->lost && blameless)
+        reports_giveback(d, lease);
+    else if (!lease->lost)
+        reports_fail(d, lease, err_name(why->kind), "retry", text);
+    lease_over(d, worker);
+}
+
+void leases_orphans(Daemon *d)
+{
+    const JournalOrphan *orphan;
+    while ((orphan = journal_orphan(d->journal, 0))) {
+        Lease lease = {.upto = orphan->upto};
+        snprintf(lease.token, sizeof lease.token, "%s", orphan->token);
+        log_info("token=%s was held when the last ddqd died and goes back", lease.token);
+        reports_fail(d, &lease, err_name(ERR_INTERNAL), "retry", "the daemon of this host died while it worked on the range");
+    }
+}
+
+/* --- 4 renewing ------------------------------------------------------------------------------------- */
+
+static cJSON *renew_args(Daemon *d)
+{
+    cJSON *args = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(args, "leases");
+    cJSON_AddNumberToObject(args, "lease_ms", d->conf->lease_ms);
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        const Lease *lease = &d->leases[i];
+        if (!lease->held || lease->lost)
+            continue;
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddStringToObject(one, "token", lease->token);
+        cJSON_AddNumberToObject(one, "upto", (double)lease->upto);
+        cJSON_AddNumberToObject(one, "rate", lease->rate);
+        cJSON_AddStringToObject(one, "stage", lease->stage);
+        cJSON_AddNumberToObject(one, "pid", d->workers.rows[i].pid);
+        cJSON_AddItemToArray(list, one);
+    }
+    return args;
+}
+
+static void on_verdict(Daemon *d, Worker *worker, Lease *lease, const char *verdict)
+{
+    bool lost = strcmp(verdict, "lost") == 0;
+    bool cancel = lost || strcmp(verdict, "cancel") == 0;
+    if (!cancel && strcmp(verdict, "yield") != 0)
+        return;
+    if (lost && !lease->lost)
+        log_warning("job=%s token=%s lost: the lease ran out and the range went elsewhere; the worker is stopped",
+                    lease->job, lease->token);
+    lease->lost = lease->lost || lost;
+    if (lease->asked && (!cancel || strcmp(lease->asked, "cancel") == 0))
+        return;
+    cJSON *fields = cJSON_CreateObject();
+    cJSON_AddStringToObject(fields, "token", lease->token);
+    log_info("job=%s worker=%s token=%s is asked to %s", lease->job, worker->device.name, lease->token,
+             cancel ? "cancel" : "yield");
+    worker_send(worker, cancel ? PROTO_CANCEL : PROTO_YIELD, fields);
+    lease->asked = cancel ? "cancel" : "yield";
+    lease->asked_deadline = mono_ms() + d->workers.limits.stop_ms;
+}
+
+static void on_renewed(void *owner, uint64_t tag, const cJSON *reply, const Err *err)
+{
+    (void)tag;
+    Daemon *d = owner;
+    d->renewing = false;
+    if (err && err->kind != ERR_UNREACHABLE)
+        log_error("renew failed: %s", err->text);
+    const cJSON *verdicts = cJSON_GetObjectItemCaseSensitive(reply, "leases"), *verdict;
+    cJSON_ArrayForEach(verdict, verdicts)
+        for (int i = 0; i < WORKERS_MAX; i++)
+            if (d->leases[i].held && strcmp(d->leases[i].token, verdict->string) == 0 && cJSON_IsString(verdict))
+                on_verdict(d, &d->workers.rows[i], &d->leases[i], verdict->valuestring);
+    if (d->renew_again)
+        leases_renew(d);
+}
+
+void leases_renew(Daemon *d)
+{
+    d->renew_again = d->renewing; /* the answer under way may be older than what we are asked about */
+    if (d->renewing || leases_count(d) == 0)
+        return;
+    d->renewed_at = mono_ms();
+    d->renewing = store_call(d->store, QUEUE_RENEW, renew_args(d), on_renewed, d, 0);
+    if (!d->moved)
+        return;
+    d->moved = false;
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        Err err = {0};
+        const Lease *lease = &d->leases[i];
+        if (lease->held && !journal_hold(d->journal, lease->token, lease->upto, &err))
+            log_warning("token=%s progress not in the journal: %s", lease->token, err.text);
+    }
+}
+
+/* --- the tick --------------------------------------------------------------------------------------- */
+
+static void check_asked(Daemon *d, Mono now)
+{
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        Lease *lease = &d->leases[i];
+        if (!lease->held || !lease->asked || now <= lease->asked_deadline)
+            continue;
+        Err err = {0};
+        err_set(&err, ERR_INTERNAL, "worker %s did not %s within %d s", d->workers.rows[i].device.name, lease->asked,
+                d->workers.limits.stop_ms / 1000);
+        worker_end(&d->workers.rows[i], &err);
+    }
+}
+
+static void on_reaped(void *owner, uint64_t tag, const cJSON *reply, const Err *err)
+{
+    (void)owner, (void)tag;
+    double reaped = proto_number(reply, "reaped", 0);
+    if (err && err->kind != ERR_UNREACHABLE)
+        log_error("reap failed: %s", err->text);
+    if (reaped > 0)
+        log_warning("reaped=%.0f leases of daemons that fell silent; their ranges are queued again", reaped);
+}
+
+static void reap(Daemon *d, Mono now)
+{
+    if (!store_ready(d->store) || !sched_may_reap(store_ready_since(d->store), d->next_reap, now, d->conf->lease_ms))
+        return;
+    d->next_reap = now + d->conf->lease_ms / 4 + (Mono)(d->conf->lease_ms / 4 * drand48());
+    store_call(d->store, QUEUE_REAP, NULL, on_reaped, d, 0);
+}
+
+void leases_tick(Daemon *d, Mono now)
+{
+    if (now - d->renewed_at >= sched_renew_ms(d->conf->lease_ms, d->moved) && store_ready(d->store))
+        leases_renew(d);
+    check_asked(d, now);
+    reap(d, now);
+}

@@ -1,0 +1,47 @@
+/* What this host works on: one lease a worker, beside the worker's row and with the same index.
+ *
+ * The story of a lease, in the order it happens, and where each step stands:
+ *   1 claims_run        an idle worker asks Redis for a range                        claims.c
+ *   2 on_claimed        the range is ours: journal, resolve the spec, tell the worker
+ *   3 leases_progress   the worker says how far it is; ticks go out                  leases.c
+ *   4 leases_renew      three times a lease: "still ours?" -> ok, lost, cancel, yield
+ *   5 leases_finished, _yielded, _failed, _gone    how it ended
+ *   6 reports_add       journal, then Redis; again until it is answered              reports.c
+ */
+#ifndef DAEMON_LEASES_H
+#define DAEMON_LEASES_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "daemon/workers.h"
+
+typedef struct Daemon Daemon;
+
+typedef struct Lease {
+    bool held;
+    char token[64], job[64], user[64], phase[16], stage[32];
+    int64_t lo, hi, n, upto;
+    double rate;
+    bool lost;          /* somebody else may have it: its end is no news to Redis */
+    const char *asked;  /* "cancel" or "yield" was sent, else NULL */
+    Mono asked_deadline;
+    Mono next_tick;     /* of the live channel (progress.c) */
+    cJSON *lines;       /* log lines that wait to be sent (progress.c) */
+} Lease;
+
+void leases_tick(Daemon *d, Mono now);
+void leases_renew(Daemon *d);     /* now: after a reconnect, and when a hint says that something changed */
+
+/* A message of a worker that has a lease. */
+void leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *message);
+/* Its process ended, with or without a lease. */
+void leases_gone(Daemon *d, Worker *worker, const Err *why);
+/* Leases that a dead predecessor left in the journal go back. */
+void leases_orphans(Daemon *d);
+int leases_count(const Daemon *d);
+
+#endif

@@ -1,0 +1,75 @@
+#include "daemon/reports.h"
+
+#include <string.h>
+
+#include "daemon/daemon.h"
+
+static void on_answer(void *owner, uint64_t tag, const cJSON *reply, const Err *err)
+{
+    Daemon *d = owner;
+    JournalReport *report = journal_find(d->journal, tag);
+    if (!report)
+        return;
+    const char *token = proto_text(report->args, "token", "");
+    if (err && err->kind == ERR_UNREACHABLE) {
+        report->sent = false; /* outcome unknown: once more when Redis is back */
+        return;
+    }
+    if (err) /* the queue refuses it; saying it again would change nothing, and an open lease runs out by itself */
+        log_error("token=%s report=%s refused: %s", token, queue_fn_name(report->fn), err->text);
+    else
+        log_info("job=%s token=%s report=%s status=%s state=%s", proto_text(reply, "job", ""), token,
+                 queue_fn_name(report->fn), proto_text(reply, "status", ""), proto_text(reply, "state", ""));
+    Err bad = {0};
+    if (!journal_acknowledged(d->journal, tag, mono_ms(), &bad))
+        log_warning("token=%s answer not kept, a restart will repeat the report: %s", token, bad.text);
+}
+
+void reports_send(Daemon *d)
+{
+    for (JournalReport *report = journal_next(d->journal, NULL); report; report = journal_next(d->journal, report)) {
+        if (!store_call(d->store, report->fn, cJSON_Duplicate(report->args, true), on_answer, d, report->id))
+            return;
+        report->sent = true;
+    }
+}
+
+/* args: {token, upto, ...} */
+static void add(Daemon *d, QueueFn fn, cJSON *args)
+{
+    Err err = {0};
+    if (!journal_report(d->journal, fn, args, &err))
+        log_warning("report=%s is kept in memory alone: %s", queue_fn_name(fn), err.text);
+    reports_send(d);
+}
+
+static cJSON *args_of(const Lease *lease)
+{
+    cJSON *args = cJSON_CreateObject();
+    cJSON_AddStringToObject(args, "token", lease->token);
+    cJSON_AddNumberToObject(args, "upto", (double)lease->upto);
+    return args;
+}
+
+void reports_finish(Daemon *d, const Lease *lease, double ms, const cJSON *fid)
+{
+    cJSON *args = args_of(lease);
+    cJSON_AddNumberToObject(args, "ms", ms);
+    if (cJSON_IsNumber(fid))
+        cJSON_AddNumberToObject(args, "fid", fid->valuedouble);
+    add(d, QUEUE_FINISH, args);
+}
+
+void reports_giveback(Daemon *d, const Lease *lease)
+{
+    add(d, QUEUE_GIVEBACK, args_of(lease));
+}
+
+void reports_fail(Daemon *d, const Lease *lease, const char *kind, const char *policy, const char *text)
+{
+    cJSON *args = args_of(lease);
+    cJSON_AddStringToObject(args, "kind", kind);
+    cJSON_AddStringToObject(args, "policy", policy);
+    cJSON_AddStringToObject(args, "text", text);
+    add(d, QUEUE_FAIL, args);
+}

@@ -1,0 +1,14 @@
+/* How leases ended: into the journal, then to Redis, again after a reconnect until Redis answers. */
+#ifndef DAEMON_REPORTS_H
+#define DAEMON_REPORTS_H
+
+#include <cjson/cJSON.h>
+
+#include "daemon/leases.h"
+
+void reports_finish(Daemon *d, const Lease *lease, double ms, const cJSON *fid);
+void reports_giveback(Daemon *d, const Lease *lease); /* no blame: yield, cancel, drain */
+void reports_fail(Daemon *d, const Lease *lease, const char *kind, const char *policy, const char *text);
+void reports_send(Daemon *d); /* whatever is in the journal and not sent */
+
+#endif

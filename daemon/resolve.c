@@ -1,0 +1,185 @@
+/* Everything a hostile spec could try with paths ends here; tests/daemon/test_resolve.c is the list of attempts. */
+#include "daemon/resolve.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/jobspec.h"
+#include "core/mem.h"
+
+/* --- paths ------------------------------------------------------------------------------------------ */
+
+/* Both are real paths. */
+static bool below(const char *path, const char *root)
+{
+    size_t len = strlen(root);
+    if (len == 1) /* "/" */
+        return true;
+    return strncmp(path, root, len) == 0 && (path[len] == '/' || path[len] == 0);
+}
+
+static bool below_one(const char *path, const char *roots)
+{
+    bool found = false;
+    char *copy = xstrdup(roots ? roots : ""), *rest = copy, *root, real[PATH_MAX];
+    while (!found && (root = strsep(&rest, ":")))
+        found = *root && realpath(root, real) && below(path, real);
+    free(copy);
+    return found;
+}
+
+bool resolve_input(const Conf *conf, const char *field, const char *path, char **ret_path, Err *err)
+{
+    char real[PATH_MAX];
+    char *whole = path[0] == '/' ? xstrdup(path) : xasprintf("%s/%s", conf->output_root, path);
+    bool ok = realpath(whole, real) != NULL || err_errno(err, "job field %s: %s", field, path);
+    free(whole);
+    if (!ok)
+        return false;
+    if (!below_one(real, conf->output_root) && !below_one(real, conf->input_roots))
+        return err_set(err, ERR_PERMISSION,
+                       "job field %s: %s lies outside the folders that jobs may read; put it under %s, or have "
+                       "'input_roots' in ddq.conf name its folder", field, path, conf->output_root);
+    *ret_path = xstrdup(real);
+    return true;
+}
+
+/* "ada/k3f9": words that are names, so no "..", no absolute path and no hidden folder. */
+static bool folder_ok(const char *folder)
+{
+    bool start = true;
+    for (const char *c = folder; *c; c++) {
+        if ((start && (*c == '.' || *c == '/')) || (unsigned char)*c < 32)
+            return false;
+        start = *c == '/';
+    }
+    return folder[0] && !start;
+}
+
+/* The real path of the deepest part of `path` that exists. */
+static bool existing_part(const char *path, char ret_real[PATH_MAX])
+{
+    char *copy = xstrdup(path), *slash;
+    bool found = realpath(copy, ret_real) != NULL;
+    while (!found && errno == ENOENT && (slash = strrchr(copy, '/')) && slash != copy) {
+        *slash = 0;
+        found = realpath(copy, ret_real) != NULL;
+    }
+    free(copy);
+    return found;
+}
+
+bool resolve_output(const char *output_root, const char *folder, char **ret_path, Err *err)
+{
+    char root[PATH_MAX], real[PATH_MAX];
+    if (!folder || !folder_ok(folder))
+        return err_set(err, ERR_PERMISSION, "output folder '%s' is no name below the output root", folder ? folder : "");
+    if (!realpath(output_root, root))
+        return err_errno(err, "output root %s", output_root);
+    char *path = xasprintf("%s/%s", root, folder);
+    bool ok = existing_part(path, real) || err_errno(err, "output folder %s", path);
+    if (ok && !below(real, root))
+        ok = err_set(err, ERR_PERMISSION, "output folder %s leads to %s, outside the output root %s: a symbolic link stands "
+                     "in the way; remove it", path, real, root);
+    if (ok)
+        *ret_path = path;
+    else
+        free(path);
+    return ok;
+}
+
+/* --- names ------------------------------------------------------------------------------------------ */
+
+static void set(char **field, const char *text)
+{
+    free(*field);
+    *field = text ? xstrdup(text) : NULL;
+}
+
+static bool use_model(const Conf *conf, JobSpec *spec, Err *err)
+{
+    const ConfModel *model = conf_model(conf, spec->model);
+    if (!model) {
+        const char **names = xcalloc((size_t)conf->model_count + 1, sizeof *names);
+        for (int i = 0; i < conf->model_count; i++)
+            names[i] = conf->models[i].name;
+        const char *near = nearest_name(spec->model, names, conf->model_count);
+        err_set(err, ERR_NOT_FOUND, "no model '%s' on host %s%s%s%s; its ddq.conf wants a section [model %s]", spec->model,
+                conf->host, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "", spec->model);
+        free(names);
+        return false;
+    }
+    bool teacher = spec->teacher_start_t >= 0;
+    if (teacher && !model->teacher)
+        return err_set(err, ERR_NOT_FOUND, "teacher_start_t asks for the teacher, and [model %s] of host %s names none",
+                       model->name, conf->host);
+    if (!teacher && !model->student)
+        return err_set(err, ERR_NOT_FOUND, "few-step sampling wants a student, and [model %s] of host %s names none; set "
+                       "teacher_start_t to sample with the teacher", model->name, conf->host);
+    set(&spec->student, model->student);
+    set(&spec->teacher, teacher ? model->teacher : NULL);
+    set(&spec->tokenizer, model->tokenizer);
+    spec->heads = model->heads;
+    spec->grid = model->grid;
+    return true;
+}
+
+static bool use_reference(const Conf *conf, JobSpec *spec, Err *err)
+{
+    const char *inception = conf->inception;
+    if (spec->reference) {
+        const ConfReference *reference = conf_reference(conf, spec->reference);
+        if (!reference)
+            return err_set(err, ERR_NOT_FOUND, "no reference '%s' on host %s; its ddq.conf wants a section [reference %s]",
+                           spec->reference, conf->host, spec->reference);
+        set(&spec->reference, reference->statistics);
+        if (reference->inception)
+            inception = reference->inception;
+    }
+    bool wanted = spec->reference || spec->kind != KIND_SAMPLE || (spec->save & SAVE_FEATURES);
+    if (wanted && !inception)
+        return err_set(err, ERR_NOT_FOUND, "features want the Inception network, and ddq.conf of host %s has no 'weights' "
+                       "in [inception]", conf->host);
+    set(&spec->inception, wanted ? inception : NULL);
+    return true;
+}
+
+static bool use_inputs(const Conf *conf, JobSpec *spec, Err *err)
+{
+    struct {
+        const char *name;
+        char **place;
+    } fields[] = {{"noise", &spec->noise}, {"labels", &spec->labels}, {"images", &spec->source}};
+    for (size_t i = 0; i < countof(fields); i++) {
+        char *real = NULL;
+        if (!*fields[i].place)
+            continue;
+        if (!resolve_input(conf, fields[i].name, *fields[i].place, &real, err))
+            return false;
+        free(*fields[i].place);
+        *fields[i].place = real;
+    }
+    return true;
+}
+
+bool resolve_spec(const Resolve *resolve, const cJSON *queued, cJSON **ret_exec, Err *err)
+{
+    const Conf *conf = resolve->conf;
+    JobSpec *spec = NULL;
+    if (!jobspec_parse(queued, FORM_QUEUED, &spec, err))
+        return false;
+    char *output = NULL;
+    bool ok = (spec->kind != KIND_SAMPLE || use_model(conf, spec, err)) && use_reference(conf, spec, err) &&
+              use_inputs(conf, spec, err) && resolve_output(conf->output_root, resolve->folder, &output, err);
+    if (ok) {
+        set(&spec->output, output);
+        set(&spec->device, resolve->device);
+        *ret_exec = jobspec_to_json(spec, FORM_EXEC);
+    }
+    free(output);
+    jobspec_free(spec);
+    return ok;
+}

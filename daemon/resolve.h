@@ -1,0 +1,32 @@
+/* From what a user submitted to what a worker runs: names of the configuration become files, the output folder is
+ * decided, and every path of the user's is checked to lie where jobs may read.
+ *
+ *     resolve_spec(&(Resolve){conf, roots, folder, device}, queued, &exec, &err)
+ *
+ * A user names models and references, never files of theirs; the paths a job may name (noise, labels, images) must lie,
+ * after all symlinks, under the output root or an input root. Relative ones are relative to the output root. */
+#ifndef DAEMON_RESOLVE_H
+#define DAEMON_RESOLVE_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "core/conf.h"
+#include "core/err.h"
+
+typedef struct Resolve {
+    const Conf *conf;         /* models, references, output_root, input_roots */
+    const char *folder;       /* of the job, under the output root: "ada/k3f9x2m7qa" */
+    const char *device;       /* "cpu" or "cuda" */
+} Resolve;
+
+/* *ret_exec is the spec in EXEC form, the caller's. On failure the sentence names the field, what it is and what to do. */
+bool resolve_spec(const Resolve *resolve, const cJSON *queued, cJSON **ret_exec, Err *err);
+
+/* OUTPUT_ROOT/folder: below the root by its words and after symlinks. Nothing is created. Caller frees. */
+bool resolve_output(const char *output_root, const char *folder, char **ret_path, Err *err);
+
+/* A path of the user's as a real path below one of the roots. Caller frees. */
+bool resolve_input(const Conf *conf, const char *field, const char *path, char **ret_path, Err *err);
+
+#endif

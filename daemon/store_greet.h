@@ -1,0 +1,36 @@
+/* What is said on a fresh connection before it counts as ready: who we are, whether this server will do, and the
+ * function library.
+ *
+ *     greet = (Greet){.link = link, .url = ..., .on_reply = f, .done = g, .owner = store};
+ *     greet_start(&greet);          replies come to f, which hands them to greet_reply; g is called once at the end
+ *
+ * If the connection dies in between, done is not called: the link's on_down tells. */
+#ifndef DAEMON_STORE_GREET_H
+#define DAEMON_STORE_GREET_H
+
+#include <stdbool.h>
+
+#include "core/conf.h"
+#include "core/err.h"
+#include "daemon/redis_uv.h"
+
+typedef struct Greet {
+    RedisLink *link;
+    const RedisUrl *url;
+    const char *client_name;
+    bool first;    /* the first greeting of this process: it may replace a library of the same version */
+    int step;
+    bool missing, differs;
+    int version;   /* of the library that the server has */
+    RedisReplyFn *on_reply;
+    void (*done)(void *owner, const Err *why, bool unfit);
+    void *owner;
+} Greet;
+
+void greet_start(Greet *greet);
+void greet_reply(Greet *greet, const RedisReply *reply);
+
+/* The check of one INFO text, alone: false with a sentence that says what to do. *ret_unfit as in StoreHooks. */
+bool greet_check_info(const char *info, bool *ret_unfit, Err *err);
+
+#endif

@@ -1,0 +1,211 @@
+"""A real ddqd, a real redis-server and scripted workers (fake_worker.py), in a temporary folder."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from resp import Redis
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(os.environ.get("DDQ_BIN", ROOT / "build/dev/bin"))
+WORKER = pathlib.Path(__file__).with_name("fake_worker.py")
+LEASE_MS = 1500
+
+
+def wait_for(condition, seconds, what):
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not after {seconds} s: {what}")
+        time.sleep(0.01)
+
+
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def start_redis(folder, *words, socket="redis.sock"):
+    """A server of the test's own; words are more of its configuration."""
+    path = pathlib.Path(folder) / socket
+    process = subprocess.Popen(
+        ["redis-server", "--port", "0", "--unixsocket", path, "--dir", folder, "--save", "", "--maxmemory-policy",
+         "noeviction", "--appendonly", "yes", "--appendfsync", "always", *words], stdout=subprocess.DEVNULL)
+    for _ in range(500):
+        try:
+            connection = Redis(str(path))
+            connection.call("PING")
+            connection.close()
+            return process
+        except (OSError, RuntimeError):
+            time.sleep(0.01)
+    raise AssertionError("redis-server did not start")
+
+
+class Farm:
+    def __init__(self, *flags, workers="cpu:1", standalone=True, models=("m",), **env):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ddqd-", dir="/tmp"))
+        self.state, self.root = self.folder / "state", self.folder / "jobs"
+        self.flags, self.workers, self.standalone = list(flags), workers, standalone
+        self.socket = self.state / "redis.sock" if standalone else self.folder / "redis.sock"
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("DDQ_", "NOTIFY_", "WATCHDOG_"))}
+        self.env.update(HOME=str(self.folder), DDQ_LOCK_DIR=str(self.folder), **env)
+        self.conf = self.folder / "ddq.conf"
+        self.daemon = self.redis = None
+        self.jobs = 0
+        self.log_path = self.folder / "ddqd.log"
+        self.write_conf(models)
+
+    def write_conf(self, models, more=""):
+        text = f"[daemon]\nlease_ms = {LEASE_MS}\nchunk_ms = 400\n{more}"
+        for model in models:
+            text += f"[model {model}]\nstudent = {model}.pt\ntokenizer = vq.pt\n"
+            for name in (f"{model}.pt", "vq.pt"):
+                (self.folder / name).touch()
+        self.conf.write_text(text)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *failure):
+        self.stop()
+        if failure[0]:
+            print(self.log()[-8000:])
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def command(self, *more):
+        where = ["--standalone"] if self.standalone else ["--redis", f"unix:{self.socket}"]
+        return [BIN / "ddqd", *where, "--state", self.state, "--output-root", self.root, "--conf", self.conf, "--workers",
+                self.workers, "--worker-program", WORKER, "--log-level", "trace", *self.flags, *more]
+
+    def spawn(self, *more):
+        """A daemon that is not waited for."""
+        with open(self.log_path, "ab") as log:
+            return subprocess.Popen(self.command(*more), stdout=subprocess.PIPE, stderr=log, env=self.env, text=True)
+
+    def start(self):
+        self.daemon = self.spawn()
+        line = self.daemon.stdout.readline()
+        assert line == f"ready unix:{self.socket}\n", f"ddqd said {line!r}\n{self.log()[-3000:]}"
+        self.connect()
+
+    def connect(self):
+        if self.redis:
+            self.redis.close()
+        self.redis = Redis(str(self.socket))
+
+    def refused(self, *more, code, words):
+        """A daemon that must end by itself, with this status and a sentence that has these words."""
+        size = len(self.log())
+        process = self.spawn(*more)
+        out = process.communicate(timeout=20)[0]
+        said = self.log()[size:]
+        assert process.returncode == code, (process.returncode, said)
+        assert "ready" not in out
+        for word in words:
+            assert word in said, said
+        return said
+
+    def stop(self, how=signal.SIGTERM, wait=10):
+        code = None
+        if self.redis:
+            self.redis.close()
+            self.redis = None
+        if self.daemon:
+            if self.daemon.poll() is None:
+                self.daemon.send_signal(how)
+            try:
+                code = self.daemon.wait(wait)
+            except subprocess.TimeoutExpired:
+                self.daemon.kill()
+                self.daemon.wait()
+            self.daemon.stdout.close()
+            self.daemon = None
+        if how == signal.SIGTERM:
+            for pid in self.leftovers():
+                os.kill(pid, signal.SIGKILL)
+        return code
+
+    def leftovers(self):
+        """Workers and servers that still name this folder."""
+        found = []
+        for entry in pathlib.Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid() and alive(int(entry.name)):
+                try:
+                    words = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                except OSError:
+                    continue
+                if str(self.folder).encode() in words and not (self.daemon and self.daemon.pid == int(entry.name)):
+                    found.append(int(entry.name))
+        return found
+
+    def redis_pid(self):
+        for pid in self.leftovers():
+            if b"redis-server" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+        raise AssertionError("no redis-server")
+
+    def log(self):
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    # --- jobs ---
+
+    def submit(self, images=20, how="", model="m", **more):
+        self.jobs += 1
+        job = f"job{self.jobs:07d}"
+        spec = {"kind": "sample", "model": model, "t_list": [0, 4], "split_t": 4, "images": images, "seed": self.jobs}
+        if how:
+            spec["recipe"] = how
+        reply = self.redis.fcall("submit", id=job, user="ada", kind="sample", model=model, images=images,
+                                 spec={**spec, **more})
+        assert reply["status"] == "ok", reply
+        return job
+
+    def show(self, job):
+        reply = self.redis.fcall("show", id=job)
+        assert reply["status"] == "ok", reply
+        return {**reply["job"], "leases": reply["leases"]}
+
+    def wait(self, job, seconds=15, state="done"):
+        def ended():
+            found = self.show(job)
+            assert found["state"] == state or found["state"] not in ("done", "failed", "cancelled", "held"), found
+            return found if found["state"] == state else None
+
+        return wait_for(ended, seconds, f"{job} is {state}")
+
+    def running(self, job, done=1, seconds=10):
+        """Waits until a worker has made some images of it."""
+        wait_for(lambda: len(self.trace(job)) >= done, seconds, f"{job} runs")
+        return self.show(job)["leases"][0]
+
+    def output(self, job):
+        return self.root / "ada" / job
+
+    def trace(self, job):
+        """[(pid, token, image, made or skipped, time)] in the order it happened."""
+        path = self.output(job) / "trace.txt"
+        rows = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+        return [(int(r[0]), r[1], int(r[2]), r[3], float(r[4])) for r in rows if len(r) == 5]
+
+    def made(self, job):
+        return sorted(image for _, _, image, how, _ in self.trace(job) if how == "made")
+
+    def check_output(self, job, images):
+        """All images, each with its bytes, none made twice."""
+        assert self.made(job) == list(range(images))
+        seed = int(job[3:])
+        for i in range(images):
+            assert (self.output(job) / "images" / f"{i:06d}.png").read_text() == f"image {i} of seed {seed}\n"
+        assert json.loads((self.output(job) / "report.json").read_text()) == {"images": images}

@@ -1,0 +1,73 @@
+"""A Redis client in thirty lines, and a server that only pretends."""
+import json
+import socket
+import threading
+
+
+class Redis:
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(5)
+        self.socket.connect(path)
+        self.file = self.socket.makefile("rb")
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+    def call(self, *words):
+        words = [str(w).encode() for w in words]
+        self.socket.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+        return self.read()
+
+    def read(self):
+        line = self.file.readline()
+        if not line:
+            raise ConnectionError("the server closed the connection")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"-":
+            raise RuntimeError(rest.decode())
+        if kind == b":":
+            return int(rest)
+        if kind == b"$":
+            return None if rest == b"-1" else self.file.read(int(rest) + 2)[:-2].decode()
+        if kind == b"*":
+            return [self.read() for _ in range(int(rest))]
+        return rest.decode()
+
+    def fcall(self, name, **args):
+        return json.loads(self.call("FCALL", "ddq_" + name, 1, "{ddq}", json.dumps(args)))
+
+
+class FakeServer:
+    """Answers INFO with a given text and everything else with +OK; one thread, any number of clients."""
+
+    def __init__(self, path, info):
+        self.info = info.replace("\n", "\r\n").encode()
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(path)
+        self.socket.listen(8)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.answer, args=(client,), daemon=True).start()
+
+    def answer(self, client):
+        file = client.makefile("rb")
+        while True:
+            head = file.readline()
+            if not head:
+                return
+            words = [file.read(int(file.readline()[1:]) + 2)[:-2] for _ in range(int(head[1:]))]
+            if words[0].upper() == b"INFO":
+                client.sendall(b"$%d\r\n%s\r\n" % (len(self.info), self.info))
+            else:
+                client.sendall(b"+OK\r\n")
+
+    def close(self):
+        self.socket.close()

@@ -1,0 +1,257 @@
+"""Start, stop, reload, and everything that ddqd refuses."""
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from fake_farm import BIN, WORKER, Farm, alive, start_redis, wait_for
+from resp import FakeServer, Redis
+
+GOOD_INFO = "loading:0\nmaxmemory_policy:noeviction\naof_enabled:1\nrole:master\n"
+
+
+# --- stop ---
+
+def test_sigterm_gives_the_range_back_and_loses_nothing():
+    with Farm() as farm:
+        job = farm.submit(images=500, how="ms=10")
+        pid = farm.running(job, done=20)["pid"]
+        redis = farm.redis_pid()
+        start = time.monotonic()
+        assert farm.stop() == 0
+        assert time.monotonic() - start < 3
+        assert not alive(pid) and not alive(redis) and not farm.leftovers()
+        made = len(farm.trace(job))
+        farm.start()
+        state = farm.show(job)
+        assert state["errors"] in (0, None)
+        wait_for(lambda: len(farm.trace(job)) > made + 10, 10, "it goes on")
+        farm.redis.fcall("cancel", id=job, user="ada")
+        assert all(row[3] == "made" for row in farm.trace(job))
+
+
+def test_an_idle_daemon_stops_at_once():
+    with Farm(workers="cpu:3") as farm:
+        start = time.monotonic()
+        farm.daemon.send_signal(signal.SIGINT)
+        assert farm.daemon.wait(5) == 0
+        assert time.monotonic() - start < 2
+        assert not farm.leftovers()
+
+
+def test_a_second_sigterm_does_not_wait():
+    with Farm() as farm:
+        job = farm.submit(images=20, how="always=deaf ms=1")
+        pid = farm.running(job, done=10)["pid"]
+        time.sleep(0.2)  # past the last message it looks at
+        farm.daemon.terminate()
+        time.sleep(0.5)
+        assert farm.daemon.poll() is None and alive(pid)
+        start = time.monotonic()
+        assert farm.stop() == 0
+        assert time.monotonic() - start < 3 and not alive(pid)
+
+
+def test_a_drain_has_a_deadline():
+    with Farm("--drain-s", "1") as farm:
+        job = farm.submit(images=20, how="always=deaf ms=1")
+        pid = farm.running(job, done=10)["pid"]
+        time.sleep(0.2)  # past the last message it looks at
+        start = time.monotonic()
+        assert farm.stop() == 0
+        assert 0.9 < time.monotonic() - start < 5 and not alive(pid)
+
+
+# --- reload ---
+
+def test_sighup_reads_models_and_workers_again():
+    with Farm(workers="cpu:1") as farm:
+        farm.flags += []
+        pid = [p for p in farm.leftovers() if p != farm.redis_pid()]
+        waiting = farm.submit(images=4, model="other")
+        time.sleep(0.3)
+        assert farm.show(waiting)["state"] in ("queued", "waiting")
+        farm.write_conf(["m", "other"])
+        farm.daemon.send_signal(signal.SIGHUP)
+        farm.wait(waiting)
+        assert [p for p in farm.leftovers() if p != farm.redis_pid()] == pid  # nobody was restarted for it
+
+        farm.conf.write_text("[daemon]\nworker = 3\n")
+        farm.daemon.send_signal(signal.SIGHUP)
+        wait_for(lambda: "reload refused" in farm.log() and "'workers'" in farm.log(), 5, "the mistake is told")
+        farm.wait(farm.submit(images=4, model="other"))
+
+
+def test_sighup_changes_the_number_of_workers():
+    with Farm() as farm:
+        farm.stop()
+        farm.workers = None
+        farm.write_conf(["m"], "workers = cpu:1\n")
+        place = farm.command().index("--workers")
+        farm.command = lambda *more, full=farm.command: drop(full(*more), place)
+        farm.start()
+
+        def count():
+            return len([p for p in farm.leftovers() if p != farm.redis_pid()])
+
+        wait_for(lambda: count() == 1, 5, "one worker")
+        job = farm.submit(images=100, how="ms=10")
+        farm.running(job, done=5)
+        farm.write_conf(["m"], "workers = cpu:3\n")
+        farm.daemon.send_signal(signal.SIGHUP)
+        wait_for(lambda: count() == 3, 5, "three workers")
+        farm.write_conf(["m"], "workers = cpu:2\n")
+        farm.daemon.send_signal(signal.SIGHUP)
+        wait_for(lambda: count() == 2, 5, "two workers")
+        farm.wait(job)
+        farm.check_output(job, 100)
+        assert farm.show(job)["errors"] in (0, None)
+
+
+def drop(words, place):
+    return words[:place] + words[place + 2:]
+
+
+def test_sigusr1_dumps_the_tables():
+    with Farm() as farm:
+        job = farm.submit(images=50, how="ms=20")
+        farm.running(job)
+        farm.daemon.send_signal(signal.SIGUSR1)
+        wait_for(lambda: "dump worker=cpu:0" in farm.log() and f"dump lease worker=cpu:0 job={job}" in farm.log(), 5, "dump")
+
+
+# --- refusals ---
+
+def test_two_daemons_on_one_state():
+    with Farm() as farm:
+        farm.refused(code=75, words=[f"pid {farm.daemon.pid}", "--state"])
+        farm.wait(farm.submit(images=2))
+
+
+def test_two_daemons_of_one_host_name():
+    with Farm("--host", "h1") as farm:
+        other = Farm("--host", "h1", standalone=False)
+        other.socket = farm.socket
+        other.refused(code=75, words=["h1", "--host"])
+        shutil.rmtree(other.folder)
+        farm.wait(farm.submit(images=2))
+
+
+def test_two_daemons_on_one_gpu():
+    with Farm(workers="cuda:GPU-00-11") as farm:
+        other = Farm(workers="cuda:GPU-00-11")
+        other.env["DDQ_LOCK_DIR"] = str(farm.folder)
+        other.refused(code=75, words=["GPU-00-11", f"pid {farm.daemon.pid}", "workers"])
+        shutil.rmtree(other.folder)
+        farm.wait(farm.submit(images=2))
+
+
+def unfit_farm():
+    return Farm(standalone=False)
+
+
+@pytest.mark.parametrize("info, words", [
+    ("redis_version:6.0.16\n" + GOOD_INFO, ["6.0.16", "7.0 or newer"]),
+    ("redis_version:7.0.15\nmaxmemory_policy:allkeys-lru\naof_enabled:1\nrole:master\n", ["allkeys-lru", "noeviction"]),
+    ("redis_version:7.0.15\nmaxmemory_policy:noeviction\naof_enabled:1\nrole:slave\n", ["slave", "master"]),
+])
+def test_an_unfit_redis_is_refused(info, words):
+    farm = unfit_farm()
+    server = FakeServer(str(farm.socket), info)
+    farm.refused(code=69, words=words)
+    check = subprocess.run(farm.command("--check"), capture_output=True, text=True, env=farm.env)
+    assert check.returncode == 69 and all(w in check.stdout for w in words), check.stdout
+    server.close()
+    shutil.rmtree(farm.folder)
+
+
+def test_a_redis_without_a_file_is_refused():
+    farm = unfit_farm()
+    server = start_redis(farm.folder, "--appendonly", "no")
+    try:
+        farm.refused(code=69, words=["append-only", "appendonly yes"])
+    finally:
+        server.kill()
+        server.wait()
+        shutil.rmtree(farm.folder)
+
+
+def test_a_wrong_password_is_refused():
+    farm = unfit_farm()
+    server = start_redis(farm.folder, socket="other.sock")
+    server.kill(), server.wait()
+    server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", farm.socket, "--requirepass", "secret",
+                               "--appendonly", "yes", "--dir", farm.folder], stdout=subprocess.DEVNULL)
+    wait_for(farm.socket.exists, 5, "redis-server")
+    try:
+        farm.refused(code=69, words=["NOAUTH", "password"])
+    finally:
+        server.kill()
+        server.wait()
+        shutil.rmtree(farm.folder)
+
+
+def test_nobody_there():
+    farm = unfit_farm()
+    start = time.monotonic()
+    farm.refused(code=69, words=["redis unix:", "No such file"])
+    assert time.monotonic() - start < 12
+    check = subprocess.run(farm.command("--check"), capture_output=True, text=True, env=farm.env)
+    assert check.returncode == 69 and "No such file" in check.stdout, check.stdout
+    shutil.rmtree(farm.folder)
+
+
+@pytest.mark.parametrize("how, code, words", [
+    ("version", 1, ["version 99", "install the two together"]),
+    ("exit", 1, ["ended with status 4", "no device found"]),
+])
+def test_an_unfit_worker_is_refused(how, code, words):
+    farm = Farm(FAKE_WORKER=how)
+    farm.refused(code=code, words=words)
+    assert not farm.leftovers()
+    shutil.rmtree(farm.folder)
+
+
+def test_mistakes_in_the_call():
+    farm = Farm()
+    for words, code, said in [
+        (["--worker-program", "/nonexistent/worker"], 1, ["/nonexistent/worker", "--worker-program"]),
+        (["--workers", "tpu"], 2, ["'tpu'", "cuda"]),
+        (["--output-root", "/proc/nothing"], None, ["output root", "/proc/nothing"]),
+        (["--conf", "/nonexistent.conf"], None, ["/nonexistent.conf"]),
+        (["--log-level", "loud"], 2, ["loud", "trace"]),
+        (["--drain-s", "soon"], 2, ["--drain-s soon"]),
+        (["surplus"], 2, ["'surplus'"]),
+        (["--no-such-flag"], 2, ["--no-such-flag"]),
+    ]:
+        done = subprocess.run(farm.command(*words), capture_output=True, text=True, env=farm.env, timeout=20)
+        assert done.returncode == code if code is not None else done.returncode not in (0, None), (words, done)
+        for word in said:
+            assert word in done.stderr, done.stderr
+    assert not farm.leftovers()
+    shutil.rmtree(farm.folder)
+
+
+# --- words about itself ---
+
+def test_it_explains_itself():
+    farm = Farm()
+    run = lambda *words: subprocess.run([BIN / "ddqd", *words], capture_output=True, text=True, env=farm.env, timeout=20)
+    assert run("--version").stdout.startswith("ddqd ")
+    assert "--standalone" in run("--help").stdout
+    assert "| queued" in run("--print-lifecycle").stdout or "queued" in run("--print-lifecycle").stdout
+    printed = run("--conf", farm.conf, "--state", "/s/t", "--workers", "cpu:7", "--print-config").stdout
+    assert "state = /s/t" in printed and "workers = cpu:7" in printed and "lease_ms = 1500" in printed
+    (farm.folder / "m.pt").unlink()
+    check = run("--conf", farm.conf, "--state", farm.state, "--output-root", farm.root, "--workers", "cpu:1",
+                "--worker-program", WORKER, "--standalone", "--check")
+    assert check.returncode == 102 and "[model m] " in check.stdout and "m.pt" in check.stdout, check.stdout
+    (farm.folder / "m.pt").touch()
+    check = run("--conf", farm.conf, "--state", farm.state, "--output-root", farm.root, "--workers", "cpu:1",
+                "--worker-program", WORKER, "--standalone", "--check")
+    assert check.returncode == 0 and "FAILED" not in check.stdout, check.stdout
+    assert not farm.state.exists() and not farm.root.exists()  # looking changes nothing
+    shutil.rmtree(farm.folder)

@@ -1,0 +1,251 @@
+/* Queued spec + configuration -> exec spec, and every way that a path could lead out of where jobs may go. */
+#include "tests/test.h"
+
+#include <sys/stat.h>
+
+#include "core/jobspec.h"
+#include "daemon/resolve.h"
+
+static char *folder; /* root/ (output), inputs/ (allowed), secret/ (not) */
+static Conf *conf;
+
+static char *path(const char *name)
+{
+    return xasprintf("%s/%s", folder, name);
+}
+
+static void make_folder(const char *name)
+{
+    char *whole = path(name);
+    assert_int_equal(mkdir(whole, 0755), 0);
+    free(whole);
+}
+
+static void make_file(const char *name, const char *text)
+{
+    char *whole = path(name);
+    FILE *file = fopen(whole, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+    free(whole);
+}
+
+static void make_link(const char *name, const char *to)
+{
+    char *whole = path(name), *target = path(to);
+    assert_int_equal(symlink(target, whole), 0);
+    free(whole);
+    free(target);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    char *made = test_folder();
+    folder = realpath(made, NULL);
+    free(made);
+    make_folder("root");
+    make_folder("root/ada");
+    make_folder("inputs");
+    make_folder("inputs-not");
+    make_folder("secret");
+    make_file("inputs/noise.npy", "n");
+    make_file("inputs-not/noise.npy", "n");
+    make_file("root/ada/labels.npy", "l");
+    make_file("secret/key", "k");
+    make_link("inputs/out", "secret");
+    make_link("inputs/key", "secret/key");
+    make_link("root/bob", "secret");
+    make_link("root/loop", "root/loop");
+    make_link("root/ada/inside", "root/ada");
+    char *text = xasprintf("[daemon]\noutput_root = %s/root\ninput_roots = /nonexistent:%s/inputs\nhost = h1\n"
+                           "[model both]\nstudent = /m/s.pt\nteacher = /m/t.pt\ntokenizer = /m/v.pt\nheads = 4\n"
+                           "[model student]\nstudent = /m/s.pt\ntokenizer = /m/v.pt\n"
+                           "[model teacher]\nteacher = /m/t.pt\ntokenizer = /m/v.pt\n"
+                           "[inception]\nweights = /m/i.pth\n"
+                           "[reference own]\nstatistics = /m/own.npz\ninception = /m/other.pth\n"
+                           "[reference plain]\nstatistics = /m/plain.npz\n",
+                           folder, folder);
+    make_file("ddq.conf", text);
+    free(text);
+    char *file = path("ddq.conf");
+    Err err = {0};
+    assert_ok(conf_load(file, &conf, &err), err);
+    free(file);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    conf_free(conf);
+    test_folder_remove(folder);
+    return 0;
+}
+
+/* The exec spec of a queued one, NULL with err. %s in `json` is the test's folder. */
+static cJSON *resolved(const char *json, const char *job_folder, Err *err)
+{
+    Buf text = {0};
+    for (const char *c = json; *c; c++)
+        buf_printf(&text, *c == '@' ? "%s" : "%.1s", *c == '@' ? folder : c);
+    cJSON *queued = cJSON_Parse(text.data), *exec = NULL;
+    assert_non_null(queued);
+    Resolve resolve = {.conf = conf, .folder = job_folder, .device = "cpu"};
+    bool ok = resolve_spec(&resolve, queued, &exec, err);
+    assert_true(ok == (exec != NULL));
+    cJSON_Delete(queued);
+    buf_free(&text);
+    return exec;
+}
+
+static const char *text_of(const cJSON *spec, const char *field)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(spec, field);
+    return cJSON_IsString(value) ? value->valuestring : "";
+}
+
+#define FEW "\"kind\":\"sample\",\"t_list\":[0,20],\"split_t\":20,\"images\":4"
+
+static void names_become_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *student, *teacher, *reference, *inception;
+    } rows[] = {
+        {"{" FEW ",\"model\":\"both\"}", "/m/s.pt", "", "", ""},
+        {"{" FEW ",\"model\":\"student\"}", "/m/s.pt", "", "", ""},
+        {"{" FEW ",\"model\":\"both\",\"teacher_start_t\":4}", "/m/s.pt", "/m/t.pt", "", ""},
+        {"{" FEW ",\"model\":\"teacher\",\"teacher_start_t\":0}", "", "/m/t.pt", "", ""},
+        {"{" FEW ",\"model\":\"both\",\"reference\":\"plain\"}", "/m/s.pt", "", "/m/plain.npz", "/m/i.pth"},
+        {"{" FEW ",\"model\":\"both\",\"reference\":\"own\"}", "/m/s.pt", "", "/m/own.npz", "/m/other.pth"},
+        {"{" FEW ",\"model\":\"both\",\"save\":[\"png\",\"features\"]}", "/m/s.pt", "", "", "/m/i.pth"},
+        {"{\"kind\":\"evaluate\",\"images\":\"ada\",\"reference\":\"own\"}", "", "", "/m/own.npz", "/m/other.pth"},
+        {"{\"kind\":\"statistics\",\"images\":\"ada\"}", "", "", "", "/m/i.pth"},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        Err err = {0};
+        cJSON *exec = resolved(rows[i].json, "ada/job", &err);
+        if (!exec)
+            fail_msg("%s: %s", rows[i].json, err.text);
+        assert_string_equal(text_of(exec, "student"), rows[i].student);
+        assert_string_equal(text_of(exec, "teacher"), rows[i].teacher);
+        assert_string_equal(text_of(exec, "reference"), rows[i].reference);
+        assert_string_equal(text_of(exec, "inception"), rows[i].inception);
+        assert_string_equal(text_of(exec, "device"), "cpu");
+        char *output = path("root/ada/job");
+        assert_string_equal(text_of(exec, "output"), output);
+        free(output);
+        JobSpec *spec = NULL; /* what goes to the worker is a valid job */
+        assert_ok(jobspec_parse(exec, FORM_EXEC, &spec, &err), err);
+        jobspec_free(spec);
+        cJSON_Delete(exec);
+    }
+}
+
+static void unknown_names_get_a_sentence(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *words[3];
+        ErrKind kind;
+    } rows[] = {
+        {"{" FEW ",\"model\":\"boht\"}", {"boht", "did you mean 'both'", "[model boht]"}, ERR_NOT_FOUND},
+        {"{" FEW ",\"model\":\"student\",\"teacher_start_t\":4}", {"teacher_start_t", "[model student]", "h1"}, ERR_NOT_FOUND},
+        {"{" FEW ",\"model\":\"teacher\"}", {"student", "[model teacher]", "teacher_start_t"}, ERR_NOT_FOUND},
+        {"{" FEW ",\"model\":\"both\",\"reference\":\"in\"}", {"no reference 'in'", "h1", "[reference in]"}, ERR_NOT_FOUND},
+        {"{" FEW ",\"model\":\"both\",\"output\":\"/etc\"}", {"output", "", ""}, ERR_USAGE},
+        {"{" FEW ",\"model\":\"both\",\"student\":\"/etc/passwd\"}", {"student", "", ""}, ERR_USAGE},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        Err err = {0};
+        cJSON *exec = resolved(rows[i].json, "ada/job", &err);
+        assert_null(exec);
+        for (int w = 0; w < 3; w++)
+            if (!strstr(err.text, rows[i].words[w]))
+                fail_msg("%s: \"%s\" lacks \"%s\"", rows[i].json, err.text, rows[i].words[w]);
+        assert_int_equal(err.kind, rows[i].kind);
+    }
+}
+
+static void inputs_stay_where_jobs_may_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *noise, *real, *word; /* word: of the refusal */
+    } rows[] = {
+        {"@/inputs/noise.npy", "inputs/noise.npy", NULL},
+        {"@/root/ada/labels.npy", "root/ada/labels.npy", NULL},
+        {"ada/labels.npy", "root/ada/labels.npy", NULL},
+        {"ada/../ada/inside/labels.npy", "root/ada/labels.npy", NULL},
+        {"@/secret/key", NULL, "outside"},
+        {"@/inputs/key", NULL, "outside"},
+        {"@/inputs/out/key", NULL, "outside"},
+        {"@/inputs/../secret/key", NULL, "outside"},
+        {"@/inputs-not/noise.npy", NULL, "outside"},
+        {"bob/key", NULL, "outside"},
+        {"../secret/key", NULL, "outside"},
+        {"/etc/passwd", NULL, "outside"},
+        {"/proc/self/environ", NULL, "outside"},
+        {"loop", NULL, "symbolic links"},
+        {"nothing.npy", NULL, "No such file"},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        Err err = {0};
+        char *json = xasprintf("{" FEW ",\"model\":\"both\",\"noise\":\"%s\"}", rows[i].noise);
+        cJSON *exec = resolved(json, "ada/job", &err);
+        if (rows[i].real) {
+            char *wanted = path(rows[i].real);
+            assert_string_equal(text_of(exec, "noise"), wanted);
+            free(wanted);
+        } else if (exec || !strstr(err.text, rows[i].word) || !strstr(err.text, "noise")) {
+            fail_msg("%s: \"%s\"", rows[i].noise, err.text);
+        }
+        cJSON_Delete(exec);
+        free(json);
+    }
+    Err err = {0};
+    assert_null(resolved("{\"kind\":\"statistics\",\"images\":\"@/secret\"}", "ada/job", &err));
+    assert_non_null(strstr(err.text, "job field images"));
+}
+
+static void output_stays_below_its_root(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "/etc", "../x", "ada/../../x", "ada/..", ".", "ada/.hidden", "ada//x", "ada/",
+                                      "bob/job", "bob", "ada/\nx", "loop/x"};
+    char *root = path("root");
+    for (size_t i = 0; i < countof(bad); i++) {
+        Err err = {0};
+        char *out = NULL;
+        if (resolve_output(root, bad[i], &out, &err))
+            fail_msg("'%s' became %s", bad[i], out);
+        assert_non_null(strstr(err.text, "output folder"));
+    }
+    static const char *const good[] = {"ada", "ada/job", "new/job-1_2.3", "ada/inside/x", "a..b/c"};
+    for (size_t i = 0; i < countof(good); i++) {
+        Err err = {0};
+        char *out = NULL, *wanted = xasprintf("%s/%s", root, good[i]);
+        assert_ok(resolve_output(root, good[i], &out, &err), err);
+        assert_string_equal(out, wanted);
+        free(out);
+        free(wanted);
+    }
+    Err err = {0};
+    char *out = NULL;
+    assert_err(resolve_output("/nonexistent/root", "ada", &out, &err), err, "output root", "No such file");
+    assert_err(resolve_output(root, NULL, &out, &err), err, "output folder");
+    free(root);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_become_files),
+        cmocka_unit_test(unknown_names_get_a_sentence),
+        cmocka_unit_test(inputs_stay_where_jobs_may_read),
+        cmocka_unit_test(output_stays_below_its_root),
+    };
+    return cmocka_run_group_tests_name("resolve", tests, setup, teardown);
+}
