@@ -22,6 +22,7 @@
 #include "daemon/beat.h"
 #include "daemon/claims.h"
 #include "daemon/dump.h"
+#include "daemon/metrics.h"
 #include "daemon/progress.h"
 #include "daemon/reports.h"
 
@@ -65,7 +66,7 @@ void daemon_fail(Daemon *d, int exit_code, const Err *why)
 
 /* --- ready ------------------------------------------------------------------------------------------ */
 
-static bool any_worker(const Daemon *d)
+bool daemon_any_worker(const Daemon *d)
 {
     for (int i = 0; i < WORKERS_MAX; i++) {
         WorkerState state = d->workers.rows[i].state;
@@ -77,7 +78,7 @@ static bool any_worker(const Daemon *d)
 
 void daemon_check_ready(Daemon *d)
 {
-    if (d->ready || d->phase != PHASE_SERVING || !d->registered || !store_ready(d->store) || !any_worker(d))
+    if (d->ready || d->phase != PHASE_SERVING || !d->registered || !store_ready(d->store) || !daemon_any_worker(d))
         return;
     d->ready = true;
     printf("ready %s\n", d->url);
@@ -111,6 +112,7 @@ static void on_lost(void *owner, const Err *why)
 {
     Daemon *d = owner;
     d->may_claim = false;
+    d->counts.redis_lost++;
     log_warning("redis=%s lost, workers go on with what they have: %s", d->url, why->text);
 }
 
@@ -197,8 +199,9 @@ static void on_gone(void *owner, Worker *worker, const Err *why)
 {
     Daemon *d = owner;
     log_line(worker->stop == STOP_ASKED ? LOG_INFO : LOG_WARNING, "worker=%s gone: %s", worker->device.name, why->text);
+    d->counts.workers_ended++;
     leases_gone(d, worker, why);
-    if (!d->ready && !any_worker(d) && worker->failures >= FIRST_DEATHS && d->phase == PHASE_SERVING)
+    if (!d->ready && !daemon_any_worker(d) && worker->failures >= FIRST_DEATHS && d->phase == PHASE_SERVING)
         daemon_fail(d, EXIT_ERROR, why);
 }
 
@@ -206,7 +209,7 @@ static void on_gone(void *owner, Worker *worker, const Err *why)
 static void on_unfit(void *owner, Worker *worker, const Err *why)
 {
     Daemon *d = owner;
-    if (d->ready || any_worker(d) || d->phase != PHASE_SERVING)
+    if (d->ready || daemon_any_worker(d) || d->phase != PHASE_SERVING)
         log_error("worker=%s %s", worker->device.name, why->text);
     else
         daemon_fail(d, err_exit_code(why->kind) == EXIT_REFUSED ? EXIT_REFUSED : EXIT_ERROR, why);
@@ -267,6 +270,7 @@ static void phase_tick(Daemon *d, Mono now)
         if (d->alone)
             standalone_stop(&d->standalone);
     } else if (d->phase == PHASE_CLOSING && (!d->alone || standalone_gone(&d->standalone))) {
+        http_close(&d->http);
         uv_walk(&d->loop, close_handle, NULL); /* the tick and the signals; all others are closed */
     }
 }
@@ -287,6 +291,7 @@ static void on_tick(uv_timer_t *timer)
     }
     journal_forget(d->journal, now);
     tell_systemd(d, now);
+    http_tick(&d->http, now);
     check_first_connection(d, now);
     phase_tick(d, now);
 }
@@ -407,6 +412,11 @@ static void start_signals(Daemon *d)
     signal(SIGPIPE, SIG_IGN); /* writes to a dead worker or reader come back as errors */
 }
 
+static bool start_http(Daemon *d, Err *err)
+{
+    return !d->conf->http || http_open(&d->http, &d->loop, d->conf->http, metrics_answer, d, err);
+}
+
 static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
 {
     static const StandaloneHooks standalone_hooks = {on_server_started, on_server_ended};
@@ -463,18 +473,19 @@ int daemon_run(const Options *options)
               devices_parse(d->conf->workers, devices_cores(), "/proc", &devices, &err) && open_output_root(d, &err) &&
               statedir_open(d->conf->state, &d->state, &err) && choose_redis(d, &url, &err) &&
               journal_open(d->state.path, &d->journal, &err);
-    if (ok) {
-        uv_loop_init(&d->loop);
+    uv_loop_init(&d->loop);
+    if (ok && start_http(d, &err)) {
         start_all(d, &url, &devices);
         uv_run(&d->loop, UV_RUN_DEFAULT);
         stop_all(d);
-        int left = uv_loop_close(&d->loop);
-        assert(left == 0);
-        (void)left;
     } else {
         log_error("%s", err.text);
         d->exit_code = err_exit_code(err.kind);
+        uv_run(&d->loop, UV_RUN_DEFAULT); /* what was opened before closes */
     }
+    int left = uv_loop_close(&d->loop);
+    assert(left == 0);
+    (void)left;
     int code = d->exit_code;
     journal_close(d->journal);
     statedir_close(&d->state);

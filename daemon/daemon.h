@@ -14,6 +14,7 @@
 
 #include "core/conf.h"
 #include "core/log.h"
+#include "daemon/http.h"
 #include "daemon/journal.h"
 #include "daemon/leases.h"
 #include "daemon/notify.h"
@@ -53,6 +54,11 @@ struct Daemon {
     Workers workers;
     Lease leases[WORKERS_MAX]; /* by worker row */
 
+    Http http;
+    struct {
+        long long images, finished, returned, failed, lost, workers_ended, redis_lost;
+    } counts;               /* since the start, for /metrics */
+
     Phase phase;
     bool connected;         /* Redis was good once */
     Err redis_why;          /* why the latest attempt was not */
@@ -76,6 +82,7 @@ char *daemon_worker_program(const Conf *conf); /* caller frees */
 
 /* For the story modules: */
 void daemon_check_ready(Daemon *d);
+bool daemon_any_worker(const Daemon *d); /* one that said hello and does not stop */
 void daemon_fail(Daemon *d, int exit_code, const Err *why); /* logs, stops at once, ends with this status */
 
 #endif

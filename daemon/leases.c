@@ -118,6 +118,7 @@ void leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *mess
     } else if (upto < lease->upto || upto > lease->hi) {
         nonsense(worker, lease, "claims progress outside its range");
     } else {
+        d->counts.images += strcmp(lease->phase, "images") == 0 ? upto - lease->upto : 0;
         lease->upto = upto;
         handlers[type](d, worker, lease, message);
     }
@@ -180,6 +181,7 @@ static void on_verdict(Daemon *d, Worker *worker, Lease *lease, const char *verd
     if (lost && !lease->lost)
         log_warning("job=%s token=%s lost: the lease ran out and the range went elsewhere; the worker is stopped",
                     lease->job, lease->token);
+    d->counts.lost += lost && !lease->lost;
     lease->lost = lease->lost || lost;
     if (lease->asked && (!cancel || strcmp(lease->asked, "cancel") == 0))
         return;

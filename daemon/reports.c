@@ -57,11 +57,13 @@ void reports_finish(Daemon *d, const Lease *lease, double ms, const cJSON *fid)
     cJSON_AddNumberToObject(args, "ms", ms);
     if (cJSON_IsNumber(fid))
         cJSON_AddNumberToObject(args, "fid", fid->valuedouble);
+    d->counts.finished++;
     add(d, QUEUE_FINISH, args);
 }
 
 void reports_giveback(Daemon *d, const Lease *lease)
 {
+    d->counts.returned++;
     add(d, QUEUE_GIVEBACK, args_of(lease));
 }
 
@@ -71,5 +73,6 @@ void reports_fail(Daemon *d, const Lease *lease, const char *kind, const char *p
     cJSON_AddStringToObject(args, "kind", kind);
     cJSON_AddStringToObject(args, "policy", policy);
     cJSON_AddStringToObject(args, "text", text);
+    d->counts.failed++;
     add(d, QUEUE_FAIL, args);
 }

@@ -1,9 +1,13 @@
 """Start, stop, reload, and everything that ddqd refuses."""
+import http.client
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -236,6 +240,52 @@ def test_mistakes_in_the_call():
 
 
 # --- words about itself ---
+
+def get(port, path, method="GET"):
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_health_and_metrics_over_http():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    farm = Farm()
+    farm.write_conf(["m"], f"http = 127.0.0.1:{port}\n")
+    with farm:
+        farm.wait(farm.submit(images=7))
+        assert get(port, "/healthz") == (200, "ok\n")
+        code, text = get(port, "/metrics")
+        values = dict(line.split() for line in text.splitlines() if not line.startswith("#"))
+        assert code == 200 and values["ddq_images_total"] == "7" and values["ddq_redis_ready"] == "1"
+        assert values['ddq_workers{state="idle"}'] == "1" and int(values["ddq_ranges_finished_total"]) >= 2
+        assert get(port, "/")[0] == 404 and get(port, "/metrics", "POST")[0] == 405
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]  # nobody is locked out for long
+        idle[0].sendall(b"GET /" + b"x" * 10000)
+        wait_for(lambda: get_or_none(port) == (200, "ok\n"), 8, "patience has an end")
+        for one in idle:
+            one.close()
+        farm.stop()
+        farm.write_conf(["m"], "http = here\n")
+        farm.refused(code=2, words=["http = here", "127.0.0.1:9102"])
+        farm.write_conf(["m"], f"http = {port}\n")
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            other.bind(("127.0.0.1", port))
+            other.listen()
+            farm.refused(code=75, words=[f"http = {port}", "in use"])
+
+
+def get_or_none(port):
+    try:
+        return get(port, "/healthz")
+    except (OSError, http.client.HTTPException):
+        return None
+
 
 def test_it_explains_itself():
     farm = Farm()

@@ -1,0 +1,58 @@
+#include "daemon/metrics.h"
+
+#include <string.h>
+
+#include "core/mem.h"
+#include "daemon/daemon.h"
+
+/* Healthy: able to take work. A daemon without Redis or without a worker is alive but of no use to a queue. */
+static char *health(const Daemon *d, int *ret_status)
+{
+    const char *trouble = d->phase != PHASE_SERVING ? "draining"
+                          : !store_ready(d->store)  ? "redis is away"
+                          : !daemon_any_worker(d)   ? "no worker is there"
+                                                    : NULL;
+    *ret_status = trouble ? 503 : 200;
+    return xasprintf("%s\n", trouble ? trouble : "ok");
+}
+
+static void value(Buf *text, const char *name, const char *type, const char *help, double number)
+{
+    buf_printf(text, "# HELP ddq_%s %s\n# TYPE ddq_%s %s\nddq_%s %g\n", name, help, name, type, name, number);
+}
+
+static char *metrics(const Daemon *d)
+{
+    Buf text = {0};
+    int states[WORKER_STATES] = {0};
+    double rate = 0;
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        states[d->workers.rows[i].state] += d->workers.rows[i].used;
+        rate += d->leases[i].held ? d->leases[i].rate : 0;
+    }
+    buf_printf(&text, "# HELP ddq_workers workers of this host by state\n# TYPE ddq_workers gauge\n");
+    for (int state = 0; state < WORKER_STATES; state++)
+        buf_printf(&text, "ddq_workers{state=\"%s\"} %d\n", worker_state_name((WorkerState)state), states[state]);
+    value(&text, "redis_ready", "gauge", "1 while the connection is good", store_ready(d->store));
+    value(&text, "leases", "gauge", "ranges under way", leases_count(d));
+    value(&text, "images_per_second", "gauge", "as the workers measure it", rate);
+    value(&text, "reports_unanswered", "gauge", "ends of ranges that Redis has not answered", journal_unanswered(d->journal));
+    value(&text, "images_total", "counter", "images made since the start", (double)d->counts.images);
+    value(&text, "ranges_finished_total", "counter", "ranges finished", (double)d->counts.finished);
+    value(&text, "ranges_returned_total", "counter", "ranges given back without blame", (double)d->counts.returned);
+    value(&text, "ranges_failed_total", "counter", "ranges that failed", (double)d->counts.failed);
+    value(&text, "ranges_lost_total", "counter", "leases that ran out", (double)d->counts.lost);
+    value(&text, "workers_ended_total", "counter", "worker processes that ended", (double)d->counts.workers_ended);
+    value(&text, "redis_lost_total", "counter", "times that the connection was lost", (double)d->counts.redis_lost);
+    return text.data;
+}
+
+char *metrics_answer(void *owner, const char *path, int *ret_status)
+{
+    const Daemon *d = owner;
+    if (strcmp(path, "/healthz") == 0)
+        return health(d, ret_status);
+    if (strcmp(path, "/metrics") == 0)
+        return metrics(d);
+    return NULL;
+}
