@@ -31,6 +31,11 @@ LogLevel log_level(void)
     return current;
 }
 
+const char *log_level_name(LogLevel level)
+{
+    return levels[level].name;
+}
+
 bool log_level_parse(const char *name, LogLevel *ret_level)
 {
     for (LogLevel level = LOG_ERROR; level <= LOG_TRACE; level++)

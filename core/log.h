@@ -18,6 +18,7 @@ typedef enum LogLevel {
 
 void log_level_set(LogLevel level);
 LogLevel log_level(void);
+const char *log_level_name(LogLevel level);
 bool log_level_parse(const char *name, LogLevel *ret_level);
 
 /* Sends every line to `sink` as well, at or below the level (the worker passes its log to the daemon so).

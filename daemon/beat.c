@@ -38,7 +38,7 @@ static cJSON *models_object(const Conf *conf)
     return models;
 }
 
-static cJSON *beat_args(const Daemon *d, int ttl_ms)
+static cJSON *beat_args(const Daemon *d)
 {
     cJSON *args = cJSON_CreateObject(), *references = cJSON_CreateArray();
     for (int i = 0; i < d->conf->reference_count; i++)
@@ -52,7 +52,7 @@ static cJSON *beat_args(const Daemon *d, int ttl_ms)
     cJSON_AddItemToObject(args, "references", references);
     cJSON_AddStringToObject(args, "root", d->conf->output_root);
     cJSON_AddBoolToObject(args, "drain", d->phase != PHASE_SERVING);
-    cJSON_AddNumberToObject(args, "ttl_ms", ttl_ms);
+    cJSON_AddNumberToObject(args, "ttl_ms", BEAT_TTL_MS);
     return args;
 }
 
@@ -75,7 +75,7 @@ static void on_beat(void *owner, uint64_t tag, const cJSON *reply, const Err *er
 void beat_now(Daemon *d)
 {
     d->next_beat = mono_ms() + BEAT_MS;
-    store_call(d->store, QUEUE_BEAT, beat_args(d, BEAT_TTL_MS), on_beat, d, 0);
+    store_call(d->store, QUEUE_BEAT, beat_args(d), on_beat, d, 0);
 }
 
 void beat_tick(Daemon *d, Mono now)
@@ -93,6 +93,12 @@ static void on_farewell(void *owner, uint64_t tag, const cJSON *reply, const Err
 
 void beat_farewell(Daemon *d)
 {
-    if (!d->registered || !store_call(d->store, QUEUE_BEAT, beat_args(d, 0), on_farewell, d, 0))
+    if (!d->registered) {
+        d->farewell_done = true;
+        return;
+    }
+    cJSON *args = beat_args(d);
+    cJSON_AddBoolToObject(args, "gone", true);
+    if (!store_call(d->store, QUEUE_BEAT, args, on_farewell, d, 0))
         d->farewell_done = true;
 }

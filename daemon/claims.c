@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/mem.h"
 #include "daemon/daemon.h"
 #include "daemon/reports.h"
 #include "daemon/resolve.h"
@@ -47,12 +48,24 @@ static cJSON *warm_names(const Conf *conf, const Worker *worker)
     return names;
 }
 
+static void add_offer(cJSON *list, const char *what, const char *name)
+{
+    char *text = xasprintf("%s:%s", what, name);
+    cJSON_AddItemToArray(list, cJSON_CreateString(text));
+    free(text);
+}
+
+/* What a job may need of this host: ddq submit writes the same words. */
 static cJSON *offers(const Conf *conf)
 {
-    cJSON *names = cJSON_CreateArray();
+    cJSON *list = cJSON_CreateArray();
     for (int i = 0; i < conf->model_count; i++)
-        cJSON_AddItemToArray(names, cJSON_CreateString(conf->models[i].name));
-    return names;
+        add_offer(list, "model", conf->models[i].name);
+    for (int i = 0; i < conf->reference_count; i++)
+        add_offer(list, "reference", conf->references[i].name);
+    if (conf->inception)
+        cJSON_AddItemToArray(list, cJSON_CreateString("inception"));
+    return list;
 }
 
 static cJSON *claim_args(const Daemon *d, const Worker *worker)

@@ -317,6 +317,8 @@ bool daemon_conf(const Options *options, Conf **ret_conf, Err *err)
     override(&conf->redis, options->redis);
     override(&conf->host, options->host);
     override(&conf->worker_program, options->worker_program);
+    if (!conf->output_root)
+        conf->output_root = xasprintf("%s/jobs", conf->state); /* so that `ddq run` needs no configuration */
     *ret_conf = conf;
     return true;
 }
@@ -379,9 +381,6 @@ char *daemon_worker_program(const Conf *conf)
 static bool open_output_root(Daemon *d, Err *err)
 {
     Conf *conf = d->conf;
-    if (!conf->output_root)
-        return err_set(err, ERR_USAGE, "no output root: say where images go with --output-root DIR, or 'output_root' in "
-                       "[daemon] of ddq.conf");
     if (!statedir_make(conf->output_root, 0755, err))
         return err_wrap(err, "output root");
     char *real = realpath(conf->output_root, NULL);

@@ -39,8 +39,6 @@ static void lease_over(Daemon *d, Worker *worker)
 static void worker_free(Daemon *d, Worker *worker)
 {
     lease_over(d, worker);
-    if (worker->state != WORKER_BUSY)
-        return;
     worker_apply(worker, WORKER_EV_FREE);
     worker->next_claim = 0;
     claims_run(d);
@@ -95,8 +93,10 @@ static void on_failed(Daemon *d, Worker *worker, Lease *lease, const cJSON *mess
                 err_name(kind), text);
     if (!lease->lost)
         reports_fail(d, lease, err_name(kind), err_policy_name(err_policy(kind)), text);
-    if (err_ends_worker(kind) && worker->state == WORKER_BUSY)
-        worker_stop(worker); /* a fresh process is cheaper than doubt */
+    if (err_ends_worker(kind) && worker->state == WORKER_BUSY) {
+        worker_stop(worker); /* a fresh process is cheaper than doubt, but not one after the other in a loop */
+        worker->failures++;
+    }
     worker_free(d, worker);
 }
 

@@ -16,7 +16,7 @@ static const char usage[] =
     "\n"
     "  --standalone          start a private redis-server in the state folder and use it\n"
     "  --redis URL           unix:PATH, redis://[:PASSWORD@]HOST[:PORT][/DB] or HOST:PORT\n"
-    "  --output-root DIR     where jobs write, DIR/USER/JOB\n"
+    "  --output-root DIR     where jobs write, DIR/USER/JOB (default: jobs/ in the state folder)\n"
     "  --state DIR           lock, journal and private Redis of this daemon\n"
     "  --workers LIST        cpu, cpu:N, cuda, cuda:GPU-UUID, with commas\n"
     "  --conf FILE           this configuration, not /etc/ddq/ddq.conf and ~/.config/ddq/ddq.conf\n"

@@ -46,10 +46,12 @@ void progress_line(Daemon *d, Worker *worker, LogLevel level, const char *text)
     if (!lease->lines)
         lease->lines = cJSON_CreateArray();
     int waiting = cJSON_GetArraySize(lease->lines);
-    if (waiting < LINES_MAX)
-        cJSON_AddItemToArray(lease->lines, cJSON_CreateString(text));
-    else if (waiting == LINES_MAX)
-        cJSON_AddItemToArray(lease->lines, cJSON_CreateString("(more lines stand in the daemon's log alone)"));
+    if (waiting <= LINES_MAX) {
+        cJSON *line = cJSON_CreateObject();
+        cJSON_AddStringToObject(line, "level", log_level_name(level));
+        cJSON_AddStringToObject(line, "text", waiting < LINES_MAX ? text : "(more lines stand in the daemon's log alone)");
+        cJSON_AddItemToArray(lease->lines, line);
+    }
 }
 
 void progress_flush(Daemon *d, Lease *lease)

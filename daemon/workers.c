@@ -171,6 +171,8 @@ void worker_heard(Worker *worker, ProtoType type, const cJSON *message)
         return;
     if (type == PROTO_HELLO && worker->state == WORKER_STARTING) {
         on_hello(worker, message);
+    } else if (type == PROTO_HELLO && worker->state == WORKER_STOPPING) {
+        worker_apply(worker, WORKER_EV_HELLO);
     } else if (type <= PROTO_HELLO || (worker->state == WORKER_STARTING && type != PROTO_LOG)) {
         Err err = {0};
         err_set(&err, ERR_PROTOCOL, "worker %s said '%s' while it was %s", worker->device.name, proto_name(type),
@@ -292,7 +294,8 @@ static void worker_gone(Worker *worker, Mono now)
     worker_apply(worker, WORKER_EV_EXIT);
     cJSON_Delete(worker->warm);
     worker->warm = NULL;
-    worker->failures = worker->last_busy >= worker->started || now - worker->started > PROVEN_MS ? 0 : worker->failures;
+    if (now - worker->started > PROVEN_MS)
+        worker->failures = 0;
     worker->next_spawn = now + sched_restart_ms(worker->failures, drand48());
     if (!asked)
         worker->failures++;

@@ -161,14 +161,17 @@ class Farm:
 
     # --- jobs ---
 
+    def next_id(self, back=0):
+        return f"jb{self.jobs + 1 + back:08d}"
+
     def submit(self, images=20, how="", model="m", **more):
         self.jobs += 1
-        job = f"job{self.jobs:07d}"
+        job = self.next_id(-1)
         spec = {"kind": "sample", "model": model, "t_list": [0, 4], "split_t": 4, "images": images, "seed": self.jobs}
         if how:
             spec["recipe"] = how
         reply = self.redis.fcall("submit", id=job, user="ada", kind="sample", model=model, images=images,
-                                 spec={**spec, **more})
+                                 needs=[f"model:{model}"], spec={**spec, **more})
         assert reply["status"] == "ok", reply
         return job
 
@@ -205,7 +208,7 @@ class Farm:
     def check_output(self, job, images):
         """All images, each with its bytes, none made twice."""
         assert self.made(job) == list(range(images))
-        seed = int(job[3:])
+        seed = int(job[2:])
         for i in range(images):
             assert (self.output(job) / "images" / f"{i:06d}.png").read_text() == f"image {i} of seed {seed}\n"
         assert json.loads((self.output(job) / "report.json").read_text()) == {"images": images}

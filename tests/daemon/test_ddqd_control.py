@@ -49,7 +49,7 @@ def test_an_idle_daemon_stops_at_once():
 def test_a_second_sigterm_does_not_wait():
     with Farm() as farm:
         job = farm.submit(images=20, how="always=deaf ms=1")
-        pid = farm.running(job, done=10)["pid"]
+        pid = farm.running(job, done=4)["pid"]
         time.sleep(0.2)  # past the last message it looks at
         farm.daemon.terminate()
         time.sleep(0.5)
@@ -62,7 +62,7 @@ def test_a_second_sigterm_does_not_wait():
 def test_a_drain_has_a_deadline():
     with Farm("--drain-s", "1") as farm:
         job = farm.submit(images=20, how="always=deaf ms=1")
-        pid = farm.running(job, done=10)["pid"]
+        pid = farm.running(job, done=4)["pid"]
         time.sleep(0.2)  # past the last message it looks at
         start = time.monotonic()
         assert farm.stop() == 0
