@@ -286,10 +286,12 @@ void cmd_say(const Cmd *cmd, const char *format, ...)
 {
     if (cmd->quiet)
         return;
+    char text[2048];
     va_list args;
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    term_put(stderr, text, 0);
     fputc('\n', stderr);
 }
 
@@ -318,7 +320,9 @@ static int finish_output(int exit_code)
 static int print_error(const Err *err)
 {
     fflush(stdout);
-    fprintf(stderr, "%sddq:%s %s\n", term_color(stderr, COLOR_RED), term_reset(stderr), err->text);
+    fprintf(stderr, "%sddq:%s ", term_color(stderr, COLOR_RED), term_reset(stderr));
+    term_put(stderr, err->text, 0);
+    fputc('\n', stderr);
     return err_exit_code(err->kind);
 }
 

@@ -21,6 +21,7 @@ typedef struct Doctor {
     Cmd *cmd;
     const Conf *conf;   /* NULL: unreadable */
     bool redis;         /* answers */
+    ErrKind redis_error;
     cJSON *check, *hosts; /* answers of ddq_check and ddq_hosts, NULL if there are none */
     char text[1024];    /* what the check found */
 } Doctor;
@@ -43,17 +44,25 @@ static Health check_configuration(Doctor *doctor)
     return say(doctor, HEALTH_OK, "models: %d, references: %d", doctor->conf->model_count, doctor->conf->reference_count);
 }
 
+static Health unreachable(Doctor *doctor, const Err *err)
+{
+    doctor->redis_error = err->kind;
+    return say(doctor, HEALTH_BAD, "%s", err->text);
+}
+
 static Health check_redis(Doctor *doctor)
 {
     Err err = {0};
     const char *url;
     double start = mono_seconds();
+    if (!doctor->conf && !cmd_value(doctor->cmd, "redis"))
+        return say(doctor, HEALTH_SKIPPED, "the configuration, which may name it, cannot be read");
     if (!cmd_url(doctor->cmd, &url, &err) || !redis_open(url, &doctor->cmd->redis, &err))
-        return say(doctor, HEALTH_BAD, "%s", err.text);
+        return unreachable(doctor, &err);
     char *answer;
     const char *const ping[] = {"PING"};
     if (!redis_command(doctor->cmd->redis, ping, 1, &answer, &err))
-        return say(doctor, HEALTH_BAD, "%s", err.text);
+        return unreachable(doctor, &err);
     free(answer);
     doctor->redis = true;
     return say(doctor, HEALTH_OK, "%s answers in %.1f ms", redis_name(doctor->cmd->redis), (mono_seconds() - start) * 1000);
@@ -271,8 +280,8 @@ static bool doctor_run(Cmd *cmd, Err *err)
         if (health == HEALTH_BAD)
             cmd->exit_code = EXIT_ERROR;
     }
-    if (!doctor.redis)
-        cmd->exit_code = EXIT_UNREACHABLE;
+    if (doctor.redis_error)
+        cmd->exit_code = err_exit_code(doctor.redis_error);
     if (cmd->json)
         cmd_json(object);
     else

@@ -49,10 +49,12 @@ static bool survive(Waiting *wait, const Err *err)
 
 typedef enum Outcome { OUTCOME_ENDED, OUTCOME_STOPPED, OUTCOME_FAILED } Outcome;
 
-/* Ctrl-C or the end of --timeout. */
+/* Ctrl-C, the end of --timeout, or nobody who reads. */
 static bool must_stop(Waiting *wait)
 {
     bool late = wait->deadline && mono_ms() >= wait->deadline;
+    if (ferror(stdout))
+        return true;
     if (!interrupted() && !late)
         return false;
     progress_end(&wait->progress);

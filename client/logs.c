@@ -22,8 +22,7 @@ static void print_line(const Cmd *cmd, const cJSON *line)
         return;
     }
     printf("%s%s%s %s ", term_color(stdout, COLOR_DIM), at, term_reset(stdout), job_text(line, "level"));
-    for (; *text; text++) /* what a worker says must not steer the terminal */
-        putchar((unsigned char)*text < 0x20 && *text != '\t' ? ' ' : *text);
+    term_put(stdout, text, 0);
     putchar('\n');
 }
 

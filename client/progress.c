@@ -48,16 +48,11 @@ static void add_bar(Buf *line, double share, int cells)
     }
 }
 
-/* Text of at most `width` columns, control characters made harmless. */
-static void put_line(const char *text, int width)
+/* At most `room` columns, none if there is no room. */
+static void put_part(const char *text, int room)
 {
-    int columns = 0;
-    for (; *text; text++) {
-        bool starts = ((unsigned char)*text & 0xc0) != 0x80;
-        if (starts && columns++ >= width)
-            break;
-        fputc((unsigned char)*text < 0x20 ? ' ' : *text, stderr);
-    }
+    if (room > 0)
+        term_put(stderr, text, room);
 }
 
 static void draw(Progress *progress, const cJSON *job)
@@ -72,11 +67,11 @@ static void draw(Progress *progress, const cJSON *job)
     add_bar(&bar, share, room > 30 ? 30 : room > 8 ? room : 8);
 
     fputs("\r", stderr);
-    put_line(head.data, width);
+    put_part(head.data, width);
     fputs(term_color(stderr, job_color(job)), stderr);
-    put_line(bar.data, width - term_columns(head.data));
+    put_part(bar.data, width - term_columns(head.data));
     fputs(term_reset(stderr), stderr);
-    put_line(tail.data, width - term_columns(head.data) - term_columns(bar.data));
+    put_part(tail.data, width - term_columns(head.data) - term_columns(bar.data));
     fputs("\033[K", stderr);
     fflush(stderr);
     progress->drawn = true;
@@ -98,7 +93,9 @@ void progress_show(Progress *progress, const cJSON *job)
         return;
     Buf line = {0};
     add_numbers(&line, job);
-    fprintf(stderr, "%s %s %d%% %s\n", job_text(job, "id"), state, (int)(share * 100), line.data);
+    fprintf(stderr, "%s %s %d%% ", job_text(job, "id"), state, (int)(share * 100));
+    term_put(stderr, line.data ? line.data : "", 0);
+    fputc('\n', stderr);
     buf_free(&line);
     snprintf(progress->state, sizeof progress->state, "%s", state);
     progress->tenth = tenth > progress->tenth ? tenth : progress->tenth;

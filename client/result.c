@@ -42,8 +42,11 @@ void result_print(const cJSON *job)
         print_path("numbers", folder, "report.json", visible);
     }
     print_fid(job);
-    if (*job_text(job, "reason"))
-        printf("%-9s %s\n", "note", job_text(job, "reason"));
+    if (*job_text(job, "reason")) {
+        printf("%-9s ", "note");
+        term_put(stdout, job_text(job, "reason"), 0);
+        putchar('\n');
+    }
     fflush(stdout);
     if (*folder && !visible)
         fprintf(stderr, "ddq: %s is not visible from this machine; look on the host that runs ddqd\n", folder);

@@ -9,8 +9,11 @@
 
 static void line(const char *label, const char *text)
 {
-    if (text && *text)
-        printf("%-9s %s\n", label, text);
+    if (!text || !*text)
+        return;
+    printf("%-9s ", label);
+    term_put(stdout, text, 0);
+    putchar('\n');
 }
 
 static void print_leases(const cJSON *job)

@@ -77,6 +77,17 @@ int term_columns(const char *text)
     return columns;
 }
 
+void term_put(FILE *to, const char *text, int columns)
+{
+    int seen = 0;
+    for (; *text; text++) {
+        bool starts = ((unsigned char)*text & 0xc0) != 0x80;
+        if (starts && columns && seen++ >= columns)
+            break;
+        fputc((unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text, to);
+    }
+}
+
 const char *term_count(double count, char text[TERM_TEXT])
 {
     char digits[TERM_TEXT];

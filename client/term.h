@@ -20,6 +20,10 @@ int term_width(FILE *to);        /* columns; 0: no limit */
 bool term_utf8(void);            /* block characters can be shown */
 int term_columns(const char *text); /* columns that a UTF-8 text takes */
 
+/* Text of others (reasons, names, log lines), of at most `columns` (0: all of it). Its control characters, which could
+ * steer the terminal or forge a line, become spaces. */
+void term_put(FILE *to, const char *text, int columns);
+
 /* Each fills text and returns it. */
 #define TERM_TEXT 32
 const char *term_count(double count, char text[TERM_TEXT]);     /* 12,345 */

@@ -214,8 +214,8 @@ static bool section_find(Conf *conf, const char *title, SectionId *ret_id, void 
     char *first = xasprintf("%.*s", (int)word, title);
     const char *nearest = nearest_name(first, names, SECTIONS);
     free(first);
-    return err_set(err, ERR_USAGE, "unknown section [%s]%s%s%s; sections are daemon, inception, model NAME, reference NAME",
-                   title, nearest ? "; did you mean [" : "", nearest ? nearest : "", nearest ? "]?" : "");
+    return err_set(err, ERR_USAGE, "unknown section [%s]%s%s%s Sections are [daemon], [inception], [model NAME], [reference NAME]",
+                   title, nearest ? ". Did you mean [" : ".", nearest ? nearest : "", nearest ? "]?" : "");
 }
 
 /* --- a file ----------------------------------------------------------------------------------------- */
@@ -250,7 +250,7 @@ static int on_key(void *user, const char *section, const char *name, const char 
     const Key *key = ok ? key_find(id, name, &nearest) : NULL;
     if (ok && !key)
         ok = err_set(reader->err, ERR_USAGE, "unknown key '%s' in [%s]%s%s%s", name, section,
-                     nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+                     nearest ? ". Did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
     else if (ok && (!value || !*value))
         ok = err_set(reader->err, ERR_USAGE, "key '%s' in [%s] has no value", name, section);
     else if (ok)

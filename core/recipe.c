@@ -60,7 +60,7 @@ static bool check_keys(const cJSON *object, Err *err)
             i++;
         if (i == countof(keys)) {
             const char *nearest = nearest_name(item->string, keys, countof(keys));
-            return err_set(err, ERR_FORMAT, "unknown key '%s'%s%s%s", item->string, nearest ? "; did you mean '" : "",
+            return err_set(err, ERR_FORMAT, "unknown key '%s'%s%s%s", item->string, nearest ? ". Did you mean '" : "",
                            nearest ? nearest : "", nearest ? "'?" : "");
         }
     }
