@@ -12,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "kernels/settle.h"
 #include "worker/noise.h"
 #include "worker/sampler.h"
 #include "worker/weights.h"
@@ -340,6 +341,7 @@ int main(int argc, char **argv)
 {
     Options options;
     Err err = {0};
+    settle(argv);
     if (!parse(argc, argv, &options))
         return usage();
     const Size *size = &SIZES[options.recipe->size];

@@ -8,6 +8,7 @@
 #include "core/mem.h"
 #include "core/proto.h"
 #include "kernels/backend.h"
+#include "kernels/settle.h"
 #include "worker/exec.h"
 #include "worker/selftest.h"
 #include "worker/serve.h"
@@ -135,6 +136,7 @@ int main(int argc, char **argv)
 {
     Options options = {.device = "cpu"};
     LogLevel level;
+    settle(argv);
     const char *wanted = getenv("DDQ_LOG");
     if (wanted && log_level_parse(wanted, &level))
         log_level_set(level);
