@@ -59,7 +59,7 @@ WIDE static void filter_paeth(const uint8_t *restrict row, const uint8_t *restri
         to_b = (int16_t)(to_b < 0 ? -to_b : to_b);
         to_c = (int16_t)(to_c < 0 ? -to_c : to_c);
         int16_t near_bc = to_b <= to_c ? b : c;
-        int16_t guess = (to_a <= to_b) & (to_a <= to_c) ? a : near_bc;
+        int16_t guess = ((to_a <= to_b) & (to_a <= to_c)) ? a : near_bc;
         out[i] = (uint8_t)(row[i] - guess);
     }
 }
