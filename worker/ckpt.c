@@ -11,7 +11,7 @@
 #include "core/mem.h"
 #include "worker/ckpt_parts.h"
 
-enum { NAME_MAX_LEN = 200 };
+enum { NAME_MAX_LEN = 200, TENSORS_MAX = 1 << 17 }; /* one tensor can be named many times by a small file */
 
 bool ckpt_add(Ckpt *ckpt, const char *name, size_t len, const CkptTensor *view, const ZipMember *member, Err *err)
 {
@@ -22,6 +22,8 @@ bool ckpt_add(Ckpt *ckpt, const char *name, size_t len, const CkptTensor *view, 
         return err_set(err, ERR_FORMAT,
                        "tensor %d has a name of %zu bytes that is empty, longer than %d or not printable", ckpt->count,
                        len, NAME_MAX_LEN);
+    if (ckpt->count == TENSORS_MAX)
+        return err_set(err, ERR_FORMAT, "it has more than %d tensors", TENSORS_MAX);
     if (ckpt->count == ckpt->cap) {
         ckpt->cap = ckpt->cap ? ckpt->cap * 2 : 64;
         ckpt->entries = xrealloc(ckpt->entries, (size_t)ckpt->cap * sizeof *ckpt->entries);

@@ -10,7 +10,10 @@
 
 static const char *const roots[] = {"ema", "model", "module", "state_dict"};
 
-enum { DEPTH_MAX = 8 };
+enum {
+    DEPTH_MAX = 8,
+    GROUPS_MAX = 64
+}; /* a file may name one dict many times: what is walked is bounded, not only what is stored */
 
 typedef enum MakerKind {
     TENSOR,     /* (storage, offset, sizes, strides, ...) */
@@ -302,10 +305,14 @@ bool ckpt_torch_collect(Ckpt *ckpt, const PickleValue *root, const CkptStorages 
     buf_free(&path);
     if (dict)
         return add_all(ckpt, dict, NULL, storages, err);
-    for (uint32_t i = 0; root->kind == PICKLE_DICT && i + 1 < root->count; i += 2)
-        if (root->items[i]->kind == PICKLE_TEXT && root->items[i]->len < 100 && has_tensor(root->items[i + 1]) &&
-            !add_all(ckpt, root->items[i + 1], root->items[i], storages, err))
+    int groups = 0;
+    for (uint32_t i = 0; root->kind == PICKLE_DICT && i + 1 < root->count && groups < GROUPS_MAX; i += 2) {
+        const PickleValue *key = root->items[i], *value = root->items[i + 1];
+        groups += value->count > 0;
+        if (key->kind == PICKLE_TEXT && key->len < 100 && has_tensor(value) &&
+            !add_all(ckpt, value, key, storages, err))
             return false;
+    }
     if (ckpt->count)
         return true;
     for (uint32_t i = 0; root->kind == PICKLE_DICT && i + 1 < root->count && !ckpt->other_count; i += 2)

@@ -150,6 +150,7 @@ def good():
     other = {"a.weight": tensor((6, 1)), "step": 3}
     made = {
         "bare": save(weights()),
+        "groups": save({"a": {name[2:]: value for name, value in weights().items() if name != "n"}, "": {}, "n": {"x": tensor((), "i8")}}),
         "module": save({"module": weights(), "epoch": 1}),
         "state_dict": save({"state_dict": weights(), "optimizer": {"state": other}}),
         "ema_first": save({"model": other, "state_dict": other, "ema": weights()}),
@@ -293,6 +294,8 @@ def bad():
         "st_fraction": (safetensors({"a": {"dtype": "F32", "shape": [1.5], "data_offsets": [0, 4]}}, b"1234"), "not a whole number"),
         "st_twice": (safetensors(b'{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}', b""), "two tensors with the name a"),
     }
+    shared = {str(i): value for value in [tensor((2,))] for i in range(5000)}
+    made["many_tensors"] = (save({f"group{i}": shared for i in range(64)}), "more than 131072 tensors")
     array = pickle.dumps({"m": np.arange(4, dtype="f8")}, 2)
     made["numpy_text"] = (array.replace(b"\xc3\xb0?", b"\xc4\xb0?"), "does not stand for 32 bytes of latin1")
     made["numpy_shape"] = (array.replace(b"K\x04\x85", b"K\x05\x85"), "wants 40 bytes, the pickle has at most 33")

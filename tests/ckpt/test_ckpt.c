@@ -211,6 +211,23 @@ static void test_good(void **state)
     }
 }
 
+/* A file without any of the known roots: {"a": {"weight", "bias"}, "": {}, "n": {"x"}}. */
+static void test_groups(void **state)
+{
+    (void)state;
+    Err err = {0};
+    char *path = xasprintf("%s/good/groups.pt", folder);
+    Ckpt *ckpt = open_ok(path);
+    float weight[6];
+    assert_string_equal(ckpt_root(ckpt), "");
+    assert_int_equal(ckpt_count(ckpt), 3);
+    assert_ok(ckpt_read(ckpt, "a.weight", 2, (int64_t[]){2, 3}, weight, &err), err);
+    assert_true(weight[5] == 5);
+    assert_non_null(ckpt_find(ckpt, "n.x"));
+    ckpt_close(ckpt);
+    free(path);
+}
+
 static void test_bad(void **state)
 {
     (void)state;
@@ -380,9 +397,10 @@ static void test_not_finite(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_variants), cmocka_unit_test(test_statistics), cmocka_unit_test(test_good),
-        cmocka_unit_test(test_bad),      cmocka_unit_test(test_not_there),  cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_flipped),  cmocka_unit_test(test_sentences),  cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_variants),   cmocka_unit_test(test_statistics), cmocka_unit_test(test_good),
+        cmocka_unit_test(test_groups),     cmocka_unit_test(test_bad),        cmocka_unit_test(test_not_there),
+        cmocka_unit_test(test_truncated),  cmocka_unit_test(test_flipped),    cmocka_unit_test(test_sentences),
+        cmocka_unit_test(test_not_finite),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
