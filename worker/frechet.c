@@ -123,6 +123,7 @@ static bool trace_of_root(const double *sigma1, const double *sigma2, int dim, d
     bool ok = false;
     if (!w)
         goto out;
+    openblas_set_num_threads(1); /* sums split over threads end in other bits, and a FID must not depend on the workers */
     if (factor_cholesky(sigma1, dim, factor))
         ok = root_by_cholesky(factor, sigma2, dim, work, w, ret_sum, err);
     else if (factor_cholesky(sigma2, dim, factor))

@@ -126,7 +126,7 @@ def test_checkpoint_vanishes_between_submit_and_start(tmp_path):
     conf.write_text(f"[model digits]\nstudent = {student}\nteacher = {DIGITS}/teacher.pt\ntokenizer = {DIGITS}/vq.pt\n")
     with Farm(conf=conf) as farm:
         student.unlink()
-        job = farm.submit({k: v for k, v in DIGITS_JOB.items() if k != "reference"})
+        job = farm.submit({**{k: v for k, v in DIGITS_JOB.items() if k != "reference"}, "save": ["png"]})
         farm.wait(job, code=100)
         reason = farm.show(job)["reason"]
         assert str(student) in reason, reason
