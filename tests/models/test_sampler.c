@@ -160,6 +160,28 @@ static void test_teacher_alone(void **state)
     backend_close(be);
 }
 
+/* A second batch allocates nothing; and codes are searched for only where the continuous head made a teacher's prefix. */
+static void test_counters(void **state)
+{
+    (void)state;
+    Backend *be = golden_backend();
+    Sampler *sampler = golden_sampler(TINY, be, IMAGES);
+    Images *images = images_new(5);
+    for (size_t p = 0; p < countof(PLANS); p++) {
+        const SamplerPlan *plan = &PLANS[p].plan;
+        run_some(sampler, plan, images, 0, IMAGES);
+        BackendCounters before = *backend_counters(be);
+        run_some(sampler, plan, images, 0, IMAGES);
+        const BackendCounters *after = backend_counters(be);
+        assert_int_equal(after->allocations - before.allocations, 0);
+        assert_int_equal(after->calls[OP_nearest_code] - before.calls[OP_nearest_code],
+                         plan->teacher_start_t > plan->split_t ? 1 : 0);
+    }
+    free(images);
+    sampler_close(sampler);
+    backend_close(be);
+}
+
 typedef struct Log {
     char text[256];
 } Log;
@@ -345,7 +367,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batches_do_not_matter), cmocka_unit_test(test_warm_equals_cold),
-        cmocka_unit_test(test_codes_and_vectors_agree), cmocka_unit_test(test_teacher_alone),
+        cmocka_unit_test(test_codes_and_vectors_agree), cmocka_unit_test(test_teacher_alone), cmocka_unit_test(test_counters),
         cmocka_unit_test(test_stages), cmocka_unit_test(test_plans_refused), cmocka_unit_test(test_models_missing),
         cmocka_unit_test(test_files_that_do_not_fit), cmocka_unit_test(test_grid), cmocka_unit_test(test_batches_refused),
     };
