@@ -1,0 +1,119 @@
+"""The command line itself: usage, help, JSON, doctor, completion, speed."""
+import json
+import subprocess
+import time
+
+import pytest
+
+from desk import BIN, ROOT, Desk
+
+
+@pytest.mark.parametrize("words, said", [
+    ([], "a verb is missing"),
+    (["sumbit"], "Did you mean 'submit'?"),
+    (["xyzzy"], "unknown verb"),
+    (["ls", "--al"], "Did you mean '--all'?"),
+    (["ls", "--limit"], "wants a value"),
+    (["ls", "--all=3"], "takes no value"),
+    (["ls", "-aq"], "one by one"),
+    (["ls", "here"], "too many"),
+    (["show"], "missing"),
+    (["show", "a", "b"], "too many"),
+    (["submit", "--t-lst", "0"], "--t-list"),
+    (["submit", "--model", "digits", "--t-list", "0", "--split-t", "1", "--images", "many"], "images"),
+    (["help", "sumbit"], "unknown verb"),
+    (["completion", "fish"], "bash"),
+    (["ls", "--limit", "0"], "--limit"),
+])
+def test_usage(desk, words, said):
+    done = desk.ddq(*words, code=2)
+    assert said in done.stderr and done.stdout == ""
+
+
+def test_help_and_version(desk):
+    verbs = "submit run ls show watch wait logs cancel hold release models recipes gpus doctor completion version help".split()
+    text = desk.ddq("help").stdout
+    for verb in verbs:
+        assert f"  {verb} " in text
+        shown = desk.ddq(verb, "--help").stdout
+        assert shown.startswith(f"usage  ddq {verb}") and "--redis" in shown
+        assert desk.ddq("help", verb).stdout == shown
+    assert desk.ddq("--help").stdout == text
+    assert "t_list" in desk.ddq("submit", "--help").stdout
+    assert desk.ddq("version").stdout == desk.ddq("--version").stdout
+    assert desk.json("version")["queue"] == 1
+
+
+def test_docs_are_what_the_program_says(desk):
+    assert desk.ddq("help", "--markdown").stdout == (ROOT / "docs/cli.md").read_text(), "ddq help --markdown > docs/cli.md"
+
+
+def test_json_on_every_verb(desk):
+    desk.beat()
+    job = desk.submit(images=1)
+    for words in (["ls"], ["show", job], ["models"], ["recipes"], ["gpus"], ["version"], ["hold", job], ["release", job],
+                  ["submit", "digits-demo"]):
+        assert isinstance(desk.json(*words), dict), words
+    checks = json.loads(desk.ddq("doctor", "--json", code=1).stdout)["checks"]
+    assert {c["status"] for c in checks} <= {"ok", "bad", "skipped"} and all(c["text"] for c in checks)
+    desk.complete(job)
+    assert desk.json("wait", job)["jobs"][0]["state"] == "done"
+    assert json.loads(desk.ddq("watch", job, "--json").stdout)["state"] == "done"
+
+
+def test_doctor():
+    desk = Desk("--appendonly", "yes", "--appendfsync", "always")
+    try:
+        checks = {c["name"]: c for c in json.loads(desk.ddq("doctor", "--json", code=1).stdout)["checks"]}
+        assert checks["daemons"]["status"] == "bad" and checks["output folder"]["status"] == "skipped"
+        assert checks["persistence"]["status"] == "ok" and checks["queue library"]["status"] == "ok"
+        desk.beat()
+        text = desk.ddq("doctor").stdout
+        assert " bad " not in text and "1 alive, 1 workers" in text
+        desk.redis("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        out = desk.ddq("doctor", "--quiet", code=1).stdout
+        assert "noeviction" in out and len(out.splitlines()) == 2
+        conf = desk.folder / "d.conf"
+        conf.write_text("[model gone]\nstudent = nowhere.pt\ntokenizer = t.pt\n")
+        assert "nowhere.pt" in desk.ddq("doctor", "--conf", conf, code=1).stdout
+        conf.write_text("[modle gone]\nstudent = nowhere.pt\n")
+        assert "d.conf:2" in desk.ddq("doctor", "--conf", conf, code=1).stdout
+    finally:
+        desk.close()
+
+
+def test_a_bad_configuration_stops_with_file_and_line(desk):
+    conf = desk.folder / "ddq.conf"
+    conf.write_text("[daemon]\nrediss = x\n")
+    for words in (["ls"], ["submit", "digits-demo"], ["recipes"]):
+        done = desk.ddq(*words, "--conf", conf, code=2)
+        assert f"{conf}:2" in done.stderr and "redis" in done.stderr
+    assert desk.ddq("version", "--conf", conf).stdout  # which needs none
+
+
+def test_completion(desk):
+    job = desk.submit()
+    script = desk.ddq("completion", "bash").stdout
+    ask = """
+        PATH={bin}:$PATH; source /dev/stdin <<<"$SCRIPT"
+        complete_words() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _ddq 2>/dev/null; echo "${{COMPREPLY[@]}}"; }}
+        complete_words ddq su; complete_words ddq show ''; complete_words ddq submit --t-l; complete_words ddq recipes l-t
+    """.format(bin=BIN)
+    out = subprocess.run(["bash", "-c", ask], env={**desk.env, "SCRIPT": script}, capture_output=True, text=True)
+    lines = out.stdout.splitlines()
+    assert lines == ["submit", f"@ {job}", "--t-list", "l-teacher-22 l-teacher-42 l-teacher-81"], out
+
+
+def test_speed_of_1000_jobs(desk):
+    """Printed, not judged: the machine may be busy."""
+    job = {"model": "digits", "t_list": [0, 20], "split_t": 20, "images": 10}
+    desk.ddq("submit", "-", "-q", stdin=json.dumps([job] * 1000))
+    times = {"ls": [], "version": []}
+    for verb in times:
+        for _ in range(9):
+            start = time.monotonic()
+            out = desk.ddq(verb).stdout
+            times[verb].append(time.monotonic() - start)
+    assert len(desk.ddq("ls", "-q").stdout.split()) == 1000
+    for verb, seconds in times.items():
+        print(f"ddq {verb}: median {sorted(seconds)[4] * 1000:.1f} ms")
