@@ -3,6 +3,8 @@
  * These results are compared bit for bit with other programs, so the arithmetic is f32 in exactly the order written.
  * This file is compiled without contraction (CMakeLists.txt): a fused multiply-add would round once where the
  * reference rounds twice. */
+#include <string.h>
+
 #include "kernels/cpu/cpu.h"
 
 void cpu_to_u8(Backend *be, Map x, Tensor u8)
@@ -41,31 +43,51 @@ static void taps(int n, Resize pipeline, Tap ret[SIDE])
     }
 }
 
-/* pt: u8/255, weights of four corners, 2v - 1. */
-static float corner_pt(const float unit[256], uint8_t a, uint8_t b, uint8_t c, uint8_t d, float lh, float lw)
+/* Source rows after their columns were mixed. Neighbouring output rows read the same two, so each is made once. */
+typedef struct Mixed {
+    const uint8_t *of[2]; /* the source row each holds */
+    float values[2][SIDE * CHANNELS];
+} Mixed;
+
+/* pt: u8/255, (1-l) a + l b; tf: u8 as it is, a + (b-a) l. unit: what a byte is worth. */
+static void mix_columns(const uint8_t *row, const Tap *columns, const float unit[256], Resize pipeline, float *mixed)
 {
-    float top = (1.0f - lw) * unit[a] + lw * unit[b], bottom = (1.0f - lw) * unit[c] + lw * unit[d];
-    return 2.0f * ((1.0f - lh) * top + lh * bottom) - 1.0f;
+    for (int j = 0; j < SIDE; j++, mixed += CHANNELS) {
+        const uint8_t *left = row + columns[j].i0 * CHANNELS, *right = row + columns[j].i1 * CHANNELS;
+        float l = columns[j].l;
+        for (int c = 0; c < CHANNELS; c++) {
+            float a = unit[left[c]], b = unit[right[c]];
+            mixed[c] = pipeline == RESIZE_PT ? (1.0f - l) * a + l * b : a + (b - a) * l;
+        }
+    }
 }
 
-/* tf: u8 as it is, by differences, (v - 128) / 128. */
-static float corner_tf(uint8_t a, uint8_t b, uint8_t c, uint8_t d, float lh, float lw)
+static const float *mixed_row(Mixed *mixed, const uint8_t *row, const Tap *columns, const float unit[256], Resize pipeline,
+                              const uint8_t *keep)
 {
-    float top = (float)a + ((float)b - (float)a) * lw, bottom = (float)c + ((float)d - (float)c) * lw;
-    return (top + (bottom - top) * lh - 128.0f) / 128.0f;
+    for (int i = 0; i < 2; i++)
+        if (mixed->of[i] == row)
+            return mixed->values[i];
+    int i = mixed->of[0] == keep ? 1 : 0;
+    mix_columns(row, columns, unit, pipeline, mixed->values[i]);
+    mixed->of[i] = row;
+    return mixed->values[i];
 }
 
-static void resize_row(const uint8_t *top, const uint8_t *bottom, float lh, const Tap *columns, const float unit[256],
-                       Resize pipeline, float *y)
+/* pt: (1-l) top + l bottom, then 2v - 1; tf: top + (bottom-top) l, then (v - 128) / 128. */
+CPU_CLONES static void mix_rows(const float *restrict top, const float *restrict bottom, float l, Resize pipeline,
+                                float *restrict y)
 {
-    for (int j = 0; j < SIDE; j++, y += MAP_BLOCK) {
-        int a = columns[j].i0 * CHANNELS, b = columns[j].i1 * CHANNELS;
-        for (int c = 0; c < CHANNELS; c++)
-            y[c] = pipeline == RESIZE_PT
-                       ? corner_pt(unit, top[a + c], top[b + c], bottom[a + c], bottom[b + c], lh, columns[j].l)
-                       : corner_tf(top[a + c], top[b + c], bottom[a + c], bottom[b + c], lh, columns[j].l);
-        for (int c = CHANNELS; c < MAP_BLOCK; c++)
-            y[c] = 0;
+    float line[SIDE * CHANNELS];
+    if (pipeline == RESIZE_PT)
+        for (int k = 0; k < SIDE * CHANNELS; k++)
+            line[k] = 2.0f * ((1.0f - l) * top[k] + l * bottom[k]) - 1.0f;
+    else
+        for (int k = 0; k < SIDE * CHANNELS; k++)
+            line[k] = (top[k] + (bottom[k] - top[k]) * l - 128.0f) / 128.0f;
+    for (int j = 0; j < SIDE; j++) {
+        memset(y + j * MAP_BLOCK, 0, MAP_BLOCK * sizeof(float));
+        memcpy(y + j * MAP_BLOCK, line + j * CHANNELS, CHANNELS * sizeof(float));
     }
 }
 
@@ -77,12 +99,18 @@ void cpu_resize_inception(Backend *be, Tensor u8, Resize pipeline, Map y)
     taps((int)h, pipeline, rows);
     taps((int)w, pipeline, columns);
     for (int i = 0; i < 256; i++)
-        unit[i] = (float)i / 255.0f;
-#pragma omp parallel for num_threads(cpu_of(be)->threads) schedule(static)
-    for (int task = 0; task < y.b * SIDE; task++) {
-        const uint8_t *image = (const uint8_t *)u8.data + task / SIDE * h * w * CHANNELS;
-        const Tap *row = &rows[task % SIDE];
-        resize_row(image + row->i0 * w * CHANNELS, image + row->i1 * w * CHANNELS, row->l, columns, unit, pipeline,
-                   map_image(&y, task / SIDE) + (size_t)(task % SIDE) * SIDE * MAP_BLOCK);
+        unit[i] = pipeline == RESIZE_PT ? (float)i / 255.0f : (float)i;
+#pragma omp parallel num_threads(cpu_of(be)->threads)
+    {
+        Mixed mixed = {.of = {NULL, NULL}};
+#pragma omp for schedule(static)
+        for (int task = 0; task < y.b * SIDE; task++) {
+            const uint8_t *image = (const uint8_t *)u8.data + task / SIDE * h * w * CHANNELS;
+            const Tap *row = &rows[task % SIDE];
+            const uint8_t *above = image + row->i0 * w * CHANNELS, *below = image + row->i1 * w * CHANNELS;
+            const float *top = mixed_row(&mixed, above, columns, unit, pipeline, below);
+            const float *bottom = mixed_row(&mixed, below, columns, unit, pipeline, above);
+            mix_rows(top, bottom, row->l, pipeline, map_image(&y, task / SIDE) + (size_t)(task % SIDE) * SIDE * MAP_BLOCK);
+        }
     }
 }
