@@ -1,0 +1,169 @@
+/* Which job a folder holds: identities, claims, refusals. */
+#include "worker/folder.h"
+
+#include <sys/stat.h>
+
+#include "tests/test.h"
+#include "worker/file.h"
+
+typedef struct Bench {
+    char *folder, *student, *other, *tokenizer, *reference, *output;
+} Bench;
+
+static char *file(const char *folder, const char *name, const char *text)
+{
+    char *path = xasprintf("%s/%s", folder, name);
+    Err err = {0};
+    assert_ok(file_write(path, text, strlen(text), &err), err);
+    return path;
+}
+
+static int setup(void **state)
+{
+    Bench *bench = xcalloc(1, sizeof *bench);
+    bench->folder = test_folder();
+    bench->student = file(bench->folder, "student", "weights");
+    bench->other = file(bench->folder, "other", "weights"); /* the same content under another name */
+    bench->tokenizer = file(bench->folder, "tokenizer", "codes");
+    bench->reference = file(bench->folder, "reference", "statistics");
+    bench->output = xasprintf("%s/deep/er/out", bench->folder);
+    *state = bench;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    Bench *bench = *state;
+    char **paths[] = {&bench->student, &bench->other, &bench->tokenizer, &bench->reference, &bench->output};
+    for (size_t i = 0; i < countof(paths); i++)
+        free(*paths[i]);
+    test_folder_remove(bench->folder);
+    free(bench);
+    return 0;
+}
+
+static JobSpec *spec_of(const Bench *bench, const char *student, const char *more)
+{
+    char *text = xasprintf("{\"student\":\"%s\",\"tokenizer\":\"%s\",\"split_t\":2,\"images\":5,\"output\":\"%s\"%s}", student,
+                           bench->tokenizer, bench->output, more);
+    JobSpec *spec = NULL;
+    Err err = {0};
+    assert_ok(jobspec_parse_text(text, FORM_EXEC, &spec, &err), err);
+    free(text);
+    return spec;
+}
+
+/* How the identities of two jobs compare: 0 both the same, 1 the report differs, 2 the images differ. */
+static int compare(const Bench *bench, const char *student, const char *more)
+{
+    JobSpec *a = spec_of(bench, bench->student, ""), *b = spec_of(bench, student, more);
+    Identity one, other;
+    Err err = {0};
+    assert_ok(identity_make(a, &one, &err), err);
+    assert_ok(identity_make(b, &other, &err), err);
+    int result = strcmp(one.images, other.images) != 0 ? 2 : strcmp(one.job, other.job) != 0 ? 1 : 0;
+    char *difference = identity_difference(one.parts, other.parts);
+    assert_true((difference != NULL) == (result == 2));
+    free(difference);
+    identity_free(&one);
+    identity_free(&other);
+    jobspec_free(a);
+    jobspec_free(b);
+    return result;
+}
+
+static void test_identity(void **state)
+{
+    const Bench *bench = *state;
+    assert_int_equal(compare(bench, bench->other, ""), 0); /* content counts, not the path */
+    assert_int_equal(compare(bench, bench->student, ",\"batch\":7,\"device\":\"cuda\""), 0);
+    assert_int_equal(compare(bench, bench->student, ",\"teacher\":\"/not/used\""), 0);
+    assert_int_equal(compare(bench, bench->student, ",\"name\":\"x\""), 1);
+    assert_int_equal(compare(bench, bench->student, ",\"published_fid\":2"), 1);
+    assert_int_equal(compare(bench, bench->student, ",\"seed\":1"), 2);
+    assert_int_equal(compare(bench, bench->student, ",\"save\":[\"png\",\"codes\"]"), 2);
+    assert_int_equal(compare(bench, bench->student, ",\"precision\":\"bf16\""), 2);
+    char *inception = xasprintf(",\"inception\":\"%s\"", bench->reference);
+    assert_int_equal(compare(bench, bench->student, inception), 2);
+    free(inception);
+    assert_int_equal(compare(bench, bench->tokenizer, ""), 2);
+    JobSpec *spec = spec_of(bench, "/nowhere/s.pt", "");
+    Identity identity;
+    Err err = {0};
+    assert_err(identity_make(spec, &identity, &err), err, "student", "/nowhere/s.pt");
+    assert_int_equal(err.kind, ERR_NOT_FOUND);
+    jobspec_free(spec);
+}
+
+static bool check(const Bench *bench, const char *more, bool claim, Err *err)
+{
+    JobSpec *spec = spec_of(bench, bench->student, more);
+    Identity identity;
+    assert_ok(identity_make(spec, &identity, err), *err);
+    bool good = folder_check(bench->output, &identity, err) && (!claim || folder_claim(bench->output, spec, &identity, err));
+    identity_free(&identity);
+    jobspec_free(spec);
+    return good;
+}
+
+static void test_claim(void **state)
+{
+    const Bench *bench = *state;
+    Err err = {0};
+    assert_ok(check(bench, "", false, &err), err); /* makes the folder, deep as it is, and nothing in it */
+    assert_false(folder_has(bench->output, "job.json"));
+    assert_int_equal(rmdir(bench->output), 0);
+    assert_ok(check(bench, "", true, &err), err);
+    assert_true(folder_has(bench->output, "job.json"));
+    assert_ok(check(bench, ",\"batch\":2,\"name\":\"x\"", true, &err), err);
+    assert_err(check(bench, ",\"seed\":4", false, &err), err, bench->output, "another job", "seed is 0, wanted 4");
+    assert_err(check(bench, ",\"noise\":\"/etc/hostname\"", false, &err), err, "noise is absent, wanted");
+    cJSON *mark = folder_read_json(bench->output, "job.json");
+    JobSpec *again = NULL;
+    assert_ok(jobspec_parse(cJSON_GetObjectItem(mark, "spec"), FORM_EXEC, &again, &err), err);
+    assert_string_equal(again->output, bench->output);
+    jobspec_free(again);
+    cJSON_Delete(mark);
+}
+
+static void test_foreign(void **state)
+{
+    const Bench *bench = *state;
+    Err err = {0};
+    assert_ok(check(bench, "", false, &err), err);
+    char *path = file(bench->output, "job.json", "{\"kind\":\"sample\"}");
+    assert_err(check(bench, "", false, &err), err, "job.json", "not one that ddq-worker wrote");
+    unlink(path);
+    free(path);
+    path = xasprintf("%s/images", bench->output);
+    mkdir(path, 0777);
+    assert_err(check(bench, "", false, &err), err, "it holds images", "no job.json");
+    rmdir(path);
+    free(path);
+    path = file(bench->output, "notes.txt", "mine");
+    assert_ok(check(bench, "", false, &err), err); /* harmless */
+    free(path);
+}
+
+static void test_no_folder(void **state)
+{
+    Bench *bench = *state;
+    Err err = {0};
+    free(bench->output);
+    bench->output = xasprintf("%s/below", bench->student);
+    assert_err(check(bench, "", false, &err), err, "output", "is a file, not a folder");
+    free(bench->output);
+    bench->output = xstrdup("/proc/nowhere/out");
+    assert_err(check(bench, "", false, &err), err, "/proc/nowhere");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_claim, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_folder, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
