@@ -176,11 +176,14 @@ bool pieces_scan(const char *output, const PieceNeeds *needs, int64_t lo, int64_
             continue;
         char *path = xasprintf("%s/%s", folder, entry->d_name);
         piece.manifest = read_manifest(path);
-        free(path);
-        if (piece.manifest && manifest_valid(output, &piece, needs))
+        if (piece.manifest && manifest_valid(output, &piece, needs)) {
             append(&pieces, piece);
-        else
+        } else {
             cJSON_Delete(piece.manifest);
+            if (needs->contents)
+                unlink(path);
+        }
+        free(path);
     }
     if (dir)
         closedir(dir);

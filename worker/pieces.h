@@ -45,7 +45,8 @@ typedef struct PieceNeeds {
     bool png;
     bool arrays[PIECE_ARRAYS];
     int64_t pixels_below; /* ARRAY_PIXELS is needed by pieces that start below this index alone */
-    bool contents;        /* arrays are read and their checksums compared; else sizes are */
+    bool contents;        /* arrays are read and their checksums compared, and a manifest that fails is removed, so
+                             that nobody who looks at sizes alone trusts it later */
 } PieceNeeds;
 
 /* The valid pieces that meet lo..hi-1. A folder that is not there has none. What is invalid is left out. */

@@ -190,8 +190,6 @@ static int png_threads(const Run *run)
 
 Writer *run_writer(Run *run, int side, Err *err)
 {
-    if (!folder_claim(run->spec->output, run->spec, &run->identity, err))
-        return NULL;
     WriterPlan plan = {.output = run->spec->output, .keeps = run->keeps, .side = side, .threads = png_threads(run)};
     if (run->sampler) {
         const SamplerInfo *info = sampler_info(run->sampler);

@@ -17,7 +17,8 @@ typedef struct Making {
     const RunHooks *hooks;
     Pieces pieces; /* what was there before */
     int64_t lo, hi;
-    Writer *writer; /* opened with the first batch */
+    Writer *writer;
+    bool claimed;  /* the folder; with the first batch, so the first step does not wait for the disk */
     int32_t *labels;
     float *noise, *uniform;
     int64_t made;
@@ -120,14 +121,14 @@ static bool make_batch(Making *making, WriterBatch *batch, Err *err)
 
 static bool add_batch(Making *making, WriterBatch *batch, Err *err)
 {
-    if (!making->writer)
-        making->writer = run_writer(making->run, sampler_info(making->run->sampler)->image_size, err);
-    if (!making->writer) {
+    Run *run = making->run;
+    making->claimed = making->claimed || folder_claim(run->spec->output, run->spec, &run->identity, err);
+    if (!making->claimed) {
         writer_batch_free(batch);
         return false;
     }
     making->made += batch->count;
-    run_take_times(making->run, batch);
+    run_take_times(run, batch);
     return writer_add(making->writer, batch, err);
 }
 
@@ -171,7 +172,11 @@ static bool fill_gaps(Making *making, Err *err)
     int64_t at = pieces_reach(pieces, making->lo);
     if (at >= making->hi)
         return true;
-    if (!run_load(making->run, making->hooks, err) || !scratch(making, err))
+    Run *run = making->run;
+    if (!run_load(run, making->hooks, err) || !scratch(making, err))
+        return false;
+    making->writer = run_writer(run, sampler_info(run->sampler)->image_size, err);
+    if (!making->writer)
         return false;
     making->start = mono_seconds();
     while (at < making->hi) {

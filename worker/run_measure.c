@@ -50,12 +50,6 @@ static bool flush(Measuring *m, Err *err)
     run_take_times(run, batch);
     m->made += m->count;
     m->count = 0;
-    if (!m->writer)
-        m->writer = run_writer(run, 0, err);
-    if (!m->writer) {
-        writer_batch_free(batch);
-        return false;
-    }
     bool good = writer_add(m->writer, batch, err);
     double seconds = mono_seconds() - m->start;
     run_progress(m->hooks, pieces_reach(&m->pieces, writer_safe(m->writer, pieces_reach(&m->pieces, 0))),
@@ -164,7 +158,8 @@ bool run_measure(Run *run, const RunHooks *hooks, char ret_sha256[65], Err *err)
     if (good) {
         run->images = image_source_count(m.source);
         good = pieces_scan(run->spec->output, &run->keeps, 0, run->images, &m.pieces, err) && run_load(run, hooks, err) &&
-               folder_claim(run->spec->output, run->spec, &run->identity, err) && measure_all(&m, err);
+               folder_claim(run->spec->output, run->spec, &run->identity, err) && (m.writer = run_writer(run, 0, err)) &&
+               measure_all(&m, err);
     }
     Err late = {0};
     if (m.writer && !writer_finish(m.writer, &late)) {

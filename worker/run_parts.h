@@ -31,7 +31,8 @@ struct Run {
 /* A sentence for the log and the report. */
 void run_note(Run *run, const RunHooks *hooks, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* The writer of this run's pieces, and the folder claimed; NULL on failure. `side`: pixels of an image, 0 without. */
+/* The writer of this run's pieces, for a folder that is claimed before the first batch is added; NULL on failure.
+ * `side`: pixels of an image, 0 without. */
 Writer *run_writer(Run *run, int side, Err *err);
 /* Moves the seconds since the last call into a batch. */
 void run_take_times(Run *run, WriterBatch *batch);

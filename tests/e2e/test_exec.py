@@ -1,6 +1,7 @@
 """ddq-worker exec: one job with no daemon and no Redis, from outside."""
 import hashlib
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -367,6 +368,16 @@ def test_job_text(tmp_path):
     feed(b"[" * 100000, "not JSON")
     feed(b" " * (5 << 20), "bytes")
     feed(json.dumps({**ONE_STEP, "output": str(tmp_path / "o"), "seed": 10**15}).encode(), "seed")
+
+
+def test_a_batch_too_big_is_halved(tmp_path):
+    gigabyte = 1 << 30
+    process = start({**ONE_STEP, "images": 4096, "batch": 4096, "output": f"{tmp_path}/out"}, tmp_path,
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (gigabyte * 3 // 2, gigabyte * 3 // 2)))
+    line = process.stderr.readline()
+    process.kill()
+    process.communicate()
+    assert "a batch of 4096 does not fit" in line and "went on with" in line
 
 
 @pytest.fixture

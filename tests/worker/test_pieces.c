@@ -191,14 +191,17 @@ static void test_damage(void **state)
         Err err = {0};
         Pieces pieces = {0};
         PieceNeeds needs = needs_all();
-        assert_ok(pieces_scan(output, &needs, 0, 12, &pieces, &err), err);
-        if (pieces.count != 0)
-            fail_msg("damage %zu (%s) was not seen", i, damages[i].name);
-        pieces_done(&pieces);
         needs.contents = false;
         assert_ok(pieces_scan(output, &needs, 0, 12, &pieces, &err), err);
         assert_int_equal(pieces.count, damages[i].sizes_see_it ? 0 : 1);
         pieces_done(&pieces);
+        for (int pass = 0; pass < 2; pass++) { /* once seen, nobody is fooled by its size again */
+            needs.contents = pass == 0;
+            assert_ok(pieces_scan(output, &needs, 0, 12, &pieces, &err), err);
+            if (pieces.count != 0)
+                fail_msg("damage %zu (%s) was not seen", i, damages[i].name);
+            pieces_done(&pieces);
+        }
         test_folder_remove(output);
     }
 }
@@ -219,11 +222,13 @@ static void test_other_needs(void **state)
     assert_ok(pieces_scan(output, &needs, 0, 12, &pieces, &err), err);
     assert_int_equal(pieces.count, 0);
     pieces_done(&pieces);
+    write_ranges(output, (const int[]){0, 12, -1});
     needs = needs_all();
     needs.arrays[ARRAY_CODES] = true; /* never written */
     assert_ok(pieces_scan(output, &needs, 0, 12, &pieces, &err), err);
     assert_int_equal(pieces.count, 0);
     pieces_done(&pieces);
+    write_ranges(output, (const int[]){0, 12, -1});
     needs = needs_all();
     assert_ok(pieces_scan(output, &needs, 12, 40, &pieces, &err), err); /* does not meet the range */
     assert_int_equal(pieces.count, 0);
