@@ -47,6 +47,15 @@ static PieceNeeds keeps_of(const JobSpec *spec, const char *identity)
     return keeps;
 }
 
+PieceNeeds run_needs(const Run *run)
+{
+    PieceNeeds needs = run->keeps;
+    bool npz = run->spec->save & SAVE_NPZ;
+    if (folder_has(run->spec->output, "grid.png") && (!npz || folder_has(run->spec->output, "samples.npz")))
+        needs.arrays[ARRAY_PIXELS] = false;
+    return needs;
+}
+
 Run *run_open(Workshop *shop, const JobSpec *spec, Err *err)
 {
     Run *run = xcalloc(1, sizeof *run);

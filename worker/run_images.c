@@ -198,7 +198,8 @@ bool run_images(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t
     if (lo < 0 || hi < lo || hi > run->images)
         return err_set(err, ERR_USAGE, "range %" PRId64 " to %" PRId64 ": the job has the images 0 to %" PRId64, lo, hi, run->images);
     Making making = {.run = run, .hooks = hooks, .lo = lo, .hi = hi, .start = mono_seconds(), .stage = "load"};
-    if (!pieces_scan(run->spec->output, &run->keeps, lo, hi, &making.pieces, err))
+    PieceNeeds needs = run_needs(run);
+    if (!pieces_scan(run->spec->output, &needs, lo, hi, &making.pieces, err))
         return false;
     Err late = {0};
     bool good = fill_gaps(&making, err);

@@ -153,11 +153,12 @@ bool run_measure(Run *run, const RunHooks *hooks, char ret_sha256[65], Err *err)
 {
     Measuring m = {.run = run, .hooks = hooks, .start = mono_seconds(), .hash = EVP_MD_CTX_new()};
     EVP_DigestInit_ex(m.hash, EVP_sha256(), NULL);
+    PieceNeeds needs = run_needs(run);
     m.source = image_source_open(run->spec->source, err);
     bool good = m.source != NULL;
     if (good) {
         run->images = image_source_count(m.source);
-        good = pieces_scan(run->spec->output, &run->keeps, 0, run->images, &m.pieces, err) && run_load(run, hooks, err) &&
+        good = pieces_scan(run->spec->output, &needs, 0, run->images, &m.pieces, err) && run_load(run, hooks, err) &&
                folder_claim(run->spec->output, run->spec, &run->identity, err) && (m.writer = run_writer(run, 0, err)) &&
                measure_all(&m, err);
     }

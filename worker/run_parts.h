@@ -31,6 +31,9 @@ struct Run {
 /* A sentence for the log and the report. */
 void run_note(Run *run, const RunHooks *hooks, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* What a piece must still hold to count: `keeps`, but pixels are spent once samples.npz and the sheet are there. */
+PieceNeeds run_needs(const Run *run);
+
 /* The writer of this run's pieces, for a folder that is claimed before the first batch is added; NULL on failure.
  * `side`: pixels of an image, 0 without. */
 Writer *run_writer(Run *run, int side, Err *err);

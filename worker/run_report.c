@@ -43,27 +43,15 @@ static void produced(Reporting *r, const char *name)
 
 /* --- 1 the pieces ---------------------------------------------------------------------------------- */
 
-/* Once samples.npz and the sheet are there, the pixels of the pieces are spent. */
-static PieceNeeds needs_now(const Run *run)
-{
-    PieceNeeds needs = run->keeps;
-    bool npz = run->spec->save & SAVE_NPZ;
-    if (folder_has(run->spec->output, "grid.png") && (!npz || folder_has(run->spec->output, "samples.npz")))
-        needs.arrays[ARRAY_PIXELS] = false;
-    return needs;
-}
-
 static bool all_pieces(Reporting *r, Err *err)
 {
     Run *run = r->run;
-    PieceNeeds needs = needs_now(run), kept = run->keeps;
     int64_t upto = 0;
-    run->keeps.arrays[ARRAY_PIXELS] = needs.arrays[ARRAY_PIXELS];
     bool good = run->spec->kind == KIND_SAMPLE ? run_images(run, 0, run->images, r->hooks, &upto, err)
                                                : run_measure(run, r->hooks, r->pixels_sha256, err);
-    run->keeps = kept;
     stopwatch_enter(&run->watch, PHASE_REPORT);
     run_progress(r->hooks, run->images, 0, phase_name(PHASE_REPORT));
+    PieceNeeds needs = run_needs(run);
     needs.contents = false; /* compared a moment ago */
     good = good && pieces_scan(run->spec->output, &needs, 0, run->images, &r->pieces, err);
     if (good && (upto = pieces_reach(&r->pieces, 0)) < run->images)
@@ -128,7 +116,7 @@ static bool write_npy(Reporting *r, PieceArray array, const char *name, Err *err
 static bool write_npz(Reporting *r, Err *err)
 {
     produced(r, "samples.npz");
-    if (!needs_now(r->run).arrays[ARRAY_PIXELS])
+    if (!run_needs(r->run).arrays[ARRAY_PIXELS])
         return true; /* written by an earlier report of this job, and it did not change */
     char *path = path_of(r, "samples.npz");
     Gather gather = {.run = r->run, .path = path, .array = ARRAY_PIXELS};
@@ -403,7 +391,7 @@ bool run_finished(const Run *run, double *ret_fid)
     bool done = cJSON_IsString(identity) && strcmp(identity->valuestring, run->identity.job) == 0 && cJSON_IsNumber(images) &&
                 outputs_there(run->spec->output, cJSON_GetObjectItemCaseSensitive(json, "outputs"));
     if (done) {
-        PieceNeeds needs = needs_now(run);
+        PieceNeeds needs = run_needs(run);
         needs.contents = false;
         int64_t count = (int64_t)images->valuedouble;
         Pieces pieces = {0};

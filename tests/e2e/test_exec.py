@@ -235,13 +235,15 @@ def test_finished_is_recognised(tmp_path):
     again = execute({**ONE_STEP, **MEASURE, "save": ["npz"], "output": str(out), "batch": 2}, tmp_path)
     assert "already finished" in again.out
     assert before == {p: p.stat().st_mtime_ns for p in out.rglob("*")}
-    # A lost file is made again, and a new name is a new report of the same images.
-    (out / "grid.png").unlink()
-    (out / "samples.npz").unlink()
-    run({**ONE_STEP, **MEASURE, "save": ["npz"]}, tmp_path)
-    assert (out / "samples.npz").exists() and (out / "grid.png").exists()
+    # A lost file is made again; a new name is a new report of the same images.
+    blocks = {p: t for p, t in before.items() if p.parent.name == "blocks"}
     run({**ONE_STEP, **MEASURE, "save": ["npz"], "name": "new"}, tmp_path)
     assert report(out)["name"] == "new"
+    assert blocks == {p: p.stat().st_mtime_ns for p in blocks}
+    (out / "grid.png").unlink()
+    (out / "samples.npz").unlink()
+    run({**ONE_STEP, **MEASURE, "save": ["npz"], "name": "new"}, tmp_path)
+    assert (out / "samples.npz").exists() and (out / "grid.png").exists()
 
 
 def test_another_job_is_refused(tmp_path):
