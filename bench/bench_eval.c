@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "kernels/settle.h"
 #include "tests/eval/procedural.h"
 #include "worker/fid.h"
 #include "worker/images.h"
@@ -221,6 +222,7 @@ static void bench_frechet(void)
 
 int main(int argc, char **argv)
 {
+    settle(argv);
     static const struct {
         const char *name;
         void (*run)(void);
