@@ -395,8 +395,14 @@ static bool open_output_root(Daemon *d, Err *err)
 static bool choose_redis(Daemon *d, RedisUrl *ret_url, Err *err)
 {
     d->alone = d->options->standalone || !d->conf->redis;
-    d->url = d->alone ? conf_standalone_url(d->conf->state) : xstrdup(d->conf->redis);
-    return redis_url_parse(d->url, ret_url, err);
+    char *url = d->alone ? conf_standalone_url(d->conf->state) : xstrdup(d->conf->redis);
+    bool ok = redis_url_parse(url, ret_url, err);
+    if (ok && ret_url->path[0])
+        d->url = xasprintf("unix:%s", ret_url->path);
+    else if (ok) /* without the password: this is for logs and people */
+        d->url = xasprintf(ret_url->db ? "redis://%s:%d/%d" : "redis://%s:%d", ret_url->host, ret_url->port, ret_url->db);
+    free(url);
+    return ok;
 }
 
 static void start_signals(Daemon *d)

@@ -45,7 +45,7 @@ struct Daemon {
     uv_signal_t signals[4];
     Conf *conf;
     StateDir state;
-    char *url;              /* of the Redis we use */
+    char *url;              /* of the Redis we use, without its password */
     Notify notify;
     Journal *journal;
     bool alone;             /* the Redis is ours */

@@ -40,7 +40,9 @@ void progress_tick(Daemon *d, Lease *lease, Mono now)
 void progress_line(Daemon *d, Worker *worker, LogLevel level, const char *text)
 {
     Lease *lease = &d->leases[worker->index];
-    log_line(level, "worker=%s pid=%d%s%s %s", worker->device.name, worker->pid, lease->held ? " job=" : "", lease->job, text);
+    bool says_job = strncmp(text, "job=", 4) == 0 || !lease->held;
+    log_line(level, "worker=%s pid=%d%s%s %s", worker->device.name, worker->pid, says_job ? "" : " job=",
+             says_job ? "" : lease->job, text);
     if (!lease->held || level == LOG_TRACE)
         return;
     if (!lease->lines)

@@ -138,15 +138,16 @@ class Farm:
         return code
 
     def leftovers(self):
-        """Workers and servers that still name this folder."""
+        """Workers, and the private server, that this farm's daemon started."""
         found = []
         for entry in pathlib.Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid() and alive(int(entry.name)):
                 try:
-                    words = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                    mine = f"HOME={self.folder}\0".encode() in (entry / "environ").read_bytes()
+                    mine = mine or os.readlink(entry / "cwd") == str(self.state)  # redis-server writes over its environment
                 except OSError:
                     continue
-                if str(self.folder).encode() in words and not (self.daemon and self.daemon.pid == int(entry.name)):
+                if mine and not (self.daemon and self.daemon.pid == int(entry.name)):
                     found.append(int(entry.name))
         return found
 
