@@ -63,7 +63,7 @@ static void on_beat(void *owner, uint64_t tag, const cJSON *reply, const Err *er
     if (err && err->kind == ERR_UNREACHABLE)
         return;
     if (err && err->kind == ERR_REFUSED) {
-        daemon_fail(d, EXIT_REFUSED, err);
+        phases_fail(d, EXIT_REFUSED, err);
     } else if (err) {
         log_error("host=%s beat failed: %s", d->conf->host, err->text);
     } else {

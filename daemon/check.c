@@ -32,7 +32,7 @@ static bool skip(Check *check, const char *why)
 
 static bool check_configuration(Check *check, Err *err)
 {
-    if (!daemon_conf(check->options, &check->conf, err))
+    if (!options_conf(check->options, &check->conf, err))
         return false;
     snprintf(check->note, sizeof check->note, "%d models, %d references", check->conf->model_count,
              check->conf->reference_count);
@@ -53,7 +53,7 @@ static bool check_workers(Check *check, Err *err)
 
 static bool check_program(Check *check, Err *err)
 {
-    char *program = daemon_worker_program(check->conf);
+    char *program = options_worker_program(check->conf);
     bool ok = access(program, X_OK) == 0 ||
               err_errno(err, "worker program %s (say where it is with --worker-program)", program);
     snprintf(check->note, sizeof check->note, "%.500s", program);

@@ -1,17 +1,12 @@
 /* Order of the start: configuration, state folder (lock), journal, loop and signals, private Redis, connection,
  * workers, tick. Serving begins when Redis is ready, the queue knows this host and a worker has said hello.
+ * The order of the stop stands in phases.h.
  *
- * Order of the stop, one phase after the other, each with a deadline (phase_tick):
- *   DRAINING  no more claims; workers finish their batch and end; every range goes back
- *   LEAVING   reports are answered, the register forgets this host, the connection closes
- *   CLOSING   the private Redis ends; then handles close and the loop runs empty
- * A second signal, or a deadline, kills what is left of a phase and goes on with the next.
- *
- * One tick does all that is due; everything else is an event. */
+ * One tick does all that is due; everything else is an event, and its handler stands here: it names what happened and
+ * calls the story module. */
 #include "daemon/daemon.h"
 
 #include <assert.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,39 +25,8 @@ enum {
     TICK_MS = 100,
     FIRST_CONNECT_MS = 5000, /* to a Redis that is not ours */
     FIRST_DEATHS = 3,         /* of a worker before any has said hello: it will not get better by itself */
-    LEAVE_MS = 5000,
     STATUS_MS = 5000
 };
-
-/* --- failing and ending ----------------------------------------------------------------------------- */
-
-static void enter(Daemon *d, Phase phase, Mono deadline)
-{
-    static const char *const names[] = {"serving", "draining", "leaving", "closing"};
-    log_info("phase=%s->%s", names[d->phase], names[phase]);
-    d->phase = phase;
-    d->phase_deadline = deadline;
-}
-
-static void drain(Daemon *d)
-{
-    d->may_claim = false;
-    enter(d, PHASE_DRAINING, mono_ms() + (Mono)d->options->drain_s * 1000);
-    notify_send(&d->notify, "STOPPING=1\nSTATUS=draining: workers finish their batch");
-    d->workers.limits.stop_ms = d->options->drain_s * 1000;
-    workers_stop(&d->workers);
-    beat_now(d);
-}
-
-void daemon_fail(Daemon *d, int exit_code, const Err *why)
-{
-    log_error("%s", why->text);
-    if (d->exit_code == EXIT_OK)
-        d->exit_code = exit_code;
-    if (d->phase == PHASE_SERVING)
-        drain(d);
-    workers_kill(&d->workers);
-}
 
 /* --- ready ------------------------------------------------------------------------------------------ */
 
@@ -122,7 +86,7 @@ static void on_refused(void *owner, const Err *why, bool unfit)
     d->redis_why = *why;
     err_wrap(&d->redis_why, "redis %s", d->url);
     if (unfit && !d->connected && d->phase == PHASE_SERVING)
-        daemon_fail(d, EXIT_UNREACHABLE, &d->redis_why);
+        phases_fail(d, EXIT_UNREACHABLE, &d->redis_why);
     else if (unfit)
         log_error("%s", d->redis_why.text);
     else
@@ -133,7 +97,7 @@ static void on_refused(void *owner, const Err *why, bool unfit)
 static void check_first_connection(Daemon *d, Mono now)
 {
     if (!d->connected && !d->alone && d->phase == PHASE_SERVING && now - d->started > FIRST_CONNECT_MS)
-        daemon_fail(d, EXIT_UNREACHABLE, &d->redis_why);
+        phases_fail(d, EXIT_UNREACHABLE, &d->redis_why);
 }
 
 static void on_wake(void *owner)
@@ -159,7 +123,7 @@ static void on_server_ended(void *owner, const Err *why, bool never_served)
 {
     Daemon *d = owner;
     if (never_served && d->phase == PHASE_SERVING)
-        daemon_fail(d, EXIT_UNREACHABLE, why);
+        phases_fail(d, EXIT_UNREACHABLE, why);
     else
         log_warning("%s; it is started again", why->text);
 }
@@ -202,7 +166,7 @@ static void on_gone(void *owner, Worker *worker, const Err *why)
     d->counts.workers_ended++;
     leases_gone(d, worker, why);
     if (!d->ready && !daemon_any_worker(d) && worker->failures >= FIRST_DEATHS && d->phase == PHASE_SERVING)
-        daemon_fail(d, EXIT_ERROR, why);
+        phases_fail(d, EXIT_ERROR, why);
 }
 
 /* Before anything works this is a mistake in the set-up, and waiting would hide it. */
@@ -212,7 +176,7 @@ static void on_unfit(void *owner, Worker *worker, const Err *why)
     if (d->ready || daemon_any_worker(d) || d->phase != PHASE_SERVING)
         log_error("worker=%s %s", worker->device.name, why->text);
     else
-        daemon_fail(d, err_exit_code(why->kind) == EXIT_REFUSED ? EXIT_REFUSED : EXIT_ERROR, why);
+        phases_fail(d, err_exit_code(why->kind) == EXIT_REFUSED ? EXIT_REFUSED : EXIT_ERROR, why);
 }
 
 /* --- the tick --------------------------------------------------------------------------------------- */
@@ -244,37 +208,6 @@ static void tell_systemd(Daemon *d, Mono now)
         notify_send(&d->notify, "EXTEND_TIMEOUT_USEC=60000000");
 }
 
-static void close_handle(uv_handle_t *handle, void *ctx)
-{
-    (void)ctx;
-    if (!uv_is_closing(handle))
-        uv_close(handle, NULL);
-}
-
-static void phase_tick(Daemon *d, Mono now)
-{
-    bool late = now >= d->phase_deadline;
-    if (d->phase == PHASE_DRAINING) {
-        if (late)
-            workers_kill(&d->workers);
-        if (workers_all_gone(&d->workers)) {
-            enter(d, PHASE_LEAVING, now + LEAVE_MS);
-            beat_farewell(d);
-        }
-    } else if (d->phase == PHASE_LEAVING) {
-        if (!late && store_ready(d->store) && (journal_unanswered(d->journal) || !d->farewell_done))
-            return;
-        store_close(d->store);
-        d->store = NULL;
-        enter(d, PHASE_CLOSING, INT64_MAX);
-        if (d->alone)
-            standalone_stop(&d->standalone);
-    } else if (d->phase == PHASE_CLOSING && (!d->alone || standalone_gone(&d->standalone))) {
-        http_close(&d->http);
-        uv_walk(&d->loop, close_handle, NULL); /* the tick and the signals; all others are closed */
-    }
-}
-
 static void on_tick(uv_timer_t *timer)
 {
     Daemon *d = timer->data;
@@ -293,35 +226,10 @@ static void on_tick(uv_timer_t *timer)
     tell_systemd(d, now);
     http_tick(&d->http, now);
     check_first_connection(d, now);
-    phase_tick(d, now);
+    phases_tick(d, now);
 }
 
 /* --- configuration and signals ---------------------------------------------------------------------- */
-
-static void override(char **field, const char *flag)
-{
-    if (!flag)
-        return;
-    free(*field);
-    *field = xstrdup(flag);
-}
-
-bool daemon_conf(const Options *options, Conf **ret_conf, Err *err)
-{
-    Conf *conf = NULL;
-    if (!conf_load(options->conf_path, &conf, err))
-        return false;
-    override(&conf->state, options->state);
-    override(&conf->output_root, options->output_root);
-    override(&conf->workers, options->workers);
-    override(&conf->redis, options->redis);
-    override(&conf->host, options->host);
-    override(&conf->worker_program, options->worker_program);
-    if (!conf->output_root)
-        conf->output_root = xasprintf("%s/jobs", conf->state); /* so that `ddq run` needs no configuration */
-    *ret_conf = conf;
-    return true;
-}
 
 /* What can change while we run: models, references, workers, roots for inputs, times. What cannot stays as it was. */
 static void reload(Daemon *d)
@@ -329,15 +237,15 @@ static void reload(Daemon *d)
     Conf *fresh = NULL;
     DeviceList devices;
     Err err = {0};
-    if (!daemon_conf(d->options, &fresh, &err) ||
+    if (!options_conf(d->options, &fresh, &err) ||
         !devices_parse(fresh->workers, devices_cores(), "/proc", &devices, &err)) {
         log_error("reload refused, the old configuration stays: %s", err.text);
         conf_free(fresh);
         return;
     }
-    override(&fresh->host, d->conf->host);
-    override(&fresh->output_root, d->conf->output_root);
-    override(&fresh->state, d->conf->state);
+    options_override(&fresh->host, d->conf->host);
+    options_override(&fresh->output_root, d->conf->output_root);
+    options_override(&fresh->state, d->conf->state);
     conf_free(d->conf);
     d->conf = fresh;
     log_info("reload models=%d references=%d workers=%d lease_ms=%d chunk_ms=%d", fresh->model_count,
@@ -357,26 +265,13 @@ static void on_signal(uv_signal_t *handle, int number)
         if (d->phase == PHASE_SERVING)
             reload(d);
     } else if (d->phase == PHASE_SERVING) {
-        drain(d);
+        phases_drain(d);
     } else {
-        d->phase_deadline = 0;
-        workers_kill(&d->workers);
+        phases_hurry(d);
     }
 }
 
 /* --- start ------------------------------------------------------------------------------------------ */
-
-/* The worker beside our own program, unless the configuration says where it is. */
-char *daemon_worker_program(const Conf *conf)
-{
-    char path[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (conf->worker_program)
-        return xstrdup(conf->worker_program);
-    path[len > 0 ? len : 0] = 0;
-    char *slash = strrchr(path, '/');
-    return slash ? xasprintf("%.*s/ddq-worker", (int)(slash - path), path) : xstrdup("ddq-worker");
-}
 
 static bool open_output_root(Daemon *d, Err *err)
 {
@@ -387,7 +282,7 @@ static bool open_output_root(Daemon *d, Err *err)
     bool ok = real && access(real, W_OK | X_OK) == 0;
     if (!ok)
         err_errno(err, "output root %s", conf->output_root);
-    override(&conf->output_root, real);
+    options_override(&conf->output_root, real);
     free(real);
     return ok;
 }
@@ -433,7 +328,7 @@ static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
     d->tick.data = d;
     uv_timer_start(&d->tick, on_tick, 0, TICK_MS);
 
-    char *program = daemon_worker_program(d->conf), *name = xasprintf("ddqd-%s", d->conf->host);
+    char *program = options_worker_program(d->conf), *name = xasprintf("ddqd-%s", d->conf->host);
     for (char *c = name; *c; c++)
         if (*c <= ' ' || *c > '~')
             *c = '_'; /* CLIENT SETNAME takes no others */
@@ -474,7 +369,7 @@ int daemon_run(const Options *options)
     d->state.lock = -1;
     notify_open(&d->notify);
     seed_chance();
-    bool ok = daemon_conf(options, &d->conf, &err) &&
+    bool ok = options_conf(options, &d->conf, &err) &&
               devices_parse(d->conf->workers, devices_cores(), "/proc", &devices, &err) && open_output_root(d, &err) &&
               statedir_open(d->conf->state, &d->state, &err) && choose_redis(d, &url, &err) &&
               journal_open(d->state.path, &d->journal, &err);

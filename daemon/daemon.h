@@ -18,25 +18,12 @@
 #include "daemon/journal.h"
 #include "daemon/leases.h"
 #include "daemon/notify.h"
+#include "daemon/options.h"
+#include "daemon/phases.h"
 #include "daemon/standalone.h"
 #include "daemon/statedir.h"
 #include "daemon/store.h"
 #include "daemon/workers.h"
-
-/* Flags; they win over the configuration, at the start and at every reload. NULL: not given. */
-typedef struct Options {
-    const char *conf_path, *state, *output_root, *workers, *redis, *host, *worker_program;
-    bool standalone;
-    int drain_s;   /* how long workers may take to finish their batch after SIGTERM */
-    int silence_s; /* how long a worker may give no sign of life */
-} Options;
-
-typedef enum Phase {
-    PHASE_SERVING,  /* from the start on; "ready" once everything is there */
-    PHASE_DRAINING, /* workers end, their ranges go back */
-    PHASE_LEAVING,  /* the register, then the connection */
-    PHASE_CLOSING   /* the private Redis, then the handles */
-} Phase;
 
 struct Daemon {
     const Options *options;
@@ -76,13 +63,8 @@ struct Daemon {
 
 int daemon_run(const Options *options);
 
-/* conf_load and the flags over it. */
-bool daemon_conf(const Options *options, Conf **ret_conf, Err *err);
-char *daemon_worker_program(const Conf *conf); /* caller frees */
-
 /* For the story modules: */
 void daemon_check_ready(Daemon *d);
 bool daemon_any_worker(const Daemon *d); /* one that said hello and does not stop */
-void daemon_fail(Daemon *d, int exit_code, const Err *why); /* logs, stops at once, ends with this status */
 
 #endif

@@ -207,8 +207,10 @@ class Farm:
         return sorted(image for _, _, image, how, _ in self.trace(job) if how == "made")
 
     def check_output(self, job, images):
-        """All images, each with its bytes, none made twice."""
-        assert self.made(job) == list(range(images))
+        """All images, each with its bytes, none made twice. A worker killed between an image and its line in the trace
+        leaves one image that nobody says he made."""
+        made = self.made(job)
+        assert len(made) == len(set(made)) and set(made) <= set(range(images)) and len(made) >= images - 1, made
         seed = int(job[2:])
         for i in range(images):
             assert (self.output(job) / "images" / f"{i:06d}.png").read_text() == f"image {i} of seed {seed}\n"

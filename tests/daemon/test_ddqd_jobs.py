@@ -198,6 +198,7 @@ def test_redis_away_longer_than_a_lease():
     redis = start_redis(farm.folder)
     try:
         farm.start()
+        farm.wait(farm.submit(images=20, how="ms=0"))  # fast, so that the next range is a long one
         job = farm.submit(images=250, how="ms=20")
         lease = farm.running(job, done=5)
         farm.redis.close()

@@ -1,0 +1,80 @@
+#include "daemon/phases.h"
+
+#include "daemon/beat.h"
+#include "daemon/daemon.h"
+
+enum { LEAVE_MS = 5000 };
+
+static void enter(Daemon *d, Phase phase, Mono deadline)
+{
+    static const char *const names[] = {"serving", "draining", "leaving", "closing"};
+    log_info("phase=%s->%s", names[d->phase], names[phase]);
+    d->phase = phase;
+    d->phase_deadline = deadline;
+}
+
+void phases_drain(Daemon *d)
+{
+    d->may_claim = false;
+    enter(d, PHASE_DRAINING, mono_ms() + (Mono)d->options->drain_s * 1000);
+    notify_send(&d->notify, "STOPPING=1\nSTATUS=draining: workers finish their batch");
+    d->workers.limits.stop_ms = d->options->drain_s * 1000;
+    workers_stop(&d->workers);
+    beat_now(d);
+}
+
+void phases_hurry(Daemon *d)
+{
+    d->phase_deadline = 0;
+    workers_kill(&d->workers);
+}
+
+void phases_fail(Daemon *d, int exit_code, const Err *why)
+{
+    log_error("%s", why->text);
+    if (d->exit_code == EXIT_OK)
+        d->exit_code = exit_code;
+    if (d->phase == PHASE_SERVING)
+        phases_drain(d);
+    workers_kill(&d->workers);
+}
+
+/* --- one function a phase: true when it is over ------------------------------------------------------- */
+
+static bool drained(Daemon *d, bool late)
+{
+    if (late)
+        workers_kill(&d->workers);
+    return workers_all_gone(&d->workers);
+}
+
+/* Reports that stay unanswered are in the journal, for the next ddqd. */
+static bool left(Daemon *d, bool late)
+{
+    return late || !store_ready(d->store) || (journal_unanswered(d->journal) == 0 && d->farewell_done);
+}
+
+static void close_handle(uv_handle_t *handle, void *ctx)
+{
+    (void)ctx;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+void phases_tick(Daemon *d, Mono now)
+{
+    bool late = now >= d->phase_deadline;
+    if (d->phase == PHASE_DRAINING && drained(d, late)) {
+        enter(d, PHASE_LEAVING, now + LEAVE_MS);
+        beat_farewell(d);
+    } else if (d->phase == PHASE_LEAVING && left(d, late)) {
+        store_close(d->store);
+        d->store = NULL;
+        if (d->alone)
+            standalone_stop(&d->standalone);
+        http_close(&d->http);
+        enter(d, PHASE_CLOSING, INT64_MAX);
+    } else if (d->phase == PHASE_CLOSING && (!d->alone || standalone_gone(&d->standalone))) {
+        uv_walk(&d->loop, close_handle, NULL); /* the tick and the signals; all others are closed */
+    }
+}

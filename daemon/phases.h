@@ -1,0 +1,24 @@
+/* How the daemon ends: one phase after the other, each with a deadline.
+ *
+ *   SERVING   from the start on
+ *   DRAINING  no more claims; workers finish their batch and end; every range goes back
+ *   LEAVING   reports are answered, the register forgets this host, the connection closes
+ *   CLOSING   the private Redis ends; then handles close and the loop runs empty
+ */
+#ifndef DAEMON_PHASES_H
+#define DAEMON_PHASES_H
+
+#include "core/clock.h"
+#include "core/err.h"
+
+typedef struct Daemon Daemon;
+typedef enum Phase { PHASE_SERVING, PHASE_DRAINING, PHASE_LEAVING, PHASE_CLOSING } Phase;
+
+void phases_drain(Daemon *d);
+void phases_hurry(Daemon *d); /* kills what is left of the present phase */
+void phases_tick(Daemon *d, Mono now);
+
+/* Something that only a person can mend: logs it, ends at once and with this exit status. */
+void phases_fail(Daemon *d, int exit_code, const Err *why);
+
+#endif
