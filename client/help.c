@@ -51,7 +51,7 @@ void help_all(void)
     printf("ddq: a job queue for few-step image generation\n\n%susage%s  ddq VERB [ARGUMENTS] [FLAGS]\n\n%sverbs%s\n", bold, plain,
            bold, plain);
     for (int i = 0; (verb = verb_at(i)); i++)
-        printf("  %-12s %-22s %s\n", verb->name, verb->args, verb->summary);
+        printf("  %-12s %-23s %s\n", verb->name, verb->args, verb->summary);
     print_flags("flags of every verb", common_flags);
     printf("\n%sids%s    a unique beginning of an id is enough; '@' is the last job submitted from here\n", bold, plain);
     printf("%smore%s   ddq VERB --help; ddq recipes; ddq submit digits-demo --watch\n", bold, plain);
@@ -110,10 +110,23 @@ void help_markdown(void)
     }
 }
 
+static void help_configuration(void)
+{
+    char *text = conf_describe();
+    fputs(text, stdout);
+    free(text);
+}
+
 static const Flag help_flags[] = {
     {"markdown", 0, NULL, "the whole of docs/cli.md"},
     {NULL, 0, NULL, NULL},
 };
+
+static bool unknown(const char *name, Err *err)
+{
+    char meant[MEANT_TEXT];
+    return err_set(err, ERR_USAGE, "unknown verb '%.60s'%s `ddq help` lists them", name, verb_meant(verb_nearest(name), meant));
+}
 
 static bool help_run(Cmd *cmd, Err *err)
 {
@@ -121,18 +134,20 @@ static bool help_run(Cmd *cmd, Err *err)
         help_markdown();
     else if (!cmd->arg_count)
         help_all();
+    else if (strcmp(cmd->args[0], "configuration") == 0)
+        help_configuration();
     else if (verb_find(cmd->args[0]))
         help_verb(verb_find(cmd->args[0]));
     else
-        return err_set(err, ERR_USAGE, "unknown verb '%.60s'. `ddq help` lists them", cmd->args[0]);
+        return unknown(cmd->args[0], err);
     return true;
 }
 
 const Verb verb_help = {
     .name = "help",
-    .args = "[VERB]",
+    .args = "[VERB|configuration]",
     .most = 1,
-    .summary = "What ddq or one of its verbs does",
+    .summary = "What ddq or one of its verbs does, or the keys of ddq.conf",
     .flags = help_flags,
     .run = help_run,
 };

@@ -85,6 +85,9 @@ static void time_to_iso(cJSON *job, const char *field)
 void job_tidy(cJSON *job)
 {
     static const char *const times[] = {"created", "started", "finished"};
+    double started = job_number(job, "started", 0), finished = job_number(job, "finished", (double)wall_ms());
+    if (started > 0)
+        cJSON_AddNumberToObject(job, "seconds", fmax(0, (finished - started) / 1000)); /* so far, or all in all */
     for (size_t i = 0; i < countof(times); i++)
         time_to_iso(job, times[i]);
 }

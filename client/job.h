@@ -31,7 +31,7 @@ bool job_tick(cJSON *job, const cJSON *message);
 /* The full id of what a user typed: an id, a unique beginning of one, or '@'. Caller frees. */
 bool job_resolve(Cmd *cmd, const char *word, char **ret_id, Err *err);
 
-/* Makes a job of ddq_list such a flat object, in place. */
+/* Makes a job of ddq_list such a flat object, in place; adds `seconds` since it was started. */
 void job_tidy(cJSON *job);
 
 #endif

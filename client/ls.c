@@ -54,6 +54,12 @@ static const char *what(const cJSON *job)
     return *job_text(job, "model") ? job_text(job, "model") : job_text(job, "kind");
 }
 
+/* The name its user gave it; one without has its id for a name. */
+static const char *own_name(const cJSON *job)
+{
+    return strcmp(job_text(job, "name"), job_text(job, "id")) == 0 ? "" : job_text(job, "name");
+}
+
 static void add_row(Table *table, const cJSON *job)
 {
     char text[TERM_TEXT], images[TERM_TEXT], both[2 * TERM_TEXT];
@@ -68,14 +74,14 @@ static void add_row(Table *table, const cJSON *job)
     table_cell(table, COLOR_PLAIN, job_state(job) == JOB_RUNNING ? term_rate(job_rate(job), text) : "");
     table_cell(table, COLOR_PLAIN, left > 0 ? term_duration(left, text) : "");
     table_cell(table, COLOR_PLAIN, term_duration(job_age(job), text));
-    table_cell(table, COLOR_DIM, *job_text(job, "reason") ? job_text(job, "reason") : job_text(job, "name"));
+    table_cell(table, COLOR_DIM, *job_text(job, "reason") ? job_text(job, "reason") : own_name(job));
 }
 
 static void print_table(const cJSON *jobs)
 {
     static const Column columns[] = {
         {"ID", false, 0},  {"STATE", false, 0}, {"USER", false, 3}, {"MODEL", false, 4}, {"DONE", true, 0},
-        {"RATE", true, 6}, {"ETA", true, 2},    {"AGE", true, 5},   {"REASON", false, 7},
+        {"RATE", true, 6}, {"ETA", true, 2},    {"AGE", true, 5},   {"REASON OR NAME", false, 7},
     };
     Table *table = table_new(columns, countof(columns));
     const cJSON *job;

@@ -26,6 +26,8 @@ static void add_numbers(Buf *line, const cJSON *job)
         buf_printf(line, "%s/%s  ", term_count(job_number(job, "done", 0), done), term_count(job_number(job, "images", 0), images));
     if (left > 0)
         buf_printf(line, "%s  ETA %s", term_rate(speed, rate), term_duration(left, eta));
+    else if (job_state(job) == JOB_DONE)
+        buf_printf(line, "in %s", term_duration(job_number(job, "seconds", NAN), eta));
     else if (*stage)
         buf_printf(line, "%s", stage);
     else if (*reason)

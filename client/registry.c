@@ -66,6 +66,23 @@ static bool check_name(const cJSON *hosts, const char *what, const char *field, 
     return false;
 }
 
+/* With a teacher_start_t the teacher draws; without one only the student does. */
+static bool check_parts(const cJSON *hosts, const cJSON *job, Err *err)
+{
+    const char *name = job_text(job, "model"), *part = cJSON_HasObjectItem(job, "teacher_start_t") ? "teacher" : "student";
+    const cJSON *host;
+    if (!*name)
+        return true;
+    cJSON_ArrayForEach(host, hosts)
+    {
+        const cJSON *model = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(host, "models"), name);
+        if (model && !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(model, part)))
+            return true;
+    }
+    return err_set(err, ERR_USAGE, "the model '%.60s' has no %s, and this job needs it. Its checkpoint is named in the daemon's ddq.conf, [model %.60s]",
+                   name, part, name);
+}
+
 bool registry_check(Cmd *cmd, const cJSON *jobs, Err *err)
 {
     cJSON *hosts;
@@ -78,7 +95,7 @@ bool registry_check(Cmd *cmd, const cJSON *jobs, Err *err)
     else
         cJSON_ArrayForEach(job, jobs)
             ok = ok && check_name(hosts, "model", "models", job_text(job, "model"), err) &&
-                 check_name(hosts, "reference", "references", job_text(job, "reference"), err);
+                 check_name(hosts, "reference", "references", job_text(job, "reference"), err) && check_parts(hosts, job, err);
     cJSON_Delete(hosts);
     return ok;
 }

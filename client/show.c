@@ -1,4 +1,5 @@
 /* ddq show: all about one job. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,8 @@ static void print_progress(const cJSON *job)
         printf(", %s", term_rate(job_rate(job), rate));
     if (job_eta(job) > 0)
         printf(", ready in %s", term_duration(job_eta(job), eta));
+    if (job_state(job) == JOB_DONE)
+        printf(" in %s", term_duration(job_number(job, "seconds", NAN), eta));
     putchar('\n');
 }
 

@@ -51,6 +51,9 @@ const ConfReference *conf_reference(const Conf *conf, const char *name);
 /* The same text that would be read back (ddqd --print-config). Caller frees. */
 char *conf_print(const Conf *conf);
 
+/* docs/configuration.md. Caller frees. */
+char *conf_describe(void);
+
 /* Where the stand-alone server of a state folder listens: "unix:DIR/redis.sock", or a shorter path under
  * XDG_RUNTIME_DIR or /tmp when DIR is too long for a socket address. Caller frees. */
 char *conf_standalone_url(const char *state_dir);

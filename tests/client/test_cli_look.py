@@ -29,7 +29,7 @@ def test_ls(desk):
     desk.ddq("cancel", mine[1])
     assert desk.ddq("ls", "-q", "--active").stdout.split() == [mine[0]]
     text = desk.ddq("ls", "--all").stdout.splitlines()
-    assert text[0].split() == ["ID", "STATE", "USER", "MODEL", "DONE", "RATE", "ETA", "AGE", "REASON"] and len(text) == 4
+    assert text[0].split() == ["ID", "STATE", "USER", "MODEL", "DONE", "RATE", "ETA", "AGE", "REASON", "OR", "NAME"] and len(text) == 4
     assert desk.json("ls", "--all")["jobs"][0]["id"] == other
     assert "running" in desk.ddq("ls", "--state", "runnin", code=2).stderr
 

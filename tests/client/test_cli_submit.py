@@ -117,6 +117,8 @@ def test_names_are_held_against_living_daemons(desk):
     done = desk.ddq("submit", "l-2step", code=2)
     assert "imagenet256" in done.stderr and "They know: digits" in done.stderr
     assert "no daemon" not in desk.ddq("submit", "digits-2step").stderr
+    done = desk.ddq("submit", "--model", "llamagen-l-dd", "--t-list", "0,80", "--teacher-start-t", "0", "--split-t", "1", "--images", "1", code=2)
+    assert "no teacher" in done.stderr
     desk.beat(ttl_ms=1000, boot="b")
     time.sleep(1.2)  # it has not been heard of since: its word counts no more
     assert "no daemon is alive" in desk.ddq("submit", "l-2step").stderr

@@ -45,6 +45,8 @@ def test_help_and_version(desk):
 
 
 def test_docs_are_what_the_program_says(desk):
+    assert desk.ddq("help", "configuration").stdout == (ROOT / "docs/configuration.md").read_text(), \
+        "ddq help configuration > docs/configuration.md"
     assert desk.ddq("help", "--markdown").stdout == (ROOT / "docs/cli.md").read_text(), "ddq help --markdown > docs/cli.md"
 
 

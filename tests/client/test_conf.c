@@ -163,6 +163,8 @@ static void test_bad_files(void **state)
         {"[daemon]\nlease_ms = 10s\n", "bad.conf:2", {"lease_ms", "10s", "1000"}},
         {"[daemon]\nlease_ms = 1\n", "bad.conf:2", {"lease_ms", "1000", ""}},
         {"[daemon]\nlease_ms = 99999999999999999999\n", "bad.conf:2", {"lease_ms", "", ""}},
+        {"[daemon]\ninput_roots = ::\n", "bad.conf:2", {"input_roots", "::", "colons"}},
+        {"[daemon]\nworkers = c\001pu\n", "bad.conf:2", {"workers", "control", ""}},
         {"[daemon]\nworkers =\n", "bad.conf:2", {"workers", "no value", ""}},
         {"[daemon]\nredis = rediss://h\n", "bad.conf:2", {"TLS", "tunnel", ""}},
         {"[daemon]\n\njust words\n", "bad.conf:3", {"key = value", "", ""}},

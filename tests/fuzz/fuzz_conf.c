@@ -1,0 +1,50 @@
+/* ddq.conf and Redis addresses from arbitrary bytes: an answer or a sentence, and what was read prints and reads back. */
+#include <assert.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/conf.h"
+#include "core/mem.h"
+
+static bool load(const char *text, size_t size, Conf **ret_conf, Err *err)
+{
+    int file = memfd_create("conf", MFD_CLOEXEC);
+    char path[64];
+    if (file < 0 || write(file, text, size) != (ssize_t)size)
+        abort();
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    bool ok = conf_load(path, ret_conf, err);
+    close(file);
+    return ok;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    Conf *conf, *again;
+    Err err = {0};
+    char *text = xmalloc(size + 1);
+    memcpy(text, data, size);
+    text[size] = 0;
+    RedisUrl url;
+    if (!redis_url_parse(text, &url, &err))
+        assert(err.kind != ERR_NONE && err.text[0]);
+    if (load(text, size, &conf, &err)) {
+        char *printed = conf_print(conf);
+        assert(load(printed, strlen(printed), &again, &err));
+        char *reprinted = conf_print(again);
+        assert(strcmp(printed, reprinted) == 0);
+        free(printed);
+        free(reprinted);
+        conf_free(conf);
+        conf_free(again);
+    } else {
+        assert(err.kind != ERR_NONE && err.text[0]);
+    }
+    free(text);
+    return 0;
+}
