@@ -1,20 +1,14 @@
 /* Inception: from the layer table and a weights file to a list of steps, and from images to features.
  *
- * The table (inception_table.c) is walked twice. The first walk reads each unit's weights, folds its BatchNorm into them
- *
- *   a = gamma / sqrt(variance + 0.001)     W' = W a     b' = beta - mean a          (in double, stored as float)
- *
- * and adds up the memory; the second places every map and writes the steps. A run is then a loop over steps.
+ * The table (inception_table.c) is walked twice. The first walk loads each unit (inception_weights.c), whose width the next
+ * one needs, and adds up the memory; the second places every map and writes the steps. A run is then a loop over steps.
  *
  * Memory: a block's result lies in one of two halls, which take turns; all else inside a block lies in `scratch`, which
  * starts over at every block. Images go through one at a time on the CPU, where a layer's maps then stay in the cache,
- * and DEVICE_CHUNK at a time elsewhere; no op mixes images, so neither shows in a result.
- *
- * Refuses weights that are not the 2015 graph's: torchvision's give a distance about 1.5 lower that compares with nothing. */
+ * and DEVICE_CHUNK at a time elsewhere; no op mixes images, so neither shows in a result. */
 #include "worker/inception.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,9 +16,9 @@
 #include "kernels/slab.h"
 #include "worker/ckpt.h"
 #include "worker/inception_table.h"
+#include "worker/inception_weights.h"
 
-enum { DEVICE_CHUNK = 32, TORCHVISION_CLASSES = 1000, MAX_STEPS = 160 };
-#define BATCH_NORM_EPS 0.001
+enum { DEVICE_CHUNK = 32, MAX_STEPS = 160 };
 
 typedef enum StepKind { STEP_CONV, STEP_POOL, STEP_CONCAT } StepKind;
 typedef struct Step {
@@ -63,99 +57,6 @@ static const struct {
     [ENTRY_MAX] = {POOL_MAX, 1, 1},
     [ENTRY_MAX_HALVE] = {POOL_MAX, 2, 0},
 };
-
-/* --- weights ------------------------------------------------------------------------------------- */
-
-/* The vector KEY.NAME [n], in double. */
-static double *read_vector(const Ckpt *ckpt, const char *key, const char *name, int64_t n, Err *err)
-{
-    char *full = xasprintf("%s.%s", key, name);
-    double *values = xmalloc((size_t)n * sizeof(double));
-    if (!ckpt_read_f64(ckpt, full, 1, &n, values, err)) {
-        free(values);
-        values = NULL;
-    }
-    free(full);
-    return values;
-}
-
-/* Multiplies w [c_out,fan] by the BatchNorm's slope and gives its offset. */
-static bool fold(const Ckpt *ckpt, const char *key, float *w, float *bias, int64_t c_out, int64_t fan, Err *err)
-{
-    static const char *const names[] = {"bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"};
-    double *bn[countof(names)] = {NULL};
-    bool ok = true;
-    for (size_t i = 0; ok && i < countof(names); i++)
-        ok = (bn[i] = read_vector(ckpt, key, names[i], c_out, err)) != NULL;
-    for (int64_t c = 0; ok && c < c_out; c++) {
-        if (bn[3][c] < 0) {
-            ok = err_set(err, ERR_FORMAT, "Inception weights %s: %s.bn.running_var[%lld] is %g; a variance is not negative",
-                         ckpt_path(ckpt), key, (long long)c, bn[3][c]);
-            break;
-        }
-        double slope = bn[0][c] / sqrt(bn[3][c] + BATCH_NORM_EPS);
-        for (int64_t i = 0; i < fan; i++)
-            w[c * fan + i] = (float)((double)w[c * fan + i] * slope);
-        bias[c] = (float)(bn[1][c] - bn[2][c] * slope);
-    }
-    for (size_t i = 0; i < countof(names); i++)
-        free(bn[i]);
-    return ok;
-}
-
-/* One unit, read, folded and packed. x: the map it will meet. */
-static Conv *load_unit(Inception *net, const Ckpt *ckpt, const char *key, Kernel kernel, const Map *x, int *ret_width, Err *err)
-{
-    const Geometry *g = &inception_geometry[kernel];
-    char *name = xasprintf("%s.conv.weight", key);
-    int64_t shape[4] = {-1, x->c, g->kh, g->kw};
-    Conv *conv = NULL;
-    if (ckpt_shape(ckpt, name, 4, shape, err)) {
-        int64_t fan = shape[1] * shape[2] * shape[3];
-        float *w = xmalloc((size_t)(shape[0] * fan) * sizeof(float)), *bias = xmalloc((size_t)shape[0] * sizeof(float));
-        ConvShape conv_shape = {.c_in = x->c, .c_out = (int)shape[0], .kh = g->kh, .kw = g->kw, .stride = g->stride,
-                                .pad_h = g->pad_h, .pad_w = g->pad_w, .relu = true};
-        if (ckpt_read(ckpt, name, 4, shape, w, err) && fold(ckpt, key, w, bias, shape[0], fan, err))
-            conv = be_conv_pack(net->be, w, bias, &conv_shape, x->h, x->w, err);
-        free(w);
-        free(bias);
-    }
-    free(name);
-    *ret_width = (int)shape[0];
-    return conv;
-}
-
-static bool load_fc(Inception *net, const Ckpt *ckpt, Err *err)
-{
-    int64_t shape[2] = {net->classes, net->width};
-    float *w = xmalloc((size_t)(shape[0] * shape[1]) * sizeof(float));
-    if (ckpt_read(ckpt, "fc.weight", 2, shape, w, err))
-        net->fc = be_linear_pack(net->be, w, NULL, shape[0], shape[1], err);
-    free(w);
-    return net->fc != NULL;
-}
-
-/* Tells other people's Inceptions from this one by what they have and it has not. */
-static bool check_identity(Inception *net, const Ckpt *ckpt, Err *err)
-{
-    const CkptTensor *aux = ckpt_find_prefix(ckpt, "AuxLogits.");
-    int64_t shape[2] = {-1, -1};
-    if (aux)
-        return err_set(err, ERR_FORMAT,
-                       "Inception weights %s: holds %s, so these are torchvision's; FID needs pytorch-fid's weights of the 2015 "
-                       "graph (pt_inception-2015-12-05-6726825d.pth)",
-                       ckpt_path(ckpt), aux->name);
-    if (!ckpt_shape(ckpt, "fc.weight", 2, shape, err))
-        return err_wrap(err, "not the weights of the FID Inception network");
-    net->classes = (int)shape[0];
-    net->width = (int)shape[1];
-    if (shape[0] == TORCHVISION_CLASSES)
-        return err_set(err, ERR_FORMAT,
-                       "Inception weights %s: fc.weight has %d classes, as torchvision's has; the 2015 graph that FID needs has "
-                       "1008",
-                       ckpt_path(ckpt), TORCHVISION_CLASSES);
-    return true;
-}
 
 /* --- the walk ------------------------------------------------------------------------------------ */
 
@@ -208,7 +109,7 @@ static bool walk_unit(Walk *walk, const Unit *unit, bool last, Map *map)
     int i = walk->units++;
     char *key = xasprintf("%s%s%s", walk->block->name, *unit->name ? "." : "", unit->name);
     if (!net->convs[i])
-        net->convs[i] = load_unit(net, walk->ckpt, key, unit->kernel, map, &net->widths[i], walk->err);
+        net->convs[i] = inception_weights_unit(net->be, walk->ckpt, key, unit->kernel, map, &net->widths[i], walk->err);
     if (net->convs[i]) {
         const Geometry *g = &inception_geometry[unit->kernel];
         Step *step = add_step(walk, STEP_CONV);
@@ -296,7 +197,8 @@ static bool walk_table(Inception *net, const Ckpt *ckpt, Err *err)
 
 static bool open_net(Inception *net, const Ckpt *ckpt, Err *err)
 {
-    return check_identity(net, ckpt, err) && walk_table(net, ckpt, err) && load_fc(net, ckpt, err)
+    return inception_weights_check(ckpt, &net->classes, &net->width, err) && walk_table(net, ckpt, err)
+           && (net->fc = inception_weights_fc(net->be, ckpt, net->classes, net->width, err)) != NULL
            && slab_open(&net->halls[0], net->be, err) && slab_open(&net->halls[1], net->be, err)
            && slab_open(&net->scratch, net->be, err) && slab_open(&net->ends, net->be, err) && walk_table(net, ckpt, err);
 }

@@ -273,7 +273,47 @@ static void test_refuses(void **state)
     backend_close(be);
 }
 
-/* Small networks by formula: one with torchvision's classes, one with a negative variance, one with a wrong fc. */
+/* Sets one value of a tensor of a safetensors file. */
+static void poke(const char *path, const char *name, float value)
+{
+    static char header[1 << 20];
+    uint64_t size;
+    size_t from;
+    FILE *file = fopen(path, "r+b");
+    assert_int_equal(fread(&size, 8, 1, file), 1);
+    assert_true(size < sizeof header);
+    assert_int_equal(fread(header, 1, size, file), size);
+    header[size] = '\0';
+    const char *entry = strstr(header, name);
+    assert_non_null(entry);
+    assert_int_equal(sscanf(strstr(entry, "data_offsets"), "data_offsets\":[%zu", &from), 1);
+    fseek(file, (long)(8 + size + from), SEEK_SET);
+    assert_int_equal(fwrite(&value, sizeof value, 1, file), 1);
+    fclose(file);
+}
+
+static void test_refuses_values(void **state)
+{
+    (void)state;
+    Err err = {0};
+    Backend *be = cpu_backend();
+    char *folder = test_folder(), *path = xasprintf("%s/weights.safetensors", folder);
+    int widths[INCEPTION_UNITS];
+    for (int i = 0; i < INCEPTION_UNITS; i++)
+        widths[i] = 4;
+    procedural_weights(path, widths, 10);
+    poke(path, "Mixed_6d.branch7x7_2.bn.running_var", -0.5f);
+    assert_err(inception_open(path, be, &err) != NULL, err, path, "Mixed_6d.branch7x7_2", "-0.5", "variance");
+    poke(path, "Mixed_6d.branch7x7_2.bn.running_var", 1);
+    poke(path, "Mixed_7b.branch_pool.conv.weight", NAN);
+    assert_err(inception_open(path, be, &err) != NULL, err, path, "Mixed_7b.branch_pool.conv.weight");
+    assert_int_equal(err.kind, ERR_NUMERIC);
+    backend_close(be);
+    free(path);
+    test_folder_remove(folder);
+}
+
+/* Small networks by formula: one with torchvision's classes, one too narrow for sFID. */
 static void test_refuses_numbers(void **state)
 {
     (void)state;
@@ -324,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_table),       cmocka_unit_test(test_resize),  cmocka_unit_test(test_stages),
         cmocka_unit_test(test_zip),         cmocka_unit_test(test_legacy),  cmocka_unit_test(test_safetensors),
         cmocka_unit_test(test_batches),     cmocka_unit_test(test_refuses), cmocka_unit_test(test_refuses_numbers),
+        cmocka_unit_test(test_refuses_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
