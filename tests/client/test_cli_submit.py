@@ -125,9 +125,10 @@ def test_names_are_held_against_living_daemons(desk):
 
 
 def test_user_names_are_made_safe(desk):
-    job = desk.ddq("submit", "digits-demo", "-q", DDQ_USER="../we ird\n/" + "x" * 60).stdout.strip()
+    job = desk.ddq("submit", "digits-demo", "-q", DDQ_USER="../we ird:/" + "x" * 60).stdout.strip()
     user = desk.json("show", job)["user"]
     assert user == "_._we_ird__" + "x" * 21
+    assert "control character" in desk.ddq("submit", "digits-demo", DDQ_USER="a\nb", code=2).stderr
 
 
 def test_after_and_priority(desk):
