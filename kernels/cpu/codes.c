@@ -1,46 +1,93 @@
 /* Choosing ids: the largest logit without keeping the logits, and the nearest row of a codebook. */
 #include <math.h>
 
-#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/linear.h"
 
 /* --- argmax of a product ------------------------------------------------------------------------------ */
 
-/* Rows whose logits are alive at once: 32 rows of 16384 codes are 2 MiB. */
-enum { LOGIT_ROWS = 32 };
+/* Logits live for one panel of codes and LINEAR_ROWS rows. Each thread takes a run of panels and keeps, for each row and
+ * each column of a panel, the largest and second largest so far; the rest is decided at the end. */
+typedef struct Top {
+    float best[PANEL], second[PANEL];
+    int32_t id[PANEL];
+} Top;
 
-/* First on ties; NaN never wins. margin: the largest minus the second largest, 0 for a single code. */
-static void largest(const float *x, int64_t n, int32_t *ret_id, float *ret_margin)
+static void tops_clear(Top *tops, int64_t rows)
+{
+    for (int64_t r = 0; r < rows; r++)
+        for (int c = 0; c < PANEL; c++) {
+            tops[r].best[c] = tops[r].second[c] = -INFINITY;
+            tops[r].id[c] = 0;
+        }
+}
+
+/* An earlier code wins a tie; NaN never wins. */
+CPU_CLONES static void tops_update(Top *restrict tops, const float *restrict logits, int rows, int32_t first)
+{
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < PANEL; c++) {
+            float x = logits[r * PANEL + c], best = tops[r].best[c], second = tops[r].second[c];
+            float loser = x > best ? best : x;
+            tops[r].second[c] = loser > second ? loser : second;
+            tops[r].id[c] = x > best ? first + c : tops[r].id[c];
+            tops[r].best[c] = x > best ? x : best;
+        }
+}
+
+/* One row over all threads' tops: the largest, the lowest id among equals, and what it is ahead of the next. */
+static void tops_decide(const Top *tops, int threads, int64_t rows, int64_t r, int64_t n, int32_t *ret_id, float *ret_margin)
 {
     float best = -INFINITY, second = -INFINITY;
-    int64_t id = 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (x[i] > best) {
-            second = best;
-            best = x[i];
-            id = i;
-        } else if (x[i] > second) {
-            second = x[i];
+    int32_t id = 0;
+    for (int t = 0; t < threads; t++) {
+        const Top *top = &tops[t * rows + r];
+        for (int c = 0; c < PANEL; c++) {
+            bool wins = top->best[c] > best || (top->best[c] == best && top->id[c] < id);
+            float loser = wins ? best : top->best[c];
+            second = fmaxf(second, fmaxf(loser, top->second[c]));
+            id = wins ? top->id[c] : id;
+            best = wins ? top->best[c] : best;
         }
     }
-    *ret_id = (int32_t)id;
+    *ret_id = id;
     if (ret_margin)
         *ret_margin = n > 1 ? best - second : 0;
+}
+
+static void argmax_panel(const Cpu *cpu, const Linear *head, const LinearInput *in, int64_t rows, int64_t panel, Top *tops)
+{
+    float logits[LINEAR_ROWS * PANEL];
+    int64_t columns = head->n - panel * PANEL;
+    for (int64_t r = 0; r < rows; r += LINEAR_ROWS) {
+        int count = (int)(rows - r < LINEAR_ROWS ? rows - r : LINEAR_ROWS);
+        linear_panel(cpu, head, in, r, count, panel, logits, PANEL, false);
+        for (int i = 0; i < count && columns < PANEL; i++)
+            for (int64_t c = columns; c < PANEL; c++)
+                logits[i * PANEL + c] = -INFINITY; /* no codes */
+        tops_update(tops + r, logits, count, (int32_t)(panel * PANEL));
+    }
 }
 
 void cpu_argmax_linear(Backend *be, const Linear *head, Tensor x, Tensor ids, Tensor margin)
 {
     Cpu *cpu = cpu_of(be);
-    int64_t rows = x.shape[0];
-    float *logits = cpu_scratch(cpu, SCRATCH_WORK, (size_t)(LOGIT_ROWS * head->n) * sizeof(float));
-    for (int64_t r = 0; logits && r < rows && !be->failed; r += LOGIT_ROWS) {
-        int64_t n = rows - r < LOGIT_ROWS ? rows - r : LOGIT_ROWS;
-        cpu_linear(be, head, tensor_f32((float *)x.data + r * head->k, 2, n, head->k, 0, 0),
-                   tensor_f32(logits, 2, n, head->n, 0, 0), false);
-#pragma omp parallel for num_threads(cpu->threads) schedule(static)
-        for (int64_t i = 0; i < n; i++)
-            largest(logits + i * head->n, head->n, (int32_t *)ids.data + r + i,
-                    margin.data ? (float *)margin.data + r + i : NULL);
+    int64_t rows = x.shape[0], panels = linear_panels(head);
+    Top *tops = cpu_scratch(cpu, SCRATCH_WORK, (size_t)(cpu->threads * rows) * sizeof(*tops));
+    LinearInput in;
+    if (!tops || !linear_input(cpu, head, x.data, rows, &in))
+        return;
+#pragma omp parallel num_threads(cpu->threads)
+    {
+        int me = cpu_thread();
+        Top *mine = tops + me * rows;
+        tops_clear(mine, rows);
+        /* in rising order, so that the first of equal logits is kept */
+        for (int64_t p = part_start(panels, me, cpu->threads); p < part_start(panels, me + 1, cpu->threads); p++)
+            argmax_panel(cpu, head, &in, rows, p, mine);
     }
+    for (int64_t r = 0; r < rows; r++)
+        tops_decide(tops, cpu->threads, rows, r, head->n, (int32_t *)ids.data + r,
+                    margin.data ? (float *)margin.data + r : NULL);
 }
 
 /* --- nearest code --------------------------------------------------------------------------------------- */

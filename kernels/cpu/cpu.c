@@ -1,7 +1,7 @@
 /* The CPU backend: opening, memory, scratch, and the table. Each op's loop is in the file of its family.
  *
- * Ops run when they are called, on OpenMP threads; oneDNN uses the same pool. Elementwise loops are compiled for
- * several vector widths (CPU_CLONES), oneDNN chooses its kernels itself, so one binary runs on any x86-64. */
+ * Ops run when they are called, on OpenMP threads. Loops are compiled for several vector widths and chosen when the
+ * program starts (CPU_CLONES) or a backend opens (Isa), so one binary runs on any x86-64. */
 #include "kernels/cpu/cpu.h"
 
 #include <omp.h>
@@ -86,7 +86,7 @@ static void cpu_copy(Backend *be, void *dst, const void *src, size_t bytes)
 static size_t cpu_map_bytes(const Backend *be, int b, int h, int w, int c)
 {
     (void)be;
-    return (size_t)b * (size_t)h * (size_t)w * (size_t)map_blocks(c) * MAP_BLOCK * sizeof(float);
+    return (size_t)b * (size_t)h * (size_t)w * (size_t)map_blocks(c) * BLOCK * sizeof(float);
 }
 
 void *cpu_scratch(Cpu *cpu, CpuScratch which, size_t bytes)
@@ -117,13 +117,8 @@ static void cpu_sync(Backend *be)
 static void cpu_close(Backend *be)
 {
     Cpu *cpu = cpu_of(be);
-    cpu_linear_plans_free(cpu);
     for (int i = 0; i < SCRATCHES; i++)
         be_free(be, cpu->scratch[i].data);
-    if (cpu->stream)
-        dnnl_stream_destroy(cpu->stream);
-    if (cpu->engine)
-        dnnl_engine_destroy(cpu->engine);
     free(cpu);
 }
 
@@ -183,6 +178,23 @@ static bool precision_offered(Precision precision, Err *err)
     return err_set(err, ERR_USAGE, "device cpu: precision %d is unknown", (int)precision);
 }
 
+/* The widest vectors of the machine, or of DDQ_CPU_ISA (base, x86-64-v3, x86-64-v4) if that is narrower: tests run the
+ * narrow ones on a wide machine so. */
+static const Isa *choose_isa(void)
+{
+#ifdef __x86_64__
+    bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    const Isa *const offered[] = {v4 ? &isa_v4 : NULL, v3 ? &isa_v3 : NULL};
+    const char *limit = getenv("DDQ_CPU_ISA");
+    for (size_t i = 0; i < countof(offered); i++)
+        if (offered[i] && (!limit || strcmp(limit, offered[i]->name) >= 0) && (!limit || strcmp(limit, isa_base.name)))
+            return offered[i];
+#endif
+    return &isa_base;
+}
+
 static Backend *cpu_open(const DeviceInfo *device, Precision precision, int threads, Err *err)
 {
     if (!precision_offered(precision, err))
@@ -190,13 +202,8 @@ static Backend *cpu_open(const DeviceInfo *device, Precision precision, int thre
     Cpu *cpu = xcalloc(1, sizeof(*cpu));
     cpu->base = (Backend){.ops = &cpu_ops, .info = *device, .precision = precision, .host = true};
     cpu->threads = threads > 0 ? threads : omp_get_num_procs();
-    omp_set_num_threads(cpu->threads);
-    if (dnnl_engine_create(&cpu->engine, dnnl_cpu, 0) == dnnl_success &&
-        dnnl_stream_create(&cpu->stream, cpu->engine, dnnl_stream_default_flags) == dnnl_success)
-        return &cpu->base;
-    err_set(err, ERR_DEVICE, "device cpu: oneDNN gives no CPU engine");
-    cpu_close(&cpu->base);
-    return NULL;
+    cpu->isa = choose_isa();
+    return &cpu->base;
 }
 
 const BackendDriver cpu_driver = {.name = "cpu", .devices = cpu_devices, .open = cpu_open};

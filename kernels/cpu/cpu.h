@@ -5,11 +5,10 @@
 #ifndef KERNELS_CPU_CPU_H
 #define KERNELS_CPU_CPU_H
 
-#include <oneapi/dnnl/dnnl.h>
-
 #include "kernels/backend_ops.h"
+#include "kernels/cpu/isa.h"
 
-enum { MAP_BLOCK = 16, CACHE_LINE = 64 };
+enum { CACHE_LINE = 64 };
 
 /* Loops marked so are compiled once for each vector width; the machine's own is taken when the program starts. They
  * must be plain C without OpenMP regions: the regions call them. (ThreadSanitizer cannot run their resolvers.) */
@@ -21,21 +20,15 @@ enum { MAP_BLOCK = 16, CACHE_LINE = 64 };
 
 /* Memory that ops use for the length of one call; grows at the first call with a larger shape and then stays. */
 typedef enum CpuScratch {
-    SCRATCH_DNNL,  /* what oneDNN asks for beside its arguments */
-    SCRATCH_INPUT, /* an input in another form: bf16, enlarged */
-    SCRATCH_PANEL_X, /* products of a few rows, filled up */
-    SCRATCH_PANEL_Y,
-    SCRATCH_WORK, /* the op's own loops */
-    SCRATCH_TILES, /* Winograd */
+    SCRATCH_INPUT, /* an input in another form: bf16, enlarged, with a border */
+    SCRATCH_WORK,  /* the op's own loops */
     SCRATCHES
 } CpuScratch;
 
 typedef struct Cpu {
     Backend base;
     int threads;
-    dnnl_engine_t engine;
-    dnnl_stream_t stream;
-    struct LinearPlan *linear_plans;
+    const Isa *isa;
     struct {
         void *data;
         size_t size;
@@ -50,6 +43,12 @@ static inline Cpu *cpu_of(Backend *be)
 /* At least this many bytes, aligned to a cache line; NULL after backend_fail. */
 void *cpu_scratch(Cpu *cpu, CpuScratch which, size_t bytes);
 
+/* Part i of n nearly equal parts of 0..count-1 starts here. */
+static inline int64_t part_start(int64_t count, int i, int n)
+{
+    return count * i / n;
+}
+
 /* The calling thread of an OpenMP region: 0..threads-1. */
 int cpu_thread(void);
 
@@ -60,12 +59,12 @@ static inline int64_t round_up(int64_t value, int64_t unit)
 
 static inline int map_blocks(int c)
 {
-    return (c + MAP_BLOCK - 1) / MAP_BLOCK;
+    return (c + BLOCK - 1) / BLOCK;
 }
 
 static inline size_t map_image_floats(const Map *m) /* of one image */
 {
-    return (size_t)map_blocks(m->c) * MAP_BLOCK * (size_t)m->h * (size_t)m->w;
+    return (size_t)map_blocks(m->c) * BLOCK * (size_t)m->h * (size_t)m->w;
 }
 
 static inline float *map_image(const Map *m, int b)
@@ -78,7 +77,6 @@ static inline float *map_image(const Map *m, int b)
 Linear *cpu_linear_pack(Backend *be, const float *w, const float *bias, int64_t n, int64_t k, Err *err);
 void cpu_linear_free(Backend *be, Linear *linear);
 void cpu_linear(Backend *be, const Linear *linear, Tensor x, Tensor y, bool accumulate);
-void cpu_linear_plans_free(Cpu *cpu);
 
 Conv *cpu_conv_pack(Backend *be, const float *w, const float *bias, const ConvShape *shape, int h_hint, int w_hint,
                     Err *err);

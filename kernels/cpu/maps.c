@@ -6,12 +6,12 @@
 /* One block of channels: pixel p of block `block` is rows[p][block*16..]. */
 static void block_from_rows(const float *rows, int c, int block, int pixels, float *y)
 {
-    int n = c - block * MAP_BLOCK < MAP_BLOCK ? c - block * MAP_BLOCK : MAP_BLOCK;
+    int n = c - block * BLOCK < BLOCK ? c - block * BLOCK : BLOCK;
     for (int p = 0; p < pixels; p++) {
-        const float *in = rows + (size_t)p * (size_t)c + (size_t)block * MAP_BLOCK;
-        float *out = y + (size_t)p * MAP_BLOCK;
+        const float *in = rows + (size_t)p * (size_t)c + (size_t)block * BLOCK;
+        float *out = y + (size_t)p * BLOCK;
         memcpy(out, in, (size_t)n * sizeof(float));
-        memset(out + n, 0, (size_t)(MAP_BLOCK - n) * sizeof(float));
+        memset(out + n, 0, (size_t)(BLOCK - n) * sizeof(float));
     }
 }
 
@@ -21,7 +21,7 @@ void cpu_map_from_rows(Backend *be, Tensor rows, Map y)
 #pragma omp parallel for num_threads(cpu_of(be)->threads) schedule(static)
     for (int i = 0; i < y.b * blocks; i++)
         block_from_rows((const float *)rows.data + (size_t)(i / blocks) * (size_t)pixels * (size_t)y.c, y.c, i % blocks,
-                        pixels, (float *)y.data + (size_t)i * (size_t)pixels * MAP_BLOCK);
+                        pixels, (float *)y.data + (size_t)i * (size_t)pixels * BLOCK);
 }
 
 void cpu_map_to_rows(Backend *be, Map x, Tensor rows)
@@ -29,11 +29,11 @@ void cpu_map_to_rows(Backend *be, Map x, Tensor rows)
     int pixels = x.h * x.w, blocks = map_blocks(x.c);
 #pragma omp parallel for num_threads(cpu_of(be)->threads) schedule(static)
     for (int i = 0; i < x.b * blocks; i++) {
-        const float *in = (const float *)x.data + (size_t)i * (size_t)pixels * MAP_BLOCK;
-        int block = i % blocks, n = x.c - block * MAP_BLOCK < MAP_BLOCK ? x.c - block * MAP_BLOCK : MAP_BLOCK;
-        float *out = (float *)rows.data + (size_t)(i / blocks) * (size_t)pixels * (size_t)x.c + (size_t)block * MAP_BLOCK;
+        const float *in = (const float *)x.data + (size_t)i * (size_t)pixels * BLOCK;
+        int block = i % blocks, n = x.c - block * BLOCK < BLOCK ? x.c - block * BLOCK : BLOCK;
+        float *out = (float *)rows.data + (size_t)(i / blocks) * (size_t)pixels * (size_t)x.c + (size_t)block * BLOCK;
         for (int p = 0; p < pixels; p++)
-            memcpy(out + (size_t)p * (size_t)x.c, in + (size_t)p * MAP_BLOCK, (size_t)n * sizeof(float));
+            memcpy(out + (size_t)p * (size_t)x.c, in + (size_t)p * BLOCK, (size_t)n * sizeof(float));
     }
 }
 
@@ -42,20 +42,20 @@ static void concat_channels(const Map *x, int b, const Map *y, int at)
 {
     size_t pixels = (size_t)y->h * (size_t)y->w;
     for (int c = 0; c < x->c; c++) {
-        const float *in = map_image(x, b) + (size_t)(c / MAP_BLOCK) * pixels * MAP_BLOCK + (size_t)(c % MAP_BLOCK);
-        float *out = map_image(y, b) + (size_t)((at + c) / MAP_BLOCK) * pixels * MAP_BLOCK + (size_t)((at + c) % MAP_BLOCK);
+        const float *in = map_image(x, b) + (size_t)(c / BLOCK) * pixels * BLOCK + (size_t)(c % BLOCK);
+        float *out = map_image(y, b) + (size_t)((at + c) / BLOCK) * pixels * BLOCK + (size_t)((at + c) % BLOCK);
         for (size_t p = 0; p < pixels; p++)
-            out[p * MAP_BLOCK] = in[p * MAP_BLOCK];
+            out[p * BLOCK] = in[p * BLOCK];
     }
 }
 
 static void clear_padding(const Map *y, int b)
 {
     size_t pixels = (size_t)y->h * (size_t)y->w;
-    float *block = map_image(y, b) + (size_t)(map_blocks(y->c) - 1) * pixels * MAP_BLOCK;
-    for (int c = y->c % MAP_BLOCK; c > 0 && c < MAP_BLOCK; c++)
+    float *block = map_image(y, b) + (size_t)(map_blocks(y->c) - 1) * pixels * BLOCK;
+    for (int c = y->c % BLOCK; c > 0 && c < BLOCK; c++)
         for (size_t p = 0; p < pixels; p++)
-            block[p * MAP_BLOCK + (size_t)c] = 0;
+            block[p * BLOCK + (size_t)c] = 0;
 }
 
 void cpu_concat(Backend *be, const Map *x, int n, Map y)
@@ -65,7 +65,7 @@ void cpu_concat(Backend *be, const Map *x, int n, Map y)
     for (int b = 0; b < y.b; b++) {
         int at = 0;
         for (int i = 0; i < n; at += x[i].c, i++)
-            if (at % MAP_BLOCK == 0) /* the copied padding is zeros, or overwritten by the next */
+            if (at % BLOCK == 0) /* the copied padding is zeros, or overwritten by the next */
                 memcpy(map_image(&y, b) + (size_t)at * pixels, map_image(&x[i], b),
                        map_image_floats(&x[i]) * sizeof(float));
             else

@@ -114,7 +114,7 @@ CPU_CLONES static void block_sums(const float *restrict x, int pixels, double *r
     typedef float Half __attribute__((vector_size(8 * sizeof(float))));
     typedef double Wide __attribute__((vector_size(8 * sizeof(double))));
     Wide sum[2] = {{0}}, squares[2] = {{0}};
-    for (int p = 0; p < pixels; p++, x += MAP_BLOCK)
+    for (int p = 0; p < pixels; p++, x += BLOCK)
         for (int i = 0; i < 2; i++) { /* written as vectors: loops over arrays end up in memory, four times slower */
             Half half;
             memcpy(&half, x + i * 8, sizeof(half));
@@ -123,28 +123,28 @@ CPU_CLONES static void block_sums(const float *restrict x, int pixels, double *r
             squares[i] += v * v;
         }
     memcpy(ret, sum, sizeof(sum));
-    memcpy(ret + MAP_BLOCK, squares, sizeof(squares));
+    memcpy(ret + BLOCK, squares, sizeof(squares));
 }
 
 /* y = (x - mean) * scale + shift of each channel. The mean is taken off first: folded into shift, a mean of 1000 would
  * cost three digits. What rounding the mean to f32 loses is in shift. */
 typedef struct Affine {
-    float mean[MAP_BLOCK], scale[MAP_BLOCK], shift[MAP_BLOCK];
+    float mean[BLOCK], scale[BLOCK], shift[BLOCK];
 } Affine;
 
 CPU_CLONES static void block_affine(const float *x, const Affine *a, bool silu, float *y, int pixels)
 {
     const Affine local = *a; /* y cannot point at it */
     if (silu)
-        for (int p = 0; p < pixels; p++, x += MAP_BLOCK, y += MAP_BLOCK) {
+        for (int p = 0; p < pixels; p++, x += BLOCK, y += BLOCK) {
 #pragma omp simd /* y may be x, never a part of it */
-            for (int c = 0; c < MAP_BLOCK; c++)
+            for (int c = 0; c < BLOCK; c++)
                 y[c] = silu_f32((x[c] - local.mean[c]) * local.scale[c] + local.shift[c]);
         }
     else
-        for (int p = 0; p < pixels; p++, x += MAP_BLOCK, y += MAP_BLOCK) {
+        for (int p = 0; p < pixels; p++, x += BLOCK, y += BLOCK) {
 #pragma omp simd
-            for (int c = 0; c < MAP_BLOCK; c++)
+            for (int c = 0; c < BLOCK; c++)
                 y[c] = (x[c] - local.mean[c]) * local.scale[c] + local.shift[c];
         }
 }
@@ -159,18 +159,18 @@ static void group_affine(const double *partial, int parts, int pixels, int c, in
         double sum = 0, squares = 0, n = (double)width * pixels;
         for (int i = g * width; i < (g + 1) * width; i++)
             for (int part = 0; part < parts; part++) {
-                const double *two = partial + ((size_t)(i / MAP_BLOCK) * (size_t)parts + (size_t)part) * 2 * MAP_BLOCK;
-                sum += two[i % MAP_BLOCK];
-                squares += two[MAP_BLOCK + i % MAP_BLOCK];
+                const double *two = partial + ((size_t)(i / BLOCK) * (size_t)parts + (size_t)part) * 2 * BLOCK;
+                sum += two[i % BLOCK];
+                squares += two[BLOCK + i % BLOCK];
             }
         double mean = sum / n, var = squares / n - mean * mean;
         double inverse = 1.0 / sqrt((var < 0 ? 0 : var) + 1e-6);
         for (int i = g * width; i < (g + 1) * width; i++) {
-            Affine *a = ret + i / MAP_BLOCK;
+            Affine *a = ret + i / BLOCK;
             float rounded = (float)mean;
-            a->mean[i % MAP_BLOCK] = rounded;
-            a->scale[i % MAP_BLOCK] = (float)(inverse * gamma[i]);
-            a->shift[i % MAP_BLOCK] = (float)(beta[i] - (mean - rounded) * inverse * gamma[i]);
+            a->mean[i % BLOCK] = rounded;
+            a->scale[i % BLOCK] = (float)(inverse * gamma[i]);
+            a->shift[i % BLOCK] = (float)(beta[i] - (mean - rounded) * inverse * gamma[i]);
         }
     }
 }
@@ -179,7 +179,7 @@ void cpu_group_norm(Backend *be, Map x, Tensor gamma, Tensor beta, int groups, b
 {
     Cpu *cpu = cpu_of(be);
     int pixels = x.h * x.w, blocks = map_blocks(x.c), parts = (pixels + STAT_PIXELS - 1) / STAT_PIXELS;
-    size_t sums = (size_t)blocks * (size_t)parts * 2 * MAP_BLOCK;
+    size_t sums = (size_t)blocks * (size_t)parts * 2 * BLOCK;
     double *partial = cpu_scratch(cpu, SCRATCH_WORK, sums * sizeof(double) + (size_t)blocks * sizeof(Affine));
     if (!partial)
         return;
@@ -190,14 +190,14 @@ void cpu_group_norm(Backend *be, Map x, Tensor gamma, Tensor beta, int groups, b
 #pragma omp parallel for num_threads(cpu->threads) schedule(static)
         for (int i = 0; i < blocks * parts; i++) {
             int first = i % parts * STAT_PIXELS, n = pixels - first < STAT_PIXELS ? pixels - first : STAT_PIXELS;
-            block_sums(in + ((size_t)(i / parts) * (size_t)pixels + (size_t)first) * MAP_BLOCK, n,
-                       partial + (size_t)i * 2 * MAP_BLOCK);
+            block_sums(in + ((size_t)(i / parts) * (size_t)pixels + (size_t)first) * BLOCK, n,
+                       partial + (size_t)i * 2 * BLOCK);
         }
         group_affine(partial, parts, pixels, x.c, groups, gamma.data, beta.data, affine);
 #pragma omp parallel for num_threads(cpu->threads) schedule(static)
         for (int i = 0; i < blocks * parts; i++) {
             int first = i % parts * STAT_PIXELS, n = pixels - first < STAT_PIXELS ? pixels - first : STAT_PIXELS;
-            size_t at = ((size_t)(i / parts) * (size_t)pixels + (size_t)first) * MAP_BLOCK;
+            size_t at = ((size_t)(i / parts) * (size_t)pixels + (size_t)first) * BLOCK;
             block_affine(in + at, affine + i / parts, silu, out + at, n);
         }
     }

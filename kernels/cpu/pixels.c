@@ -12,7 +12,7 @@ void cpu_to_u8(Backend *be, Map x, Tensor u8)
     int64_t pixels = (int64_t)x.h * x.w;
 #pragma omp parallel for num_threads(cpu_of(be)->threads) schedule(static)
     for (int64_t i = 0; i < x.b * pixels; i++) {
-        const float *in = map_image(&x, (int)(i / pixels)) + i % pixels * MAP_BLOCK;
+        const float *in = map_image(&x, (int)(i / pixels)) + i % pixels * BLOCK;
         for (int c = 0; c < 3; c++) {
             float value = ((in[c] + 1.0f) / 2.0f) * 255.0f + 0.5f;
             value = value < 255.0f ? value : 255.0f;
@@ -86,8 +86,8 @@ CPU_CLONES static void mix_rows(const float *restrict top, const float *restrict
         for (int k = 0; k < SIDE * CHANNELS; k++)
             line[k] = (top[k] + (bottom[k] - top[k]) * l - 128.0f) / 128.0f;
     for (int j = 0; j < SIDE; j++) {
-        memset(y + j * MAP_BLOCK, 0, MAP_BLOCK * sizeof(float));
-        memcpy(y + j * MAP_BLOCK, line + j * CHANNELS, CHANNELS * sizeof(float));
+        memset(y + j * BLOCK, 0, BLOCK * sizeof(float));
+        memcpy(y + j * BLOCK, line + j * CHANNELS, CHANNELS * sizeof(float));
     }
 }
 
@@ -110,7 +110,7 @@ void cpu_resize_inception(Backend *be, Tensor u8, Resize pipeline, Map y)
             const uint8_t *above = image + row->i0 * w * CHANNELS, *below = image + row->i1 * w * CHANNELS;
             const float *top = mixed_row(&mixed, above, columns, unit, pipeline, below);
             const float *bottom = mixed_row(&mixed, below, columns, unit, pipeline, above);
-            mix_rows(top, bottom, row->l, pipeline, map_image(&y, task / SIDE) + (size_t)(task % SIDE) * SIDE * MAP_BLOCK);
+            mix_rows(top, bottom, row->l, pipeline, map_image(&y, task / SIDE) + (size_t)(task % SIDE) * SIDE * BLOCK);
         }
     }
 }

@@ -1,4 +1,7 @@
-/* Winograd convolutions: weights, and how an image is cut among threads. The arithmetic is in winograd_tiles.c.
+/* Winograd convolutions: weights, and how an image is cut among threads. The transforms are in isa_kernels.h.
+ *
+ * Three steps: turn input tiles, multiply, turn back. Turned tiles lie by position, v [n*n][c_in/16][tiles][16] and
+ * m [n*n][c_out/16][tiles][16]; so the product at one position is a plain matrix product with contiguous rows.
  *
  * Two ways to cut. Large maps: each thread takes blocks of tiles through all three steps in memory of its own, without
  * meeting the others. Small maps with many channels: the weights are larger than the map, so all threads share one block
@@ -9,28 +12,25 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "kernels/cpu/winograd_tiles.h"
 
-enum { TILES_OWN = 64 /* tiles of a thread's block */, PHASES_UP = 4 };
+enum {
+    TILES_OWN = 32, /* tiles of a thread's block */
+    PHASES_UP = 4
+};
 
 struct Winograd {
     ConvShape shape;
     int n;      /* input pixels of a tile along an axis: 6, or 5 when upsampling */
     int phases; /* 1, or 4 when upsampling: parity of the output pixel, row * 2 + column */
     int blocks_in, blocks_out;
-    float *u;    /* [phases][n*n][c_out/16 in pairs][c_in][32]: winograd_tiles.h */
+    float *u;    /* [phases][n*n][c_out/32][c_in][32]: Product's u */
     float *bias; /* padded, or NULL */
 };
 
 bool winograd_takes(const ConvShape *s)
 {
-#ifdef __x86_64__
-    bool three = s->kh == 3 && s->kw == 3 && s->stride == 1;
-    return three && (s->upsample ? s->pad_h == 1 && s->pad_w == 1 : s->pad_h <= 1 && s->pad_w <= 1) &&
-           __builtin_cpu_supports("avx512f");
-#else
-    return false;
-#endif
+    return s->kh == 3 && s->kw == 3 && s->stride == 1 && s->pad_h <= 1 && s->pad_w <= 1 &&
+           (!s->upsample || (s->pad_h == 1 && s->pad_w == 1));
 }
 
 /* --- weights ------------------------------------------------------------------------------------------ */
@@ -78,9 +78,9 @@ static void pack_pair(const Winograd *win, const float w[9], int phase, int o, i
         for (int j = 0; j < taps; j++)
             for (int t = 0; t < taps; t++)
                 half[i][j] += rows[i][t] * small[t * taps + j];
-    int pair = o / 32, wide = pair * 2 + 2 <= blocks ? 32 : 16;
-    size_t channels = (size_t)win->blocks_in * MAP_BLOCK, position = channels * (size_t)blocks * MAP_BLOCK;
-    float *u = win->u + (size_t)(phase * n * n) * position + (size_t)pair * 32 * channels + (size_t)(c * wide + o % 32);
+    int panel = o / PANEL, width = (panel + 1) * 2 <= blocks ? PANEL : BLOCK;
+    size_t channels = (size_t)win->blocks_in * BLOCK, position = channels * (size_t)blocks * BLOCK;
+    float *u = win->u + (size_t)(phase * n * n) * position + (size_t)panel * PANEL * channels + (size_t)(c * width + o % PANEL);
     for (int i = 0; i < n; i++)
         for (int j = 0; j < n; j++) {
             double sum = 0;
@@ -98,7 +98,7 @@ Winograd *winograd_pack(Backend *be, const float *w, const float *bias, const Co
                       .phases = s->upsample ? PHASES_UP : 1,
                       .blocks_in = map_blocks(s->c_in),
                       .blocks_out = map_blocks(s->c_out)};
-    size_t out = (size_t)win->blocks_out * MAP_BLOCK, in = (size_t)win->blocks_in * MAP_BLOCK;
+    size_t out = (size_t)win->blocks_out * BLOCK, in = (size_t)win->blocks_in * BLOCK;
     size_t bytes = (size_t)(win->phases * win->n * win->n) * out * in * sizeof(float);
     win->u = be_alloc(be, bytes, err);
     win->bias = win->u && bias ? be_alloc(be, out * sizeof(float), err) : NULL;
@@ -134,94 +134,112 @@ void winograd_free(Backend *be, Winograd *win)
 
 /* One image's geometry and the memory of one block of tiles. */
 typedef struct Work {
+    const Isa *isa;
     const Winograd *win;
-    const WinogradCall *call;
+    const ConvImage *image;
     int out_h, out_w;   /* of one phase */
     int across, tiles;  /* tiles in a row, and in all */
-    size_t padded;      /* tiles of a block, rounded up */
+    size_t block;       /* most tiles of a block */
+    const size_t *segments;
     size_t v_stride, m_stride, run_floats;
     float *v, *m, *run; /* run: per thread */
 } Work;
 
-/* Channel blocks from..to-1 of tiles first..first+count-1 into v. */
-static void step_in(const Work *w, int phase, int first, int count, int from, int to, float *run)
+/* One block of channels of tiles first..first+count-1 into v. */
+static void step_in(const Work *w, int phase, int first, int count, int b, float *run)
 {
     const Winograd *win = w->win;
     int pad_h = win->phases > 1 ? 1 - phase / 2 : win->shape.pad_h;
     int pad_w = win->phases > 1 ? 1 - phase % 2 : win->shape.pad_w;
-    size_t image_block = (size_t)w->call->h * (size_t)w->call->w * MAP_BLOCK;
-    for (int b = from; b < to; b++)
-        for (int t = 0, n; t < count; t += n) {
-            int row = (first + t) / w->across, column = (first + t) % w->across;
-            n = w->across - column < count - t ? w->across - column : count - t;
-            TileRun tiles = {.h = w->call->h, .w = w->call->w, .row = row * TILE_OUT - pad_h,
-                             .column = column * TILE_OUT - pad_w, .tiles = n};
-            tiles_in(win->n, w->call->x + (size_t)b * image_block, &tiles, run,
-                     w->v + ((size_t)b * w->padded + (size_t)t) * MAP_BLOCK, w->v_stride);
-        }
+    size_t image_block = (size_t)w->image->h * (size_t)w->image->w * BLOCK;
+    for (int t = 0, n; t < count; t += n) {
+        int row = (first + t) / w->across, column = (first + t) % w->across;
+        n = w->across - column < count - t ? w->across - column : count - t;
+        TileRun tiles = {.h = w->image->h, .w = w->image->w, .row = row * TILE_OUT - pad_h,
+                         .column = column * TILE_OUT - pad_w, .tiles = n};
+        w->isa->tiles_in(win->n, w->image->x + (size_t)b * image_block, &tiles, run,
+                         w->v + ((size_t)b * w->block + (size_t)t) * BLOCK, w->v_stride);
+    }
 }
 
-static void step_multiply(const Work *w, int phase, int count, int from, int to)
+/* One position, one panel of outputs. */
+static void step_multiply(const Work *w, int phase, int count, int position, int panel)
 {
     const Winograd *win = w->win;
-    size_t position = (size_t)win->blocks_in * (size_t)win->blocks_out * MAP_BLOCK * MAP_BLOCK;
-    for (int p = from; p < to; p++)
-        tiles_multiply(win->u + ((size_t)(phase * win->n * win->n) + (size_t)p) * position, w->v + (size_t)p * w->v_stride,
-                       win->blocks_in, win->blocks_out, (int)round_up(count, TILE_ROWS), w->padded,
-                       w->m + (size_t)p * w->m_stride);
+    int width = (panel + 1) * 2 <= win->blocks_out ? PANEL : BLOCK;
+    size_t channels = (size_t)win->blocks_in * BLOCK, outputs = (size_t)win->blocks_out * BLOCK;
+    Product product = {.x = w->v + (size_t)position * w->v_stride,
+                       .x_row = BLOCK,
+                       .segments = w->segments,
+                       .nsegments = win->blocks_in,
+                       .depth = BLOCK,
+                       .u = win->u + ((size_t)(phase * win->n * win->n + position) * outputs + (size_t)panel * PANEL) * channels,
+                       .u_row = (size_t)width,
+                       .width = width,
+                       .y = w->m + (size_t)position * w->m_stride + (size_t)panel * PANEL * w->block,
+                       .y_row = BLOCK,
+                       .y_block = w->block * BLOCK};
+    w->isa->product(&product, count);
 }
 
-static void step_out(const Work *w, int phase, int first, int count, int from, int to)
+static void step_out(const Work *w, int phase, int first, int count, int b)
 {
     const Winograd *win = w->win;
     size_t spread = win->phases > 1 ? 2 : 1, width = (size_t)w->out_w * spread, height = (size_t)w->out_h * spread;
-    for (int b = from; b < to; b++)
-        for (int t = 0; t < count; t++) {
-            int i = (first + t) / w->across * TILE_OUT, j = (first + t) % w->across * TILE_OUT;
-            size_t row = (size_t)i * spread + (size_t)(phase / 2), column = (size_t)j * spread + (size_t)(phase % 2);
-            size_t at = (((size_t)b * height + row) * width + column) * MAP_BLOCK;
-            TileOut out = {.bias = win->bias ? win->bias + b * MAP_BLOCK : NULL,
-                           .residual = w->call->residual ? w->call->residual + at : NULL,
-                           .y = w->call->y + at,
-                           .row = width * spread * MAP_BLOCK,
-                           .column = spread * MAP_BLOCK,
-                           .rows = w->out_h - i < TILE_OUT ? w->out_h - i : TILE_OUT,
-                           .columns = w->out_w - j < TILE_OUT ? w->out_w - j : TILE_OUT,
-                           .relu = win->shape.relu};
-            tiles_out(win->n, w->m + ((size_t)b * w->padded + (size_t)t) * MAP_BLOCK, w->m_stride, &out);
-        }
-}
-
-/* Part `i` of `n` equal parts of 0..count-1 starts here. */
-static int part(int count, int i, int n)
-{
-    return (int)((int64_t)count * i / n);
+    for (int t = 0; t < count; t++) {
+        int i = (first + t) / w->across * TILE_OUT, j = (first + t) % w->across * TILE_OUT;
+        size_t row = (size_t)i * spread + (size_t)(phase / 2), column = (size_t)j * spread + (size_t)(phase % 2);
+        size_t at = (((size_t)b * height + row) * width + column) * BLOCK;
+        TileOut out = {.bias = win->bias ? win->bias + b * BLOCK : NULL,
+                       .residual = w->image->residual ? w->image->residual + at : NULL,
+                       .y = w->image->y + at,
+                       .row = width * spread * BLOCK,
+                       .column = spread * BLOCK,
+                       .rows = w->out_h - i < TILE_OUT ? w->out_h - i : TILE_OUT,
+                       .columns = w->out_w - j < TILE_OUT ? w->out_w - j : TILE_OUT,
+                       .relu = win->shape.relu};
+        w->isa->tiles_out(win->n, w->m + ((size_t)b * w->block + (size_t)t) * BLOCK, w->m_stride, &out);
+    }
 }
 
 /* All threads on one block. */
 static void run_shared(Cpu *cpu, const Work *w)
 {
     const Winograd *win = w->win;
-    int threads = cpu->threads, positions = win->n * win->n;
-#pragma omp parallel num_threads(threads)
+    int panels = (win->blocks_out + 1) / 2, products = win->n * win->n * panels;
+#pragma omp parallel num_threads(cpu->threads)
     {
-        int me = cpu_thread();
-        float *run = w->run + (size_t)me * w->run_floats;
-        for (int phase = 0; phase < win->phases; phase++) {
-            step_in(w, phase, 0, w->tiles, part(win->blocks_in, me, threads), part(win->blocks_in, me + 1, threads), run);
-#pragma omp barrier
-            step_multiply(w, phase, w->tiles, part(positions, me, threads), part(positions, me + 1, threads));
-#pragma omp barrier
-            step_out(w, phase, 0, w->tiles, part(win->blocks_out, me, threads), part(win->blocks_out, me + 1, threads));
+        float *run = w->run + (size_t)cpu_thread() * w->run_floats;
+        for (int phase = 0; phase < win->phases; phase++) { /* each loop ends with a meeting of all threads */
+#pragma omp for schedule(dynamic)
+            for (int b = 0; b < win->blocks_in; b++)
+                step_in(w, phase, 0, w->tiles, b, run);
+#pragma omp for schedule(dynamic, 2)
+            for (int i = 0; i < products; i++)
+                step_multiply(w, phase, w->tiles, i / panels, i % panels);
+#pragma omp for schedule(dynamic)
+            for (int b = 0; b < win->blocks_out; b++)
+                step_out(w, phase, 0, w->tiles, b);
         }
     }
 }
 
-/* Each thread on blocks of its own; w's memory is the first thread's, the others' follow `own` floats apart. */
+static void run_block(const Work *w, int phase, int first, int count)
+{
+    const Winograd *win = w->win;
+    for (int b = 0; b < win->blocks_in; b++)
+        step_in(w, phase, first, count, b, w->run);
+    for (int p = 0; p < win->n * win->n; p++)
+        for (int panel = 0; panel < (win->blocks_out + 1) / 2; panel++)
+            step_multiply(w, phase, count, p, panel);
+    for (int b = 0; b < win->blocks_out; b++)
+        step_out(w, phase, first, count, b);
+}
+
+/* Each thread on blocks of its own; shared's memory is the first thread's, the others' follow `own` floats apart. */
 static void run_own(Cpu *cpu, const Work *shared, size_t own)
 {
-    const Winograd *win = shared->win;
-    int block = (int)shared->padded, blocks = (shared->tiles + block - 1) / block;
+    int block = (int)shared->block, blocks = (shared->tiles + block - 1) / block;
 #pragma omp parallel num_threads(cpu->threads)
     {
         Work w = *shared;
@@ -230,35 +248,39 @@ static void run_own(Cpu *cpu, const Work *shared, size_t own)
         w.run += (size_t)cpu_thread() * own;
 #pragma omp for schedule(dynamic)
         for (int i = 0; i < blocks; i++)
-            for (int phase = 0; phase < win->phases; phase++) {
-                int first = i * block, count = w.tiles - first < block ? w.tiles - first : block;
-                step_in(&w, phase, first, count, 0, win->blocks_in, w.run);
-                step_multiply(&w, phase, count, 0, win->n * win->n);
-                step_out(&w, phase, first, count, 0, win->blocks_out);
-            }
+            for (int phase = 0; phase < w.win->phases; phase++)
+                run_block(&w, phase, i * block, w.tiles - i * block < block ? w.tiles - i * block : block);
     }
 }
 
-void winograd_run(Cpu *cpu, const Winograd *win, const WinogradCall *call)
+static void measure(const Winograd *win, const ConvImage *image, Work *w)
 {
     const ConvShape *s = &win->shape;
-    Work w = {.win = win, .call = call};
-    w.out_h = win->phases > 1 ? call->h : call->h + 2 * s->pad_h - 2;
-    w.out_w = win->phases > 1 ? call->w : call->w + 2 * s->pad_w - 2;
-    w.across = (w.out_w + TILE_OUT - 1) / TILE_OUT;
-    w.tiles = w.across * ((w.out_h + TILE_OUT - 1) / TILE_OUT);
+    w->out_h = win->phases > 1 ? image->h : image->h + 2 * s->pad_h - 2;
+    w->out_w = win->phases > 1 ? image->w : image->w + 2 * s->pad_w - 2;
+    w->across = (w->out_w + TILE_OUT - 1) / TILE_OUT;
+    w->tiles = w->across * ((w->out_h + TILE_OUT - 1) / TILE_OUT);
+    w->run_floats = (size_t)win->n * (size_t)(w->across * TILE_OUT + 2) * BLOCK;
+}
+
+void winograd_run(Cpu *cpu, const Winograd *win, const ConvImage *image)
+{
+    Work w = {.isa = cpu->isa, .win = win, .image = image};
+    measure(win, image, &w);
     bool shared = w.tiles <= TILES_OWN * cpu->threads;
-    w.padded = (size_t)(shared ? round_up(w.tiles, TILE_ROWS) : TILES_OWN);
-    /* One cache line more between positions: a power of two would put all positions of a tile into the same cache set. */
-    w.v_stride = (size_t)win->blocks_in * w.padded * MAP_BLOCK + MAP_BLOCK;
-    w.m_stride = (size_t)win->blocks_out * w.padded * MAP_BLOCK + MAP_BLOCK;
-    w.run_floats = (size_t)win->n * (size_t)(w.across * TILE_OUT + 2) * MAP_BLOCK;
-    size_t positions = (size_t)(win->n * win->n), tiles_floats = positions * (w.v_stride + w.m_stride);
-    size_t own = tiles_floats + w.run_floats, threads = (size_t)cpu->threads;
-    float *memory = cpu_scratch(cpu, SCRATCH_TILES, (shared ? tiles_floats + threads * w.run_floats : threads * own) * sizeof(float));
-    if (!memory)
+    w.block = (size_t)(shared ? w.tiles : TILES_OWN);
+    /* A cache line more between positions: without it all positions of a tile fall into the same cache set. */
+    w.v_stride = (size_t)win->blocks_in * w.block * BLOCK + BLOCK;
+    w.m_stride = (size_t)win->blocks_out * w.block * BLOCK + BLOCK;
+    size_t positions = (size_t)(win->n * win->n), tiles = positions * (w.v_stride + w.m_stride), own = tiles + w.run_floats;
+    size_t threads = (size_t)cpu->threads, floats = shared ? tiles + threads * w.run_floats : threads * own;
+    size_t *segments = cpu_scratch(cpu, SCRATCH_WORK, CACHE_LINE * (size_t)win->blocks_in + floats * sizeof(float));
+    if (!segments)
         return;
-    w.v = memory;
+    for (int b = 0; b < win->blocks_in; b++)
+        segments[b] = (size_t)b * w.block * BLOCK;
+    w.segments = segments;
+    w.v = (float *)segments + (size_t)win->blocks_in * BLOCK; /* a cache line each: what follows stays aligned */
     w.m = w.v + positions * w.v_stride;
     w.run = w.m + positions * w.m_stride;
     if (shared)

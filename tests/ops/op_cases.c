@@ -15,7 +15,7 @@ static Tensor none(void)
     return (Tensor){0};
 }
 
-/* --- linear: rows, n, k, bias, accumulate ------------------------------------------------------------- */
+/* --- linear: rows, n, k, bias, accumulate -------------------------------------------------------------------------- */
 
 static void pack_linear(Rig *rig, int n, int k, bool bias)
 {
@@ -43,7 +43,7 @@ static void linear_call(Rig *rig, int64_t from, int64_t n)
     be_linear(rig->be, rig->linear, rig_part(rig, 0, from, n), rig_part(rig, 1, from, n), rig->p[4]);
 }
 
-/* --- rms_norm: rows, d, gain ---------------------------------------------------------------------------- */
+/* --- rms_norm: rows, d, gain --------------------------------------------------------------------------------------- */
 
 static void rms_norm_setup(Rig *rig)
 {
@@ -59,7 +59,7 @@ static void rms_norm_call(Rig *rig, int64_t from, int64_t n)
     be_rms_norm(rig->be, rig_part(rig, 0, from, n), rig->p[2] ? rig->slots[1].t : none(), rig_part(rig, 2, from, n));
 }
 
-/* --- layer_norm_modulate: b, t, d ------------------------------------------------------------------------ */
+/* --- layer_norm_modulate: b, t, d ---------------------------------------------------------------------------------- */
 
 static void layer_norm_setup(Rig *rig)
 {
@@ -77,7 +77,7 @@ static void layer_norm_call(Rig *rig, int64_t from, int64_t n)
     be_layer_norm_modulate(rig->be, rig_part(rig, 0, from, n), rig_part(rig, 1, from, n), rig_part(rig, 2, from, n));
 }
 
-/* --- swiglu: rows, f, scale ------------------------------------------------------------------------------- */
+/* --- swiglu: rows, f, scale ---------------------------------------------------------------------------------------- */
 
 static void swiglu_setup(Rig *rig)
 {
@@ -92,7 +92,7 @@ static void swiglu_call(Rig *rig, int64_t from, int64_t n)
     be_swiglu(rig->be, rig_part(rig, 0, from, n), rig_part(rig, 1, from, n));
 }
 
-/* --- embed_latents: b, t, c, d, first, known ---------------------------------------------------------------- */
+/* --- embed_latents: b, t, c, d, first, known ----------------------------------------------------------------------- */
 
 static void embed_setup(Rig *rig)
 {
@@ -110,7 +110,7 @@ static void embed_call(Rig *rig, int64_t from, int64_t n)
                      rig->p[5], rig_part(rig, 4, from, n));
 }
 
-/* --- gather: rows, v, d --------------------------------------------------------------------------------------- */
+/* --- gather: rows, v, d -------------------------------------------------------------------------------------------- */
 
 static void gather_setup(Rig *rig)
 {
@@ -126,7 +126,7 @@ static void gather_call(Rig *rig, int64_t from, int64_t n)
     be_gather(rig->be, rig->slots[0].t, rig_part(rig, 1, from, n), rig_part(rig, 2, from, n));
 }
 
-/* --- rope_split: b, t, heads, hd, s, first ---------------------------------------------------------------------- */
+/* --- rope_split: b, t, heads, hd, s, first ------------------------------------------------------------------------- */
 
 static void rope_setup(Rig *rig)
 {
@@ -146,7 +146,7 @@ static void rope_call(Rig *rig, int64_t from, int64_t n)
                   rig_part(rig, 3, from, n), rig_part(rig, 4, from, n));
 }
 
-/* --- attention: b, t, heads, hd, s, first, query scale ------------------------------------------------------------ */
+/* --- attention: b, t, heads, hd, s, first, query scale ------------------------------------------------------------- */
 
 static void attention_setup(Rig *rig)
 {
@@ -167,7 +167,7 @@ static void attention_call(Rig *rig, int64_t from, int64_t n)
                  rig_part(rig, 3, from, n), rig->p[2], rig->p[5], rig_part(rig, 4, from, n));
 }
 
-/* --- argmax_linear: rows, v, d, ties, no margin ---------------------------------------------------------------------- */
+/* --- argmax_linear: rows, v, d, ties, no margin -------------------------------------------------------------------- */
 
 static void argmax_setup(Rig *rig)
 {
@@ -223,7 +223,7 @@ static void argmax_judge(Rig *rig)
     free(margin);
 }
 
-/* --- guide: a, b, c, scale in tenths ------------------------------------------------------------------------------------ */
+/* --- guide: a, b, c, scale in tenths ------------------------------------------------------------------------------- */
 
 static void guide_setup(Rig *rig)
 {
@@ -239,7 +239,7 @@ static void guide_call(Rig *rig, int64_t from, int64_t n)
     be_guide(rig->be, rig_part(rig, 0, from, n), rig_part(rig, 1, from, n), (float)rig->p[3] / 10, rig_part(rig, 2, from, n));
 }
 
-/* --- pick: rows, v, top_k, top_p in percent, temperature in percent, uniform, levels (0: all different), no probs --------- */
+/* --- pick: rows, v, top_k, top_p in percent, temperature in percent, uniform, levels (0: all different), no probs --- */
 
 static void pick_setup(Rig *rig)
 {
@@ -274,7 +274,7 @@ static void pick_judge(Rig *rig)
         rig_near(rig, 3, rig->slots[3].want, 1e-12, 1e-5);
 }
 
-/* --- nearest_code: rows, v, c, duplicate ------------------------------------------------------------------------------------ */
+/* --- nearest_code: rows, v, c, duplicate --------------------------------------------------------------------------- */
 
 static void nearest_setup(Rig *rig)
 {
@@ -314,7 +314,7 @@ static void nearest_judge(Rig *rig)
     free(ids);
 }
 
-/* --- conv: b, h, w, c_in, c_out, kernel (kh * 10 + kw), stride, pad (pad_h * 10 + pad_w), flags ------------------------------- */
+/* --- conv: b, h, w, c_in, c_out, kernel (kh * 10 + kw), stride, pad (pad_h * 10 + pad_w), flags -------------------- */
 
 enum { BIAS = 1, RESIDUAL = 2, RELU = 4, UPSAMPLE = 8, IN_PLACE = 16, OTHER_HINT = 32 };
 
@@ -348,7 +348,7 @@ static void conv_call(Rig *rig, int64_t from, int64_t n)
     be_conv(rig->be, rig->conv, rig_map_part(rig, 0, from, n), rig->p[8] & IN_PLACE ? y : residual, y);
 }
 
-/* --- group_norm: b, h, w, c, groups, silu, in place, mean ------------------------------------------------------------------------ */
+/* --- group_norm: b, h, w, c, groups, silu, in place, mean ---------------------------------------------------------- */
 
 static void group_norm_setup(Rig *rig)
 {
@@ -371,7 +371,7 @@ static void group_norm_call(Rig *rig, int64_t from, int64_t n)
                   rig->p[5], y);
 }
 
-/* --- pixel_attention: b, h, w, c ---------------------------------------------------------------------------------------------------- */
+/* --- pixel_attention: b, h, w, c ----------------------------------------------------------------------------------- */
 
 static void pixel_attention_setup(Rig *rig)
 {
@@ -389,7 +389,7 @@ static void pixel_attention_call(Rig *rig, int64_t from, int64_t n)
                        rig_map_part(rig, 2, from, n), 1 / sqrtf((float)rig->p[3]), rig_map_part(rig, 3, from, n));
 }
 
-/* --- map_from_rows, map_to_rows: b, h, w, c -------------------------------------------------------------------------------------------- */
+/* --- map_from_rows, map_to_rows: b, h, w, c ------------------------------------------------------------------------ */
 
 static void want_copy(const float *x, Slot *y)
 {
@@ -428,7 +428,7 @@ static void to_rows_call(Rig *rig, int64_t from, int64_t n)
     be_map_to_rows(rig->be, rig_map_part(rig, 0, from, n), as_rows(rig_part(rig, 1, from, n)));
 }
 
-/* --- to_u8: b, h, w -------------------------------------------------------------------------------------------------------------------------- */
+/* --- to_u8: b, h, w ------------------------------------------------------------------------------------------------ */
 
 static void to_u8_setup(Rig *rig)
 {
@@ -448,7 +448,7 @@ static void to_u8_call(Rig *rig, int64_t from, int64_t n)
     be_to_u8(rig->be, rig_map_part(rig, 0, from, n), rig_part(rig, 1, from, n));
 }
 
-/* --- resize_inception: b, h, w, pipeline -------------------------------------------------------------------------------------------------- */
+/* --- resize_inception: b, h, w, pipeline --------------------------------------------------------------------------- */
 
 static void resize_setup(Rig *rig)
 {
@@ -465,7 +465,7 @@ static void resize_call(Rig *rig, int64_t from, int64_t n)
     be_resize_inception(rig->be, rig_part(rig, 0, from, n), (Resize)rig->p[3], rig_map_part(rig, 1, from, n));
 }
 
-/* --- pool: b, h, w, c, kind, size, stride, pad ------------------------------------------------------------------------------------------------ */
+/* --- pool: b, h, w, c, kind, size, stride, pad --------------------------------------------------------------------- */
 
 static void pool_setup(Rig *rig)
 {
@@ -484,7 +484,7 @@ static void pool_call(Rig *rig, int64_t from, int64_t n)
     be_pool(rig->be, rig_map_part(rig, 0, from, n), (Pool)p[4], p[5], p[6], p[7], rig_map_part(rig, 1, from, n));
 }
 
-/* --- concat: b, h, w, then four widths (0: fewer) ------------------------------------------------------------------------------------------------ */
+/* --- concat: b, h, w, then four widths (0: fewer) ------------------------------------------------------------------ */
 
 static void concat_setup(Rig *rig)
 {
@@ -512,7 +512,7 @@ static void concat_call(Rig *rig, int64_t from, int64_t n)
     be_concat(rig->be, x, parts, rig_map_part(rig, parts, from, n));
 }
 
-/* --- global_mean: b, h, w, c ------------------------------------------------------------------------------------------------------------------------ */
+/* --- global_mean: b, h, w, c --------------------------------------------------------------------------------------- */
 
 static void global_mean_setup(Rig *rig)
 {
@@ -527,7 +527,7 @@ static void global_mean_call(Rig *rig, int64_t from, int64_t n)
     be_global_mean(rig->be, rig_map_part(rig, 0, from, n), rig_part(rig, 1, from, n));
 }
 
-/* --- moments: rows, d. In pieces the same sums must come out: rows are added in index order. ---------------------------------------------------------- */
+/* --- moments: rows, d. In pieces the same sums must come out: rows are added in index order. ----------------------- */
 
 static void moments_setup(Rig *rig)
 {
@@ -547,11 +547,11 @@ static void moments_call(Rig *rig, int64_t from, int64_t n)
     be_moments(rig->be, rig_part(rig, 0, from, n), rig->slots[1].t, rig->slots[2].t);
 }
 
-/* --- bounds ---------------------------------------------------------------------------------------------------------------------------------------------
- * f32 rounds by 6e-8, so one operation has nmse 1e-15. Sums of some thousand products reach 1e-12; Winograd F(4,3) adds
- * and multiplies transformed values that are up to 20 times larger: 2e-6 a layer, squared 4e-12. Copies are exact.
- * Attention: an error of a score, 1e-6 for a score of 20, is a relative error of its weight.
- * bf16 rounds both factors by 2^-9: nmse about 5e-6. */
+/* --- bounds -------------------------------------------------------------------------------------------------------------
+ * f32 rounds by 6e-8, so one operation has nmse 1e-15. Sums of some thousand products reach 1e-13; Winograd F(4,3) adds
+ * and multiplies transformed values that are some times larger: 1.3e-6 at 256 channels, squared 2e-12, more with 512.
+ * Copies are exact. Attention: an error of a score, 1e-6 for a score of 20, is a relative error of its weight.
+ * bf16 rounds both factors of a product by 2^-9: nmse about 5e-6. Ops that precision does not touch have 0 there. */
 const OpTest op_tests[BACKEND_OP_COUNT] = {
     [OP_linear] = {linear_setup, linear_call, NULL, 1e-12, 1e-5, 2e-5},
     [OP_rms_norm] = {rms_norm_setup, rms_norm_call, NULL, 1e-13, 1e-5, 0},
@@ -565,20 +565,20 @@ const OpTest op_tests[BACKEND_OP_COUNT] = {
     [OP_guide] = {guide_setup, guide_call, NULL, 1e-13, 1e-5, 0},
     [OP_pick] = {pick_setup, pick_call, pick_judge, 1e-12, 1e-5, 0},
     [OP_nearest_code] = {nearest_setup, nearest_call, nearest_judge, 0, 0, 0},
-    [OP_conv] = {conv_setup, conv_call, NULL, 2e-11, 5e-5, 2e-5},
+    [OP_conv] = {conv_setup, conv_call, NULL, 2e-11, 3e-5, 0},
     [OP_group_norm] = {group_norm_setup, group_norm_call, NULL, 1e-12, 2e-5, 0},
     [OP_pixel_attention] = {pixel_attention_setup, pixel_attention_call, NULL, 1e-12, 3e-5, 0},
     [OP_map_from_rows] = {from_rows_setup, from_rows_call, NULL, 0, 0, 0},
     [OP_map_to_rows] = {to_rows_setup, to_rows_call, NULL, 0, 0, 0},
     [OP_to_u8] = {to_u8_setup, to_u8_call, NULL, 0, 0, 0},
-    [OP_resize_inception] = {resize_setup, resize_call, NULL, 1e-13, 1e-6, 0},
+    [OP_resize_inception] = {resize_setup, resize_call, NULL, 1e-13, 2e-6, 0},
     [OP_pool] = {pool_setup, pool_call, NULL, 1e-13, 1e-6, 0},
     [OP_concat] = {concat_setup, concat_call, NULL, 0, 0, 0},
     [OP_global_mean] = {global_mean_setup, global_mean_call, NULL, 1e-12, 1e-5, 0},
     [OP_moments] = {moments_setup, moments_call, NULL, 1e-28, 1e-13, 0},
 };
 
-/* --- rows ------------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- rows ---------------------------------------------------------------------------------------------------------- */
 
 const Case op_cases[] = {
     {OP_linear, "one", {1, 1, 1}},
@@ -587,8 +587,8 @@ const Case op_cases[] = {
     {OP_linear, "all_small_rows", {120, 48, 40, 0, 1}},
     {OP_linear, "latents_out", {31, 8, 768, 1}},
     {OP_linear, "prime_width", {37, 101, 211, 0}},
-    {OP_linear, "qkv_b", {257, 2304, 768}},
-    {OP_linear, "down_l_sum", {65, 1024, 2816, 0, 1}},
+    {OP_linear, "qkv_thin", {257, 720, 768}},
+    {OP_linear, "down_l_sum", {65, 256, 2816, 0, 1}},
     {OP_linear, "head_thin", {20, 16384, 64}},
     {OP_linear, "long_sum", {19, 64, 6912, 1}},
     {OP_linear, "inception_fc", {5, 1008, 2048, 1}},
@@ -653,6 +653,7 @@ const Case op_cases[] = {
     {OP_conv, "nin_shortcut", {2, 32, 32, 256, 128, 11, 1, 0, BIAS}},
     {OP_conv, "conv_out", {1, 64, 48, 128, 3, 33, 1, 11, BIAS}},
     {OP_conv, "other_size", {2, 9, 14, 32, 32, 33, 1, 11, BIAS | OTHER_HINT}},
+    {OP_conv, "pad_one_axis", {2, 20, 30, 16, 48, 33, 1, 10, BIAS}},
     {OP_conv, "inc_1a", {1, 75, 75, 3, 32, 33, 2, 0, BIAS | RELU}},
     {OP_conv, "inc_2a", {1, 37, 37, 32, 32, 33, 1, 0, BIAS | RELU}},
     {OP_conv, "inc_5x5", {1, 35, 35, 48, 64, 55, 1, 22, BIAS | RELU}},

@@ -43,6 +43,7 @@ typedef struct Rig {
     float *w, *bias; /* host weights of those */
     uint64_t random;
     double nmse, max; /* found so far, as shares of the bounds */
+    uint64_t digest;  /* of the outputs' bytes */
     char text[512];   /* why it failed; empty: it did not */
 } Rig;
 

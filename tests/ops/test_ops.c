@@ -38,6 +38,32 @@ static void test_row(void **state)
     printf("         %5.1f%% of the nmse bound, %5.1f%% of the error bound\n", 100 * rig.nmse, 100 * rig.max);
 }
 
+/* The same bytes whatever the threads: an image must not depend on the machine's core count. */
+static void test_threads(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"qkv_thin", "latents_out", "codes", "grid_16", "res_128", "mid_thin", "upsample_256",
+                                        "inc_1x7", "nin_shortcut", "large", "across_blocks", "both_ties", "prime"};
+    static Rig rig;
+    Err err = {0};
+    for (int i = 0; i < op_case_count; i++)
+        for (size_t j = 0; j < countof(names); j++) {
+            if (strcmp(op_cases[i].name, names[j]))
+                continue;
+            uint64_t digests[2];
+            for (int k = 0; k < 2; k++) {
+                Backend *other = backend_open(device, precision, k ? 3 : 1, &err);
+                assert_ok(other != NULL, err);
+                if (!rig_run(&rig, other, &op_cases[i]))
+                    fail_msg("%s/%s: %s", backend_op_name(op_cases[i].op), names[j], rig.text);
+                digests[k] = rig.digest;
+                backend_close(other);
+            }
+            if (digests[0] != digests[1])
+                fail_msg("%s/%s: other bytes with 3 threads than with 1", backend_op_name(op_cases[i].op), names[j]);
+        }
+}
+
 /* A second call with the same shapes must not allocate. */
 static void test_no_allocation(void **state)
 {
@@ -134,7 +160,7 @@ static int close_backend(void **state)
 
 static int run_all(void)
 {
-    struct CMUnitTest *tests = xcalloc((size_t)op_case_count + 4, sizeof(*tests));
+    struct CMUnitTest *tests = xcalloc((size_t)op_case_count + 5, sizeof(*tests));
     char(*names)[96] = xcalloc((size_t)op_case_count, sizeof(*names));
     size_t n = 0;
     for (int i = 0; i < op_case_count; i++)
@@ -146,6 +172,7 @@ static int run_all(void)
     if (!only)
         tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_selftest);
     if (!only && precision == PREC_F32) {
+        tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_threads);
         tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_no_allocation);
         tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_sticky_errors);
         tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_refusals);
