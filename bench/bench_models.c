@@ -2,7 +2,7 @@
  *
  *     bench_models l-1step --batch 4 --images 8 [--threads 2] [--precision fp32|bf16]
  *
- * One batch warms up (primitives, the class table), then every batch is timed. Prints seconds an image of each stage (the
+ * One batch warms up (scratch, the class table), then every batch is timed. Prints seconds an image of each stage (the
  * median batch), what share of the floor that is, and the memory the process ever held. */
 #include <math.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
  *   point at host memory.
  * - Ops are queued in order. Errors are sticky: the first failing op is kept with its name and shapes, later ops do
  *   nothing, be_check reports. Shape checks are shared by all backends (backend.c) and speak.
- * - An op may allocate (scratch, a compiled primitive) only when it meets a shape for the first time. A second pass
+ * - An op may allocate (scratch, a compiled kernel) only when it meets a shape for the first time. A second pass
  *   over the same shapes allocates nothing; backend_counters shows it.
  * - Batch invariance: row r (or image b) of a result depends on row r (image b) of the inputs and on the weights
  *   alone, bit for bit; never on how many rows or images are in the call.
@@ -48,7 +48,7 @@ typedef enum BackendOp { BACKEND_OPS(BACKEND_OP_ENUM) BACKEND_OP_COUNT } Backend
 /* What has happened since backend_open; subtract two readings to count a forward pass. */
 typedef struct BackendCounters {
     int64_t calls[BACKEND_OP_COUNT]; /* of each op */
-    int64_t allocations;             /* by be_alloc, by packing, and of scratch and primitives inside ops */
+    int64_t allocations;             /* by be_alloc, by packing, and of scratch inside ops */
     int64_t allocated_bytes;         /* handed out in all those, never subtracted */
 } BackendCounters;
 
