@@ -1,7 +1,7 @@
 /* Where the files that travel with the programs are: recipes/, models/.
  *
- * A program that runs inside the source tree (a build folder under it) uses the tree's; an installed one uses the
- * folder that was installed with it, and never the folder it was once built from. */
+ * A program that runs inside the source tree (a build folder under it) uses the tree's. An installed one uses
+ * ../share/ddq seen from its own folder, else the folder it was configured for; never the one it was built from. */
 #ifndef CORE_DATADIR_H
 #define CORE_DATADIR_H
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from desk import DDQ, Desk
+from desk import DDQ, ROOT, Desk
 
 
 FAKE_DAEMON = """#!/usr/bin/python3
@@ -103,3 +103,10 @@ def test_ctrl_c_in_run_leaves_daemon_and_job(bench):
 def test_run_starts_nothing_for_a_redis_that_is_named(desk):
     done = desk.ddq("run", "digits-demo", code=69)
     assert "no ddqd serves" in done.stderr and desk.json("ls")["jobs"] == []
+
+
+def test_an_installed_program_has_its_recipes_beside_it(bench):
+    (bench.folder / "share/ddq").mkdir(parents=True)
+    shutil.copytree(ROOT / "recipes", bench.folder / "share/ddq/recipes")
+    done = subprocess.run([bench.folder / "bin/ddq", "recipes", "-q"], env=bench.env, capture_output=True, text=True)
+    assert "l-teacher-81" in done.stdout.split(), done
