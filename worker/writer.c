@@ -292,6 +292,8 @@ Writer *writer_open(const WriterPlan *plan, Err *err)
 {
     Writer *writer = xcalloc(1, sizeof *writer);
     writer->plan = *plan;
+    if (writer->plan.piece_seconds <= 0)
+        writer->plan.piece_seconds = PIECE_SECONDS;
     writer->output = xstrdup(plan->output);
     memcpy(writer->identity, plan->keeps.identity, sizeof writer->identity);
     writer->made = cJSON_Duplicate(plan->made, true);
@@ -353,7 +355,7 @@ bool writer_add(Writer *writer, WriterBatch *batch, Err *err)
         for (int phase = 0; phase < PHASES; phase++)
             made += piece->batch_count == 1 ? batch->seconds[phase] : 0;
         piece->born -= made; /* it began when its first batch did */
-        if (piece->hi - piece->lo >= PIECE_IMAGES || mono_seconds() - piece->born >= PIECE_SECONDS)
+        if (piece->hi - piece->lo >= PIECE_IMAGES || mono_seconds() - piece->born >= writer->plan.piece_seconds)
             piece->cut = true;
         pthread_cond_broadcast(&writer->changed);
     } else {

@@ -30,6 +30,7 @@ typedef struct WriterPlan {
     PieceRow rows[PIECE_ARRAYS]; /* the shape of one image in each array that is kept */
     const cJSON *made;      /* how: device, precision, version; copied into each manifest */
     int threads;            /* that encode PNGs, at least 1 */
+    double piece_seconds;   /* 0: PIECE_SECONDS */
 } WriterPlan;
 
 /* One batch; the arrays are malloc'd, NULL where the plan does not keep them (pixels: needed for PNGs as well). */

@@ -47,7 +47,7 @@ static WriterBatch *batch_of(int64_t lo, int count)
 
 static Writer *open_writer(const char *output, PieceNeeds keeps, Err *err)
 {
-    WriterPlan plan = {.output = output, .keeps = keeps, .side = SIDE, .threads = 2};
+    WriterPlan plan = {.output = output, .keeps = keeps, .side = SIDE, .threads = 2, .piece_seconds = 1e9};
     plan.rows[ARRAY_FEATURES] = (PieceRow){1, {WIDTH}, WIDTH * sizeof(float)};
     plan.rows[ARRAY_PIXELS] = (PieceRow){3, {SIDE, SIDE, 3}, SIDE * SIDE * 3};
     return writer_open(&plan, err);
@@ -253,9 +253,9 @@ static void test_piece_sizes(void **state)
     Pieces pieces = {0};
     PieceNeeds needs = needs_all();
     assert_ok(pieces_scan(output, &needs, 0, 3 * PIECE_IMAGES, &pieces, &err), err);
-    assert_in_range(pieces.count, 3, 160); /* half a second of work a batch may cut as well */
-    for (int i = 0; i < pieces.count; i++)
-        assert_true(pieces.items[i].hi - pieces.items[i].lo <= PIECE_IMAGES + 5);
+    assert_int_equal(pieces.count, 3);
+    assert_int_equal(pieces.items[1].lo, 260);
+    assert_int_equal(pieces.items[2].lo, 520);
     assert_int_equal(pieces_reach(&pieces, 0), 3 * PIECE_IMAGES);
     pieces_done(&pieces);
     test_folder_remove(output);
