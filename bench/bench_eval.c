@@ -2,10 +2,12 @@
  *
  *     build/release-with-tests/bin/bench_eval [SECTION ...]      png inception moments frechet; all without a name
  *
- * One line a measurement: what, median, unit, how many runs, fastest and slowest. docs/speed.md records them. */
+ * One line a measurement: what, median of wall time, unit, how many runs, fastest and slowest, and the median of the processor
+ * time all threads took, which other programs on the machine hardly change. docs/speed.md records them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -31,20 +33,29 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 /* Runs `work` `runs` times after one that is not counted; reports the median of per-call seconds times `scale`. */
 static double measure(const char *name, const char *unit, double scale, int runs, void (*work)(void *ctx), void *ctx)
 {
-    double seconds[MAX_RUNS];
+    double seconds[MAX_RUNS], cpu[MAX_RUNS];
     work(ctx);
     for (int i = 0; i < runs; i++) {
-        double start = mono_seconds();
+        double start = mono_seconds(), cpu_start = cpu_seconds();
         work(ctx);
         seconds[i] = mono_seconds() - start;
+        cpu[i] = cpu_seconds() - cpu_start;
     }
     qsort(seconds, (size_t)runs, sizeof *seconds, by_value);
+    qsort(cpu, (size_t)runs, sizeof *cpu, by_value);
     double median = seconds[runs / 2];
-    printf("%-44s %9.3f %-9s median of %d, %.3f to %.3f\n", name, median * scale, unit, runs, seconds[0] * scale,
-           seconds[runs - 1] * scale);
+    printf("%-44s %9.3f %-6s median of %d, %.3f to %.3f; processor %.3f\n", name, median * scale, unit, runs,
+           seconds[0] * scale, seconds[runs - 1] * scale, cpu[runs / 2] * scale);
     fflush(stdout);
     return median;
 }
@@ -97,7 +108,7 @@ static void bench_png(void)
     w.input = (Map){be_alloc(w.be, be_map_bytes(w.be, 1, INCEPTION_SIDE, INCEPTION_SIDE, 3), &err), 1, INCEPTION_SIDE,
                     INCEPTION_SIDE, 3};
     measure("PNG encode, 256x256, one core", "ms", 1e3, 200, encode_work, &w);
-    printf("%-44s %9zu %-9s of %d\n", "PNG size", w.size, "bytes", SIDE * SIDE * 3);
+    printf("%-44s %9zu %-6s of %d\n", "PNG size", w.size, "bytes", SIDE * SIDE * 3);
     measure("PNG decode, one core", "ms", 1e3, 200, decode_work, &w);
     double seconds = measure("PNG decode and resize to 299, one core", "ms", 1e3, 200, decode_resize_work, &w);
     printf("%-44s %9.0f img/s\n", "", 1 / seconds);
