@@ -6,7 +6,7 @@
 #include "core/mem.h"
 
 static const char *const job_states[JOB_STATES] = {"queued", "waiting", "running", "held", "done", "failed", "cancelled"};
-static const char *const job_events[JOB_EVENTS] = {"claim", "idle", "complete", "fail", "hold", "release", "cancel", "parent_done"};
+static const char *const job_events[JOB_EVENTS] = {"claim", "idle", "complete", "fail", "hold", "release", "cancel", "parent_done", "wait"};
 static const char *const worker_states[WORKER_STATES] = {"starting", "idle", "claiming", "busy", "stopping", "gone"};
 static const char *const worker_events[WORKER_EVENTS] = {"hello", "claim", "empty", "work", "free", "stop", "exit", "spawn"};
 
@@ -17,7 +17,6 @@ typedef struct Row {
 
 static const Row job_rows[] = {
     {JOB_QUEUED, JOB_EV_CLAIM, JOB_RUNNING, "a daemon takes a range"},
-    {JOB_QUEUED, JOB_EV_FAIL, JOB_FAILED, "its report failed for good"},
     {JOB_QUEUED, JOB_EV_HOLD, JOB_HELD, "a person holds it"},
     {JOB_QUEUED, JOB_EV_CANCEL, JOB_CANCELLED, "its owner cancels it"},
     {JOB_WAITING, JOB_EV_PARENT_DONE, JOB_QUEUED, "the last job it waited for is done"},
@@ -26,13 +25,14 @@ static const Row job_rows[] = {
     {JOB_WAITING, JOB_EV_CANCEL, JOB_CANCELLED, "its owner cancels it"},
     {JOB_RUNNING, JOB_EV_CLAIM, JOB_RUNNING, "another worker takes a range too"},
     {JOB_RUNNING, JOB_EV_IDLE, JOB_QUEUED, "the last lease went back and work is left"},
-    {JOB_RUNNING, JOB_EV_COMPLETE, JOB_DONE, "the report is written"},
-    {JOB_RUNNING, JOB_EV_FAIL, JOB_FAILED, "it cannot succeed: a wrong value, a bad file"},
+    {JOB_RUNNING, JOB_EV_COMPLETE, JOB_DONE, "the report is written; or some images were given up and the others are there"},
+    {JOB_RUNNING, JOB_EV_FAIL, JOB_FAILED, "it cannot succeed: a wrong value, a bad file, nothing but losses"},
     {JOB_RUNNING, JOB_EV_HOLD, JOB_HELD, "a person holds it, or the disk is full"},
     {JOB_RUNNING, JOB_EV_CANCEL, JOB_CANCELLED, "its owner cancels it"},
     {JOB_HELD, JOB_EV_COMPLETE, JOB_DONE, "the report was being written when it was held"},
     {JOB_HELD, JOB_EV_FAIL, JOB_FAILED, "a range that was under way failed for good"},
     {JOB_HELD, JOB_EV_RELEASE, JOB_QUEUED, "a person lets it go on"},
+    {JOB_HELD, JOB_EV_WAIT, JOB_WAITING, "a person lets it go on, but a job it waits for is not done"},
     {JOB_HELD, JOB_EV_CANCEL, JOB_CANCELLED, "its owner cancels it"},
 };
 
@@ -126,7 +126,7 @@ static void print_rows(Buf *text, const Row *rows, size_t count, const char *con
 char *lifecycle_print(void)
 {
     Buf text = {0};
-    buf_printf(&text, "# Lives\n\nPrinted by `ddqd --print-lifecycle` from core/lifecycle.c. An event without a row is refused.\n"
+    buf_printf(&text, "# Lives\n\nPrinted from the tables of core/lifecycle.c (`ddqd --print-lifecycle`, scripts/docs). An event without a row is refused.\n"
                       "done, failed and cancelled are final. A job that is not running has a reason in words.\n\n## A job\n\n");
     print_rows(&text, job_rows, countof(job_rows), job_states, job_events);
     buf_printf(&text, "\n## A worker, in the daemon\n\n");

@@ -28,6 +28,7 @@ typedef enum JobEvent {
     JOB_EV_RELEASE,    /* a person lets it go on */
     JOB_EV_CANCEL,
     JOB_EV_PARENT_DONE,
+    JOB_EV_WAIT,       /* released, but a job that it waits for is not done */
     JOB_EVENTS
 } JobEvent;
 

@@ -1,4 +1,4 @@
-/* Names, arguments and replies of the functions in queue.lua. To add a function: its body there, an enum value in
+/* Names, arguments and replies of the functions in queue*.lua. To add a function: its body there, an enum value in
  * queue.h, a name here. */
 #include "core/queue.h"
 
@@ -13,6 +13,7 @@ static const char *const names[QUEUE_FNS] = {
     [QUEUE_SUBMIT] = "ddq_submit",   [QUEUE_CANCEL] = "ddq_cancel", [QUEUE_HOLD] = "ddq_hold",
     [QUEUE_RELEASE] = "ddq_release", [QUEUE_LIST] = "ddq_list",     [QUEUE_SHOW] = "ddq_show",
     [QUEUE_EVENTS] = "ddq_events",   [QUEUE_HOSTS] = "ddq_hosts",   [QUEUE_LOGS] = "ddq_logs",
+    [QUEUE_PRIO] = "ddq_prio",       [QUEUE_SHARE] = "ddq_share",
     [QUEUE_CLAIM] = "ddq_claim",     [QUEUE_RENEW] = "ddq_renew",   [QUEUE_FINISH] = "ddq_finish",
     [QUEUE_GIVEBACK] = "ddq_giveback", [QUEUE_FAIL] = "ddq_fail",   [QUEUE_REAP] = "ddq_reap",
     [QUEUE_BEAT] = "ddq_beat",       [QUEUE_LOG] = "ddq_log",       [QUEUE_CHECK] = "ddq_check",

@@ -1,4 +1,4 @@
-/* The door to the queue: names of the functions of core/queue.lua and how to load them.
+/* The door to the queue: names of the functions of core/queue*.lua and how to load them.
  *
  * Every function takes one key, the hash tag {ddq}, and one JSON object, and answers one JSON object whose "status"
  * is "ok" or a word that says why not, with a sentence in "text". So a call looks the same from the daemon
@@ -6,7 +6,7 @@
  *
  *     FCALL ddq_submit 1 {ddq} '{"id":"k3f9x2m7qa","user":"ada","kind":"sample","model":"digits","images":64,"spec":{...}}'
  *
- * queue.lua is the specification: each function's comment gives arguments, answer and the transition it makes.
+ * The Lua is the specification: each function's comment gives arguments, answer and the transition it makes.
  * This file knows no Redis library; it only builds the arguments and reads the text that comes back. */
 #ifndef CORE_QUEUE_H
 #define CORE_QUEUE_H
@@ -20,9 +20,9 @@
 #define QUEUE_LIBRARY "ddq"
 #define QUEUE_VERSION 1 /* schema; queue.lua states the same number, and {ddq}:meta holds it */
 
-extern const char queue_lua[]; /* the whole text of core/queue.lua */
+extern const char queue_lua[]; /* the whole text of core/queue*.lua, for FUNCTION LOAD REPLACE */
 
-/* Arguments and answers stand above each function in queue.lua (and in docs/queue.md). */
+/* Arguments and answers stand above each function in queue_jobs.lua and queue_daemons.lua, and in docs/queue.md. */
 typedef enum QueueFn {
     /* jobs, called by clients */
     QUEUE_SUBMIT,
@@ -34,6 +34,8 @@ typedef enum QueueFn {
     QUEUE_EVENTS,
     QUEUE_HOSTS,
     QUEUE_LOGS,
+    QUEUE_PRIO,
+    QUEUE_SHARE,
     /* ranges, called by daemons */
     QUEUE_CLAIM,
     QUEUE_RENEW,
@@ -64,7 +66,8 @@ bool queue_reply_parse(const char *text, cJSON **ret_reply, Err *err);
 /* Channels: hints only, all of it is readable as state. */
 #define QUEUE_CHANNEL_WAKE "{ddq}:wake"        /* work may be claimable */
 #define QUEUE_CHANNEL_CTL  "{ddq}:ctl"         /* {"op":"cancel"|"yield"|"drain", "job":ID} */
-#define QUEUE_CHANNEL_JOB  "{ddq}:job:%s:live" /* progress ticks and log lines of one job, JSON */
+#define QUEUE_CHANNEL_JOB  "{ddq}:job:%s:live" /* {"type":"state"|"log"|"progress", "job":ID, ...}: the first two by the
+                                                  functions, progress ticks by the daemon */
 
 /* A fresh job id: ten characters of Crockford base32 from the system's random source. */
 void queue_new_id(char ret_id[11]);

@@ -1,97 +1,139 @@
-/* A private redis-server on a unix socket in a temporary folder, with the queue's library loaded, and calls to it. */
+/* A private redis-server for tests and benchmarks: a unix socket in a temporary folder, AOF on, hiredis to talk to it.
+ *
+ *     Redis *redis = redis_start("always");          aborts with a sentence if there is no redis-server
+ *     redisReply *reply = redis_do(redis, "GET x");  freeReplyObject is the caller's
+ *     redis_kill(redis); redis_again(redis);         kill -9, then the same folder again
+ *     redis_stop(redis);                             folder included
+ *
+ * The server dies with its parent, so a test that crashes leaves nothing behind. */
 #ifndef TESTS_QUEUE_REDIS_H
 #define TESTS_QUEUE_REDIS_H
 
+#include <fcntl.h>
+#include <ftw.h>
 #include <hiredis/hiredis.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include "core/mem.h"
 #include "core/queue.h"
-#include "tests/test.h"
 
-typedef struct Server {
-    char *folder;
+typedef struct Redis {
+    char folder[64], socket[96];
+    const char *fsync; /* "always", "everysec" or "no"; NULL: no AOF at all */
     pid_t pid;
-    redisContext *redis;
-} Server;
+    redisContext *link;
+} Redis;
 
-static inline void server_spawn(Server *s)
+static inline void redis_die(const char *what, const char *why)
 {
-    char *socket = xasprintf("%s/s", s->folder);
-    s->pid = fork();
-    if (s->pid == 0) {
-        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket, "--dir", s->folder, "--appendonly", "yes",
-               "--appendfsync", "always", "--save", "", "--logfile", "log", "--maxmemory-policy", "noeviction", (char *)NULL);
-        _exit(127);
-    }
-    s->redis = NULL;
-    for (int i = 0; i < 500 && !s->redis; i++) {
+    fprintf(stderr, "%s: %s\n", what, why);
+    abort();
+}
+
+static inline void redis_exec(const Redis *redis)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int null = open("/dev/null", O_RDWR);
+    dup2(null, 0);
+    dup2(null, 1);
+    execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", redis->socket, "--dir", redis->folder, "--save", "",
+           "--appendonly", redis->fsync ? "yes" : "no", "--appendfsync", redis->fsync ? redis->fsync : "no", "--loglevel",
+           "warning", NULL);
+    perror("redis-server");
+    _exit(127);
+}
+
+static inline redisReply *redis_do(Redis *redis, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    redisReply *reply = redisvCommand(redis->link, format, args);
+    va_end(args);
+    if (!reply)
+        redis_die(format, redis->link->errstr);
+    if (reply->type == REDIS_REPLY_ERROR)
+        redis_die(format, reply->str);
+    return reply;
+}
+
+/* Starts the server in its folder and connects; what an AOF there holds is back then. */
+static inline void redis_again(Redis *redis)
+{
+    redis->pid = fork();
+    if (redis->pid == 0)
+        redis_exec(redis);
+    for (int tries = 0; tries < 1000; tries++) {
+        redis->link = redisConnectUnix(redis->socket);
+        redisReply *reply = redis->link && !redis->link->err ? redisCommand(redis->link, "PING") : NULL;
+        bool ready = reply && reply->type == REDIS_REPLY_STATUS;
+        if (reply)
+            freeReplyObject(reply);
+        if (ready)
+            return;
+        redisFree(redis->link);
         usleep(10000);
-        redisContext *redis = redisConnectUnix(socket);
-        redisReply *pong = redis && !redis->err ? redisCommand(redis, "PING") : NULL;
-        if (pong && pong->type == REDIS_REPLY_STATUS)
-            s->redis = redis;
-        else if (redis)
-            redisFree(redis);
-        if (pong)
-            freeReplyObject(pong);
     }
-    free(socket);
-    if (!s->redis)
-        fail_msg("redis-server did not start in %s within 5 s", s->folder);
+    redis_die(redis->socket, "redis-server does not answer within 10 s; is it installed?");
 }
 
-static inline void server_start(Server *s)
+static inline void redis_kill(Redis *redis)
 {
-    s->folder = test_folder();
-    server_spawn(s);
-    redisReply *reply = redisCommand(s->redis, "FUNCTION LOAD %s", queue_lua);
-    if (!reply || reply->type == REDIS_REPLY_ERROR)
-        fail_msg("FUNCTION LOAD: %s", reply ? reply->str : s->redis->errstr);
-    freeReplyObject(reply);
+    kill(redis->pid, SIGKILL);
+    waitpid(redis->pid, NULL, 0);
+    redisFree(redis->link);
+    redis->link = NULL;
 }
 
-static inline void server_kill(Server *s)
+static inline void redis_load(Redis *redis)
 {
-    redisFree(s->redis);
-    kill(s->pid, SIGKILL);
-    waitpid(s->pid, NULL, 0);
+    freeReplyObject(redis_do(redis, "FUNCTION LOAD REPLACE %s", queue_lua));
 }
 
-static inline void server_stop(Server *s)
+static inline Redis *redis_start(const char *fsync)
 {
-    server_kill(s);
-    test_folder_remove(s->folder);
+    Redis *redis = xcalloc(1, sizeof *redis);
+    strcpy(redis->folder, "/tmp/ddq-redis-XXXXXX");
+    if (!mkdtemp(redis->folder))
+        redis_die(redis->folder, "cannot be made");
+    snprintf(redis->socket, sizeof redis->socket, "%s/redis.sock", redis->folder);
+    redis->fsync = fsync;
+    redis_again(redis);
+    redis_load(redis);
+    return redis;
 }
 
-/* A plain command without an answer worth reading. */
-static inline void server_do(Server *s, const char *command)
+static inline int redis_remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
 {
-    redisReply *reply = redisCommand(s->redis, command);
-    if (!reply || reply->type == REDIS_REPLY_ERROR)
-        fail_msg("%s: %s", command, reply ? reply->str : s->redis->errstr);
-    freeReplyObject(reply);
+    (void)st, (void)type, (void)walk;
+    return remove(path);
 }
 
-/* The raw reply text of a call whose arguments are JSON text written with single quotes. Caller frees. */
-static inline char *server_call(Server *s, QueueFn fn, const char *json)
+static inline void redis_stop(Redis *redis)
 {
-    char *text = xstrdup(json);
-    for (char *c = text; *c; c++)
-        if (*c == '\'')
-            *c = '"';
-    cJSON *args = cJSON_Parse(text);
-    if (!args)
-        fail_msg("the test's arguments are not JSON: %s", text);
-    free(text);
+    redis_kill(redis);
+    nftw(redis->folder, redis_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(redis);
+}
+
+/* One call as the programs make it. The answer as JSON, whatever its status; cJSON_Delete is the caller's. */
+static inline cJSON *redis_call(Redis *redis, QueueFn fn, cJSON *args)
+{
     QueueCall call;
     queue_call_build(&call, fn, args);
-    redisReply *reply = redisCommandArgv(s->redis, (int)countof(call.argv), (const char **)call.argv, call.argvlen);
-    queue_call_free(&call);
+    redisReply *reply = redisCommandArgv(redis->link, countof(call.argv), (const char **)call.argv, call.argvlen);
     if (!reply || reply->type != REDIS_REPLY_STRING)
-        fail_msg("%s: %s", queue_fn_name(fn), reply ? reply->str : s->redis->errstr);
-    char *answer = xstrdup(reply->str);
+        redis_die(call.argv[4], reply ? reply->str : redis->link->errstr);
+    cJSON *answer = cJSON_Parse(reply->str);
+    if (!answer)
+        redis_die(queue_fn_name(fn), reply->str);
     freeReplyObject(reply);
+    queue_call_free(&call);
     return answer;
 }
 

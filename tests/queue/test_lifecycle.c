@@ -1,99 +1,126 @@
-/* Walks every (state, event) of both tables, compares the job's with queue.lua's, and the page with the table. */
+/* The two tables of lives: all pairs, the same table in Lua, the printed page. */
 #include "core/lifecycle.h"
-#include "core/queue.h"
-#include "tests/test.h"
+#include "tests/queue/transcript.h"
 
-/* "to" of queue.lua's TRANSITIONS for a state and an event, "" where there is none. */
-static void lua_next(const char *state, const char *event, char ret_to[32])
+/* TRANSITIONS as it stands in queue.lua, asked for one pair inside Redis. */
+static char *transition_script(void)
 {
-    char wanted[64], row[2048];
-    ret_to[0] = 0;
-    const char *table = strstr(queue_lua, "local TRANSITIONS = {");
-    assert_non_null(table);
-    snprintf(wanted, sizeof wanted, " %s = {", state);
-    const char *start = strstr(table, wanted);
+    const char *start = strstr(queue_lua, "local TRANSITIONS = ");
     assert_non_null(start);
-    start += strlen(wanted);
-    const char *end = strchr(start, '}');
-    assert_true(end && (size_t)(end - start) < sizeof row - 2);
-    snprintf(row, sizeof row, " %.*s", (int)(end - start), start);
-    snprintf(wanted, sizeof wanted, " %s = '", event);
-    const char *found = strstr(row, wanted);
-    if (found)
-        sscanf(found + strlen(wanted), "%31[a-z]", ret_to);
+    const char *end = strstr(start, "\n}\n");
+    assert_non_null(end);
+    return xasprintf("%.*s\n}\nreturn TRANSITIONS[ARGV[1]][ARGV[2]] or 'none'", (int)(end - start), start);
 }
 
-static void test_lua_agrees(void **state)
+static void job_pairs_agree_with_the_queue(void **unused)
 {
-    (void)state;
-    for (JobState from = 0; from < JOB_STATES; from++)
-        for (JobEvent event = 0; event < JOB_EVENTS; event++) {
-            char lua[32];
-            JobState to = JOB_STATES;
-            bool row = job_next(from, event, &to);
-            lua_next(job_state_name(from), job_event_name(event), lua);
-            if (strcmp(lua, row ? job_state_name(to) : "") != 0)
-                fail_msg("%s + %s: lifecycle.c says '%s', queue.lua says '%s'", job_state_name(from), job_event_name(event),
-                         row ? job_state_name(to) : "", lua);
-            assert_true(row || to == JOB_STATES); /* a refused event leaves the output untouched */
+    (void)unused;
+    char *script = transition_script();
+    int rows = 0;
+    for (int state = 0; state < JOB_STATES; state++)
+        for (int event = 0; event < JOB_EVENTS; event++) {
+            JobState next = JOB_STATES;
+            bool has = job_next((JobState)state, (JobEvent)event, &next);
+            redisReply *reply = redis_do(redis, "EVAL %s 0 %s %s", script, job_state_name((JobState)state), job_event_name((JobEvent)event));
+            const char *here = has ? job_state_name(next) : "none";
+            if (strcmp(reply->str, here) != 0)
+                fail_msg("%s + %s: lifecycle.c has %s, queue.lua %s", job_state_name((JobState)state),
+                         job_event_name((JobEvent)event), here, reply->str);
+            freeReplyObject(reply);
+            assert_true(has || next == JOB_STATES); /* untouched without a row */
+            assert_false(has && job_state_final((JobState)state));
+            rows += has;
         }
+    assert_int_equal(rows, 18);
+    free(script);
 }
 
-static void test_ends(void **state)
+static void every_job_state_can_be_reached_and_left(void **unused)
 {
-    (void)state;
-    JobState to, parsed;
-    for (JobState from = 0; from < JOB_STATES; from++) {
-        int rows = 0;
-        for (JobEvent event = 0; event < JOB_EVENTS; event++)
-            rows += job_next(from, event, &to);
-        if (job_state_final(from)) {
-            assert_int_equal(rows, 0);
-        } else { /* whatever lives can be cancelled */
-            assert_true(job_next(from, JOB_EV_CANCEL, &to));
-            assert_int_equal(to, JOB_CANCELLED);
-        }
-        assert_true(job_state_parse(job_state_name(from), &parsed));
-        assert_int_equal(parsed, from);
+    (void)unused;
+    bool reached[JOB_STATES] = {[JOB_QUEUED] = true, [JOB_WAITING] = true}; /* a job begins as one of these */
+    for (int round = 0; round < JOB_STATES; round++)
+        for (int state = 0; state < JOB_STATES; state++)
+            for (int event = 0; event < JOB_EVENTS; event++) {
+                JobState next;
+                if (reached[state] && job_next((JobState)state, (JobEvent)event, &next))
+                    reached[next] = true;
+            }
+    for (int state = 0; state < JOB_STATES; state++) {
+        JobState next;
+        assert_true(reached[state]);
+        assert_int_equal(job_next((JobState)state, JOB_EV_CANCEL, &next), !job_state_final((JobState)state));
     }
-    assert_false(job_state_parse("walking", &to));
-    assert_false(job_state_parse(NULL, &to));
 }
 
-static void test_worker(void **state)
+static void worker_pairs(void **unused)
 {
-    (void)state;
-    WorkerState to;
-    for (WorkerState from = 0; from < WORKER_STATES; from++)
-        if (from == WORKER_GONE) {
-            assert_true(worker_next(from, WORKER_EV_SPAWN, &to));
-            assert_int_equal(to, WORKER_STARTING);
-        } else { /* death is possible anywhere, and only spawning leads back */
-            assert_true(worker_next(from, WORKER_EV_EXIT, &to));
-            assert_int_equal(to, WORKER_GONE);
+    (void)unused;
+    int rows = 0;
+    for (int state = 0; state < WORKER_STATES; state++)
+        for (int event = 0; event < WORKER_EVENTS; event++) {
+            WorkerState next;
+            rows += worker_next((WorkerState)state, (WorkerEvent)event, &next);
         }
-    assert_false(worker_next(WORKER_IDLE, WORKER_EV_WORK, &to));  /* work only after a claim */
-    assert_false(worker_next(WORKER_BUSY, WORKER_EV_CLAIM, &to)); /* one range at a time */
-    assert_false(worker_next(WORKER_GONE, WORKER_EV_WORK, &to));
+    for (int state = 0; state < WORKER_STATES; state++) {
+        WorkerState next = WORKER_STATES;
+        bool lives = state != WORKER_GONE;
+        assert_int_equal(worker_next((WorkerState)state, WORKER_EV_EXIT, &next), lives); /* a process may die at any time */
+        assert_true(!lives || next == WORKER_GONE);
+        assert_int_equal(worker_next((WorkerState)state, WORKER_EV_STOP, &next), lives && state != WORKER_STOPPING);
+        assert_int_equal(worker_next((WorkerState)state, WORKER_EV_SPAWN, &next), !lives);
+        assert_int_equal(worker_next((WorkerState)state, WORKER_EV_WORK, &next), state == WORKER_CLAIMING);
+    }
+    assert_true(rows >= 15);
 }
 
-static void test_page(void **state)
+static void names(void **unused)
 {
-    (void)state;
-    char *page = lifecycle_print(), *text = xcalloc(1, 65536);
+    (void)unused;
+    for (int state = 0; state < JOB_STATES; state++) {
+        JobState parsed = JOB_STATES;
+        assert_true(job_state_parse(job_state_name((JobState)state), &parsed));
+        assert_int_equal(parsed, state);
+    }
+    JobState parsed = JOB_HELD;
+    assert_false(job_state_parse("lost", &parsed));
+    assert_false(job_state_parse(NULL, &parsed));
+    assert_int_equal(parsed, JOB_HELD);
+    for (int state = 0; state < WORKER_STATES; state++)
+        assert_true(*worker_state_name((WorkerState)state));
+    for (int event = 0; event < WORKER_EVENTS; event++)
+        assert_true(*worker_event_name((WorkerEvent)event));
+}
+
+static void pages_are_what_is_printed(void **unused)
+{
+    (void)unused;
+    char *printed = lifecycle_print(), *page = xcalloc(1, 65536);
     FILE *file = fopen(SOURCE_DIR "/docs/lifecycle.md", "r");
     assert_non_null(file);
-    assert_true(fread(text, 1, 65535, file) > 0);
+    assert_true(fread(page, 1, 65535, file) > 0);
     fclose(file);
-    if (strcmp(page, text) != 0)
-        fail_msg("docs/lifecycle.md differs from the table; print it with: ddqd --print-lifecycle > docs/lifecycle.md");
+    if (strcmp(page, printed) != 0)
+        fail_msg("docs/lifecycle.md is not what core/lifecycle.c prints; run: scripts/docs");
+    free(printed);
     free(page);
-    free(text);
+    assert_int_equal(system("cd " SOURCE_DIR " && DDQ_BIN=" BIN_DIR " scripts/docs --check"), 0); /* and docs/queue.md */
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lua_agrees), cmocka_unit_test(test_ends),
-                                       cmocka_unit_test(test_worker), cmocka_unit_test(test_page)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (argc == 2 && strcmp(argv[1], "--print") == 0) { /* scripts/docs */
+        char *page = lifecycle_print();
+        fputs(page, stdout);
+        free(page);
+        return 0;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(job_pairs_agree_with_the_queue),
+        cmocka_unit_test(every_job_state_can_be_reached_and_left),
+        cmocka_unit_test(worker_pairs),
+        cmocka_unit_test(names),
+        cmocka_unit_test(pages_are_what_is_printed),
+    };
+    return cmocka_run_group_tests(tests, transcript_start, transcript_stop);
 }

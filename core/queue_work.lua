@@ -1,0 +1,234 @@
+-- ---- fair share: virtual time is ms of work / weight ------------------------------------------------------------------
+-- users: zset of those with runnable jobs by virtual time; vtime keeps the others'. floor is where service has got to: a
+-- user who comes back starts there, without credit for the time away.
+--
+-- A lane is what decides whether a worker can take a job: what it needs and the device it wishes. A user's runnable jobs
+-- stand in one zset a lane (queue:USER:LANE, by own priority, then order of arrival), and queue:USER orders the lanes by
+-- their first job. So a claim looks at heads alone, and jobs that nobody can run never hide those behind them.
+
+local function weight_of(user) return tonumber(call('HGET', P .. 'weights', user) or 1) end
+
+local function charge(user, ms)
+    if ms == 0 then return end
+    local step = ms / weight_of(user)
+    if call('ZSCORE', P .. 'users', user) then call('ZINCRBY', P .. 'users', step, user)
+    else call('HINCRBYFLOAT', P .. 'vtime', user, step) end
+end
+
+local function order_of(priority, seq) return -priority * 2 ^ 40 + seq end
+
+function place(id)
+    local user, state, priority, seq, lane = job_get(id, 'user', 'state', 'priority', 'seq', 'lane')
+    local lanes = P .. 'queue:' .. user
+    local queue = lanes .. ':' .. lane
+    if (state == 'queued' or state == 'running') and call('EXISTS', job_key(id, 'ranges')) == 1 then
+        call('ZADD', queue, order_of(tonumber(priority), tonumber(seq)), id)
+    else
+        call('ZREM', queue, id)
+    end
+    local first = call('ZRANGE', queue, 0, 0, 'WITHSCORES')
+    if first[1] then
+        call('ZADD', lanes, first[2], lane)
+        if not call('ZSCORE', P .. 'users', user) then
+            local floor, own = call('GET', P .. 'floor') or 0, call('HGET', P .. 'vtime', user) or 0
+            call('ZADD', P .. 'users', math.max(tonumber(floor), tonumber(own)), user)
+        end
+        return
+    end
+    call('ZREM', lanes, lane)
+    local own = call('EXISTS', lanes) == 0 and call('ZSCORE', P .. 'users', user)
+    if own then
+        call('HSET', P .. 'vtime', user, own)
+        call('ZREM', P .. 'users', user)
+    end
+end
+
+-- The name of a lane; its hash says what it stands for.
+local function lane_of(needs, device)
+    table.sort(needs)
+    local text = table.concat(needs, ' ')
+    local lane = redis.sha1hex(text .. '\n' .. device):sub(1, 16)
+    call('HSET', P .. 'lane:' .. lane, 'needs', text, 'device', device)
+    return lane
+end
+
+-- The first need that the set does not offer, or nil.
+local function lacks(needs, offers)
+    for need in needs:gmatch('%S+') do
+        if not offers[need] then return need end
+    end
+end
+
+-- Jobs of one pace take the same time an image on one device; its speed is learnt from what ran.
+local PACE_FIELDS = {'t_list', 'split_t', 'teacher_start_t', 'cfg_scale', 'precision'}
+local function pace_of(kind, model, spec)
+    local words = {kind, model}
+    for i = 1, #PACE_FIELDS do
+        local value = spec[PACE_FIELDS[i]]
+        words[#words + 1] = value ~= nil and value ~= cjson.null and cjson.encode(value) or '-'
+    end
+    return table.concat(words, ' '):sub(1, 300)
+end
+
+local function learn(speed, ms)
+    local old = tonumber(call('HGET', P .. 'speed', speed) or nil)
+    if not old and call('HLEN', P .. 'speed') >= SPEEDS then
+        call('HDEL', P .. 'speed', call('HRANDFIELD', P .. 'speed'))
+    end
+    call('HSET', P .. 'speed', speed, old and old * 0.7 + ms * 0.3 or ms)
+end
+
+-- ---- ranges ----------------------------------------------------------------------------------------------------------
+-- job:ID:ranges holds what nobody works on, by first image; job:ID:blame what a range was blamed for, by first image.
+
+-- blame nil: nothing was ever lost here. Such neighbours become one again, so that many givebacks leave few ranges.
+local function put_range(id, lo, hi, blame)
+    local ranges = job_key(id, 'ranges')
+    if lo >= hi or FINAL[job_get(id, 'state')] then return end
+    if blame then
+        call('HSET', job_key(id, 'blame'), int(lo), blame)
+    else
+        local after = call('ZRANGEBYSCORE', ranges, int(hi), int(hi))[1]
+        local before = call('ZREVRANGEBYSCORE', ranges, int(lo), '-inf', 'LIMIT', 0, 1)[1]
+        if after and call('HEXISTS', job_key(id, 'blame'), int(hi)) == 0 then
+            call('ZREM', ranges, after)
+            local _, to = range_of(after)
+            hi = to
+        end
+        if before then
+            local from, to = range_of(before)
+            if to == lo and call('HEXISTS', job_key(id, 'blame'), int(from)) == 0 then
+                call('ZREM', ranges, before)
+                lo = from
+            end
+        end
+    end
+    call('ZADD', ranges, lo, range_member(lo, hi))
+end
+
+-- The first pending range of a job, up to `most` images of it. Its blame goes with it and stays with the rest.
+local function take_range(id, most)
+    local ranges, blames = job_key(id, 'ranges'), job_key(id, 'blame')
+    local member = call('ZRANGE', ranges, 0, 0)[1]
+    local lo, hi = range_of(member)
+    local stop, blame = math.min(hi, lo + most), call('HGET', blames, int(lo)) or nil
+    call('ZREM', ranges, member)
+    call('HDEL', blames, int(lo))
+    if stop < hi then
+        call('ZADD', ranges, stop, range_member(stop, hi))
+        if blame then call('HSET', blames, int(stop), blame) end
+    end
+    return lo, stop, blame
+end
+
+-- later: ranges that were lost more than once wait a little, each alone.
+local function put_later(id, lo, hi, blame, delay_ms)
+    call('ZADD', P .. 'later', now() + delay_ms, table.concat({id, int(lo), int(hi), blame}, ' '))
+end
+local function promote(time)
+    for _, member in ipairs(call('ZRANGEBYSCORE', P .. 'later', '-inf', time, 'LIMIT', 0, 16)) do
+        local id, lo, hi, blame = member:match('^(%w+) (%d+) (%d+) (%d+)$')
+        call('ZREM', P .. 'later', member)
+        put_range(id, tonumber(lo), tonumber(hi), tonumber(blame))
+        place(id)
+    end
+end
+
+-- ---- leases ----------------------------------------------------------------------------------------------------------
+
+local LEASE_FIELDS = {'job', 'phase', 'host', 'worker', 'device', 'stage', 'speed', 'lo', 'hi', 'upto', 'pid', 'rate',
+    'charged', 'blame', 'since', 'period'}
+local LEASE_TEXTS = 7 -- the first so many are texts, the others numbers
+local function lease_get(token)
+    local values = call('HMGET', lease_key(token), unpack(LEASE_FIELDS))
+    if not values[1] then return nil end
+    local lease = {token = token}
+    for i = 1, #LEASE_FIELDS do
+        lease[LEASE_FIELDS[i]] = i <= LEASE_TEXTS and (values[i] or '') or tonumber(values[i] or 0)
+    end
+    return lease
+end
+
+-- Tokens only grow, even over a Redis that lost its last second or its data: they are no smaller than the time.
+local function new_token(time)
+    local token = math.max(tonumber(call('GET', P .. 'token') or 0) + 1, time * 1000)
+    call('SET', P .. 'token', int(token))
+    return int(token)
+end
+
+-- What is on disk counts at once, and only once.
+local function credit(lease, upto)
+    upto = math.min(math.max(upto, lease.upto), lease.hi)
+    if upto == lease.upto or lease.phase == 'report' then return end -- a report is whole, or not there
+    call('HINCRBY', job_key(lease.job), 'done', int(upto - lease.upto))
+    lease.upto = upto
+    call('HSET', lease_key(lease.token), 'upto', int(upto))
+end
+
+-- Ends a lease, and the user pays for what was used. The rest of the range, [upto, hi), is the caller's to put somewhere.
+local function drop(lease, upto, used_ms)
+    credit(lease, upto)
+    call('DEL', lease_key(lease.token))
+    call('ZREM', P .. 'leases', lease.token)
+    call('SREM', job_key(lease.job, 'leases'), lease.token)
+    local slot = lease.host .. ' ' .. lease.worker
+    if call('HGET', P .. 'slots', slot) == lease.token then call('HDEL', P .. 'slots', slot) end
+    local used = used_ms or lease.charged * (lease.upto - lease.lo) / (lease.hi - lease.lo)
+    charge(job_get(lease.job, 'user'), used - lease.charged)
+end
+
+-- The report becomes claimable when every image is accounted for. Images that were given up leave no report to make.
+local function open_report(id, images, bad)
+    call('HSET', job_key(id), 'report', 1)
+    if bad == 0 then return put_range(id, images, images + 1) end
+    local numbers = call('ZRANGE', job_key(id, 'bad'), 0, 9)
+    local text = (bad > 1 and 'images ' or 'image ') .. table.concat(numbers, ', ') ..
+        (bad > #numbers and ' and ' .. bad - #numbers .. ' more' or '') .. ' could not be made: ' .. job_get(id, 'error')
+    if bad >= images then return apply(id, 'fail', text) end
+    apply(id, 'complete', text .. ', the other ' .. int(images - bad) .. ' are there, a report is not')
+end
+
+-- After a lease went: is there a report to make, does anybody still work on it, is there something to claim?
+local function settle(id, reason)
+    local state, images, done, bad, report = job_get(id, 'state', 'images', 'done', 'bad', 'report')
+    if FINAL[state] then return state end
+    local live = call('SCARD', job_key(id, 'leases'))
+    if live == 0 and report == '0' and tonumber(done) + tonumber(bad) >= tonumber(images) then
+        open_report(id, tonumber(images), tonumber(bad))
+        state = job_get(id, 'state')
+        if FINAL[state] then return state end
+    end
+    if state == 'running' and live == 0 then return apply(id, 'idle', reason or 'waits for a free worker') end
+    place(id)
+    if call('EXISTS', job_key(id, 'ranges')) == 1 then call('PUBLISH', P .. 'wake', id) end
+    return state
+end
+
+-- A range came back without its end. Progress clears it of blame; without any, blame adds up until the range is split, and
+-- an image that is alone then is given up, so that the others go on. Answers whether it will be tried again.
+local function lose(lease, amount, text)
+    local id, lo, hi = lease.job, lease.upto, lease.hi
+    call('HINCRBY', job_key(id), 'errors', 1)
+    call('HSET', job_key(id), 'error', text)
+    if lo >= hi or FINAL[job_get(id, 'state')] then return false end
+    local blame = (lo == lease.lo and lease.blame or 0) + amount
+    if blame < BLAME_MAX then
+        local seconds = math.max(0, blame - BLAME.fail)
+        if seconds == 0 then put_range(id, lo, hi, blame) else put_later(id, lo, hi, blame, seconds * 1000) end
+        return true
+    end
+    if lease.phase == 'report' then
+        apply(id, 'fail', 'its report failed again and again, the last time: ' .. text)
+        return false
+    end
+    if hi - lo > 1 then -- each half may fail once before it is split again; alone, an image has all its tries
+        local middle = math.floor((lo + hi) / 2)
+        put_range(id, lo, middle, middle - lo > 1 and BLAME_MAX - BLAME.fail or 0)
+        put_range(id, middle, hi, hi - middle > 1 and BLAME_MAX - BLAME.fail or 0)
+        return true
+    end
+    call('ZADD', job_key(id, 'bad'), lo, int(lo))
+    call('HINCRBY', job_key(id), 'bad', 1)
+    return false
+end
+

@@ -1,0 +1,74 @@
+-- What must hold between any two calls. Answers the first violations as one text, empty if there are none.
+local P, wrong = '{ddq}:', {}
+local function is(fact, ...) if not fact and #wrong < 5 then wrong[#wrong + 1] = table.concat({...}, ' ') end end
+local call = redis.call
+local function number(...) return tonumber(call(...) or '0') end
+local FINAL = {done = true, failed = true, cancelled = true}
+local lanes, runnable, later, live = {}, {}, {}, {}
+
+for _, member in ipairs(call('ZRANGE', P .. 'later', 0, -1)) do
+    local id, lo, hi = member:match('^(%w+) (%d+) (%d+) ')
+    later[id] = later[id] or {}
+    table.insert(later[id], {tonumber(lo), tonumber(hi)})
+end
+for _, token in ipairs(call('ZRANGE', P .. 'leases', 0, -1)) do
+    local job = call('HGET', P .. 'lease:' .. token, 'job')
+    is(job, 'lease', token, 'has no hash')
+    if job then is(call('SISMEMBER', P .. 'job:' .. job .. ':leases', token) == 1, 'lease', token, 'is not in its job') end
+    live[token] = true
+end
+local slots = call('HGETALL', P .. 'slots')
+for i = 2, #slots, 2 do is(live[slots[i]], 'slot', slots[i - 1], 'has a dead lease') end
+
+for _, id in ipairs(call('ZRANGE', P .. 'jobs', 0, -1)) do
+    local key = P .. 'job:' .. id
+    local user, state, lane, report = unpack(call('HMGET', key, 'user', 'state', 'lane', 'report'))
+    local images, done, bad = number('HGET', key, 'images'), number('HGET', key, 'done'), number('HGET', key, 'bad')
+    local spans, tokens, pending = {}, call('SMEMBERS', key .. ':leases'), call('ZRANGE', key .. ':ranges', 0, -1, 'WITHSCORES')
+    for i = 1, #pending, 2 do
+        local lo, hi = pending[i]:match('^(%d+)-(%d+)$')
+        is(lo == pending[i + 1], id, 'range', pending[i], 'has score', pending[i + 1])
+        spans[#spans + 1] = {tonumber(lo), tonumber(hi)}
+    end
+    for _, token in ipairs(tokens) do
+        local lease = P .. 'lease:' .. token
+        is(live[token], id, 'has the dead lease', token)
+        spans[#spans + 1] = {number('HGET', lease, 'upto'), number('HGET', lease, 'hi')}
+        is(number('HGET', lease, 'upto') >= number('HGET', lease, 'lo'), id, 'lease', token, 'went back')
+    end
+    for _, span in ipairs(later[id] or {}) do if not FINAL[state] then spans[#spans + 1] = span end end
+    table.sort(spans, function(a, b) return a[1] < b[1] end)
+    local left = 0
+    local reached = 0
+    for _, span in ipairs(spans) do
+        is(span[2] == span[1] or reached <= span[1], id, 'ranges overlap at', span[1])
+        reached = math.max(reached, span[2])
+        is(span[1] < images or report == '1', id, 'has a report range too early')
+        if span[1] < images then left = left + span[2] - span[1] end
+    end
+    if FINAL[state] then
+        is(#pending == 0, id, 'is', state, 'and has ranges')
+        is(not call('ZSCORE', P .. 'active', id), id, 'is', state, 'and active')
+    else
+        is(done + bad + left == images, id, 'has', done, 'done', bad, 'bad', left, 'left of', images)
+        is(left > 0 or #spans > 0 or #tokens > 0, id, 'is', state, 'with nothing left to do')
+        is(call('ZSCORE', P .. 'active', id), id, 'is', state, 'and not active')
+        is(call('ZSCORE', P .. 'active:' .. user, id), id, 'is', state, 'and not active of', user)
+    end
+    is(bad == call('ZCARD', key .. ':bad'), id, 'counts', bad, 'bad')
+    if state == 'running' then is(#tokens > 0, id, 'runs without a lease') end
+    if state == 'queued' or state == 'waiting' then is(#tokens == 0, id, 'is', state, 'with leases') end
+    if state ~= 'running' then is((call('HGET', key, 'reason') or '') ~= '' or state == 'done', id, 'is', state, 'without a reason') end
+    local queue = P .. 'queue:' .. user .. ':' .. lane
+    local should = (state == 'queued' or state == 'running') and #pending > 0
+    is((call('ZSCORE', queue, id) and true or false) == should, id, state, should and 'is not queued' or 'is queued')
+    if should then lanes[user .. ':' .. lane] = true; runnable[user] = true end
+end
+for name in pairs(lanes) do
+    local user, lane = name:match('^(.*):(.*)$')
+    local first = call('ZRANGE', P .. 'queue:' .. name, 0, 0, 'WITHSCORES')
+    is(call('ZSCORE', P .. 'queue:' .. user, lane) == first[2], 'lane', name, 'is not ordered by its first job')
+    is(call('ZSCORE', P .. 'users', user), 'user', user, 'has work and no turn')
+end
+for _, user in ipairs(call('ZRANGE', P .. 'users', 0, -1)) do is(runnable[user], 'user', user, 'has a turn and no work') end
+return table.concat(wrong, '; ')
