@@ -162,7 +162,7 @@ local function job_arg(a, name)
     local found = call('ZRANGEBYLEX', P .. 'ids', '[' .. prefix, '[' .. prefix .. '\255', 'LIMIT', 0, 6)
     if #found == 1 then return found[1] end
     if #found == 0 then refuse('not_found', 'job ' .. prefix .. ' not found; ddq ls --all lists what is there') end
-    refuse('not_found', 'job ' .. prefix .. ' is not one job but ' .. table.concat(found, ', ', 1, math.min(#found, 5)) ..
+    refuse('not_found', 'job ' .. prefix .. ' is not unique, it may be ' .. table.concat(found, ', ', 1, math.min(#found, 5)) ..
         (#found > 5 and ' and more' or '') .. '; give more characters')
 end
 

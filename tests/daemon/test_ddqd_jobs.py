@@ -200,7 +200,7 @@ def test_redis_away_longer_than_a_lease():
         farm.start()
         farm.wait(farm.submit(images=20, how="ms=0"))  # fast, so that the next range is a long one
         job = farm.submit(images=250, how="ms=20")
-        lease = farm.running(job, done=5)
+        lease = farm.running(job, done=10)  # past the first range, which is short until the speed is known
         farm.redis.close()
         redis.terminate()
         redis.wait()
