@@ -231,7 +231,29 @@ static void on_tick(uv_timer_t *timer)
 
 /* --- configuration and signals ---------------------------------------------------------------------- */
 
-/* What can change while we run: models, references, workers, roots for inputs, times. What cannot stays as it was. */
+/* A setting that only a restart can change; the one in effect moves into the fresh configuration. */
+static void keep(const char *name, char **fresh, const char *now)
+{
+    if (strcmp(*fresh ? *fresh : "", now ? now : "") != 0)
+        log_warning("reload: %s = %s takes a restart; it stays %s", name, *fresh ? *fresh : "(none)", now ? now : "(none)");
+    free(*fresh);
+    *fresh = now ? xstrdup(now) : NULL;
+}
+
+static void keep_fixed(const Conf *now, Conf *fresh)
+{
+    char *real = realpath(fresh->output_root, NULL);
+    options_override(&fresh->output_root, real);
+    free(real);
+    keep("redis", &fresh->redis, now->redis);
+    keep("state", &fresh->state, now->state);
+    keep("output_root", &fresh->output_root, now->output_root);
+    keep("host", &fresh->host, now->host);
+    keep("http", &fresh->http, now->http);
+    keep("worker_program", &fresh->worker_program, now->worker_program);
+}
+
+/* What can change while we run: models, references, workers, roots for inputs, times. */
 static void reload(Daemon *d)
 {
     Conf *fresh = NULL;
@@ -243,9 +265,7 @@ static void reload(Daemon *d)
         conf_free(fresh);
         return;
     }
-    options_override(&fresh->host, d->conf->host);
-    options_override(&fresh->output_root, d->conf->output_root);
-    options_override(&fresh->state, d->conf->state);
+    keep_fixed(d->conf, fresh);
     conf_free(d->conf);
     d->conf = fresh;
     log_info("reload models=%d references=%d workers=%d lease_ms=%d chunk_ms=%d", fresh->model_count,

@@ -76,12 +76,21 @@ static void on_closed(uv_handle_t *handle)
     link_ended(handle->data);
 }
 
+/* Some builds of hiredis 1.x leave the sentence about a failed system call empty. */
+static const char *error_text(const redisAsyncContext *redis, int number)
+{
+    if (redis && redis->err && redis->errstr && redis->errstr[0])
+        return redis->errstr;
+    return number ? strerror(number) : "the connection failed";
+}
+
 /* hiredis calls this once, after the last pending callback and before it closes the socket. */
 static void on_cleanup(void *data)
 {
+    int number = errno;
     RedisLink *link = data;
     if (link->redis->err && link->why.kind == ERR_NONE)
-        err_set(&link->why, ERR_UNREACHABLE, "%s", link->redis->errstr);
+        err_set(&link->why, ERR_UNREACHABLE, "%s", error_text(link->redis, number));
     if (link->why.kind == ERR_NONE)
         err_set(&link->why, ERR_UNREACHABLE, "the connection was closed");
     link->redis = NULL;
@@ -173,8 +182,7 @@ static void link_connect(RedisLink *link, const char *address)
     int number = errno;
     link->state = LINK_CONNECTING;
     if (!redis || redis->err || uv_poll_init(link->loop, &link->poll, redis->c.fd)) {
-        bool told = redis && redis->err && redis->errstr && redis->errstr[0]; /* 1.x may leave it to errno */
-        link_drop(link, told ? redis->errstr : strerror(number));
+        link_drop(link, error_text(redis, number));
         if (redis)
             redisAsyncFree(redis); /* no hooks are set yet, so this only frees */
         return;

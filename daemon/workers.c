@@ -317,10 +317,10 @@ static void check_silence(Worker *worker, Mono now)
 {
     const WorkerLimits *limits = &worker->table->limits;
     int limit = worker->state == WORKER_STARTING ? limits->hello_ms : limits->alive_ms;
-    if (now - worker->heard <= limit || worker->stop >= STOP_TERM)
+    if (now - worker->heard <= limit || worker->stop >= STOP_TERM || worker->process.exited)
         return;
     Err err = {0};
-    err_set(&err, ERR_INTERNAL, "worker %s gave no sign of life for %d s", worker->device.name, limit / 1000);
+    err_set(&err, ERR_INTERNAL, "worker %s gave no sign of life for %g s", worker->device.name, limit / 1000.0);
     worker_end(worker, &err);
 }
 

@@ -83,6 +83,11 @@ def test_sighup_reads_models_and_workers_again():
         farm.wait(waiting)
         assert [p for p in farm.leftovers() if p != farm.redis_pid()] == pid  # nobody was restarted for it
 
+        assert "takes a restart" not in farm.log()
+        farm.write_conf(["m", "other"], "http = 9102\n")
+        farm.daemon.send_signal(signal.SIGHUP)
+        wait_for(lambda: "http = 9102 takes a restart" in farm.log(), 5, "what cannot change is told")
+
         farm.conf.write_text("[daemon]\nworker = 3\n")
         farm.daemon.send_signal(signal.SIGHUP)
         wait_for(lambda: "reload refused" in farm.log() and "'workers'" in farm.log(), 5, "the mistake is told")

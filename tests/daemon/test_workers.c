@@ -1,0 +1,259 @@
+/* The life of worker processes, with shell scripts as workers and short limits. */
+#include "tests/test.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "daemon/workers.h"
+
+#define HELLO "printf '{\"type\":\"hello\",\"version\":1,\"pid\":1,\"device\":\"cpu\",\"name\":\"sh\",\"memory_mib\":1}\\n' >&3\n"
+
+typedef struct Stage {
+    char *folder;
+    uv_loop_t loop;
+    uv_timer_t tick;
+    Workers workers;
+    int hellos, gones, unfits;
+    Err why;
+    char words[256];
+} Stage;
+
+static void on_hello(void *owner, Worker *worker)
+{
+    Stage *stage = owner;
+    assert_int_equal(worker->state, WORKER_IDLE);
+    stage->hellos++;
+}
+
+static void on_message(void *owner, Worker *worker, ProtoType type, const cJSON *message)
+{
+    (void)owner, (void)worker, (void)type, (void)message;
+}
+
+static void on_words(void *owner, Worker *worker, const char *line)
+{
+    (void)worker;
+    Stage *stage = owner;
+    snprintf(stage->words, sizeof stage->words, "%s", line);
+}
+
+static void on_gone(void *owner, Worker *worker, const Err *why)
+{
+    Stage *stage = owner;
+    assert_int_equal(worker->state, WORKER_GONE);
+    assert_null(workers_find(&stage->workers, worker_id(worker)));
+    stage->gones++;
+    stage->why = *why;
+}
+
+static void on_unfit(void *owner, Worker *worker, const Err *why)
+{
+    (void)worker;
+    Stage *stage = owner;
+    stage->unfits++;
+    stage->why = *why;
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    Stage *stage = timer->data;
+    workers_tick(&stage->workers, mono_ms());
+}
+
+static void stage_open(Stage *stage, const char *script)
+{
+    static const WorkersHooks hooks = {on_hello, on_message, on_words, on_gone, on_unfit};
+    *stage = (Stage){.folder = test_folder()};
+    char *program = xasprintf("%s/worker", stage->folder);
+    FILE *file = fopen(program, "w");
+    assert_non_null(file);
+    fprintf(file, "#!/bin/sh\n%s", script);
+    fclose(file);
+    chmod(program, 0755);
+    uv_loop_init(&stage->loop);
+    uv_timer_init(&stage->loop, &stage->tick);
+    stage->tick.data = stage;
+    uv_timer_start(&stage->tick, on_tick, 0, 10);
+    workers_init(&stage->workers, &stage->loop, program, &hooks, stage);
+    stage->workers.limits = (WorkerLimits){.hello_ms = 300, .alive_ms = 300, .stop_ms = 200, .term_ms = 200};
+    DeviceList devices = {.count = 1, .items = {{.name = "cpu:0", .threads = 1}}};
+    workers_configure(&stage->workers, &devices);
+    free(program);
+}
+
+static void stage_close(Stage *stage)
+{
+    workers_kill(&stage->workers);
+    while (!workers_all_gone(&stage->workers))
+        uv_run(&stage->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&stage->tick, NULL);
+    uv_run(&stage->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&stage->loop), 0);
+    workers_done(&stage->workers);
+    test_folder_remove(stage->folder);
+}
+
+/* Runs until *count reaches `wanted`; returns the milliseconds it took. */
+static int until(Stage *stage, const int *count, int wanted)
+{
+    Mono start = mono_ms();
+    while (*count < wanted && mono_ms() - start < 8000)
+        uv_run(&stage->loop, UV_RUN_ONCE);
+    assert_int_equal(*count, wanted);
+    return (int)(mono_ms() - start);
+}
+
+static void check_why(const Stage *stage, const char *word)
+{
+    if (!strstr(stage->why.text, word))
+        fail_msg("the reason is \"%s\", wanted \"%s\" in it", stage->why.text, word);
+}
+
+static void a_mute_worker_is_replaced(void **state)
+{
+    (void)state;
+    Stage stage;
+    stage_open(&stage, "exec sleep 30\n");
+    int ms = until(&stage, &stage.gones, 1);
+    assert_in_range(ms, 300, 3000);
+    check_why(&stage, "no sign of life");
+    unsigned generation = stage.workers.rows[0].generation;
+    until(&stage, &stage.gones, 2);
+    assert_int_equal(stage.workers.rows[0].generation, generation + 1);
+    stage_close(&stage);
+}
+
+static void a_silent_worker_is_replaced(void **state)
+{
+    (void)state;
+    Stage stage;
+    stage_open(&stage, HELLO "exec sleep 30\n");
+    until(&stage, &stage.hellos, 1);
+    until(&stage, &stage.gones, 1);
+    check_why(&stage, "no sign of life");
+    stage_close(&stage);
+}
+
+static void the_last_words_stand_in_the_reason(void **state)
+{
+    (void)state;
+    Stage stage;
+    stage_open(&stage, HELLO "echo the card fell out >&2\nexit 7\n");
+    until(&stage, &stage.gones, 1);
+    check_why(&stage, "ended with status 7; its last words: the card fell out");
+    assert_string_equal(stage.words, "the card fell out");
+    stage_close(&stage);
+}
+
+static void a_grandchild_that_holds_the_pipes_does_not_hide_the_end(void **state)
+{
+    (void)state;
+    Stage stage;
+    stage_open(&stage, HELLO "sleep 3 &\nkill -9 $$\n");
+    int ms = until(&stage, &stage.gones, 1);
+    assert_in_range(ms, 0, 2500);
+    check_why(&stage, "signal 9");
+    stage_close(&stage);
+}
+
+static void a_closed_line_ends_the_worker(void **state)
+{
+    (void)state;
+    Stage stage;
+    stage_open(&stage, HELLO "exec 3>&-\nexec sleep 30 3>&-\n");
+    stage.workers.limits.alive_ms = 60000;
+    until(&stage, &stage.gones, 1);
+    check_why(&stage, "closed its line");
+    stage_close(&stage);
+}
+
+static void stop_asks_then_terms_then_kills(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *script, *word;
+        int least, most;
+    } rows[] = {
+        {HELLO "read line <&3\nexit 0\n", "status 0", 0, 1500},
+        {HELLO "exec sleep 30\n", "signal 15", 200, 2500},
+        {"trap '' TERM\n" HELLO "while :; do sleep 1; done\n", "signal 9", 400, 4000},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        Stage stage;
+        stage_open(&stage, rows[i].script);
+        stage.workers.limits.alive_ms = 60000;
+        until(&stage, &stage.hellos, 1);
+        workers_stop(&stage.workers);
+        assert_int_equal(stage.workers.rows[0].state, WORKER_STOPPING);
+        int ms = until(&stage, &stage.gones, 1);
+        assert_in_range(ms, rows[i].least, rows[i].most);
+        check_why(&stage, rows[i].word);
+        for (Mono end = mono_ms() + 150; mono_ms() < end;)
+            uv_run(&stage.loop, UV_RUN_ONCE);
+        assert_int_equal(stage.hellos, 1); /* nobody is started any more */
+        stage_close(&stage);
+    }
+}
+
+static void what_cannot_start_is_told_and_tried_again(void **state)
+{
+    (void)state;
+    Stage stage;
+    stage_open(&stage, "exit 0\n");
+    free(stage.workers.program);
+    stage.workers.program = xstrdup("/nonexistent/ddq-worker");
+    until(&stage, &stage.unfits, 3);
+    check_why(&stage, "/nonexistent/ddq-worker");
+    assert_int_equal(stage.gones, 0);
+    stage_close(&stage);
+}
+
+static void another_version_is_unfit(void **state)
+{
+    (void)state;
+    Stage stage;
+    stage_open(&stage, "printf '{\"type\":\"hello\",\"version\":2,\"pid\":1,\"device\":\"cpu\",\"name\":\"\",\"memory_mib\":1}\\n' >&3\n"
+                       "exec sleep 30\n");
+    until(&stage, &stage.unfits, 1);
+    check_why(&stage, "speaks version 2");
+    until(&stage, &stage.gones, 1);
+    assert_int_equal(stage.hellos, 0);
+    stage_close(&stage);
+}
+
+static void rows_follow_the_configuration(void **state)
+{
+    (void)state;
+    Stage stage;
+    stage_open(&stage, HELLO "read line <&3\nexit 0\n");
+    stage.workers.limits.alive_ms = 60000;
+    until(&stage, &stage.hellos, 1);
+    DeviceList two = {.count = 2, .items = {{.name = "cpu:0", .threads = 1}, {.name = "cpu:1", .threads = 1}}};
+    workers_configure(&stage.workers, &two);
+    until(&stage, &stage.hellos, 2);
+    assert_int_equal(stage.gones, 0); /* the first one was not disturbed */
+    DeviceList other = {.count = 1, .items = {{.name = "cpu:1", .threads = 1}}};
+    workers_configure(&stage.workers, &other);
+    until(&stage, &stage.gones, 1);
+    assert_false(stage.workers.rows[0].used);
+    assert_true(stage.workers.rows[1].used);
+    stage_close(&stage);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    log_level_set(LOG_ERROR);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_mute_worker_is_replaced),
+        cmocka_unit_test(a_silent_worker_is_replaced),
+        cmocka_unit_test(the_last_words_stand_in_the_reason),
+        cmocka_unit_test(a_grandchild_that_holds_the_pipes_does_not_hide_the_end),
+        cmocka_unit_test(a_closed_line_ends_the_worker),
+        cmocka_unit_test(stop_asks_then_terms_then_kills),
+        cmocka_unit_test(what_cannot_start_is_told_and_tried_again),
+        cmocka_unit_test(another_version_is_unfit),
+        cmocka_unit_test(rows_follow_the_configuration),
+    };
+    return cmocka_run_group_tests_name("workers", tests, NULL, NULL);
+}
