@@ -8,12 +8,16 @@
 
 #include "core/mem.h"
 
-enum { LINE = 64 /* pixels of a line in a 1x1 convolution */ };
+enum {
+    LINE = 64,              /* pixels of a line in a 1x1 convolution */
+    WEIGHTS_NEAR = 640 << 10 /* bytes that leave room for lines in L2 */
+};
 
 struct Direct {
     ConvShape shape;
     int blocks_in, blocks_out;
-    float *panels; /* [c_out/32][c_in/16][kh][kw][16][32]: Product's u */
+    int depth;     /* channels of a block that count: BLOCK, or c_in where that is less */
+    float *panels; /* [c_out/32][c_in/16][kh][kw][depth][32]: Product's u */
     float *bias;   /* padded, or NULL */
 };
 
@@ -28,18 +32,19 @@ static void pack_output(Direct *d, const float *w, int o)
 {
     const ConvShape *s = &d->shape;
     int taps = s->kh * s->kw, panel = o / PANEL, width = (panel + 1) * 2 <= d->blocks_out ? PANEL : BLOCK;
-    float *u = d->panels + (size_t)panel * (size_t)segments_of(d) * BLOCK * PANEL + o % PANEL;
+    float *u = d->panels + (size_t)panel * (size_t)(segments_of(d) * d->depth) * PANEL + o % PANEL;
     for (int c = 0; c < s->c_in; c++)
         for (int tap = 0; tap < taps; tap++)
-            u[((size_t)(c / BLOCK * taps + tap) * BLOCK + (size_t)(c % BLOCK)) * (size_t)width] =
+            u[((size_t)(c / BLOCK * taps + tap) * (size_t)d->depth + (size_t)(c % BLOCK)) * (size_t)width] =
                 w[((size_t)o * (size_t)s->c_in + (size_t)c) * (size_t)taps + (size_t)tap];
 }
 
 Direct *direct_pack(Backend *be, const float *w, const float *bias, const ConvShape *s, Err *err)
 {
     Direct *d = xcalloc(1, sizeof(*d));
-    *d = (Direct){.shape = *s, .blocks_in = map_blocks(s->c_in), .blocks_out = map_blocks(s->c_out)};
-    size_t out = (size_t)d->blocks_out * BLOCK, bytes = (size_t)segments_of(d) * BLOCK * out * sizeof(float);
+    *d = (Direct){.shape = *s, .blocks_in = map_blocks(s->c_in), .blocks_out = map_blocks(s->c_out),
+                  .depth = s->c_in < BLOCK ? s->c_in : BLOCK};
+    size_t out = (size_t)d->blocks_out * BLOCK, bytes = (size_t)(segments_of(d) * d->depth) * out * sizeof(float);
     d->panels = be_alloc(be, bytes, err);
     d->bias = d->panels && bias ? be_alloc(be, out * sizeof(float), err) : NULL;
     if (!d->panels || (bias && !d->bias)) {
@@ -130,8 +135,8 @@ static void run_line(const Cpu *cpu, const Direct *d, const ConvImage *image, co
                        .x_row = (size_t)d->shape.stride * BLOCK,
                        .segments = segments,
                        .nsegments = segments_of(d),
-                       .depth = BLOCK,
-                       .u = d->panels + (size_t)panel * (size_t)segments_of(d) * BLOCK * PANEL,
+                       .depth = d->depth,
+                       .u = d->panels + (size_t)panel * (size_t)(segments_of(d) * d->depth) * PANEL,
                        .u_row = (size_t)width,
                        .width = width,
                        .bias = d->bias ? d->bias + panel * PANEL : NULL,
@@ -157,9 +162,13 @@ void direct_run(Cpu *cpu, const Direct *d, const ConvImage *image)
         size_t row = (size_t)(i / taps) * (size_t)lines.h + (size_t)(i % taps / s->kw);
         segments[i] = (row * (size_t)lines.w + (size_t)(i % s->kw)) * BLOCK;
     }
-    /* A thread takes some lines of a panel at once, and finds the panel in L2. */
-    int together = panels >= 4 * cpu->threads ? lines.lines : (lines.lines + 7) / 8;
+    /* Small weights stay in L2 while lines go by, each line through all panels; of large ones a thread takes a panel, or
+     * an eighth of its lines, and the lines come from L3. */
+    bool lines_first = (size_t)(segments_of(d) * d->depth * d->blocks_out) * BLOCK * sizeof(float) <= WEIGHTS_NEAR;
+    int tasks = panels * lines.lines;
+    int together = lines_first ? panels : panels >= 4 * cpu->threads ? lines.lines : (lines.lines + 7) / 8;
 #pragma omp parallel for num_threads(cpu->threads) schedule(dynamic, together)
-    for (int task = 0; task < panels * lines.lines; task++)
-        run_line(cpu, d, image, &lines, segments, task / lines.lines, task % lines.lines, (size_t)out_h * (size_t)out_w);
+    for (int i = 0; i < tasks; i++)
+        run_line(cpu, d, image, &lines, segments, lines_first ? i % panels : i / lines.lines,
+                 lines_first ? i / panels : i % lines.lines, (size_t)out_h * (size_t)out_w);
 }

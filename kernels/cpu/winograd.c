@@ -64,10 +64,10 @@ static void fold(const float w[9], int phase, double ret[9])
             ret[rows[i] * 2 + columns[j]] += w[i * 3 + j];
 }
 
-/* All positions of one pair of channels. */
-static void pack_pair(const Winograd *win, const float w[9], int phase, int o, int c, double rows[6][3])
+/* One pair of channels at all positions, turned[position]. */
+static void turn_pair(const Winograd *win, const float w[9], int phase, double rows[6][3], float turned[36])
 {
-    int n = win->n, taps = n - 3, blocks = win->blocks_out;
+    int n = win->n, taps = n - 3;
     double small[9], half[6][3] = {{0}};
     if (win->phases > 1)
         fold(w, phase, small);
@@ -78,16 +78,29 @@ static void pack_pair(const Winograd *win, const float w[9], int phase, int o, i
         for (int j = 0; j < taps; j++)
             for (int t = 0; t < taps; t++)
                 half[i][j] += rows[i][t] * small[t * taps + j];
-    int panel = o / PANEL, width = (panel + 1) * 2 <= blocks ? PANEL : BLOCK;
-    size_t channels = (size_t)win->blocks_in * BLOCK, position = channels * (size_t)blocks * BLOCK;
-    float *u = win->u + (size_t)(phase * n * n) * position + (size_t)panel * PANEL * channels + (size_t)(c * width + o % PANEL);
     for (int i = 0; i < n; i++)
         for (int j = 0; j < n; j++) {
             double sum = 0;
             for (int t = 0; t < taps; t++)
                 sum += half[i][t] * rows[j][t];
-            u[(size_t)(i * n + j) * position] = (float)sum;
+            turned[i * n + j] = (float)sum;
         }
+}
+
+/* Input channel c of a panel of outputs: positions lie far apart, so each gets its whole row at once. */
+static void pack_row(const Winograd *win, const float *w, int phase, int panel, int c, double rows[6][3])
+{
+    int positions = win->n * win->n, width = (panel + 1) * 2 <= win->blocks_out ? PANEL : BLOCK;
+    float turned[36], by_position[36][PANEL] = {{0}};
+    for (int i = 0; i < width && c < win->shape.c_in && panel * PANEL + i < win->shape.c_out; i++) {
+        turn_pair(win, w + ((size_t)(panel * PANEL + i) * (size_t)win->shape.c_in + (size_t)c) * 9, phase, rows, turned);
+        for (int p = 0; p < positions; p++)
+            by_position[p][i] = turned[p];
+    }
+    size_t channels = (size_t)win->blocks_in * BLOCK, outputs = (size_t)win->blocks_out * BLOCK;
+    for (int p = 0; p < positions; p++)
+        memcpy(win->u + ((size_t)(phase * positions + p) * outputs + (size_t)panel * PANEL) * channels + (size_t)(c * width),
+               by_position[p], (size_t)width * sizeof(float));
 }
 
 Winograd *winograd_pack(Backend *be, const float *w, const float *bias, const ConvShape *s, Err *err)
@@ -112,12 +125,10 @@ Winograd *winograd_pack(Backend *be, const float *w, const float *bias, const Co
     }
     double rows[6][3];
     weight_rows(win->n, win->n - 3, rows);
-    memset(win->u, 0, bytes);
+    int panels = (win->blocks_out + 1) / 2, channels = (int)in;
 #pragma omp parallel for num_threads(cpu_of(be)->threads) schedule(static)
-    for (int o = 0; o < s->c_out; o++)
-        for (int c = 0; c < s->c_in; c++)
-            for (int phase = 0; phase < win->phases; phase++)
-                pack_pair(win, w + ((size_t)o * (size_t)s->c_in + (size_t)c) * 9, phase, o, c, rows);
+    for (int i = 0; i < win->phases * panels * channels; i++)
+        pack_row(win, w, i / (panels * channels), i / channels % panels, i % channels, rows);
     return win;
 }
 
