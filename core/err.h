@@ -13,6 +13,10 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum ErrKind {
     ERR_NONE = 0,
     ERR_USAGE,       /* the request itself is wrong: unknown field, value out of range */
@@ -78,5 +82,9 @@ enum {
     EXIT_CANCELLED = 103,
     EXIT_INTERRUPTED = 130
 };
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

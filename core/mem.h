@@ -5,6 +5,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 void *xmalloc(size_t size);
 void *xcalloc(size_t count, size_t size); /* zeroed; the product is checked */
 void *xrealloc(void *old, size_t size);
@@ -22,5 +26,9 @@ void buf_printf(Buf *buf, const char *format, ...) __attribute__((format(printf,
 void buf_free(Buf *buf); /* leaves an empty Buf */
 
 #define countof(array) (sizeof(array) / sizeof((array)[0]))
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

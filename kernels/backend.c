@@ -3,6 +3,7 @@
  * To add a backend: a BackendDriver beside cpu_driver (backend_ops.h) and its row in `drivers`. */
 #include "kernels/backend.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,14 +11,14 @@
 #include "core/mem.h"
 #include "kernels/backend_ops.h"
 
-static const BackendDriver *const drivers[] = {
+enum { DEVICES_MAX = 64, DRIVERS_MAX = 4 };
+
+static const BackendDriver *drivers[DRIVERS_MAX] = {
     &cpu_driver,
 #ifdef DDQ_CUDA
     &cuda_driver,
 #endif
 };
-
-enum { DEVICES_MAX = 64 };
 
 #define OP_NAME(name) #name,
 static const char *const op_names[] = {BACKEND_OPS(OP_NAME)};
@@ -29,11 +30,21 @@ const char *backend_op_name(BackendOp op)
 
 /* --- devices ------------------------------------------------------------------------------------ */
 
+void backend_register(const BackendDriver *driver)
+{
+    size_t at = 0;
+    while (at < DRIVERS_MAX && drivers[at] && drivers[at] != driver)
+        at++;
+    assert(at < DRIVERS_MAX);
+    drivers[at] = driver;
+}
+
 int backend_devices(DeviceInfo *ret_devices, int max)
 {
     int n = 0;
-    for (size_t i = 0; i < countof(drivers) && n < max; i++)
-        n += drivers[i]->devices(ret_devices + n, max - n);
+    for (size_t i = 0; i < DRIVERS_MAX && drivers[i] && n < max; i++)
+        if (!drivers[i]->unlisted)
+            n += drivers[i]->devices(ret_devices + n, max - n);
     return n;
 }
 
@@ -52,9 +63,13 @@ static Backend *open_refused(const char *device, Err *err)
 
 Backend *backend_open(const char *device, Precision precision, int threads, Err *err)
 {
-    for (size_t i = 0; i < countof(drivers); i++) {
+    for (size_t i = 0; i < DRIVERS_MAX && drivers[i]; i++) {
         DeviceInfo devices[DEVICES_MAX];
         int n = drivers[i]->devices(devices, DEVICES_MAX);
+        if (n == 0 && !strcmp(device, drivers[i]->name) && drivers[i]->why_none) {
+            drivers[i]->why_none(err);
+            return NULL;
+        }
         for (int j = 0; j < n; j++)
             if (!strcmp(device, devices[j].uuid) || !strcmp(device, drivers[i]->name))
                 return drivers[i]->open(&devices[j], precision, threads, err);

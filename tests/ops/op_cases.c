@@ -192,7 +192,8 @@ static void argmax_call(Rig *rig, int64_t from, int64_t n)
 static void argmax_judge(Rig *rig)
 {
     int rows = rig->p[0], v = rig->p[1], d = rig->p[2];
-    double bound = backend_precision(rig->be) == PREC_BF16 ? 0.05 : 1e-5, worst = 0;
+    static const double bounds[] = {[PREC_F32] = 1e-5, [PREC_TF32] = 0.05 / 8, [PREC_F16] = 0.05 / 8, [PREC_BF16] = 0.05};
+    double bound = bounds[backend_precision(rig->be)], worst = 0;
     double *logits = xcalloc((size_t)rows * (size_t)v, sizeof(*logits));
     int32_t *ids = xcalloc((size_t)rows, sizeof(*ids));
     float *margin = xcalloc((size_t)rows, sizeof(*margin));

@@ -1,0 +1,221 @@
+/* The CUDA backend: opening, memory, scratch, and the table. Each op's kernels are in the file of its family.
+ *
+ * One stream in order; nothing waits but be_check (and a copy from or to ordinary host memory, which the runtime
+ * stages). This file is compiled twice like every other here: as the driver "cuda", and by the host compiler as
+ * "cuda-host", the same backend over host/, which tests open by name. */
+#include "kernels/cuda/cuda.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#ifndef __CUDACC__
+#include "kernels/cuda/host/driver.h"
+#endif
+
+namespace GPU_SPACE {
+
+enum { DEVICES_MAX = 64 };
+
+/* --- memory ----------------------------------------------------------------------------------------------- */
+
+static void *cuda_alloc(Backend *be, size_t bytes, Err *err)
+{
+    size_t have, all;
+    void *memory = gpu_malloc(bytes);
+    if (memory)
+        return memory;
+    gpu_memory(&have, &all);
+    err_set(err, ERR_MEMORY, "device %s (%s): wanted %zu MiB, %zu of %zu MiB are free; a smaller batch needs less", be->info.uuid,
+            be->info.name, (bytes >> 20) + 1, have >> 20, all >> 20);
+    return nullptr;
+}
+
+static void cuda_free(Backend *be, void *memory)
+{
+    (void)be;
+    gpu_free(memory);
+}
+
+static void cuda_copy(Backend *be, void *dst, const void *src, size_t bytes)
+{
+    gpu_copy(dst, src, bytes, cuda_of(be)->stream);
+}
+
+static void cuda_move(Backend *be, void *dst, const void *src, size_t bytes)
+{
+    cuda_copy(be, dst, src, bytes);
+}
+
+static size_t cuda_map_bytes(const Backend *be, int b, int h, int w, int c)
+{
+    const Cuda *cuda = reinterpret_cast<const Cuda *>(be);
+    return static_cast<size_t>(b) * static_cast<size_t>(h) * static_cast<size_t>(w) * static_cast<size_t>(map_channels(c)) *
+           map_element(cuda);
+}
+
+void *cuda_scratch(Cuda *cuda, CudaScratch which, size_t bytes)
+{
+    if (cuda->scratch[which].size >= bytes && cuda->scratch[which].data)
+        return cuda->scratch[which].data;
+    Err err = {};
+    be_free(&cuda->base, cuda->scratch[which].data); /* waits for what is queued */
+    cuda->scratch[which].data = be_alloc(&cuda->base, bytes, &err);
+    cuda->scratch[which].size = cuda->scratch[which].data ? bytes : 0;
+    if (!cuda->scratch[which].data)
+        backend_fail(&cuda->base, err.kind, "scratch: %s", err.text);
+    return cuda->scratch[which].data;
+}
+
+/* --- life ------------------------------------------------------------------------------------------------- */
+
+static void cuda_sync(Backend *be)
+{
+    Cuda *cuda = cuda_of(be);
+    Err err = {};
+    if (!gpu_sync(cuda->stream, &err))
+        backend_fail(be, err.kind, "%s", err.text);
+    if (cuda->fault->op)
+        backend_fail(be, ERR_INTERNAL, "be_%s: id %d of row %d, the table has %d rows",
+                     backend_op_name(static_cast<BackendOp>(cuda->fault->op - 1)), cuda->fault->found, cuda->fault->row,
+                     cuda->fault->limit);
+    memset(cuda->fault, 0, sizeof(*cuda->fault));
+}
+
+static void cuda_close(Backend *be)
+{
+    Cuda *cuda = cuda_of(be);
+    for (int i = 0; i < SCRATCHES; i++)
+        be_free(be, cuda->scratch[i].data);
+    gemm_close(cuda->gemm);
+    gpu_pinned_free(cuda->fault);
+    gpu_stream_free(cuda->stream);
+    free(cuda);
+}
+
+/* An op whose kernels are not written: whoever calls it is told so. */
+template <BackendOp op, class... Args> static void missing(Backend *be, Args...)
+{
+    backend_fail(be, ERR_REFUSED, "be_%s: not built for CUDA yet", backend_op_name(op));
+}
+
+static Conv *missing_conv(Backend *be, const float *w, const float *bias, const ConvShape *shape, int h_hint, int w_hint, Err *err)
+{
+    (void)be, (void)w, (void)bias, (void)shape, (void)h_hint, (void)w_hint;
+    err_set(err, ERR_REFUSED, "be_conv: not built for CUDA yet");
+    return nullptr;
+}
+
+static void missing_conv_free(Backend *be, Conv *conv)
+{
+    (void)be, (void)conv;
+}
+
+static const BackendOps cuda_ops = {
+#ifdef __CUDACC__
+    .name = "cuda",
+#else
+    .name = "cuda-host",
+#endif
+    .close = cuda_close,
+    .sync = cuda_sync,
+    .alloc = cuda_alloc,
+    .free = cuda_free,
+    .upload = cuda_move,
+    .download = cuda_move,
+    .copy = cuda_copy,
+    .map_bytes = cuda_map_bytes,
+    .linear_pack = cuda_linear_pack,
+    .linear_free = cuda_linear_free,
+    .conv_pack = missing_conv,
+    .conv_free = missing_conv_free,
+    .linear = cuda_linear,
+    .rms_norm = missing<OP_rms_norm>,
+    .layer_norm_modulate = missing<OP_layer_norm_modulate>,
+    .swiglu = missing<OP_swiglu>,
+    .embed_latents = missing<OP_embed_latents>,
+    .gather = missing<OP_gather>,
+    .rope_split = missing<OP_rope_split>,
+    .attention = missing<OP_attention>,
+    .argmax_linear = missing<OP_argmax_linear>,
+    .guide = missing<OP_guide>,
+    .pick = missing<OP_pick>,
+    .nearest_code = missing<OP_nearest_code>,
+    .conv = missing<OP_conv>,
+    .group_norm = missing<OP_group_norm>,
+    .pixel_attention = missing<OP_pixel_attention>,
+    .map_from_rows = missing<OP_map_from_rows>,
+    .map_to_rows = missing<OP_map_to_rows>,
+    .to_u8 = missing<OP_to_u8>,
+    .resize_inception = missing<OP_resize_inception>,
+    .pool = missing<OP_pool>,
+    .concat = missing<OP_concat>,
+    .global_mean = missing<OP_global_mean>,
+    .moments = missing<OP_moments>,
+};
+
+/* --- opening ---------------------------------------------------------------------------------------------- */
+
+static int cuda_devices(DeviceInfo *ret_devices, int max)
+{
+    GpuDevice found[DEVICES_MAX];
+    int n = gpu_devices(found, max < DEVICES_MAX ? max : DEVICES_MAX, nullptr);
+    for (int i = 0; i < n; i++)
+        ret_devices[i] = found[i].info;
+    return n;
+}
+
+static void cuda_why_none(Err *err)
+{
+    GpuDevice found[DEVICES_MAX];
+    gpu_devices(found, DEVICES_MAX, err);
+}
+
+static bool find_device(const DeviceInfo *info, GpuDevice *ret_device)
+{
+    GpuDevice found[DEVICES_MAX];
+    int n = gpu_devices(found, DEVICES_MAX, nullptr);
+    for (int i = 0; i < n; i++)
+        if (!strcmp(found[i].info.uuid, info->uuid)) {
+            *ret_device = found[i];
+            return true;
+        }
+    return false;
+}
+
+static Backend *cuda_open(const DeviceInfo *info, Precision precision, int threads, Err *err)
+{
+    (void)threads;
+    Cuda *cuda = static_cast<Cuda *>(xcalloc(1, sizeof(*cuda)));
+    cuda->base.ops = &cuda_ops;
+    cuda->base.info = *info;
+    cuda->base.precision = precision;
+    bool good = find_device(info, &cuda->device) || err_set(err, ERR_DEVICE, "device %s (%s): gone", info->uuid, info->name);
+    good = good && gpu_bind(cuda->device.index, err);
+    cuda->stream = good ? gpu_stream_new(err) : nullptr;
+    cuda->fault = cuda->stream ? static_cast<Fault *>(gpu_pinned(sizeof(Fault))) : nullptr;
+    if (cuda->stream && !cuda->fault)
+        err_set(err, ERR_MEMORY, "device %s (%s): no pinned memory", info->uuid, info->name);
+    cuda->gemm = cuda->fault ? gemm_open(&cuda->device, err) : nullptr;
+    if (!cuda->gemm) {
+        cuda_close(&cuda->base);
+        return nullptr;
+    }
+    memset(cuda->fault, 0, sizeof(*cuda->fault));
+    return &cuda->base;
+}
+
+} // namespace GPU_SPACE
+
+/* Unlisted until every op is there: tests open it by name, jobs are not offered it. */
+#ifdef __CUDACC__
+const BackendDriver cuda_driver = {
+#else
+const BackendDriver cuda_host_driver = {
+#endif
+    .name = GPU_SPACE::cuda_ops.name,
+    .devices = GPU_SPACE::cuda_devices,
+    .open = GPU_SPACE::cuda_open,
+    .why_none = GPU_SPACE::cuda_why_none,
+    .unlisted = true,
+};

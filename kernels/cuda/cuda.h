@@ -1,0 +1,100 @@
+/* The CUDA backend's inside: its state, scratch, and the op functions that cuda.cu puts into the table.
+ *
+ * Rows (Tensor) are f32 at the interface. A map is NHWC, channels padded to a multiple of 8 with zeros, which every op
+ * that writes a map writes; its elements are __half in PREC_F16, __nv_bfloat16 in PREC_BF16, else float. */
+#ifndef KERNELS_CUDA_CUDA_H
+#define KERNELS_CUDA_CUDA_H
+
+#include "kernels/backend_ops.h"
+#include "kernels/cuda/gemm.h"
+#include "kernels/cuda/num.h"
+#include "kernels/cuda/runtime.h"
+
+namespace GPU_SPACE {
+
+enum { CHANNEL_PAD = 8 };
+
+/* Device memory that ops use for the length of one call; grows at the first call with a larger shape and then stays. */
+enum CudaScratch {
+    SCRATCH_OPERAND, /* a product's rows in 16 bits */
+    SCRATCH_WORK,    /* the op's own: logits, partial results */
+    SCRATCH_PACK,    /* weights on their way into their packed form */
+    SCRATCHES
+};
+
+/* A kernel that meets what only the device can see, an id outside its table, writes it here; the first one stays. */
+struct Fault {
+    int op; /* BackendOp + 1 */
+    int row, found, limit;
+};
+
+struct Cuda {
+    Backend base;
+    GpuDevice device;
+    GpuStream stream;
+    Gemm *gemm;
+    Fault *fault; /* pinned: kernels write, cuda_sync reads */
+    struct {
+        void *data;
+        size_t size;
+    } scratch[SCRATCHES];
+};
+
+static inline Cuda *cuda_of(Backend *be)
+{
+    return reinterpret_cast<Cuda *>(be);
+}
+
+/* At least this many bytes; NULL after backend_fail. */
+void *cuda_scratch(Cuda *cuda, CudaScratch which, size_t bytes);
+
+static inline bool cuda_16bit(const Cuda *cuda)
+{
+    return cuda->base.precision == PREC_F16 || cuda->base.precision == PREC_BF16;
+}
+
+/* Elements of a product's row as operands: k rounded up so that rows start at 16 bytes; in f32 it is k. */
+int64_t cuda_operand_width(const Cuda *cuda, int64_t k);
+/* rows [R,k] f32 in device memory as operands of a product, [R,cuda_operand_width(k)] with zeros at the end: in f32
+ * x itself, else a copy in SCRATCH_OPERAND. NULL after backend_fail. */
+const void *cuda_operand(Cuda *cuda, const float *x, int64_t rows, int64_t k);
+/* The same into memory of the caller's. */
+void cuda_narrow(Cuda *cuda, const float *x, int64_t rows, int64_t k, void *y);
+
+static inline int64_t round_up(int64_t value, int64_t unit)
+{
+    return (value + unit - 1) / unit * unit;
+}
+
+/* --- maps ------------------------------------------------------------------------------------------------- */
+
+static inline int map_channels(int c) /* with padding */
+{
+    return (c + CHANNEL_PAD - 1) / CHANNEL_PAD * CHANNEL_PAD;
+}
+
+static inline size_t map_element(const Cuda *cuda)
+{
+    return cuda_16bit(cuda) ? 2 : 4;
+}
+
+/* Calls `function<T>(args...)` with the map's (or operand's) type. */
+#define CUDA_BY_TYPE(cuda, function, ...)                                                                              \
+    do {                                                                                                               \
+        if ((cuda)->base.precision == PREC_F16)                                                                        \
+            function<__half>(__VA_ARGS__);                                                                             \
+        else if ((cuda)->base.precision == PREC_BF16)                                                                  \
+            function<__nv_bfloat16>(__VA_ARGS__);                                                                      \
+        else                                                                                                           \
+            function<float>(__VA_ARGS__);                                                                              \
+    } while (0)
+
+/* --- the ops, one file a family -------------------------------------------------------------------------- */
+
+Linear *cuda_linear_pack(Backend *be, const float *w, const float *bias, int64_t n, int64_t k, Err *err);
+void cuda_linear_free(Backend *be, Linear *linear);
+void cuda_linear(Backend *be, const Linear *linear, Tensor x, Tensor y, bool accumulate);
+
+} // namespace GPU_SPACE
+
+#endif

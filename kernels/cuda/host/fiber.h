@@ -1,0 +1,29 @@
+/* A block's threads as fibers: what the other host twins need to know of the thread that is running. */
+#ifndef KERNELS_CUDA_HOST_FIBER_H
+#define KERNELS_CUDA_HOST_FIBER_H
+
+#include <vector>
+
+#include "kernels/cuda/host/gpu_host.h"
+
+namespace gpu_host {
+
+int warp_lanes();                                  /* of the running thread's warp: 32, fewer in a ragged last one */
+bool in_shared(const void *at, size_t aligned_bytes); /* inside this block's shared memory, and aligned to its size */
+
+struct AsyncCopy {
+    void *shared;
+    const void *global; /* NULL: zeros */
+    int group;          /* -1: not committed */
+};
+std::vector<AsyncCopy> &lane_copies(); /* of the running thread, oldest first */
+int &lane_copy_group();                /* groups committed so far */
+
+/* The first failure of a launch or call since the last take. */
+void device_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+bool device_failed();
+bool device_take_failure(char *ret_text, size_t size); /* false: there was none */
+
+} // namespace gpu_host
+
+#endif
