@@ -1,0 +1,131 @@
+/* Every function with every argument of every wrong kind: an answer with a status, never a fault, and nothing out of order. */
+#include "tests/queue/transcript.h"
+
+static const struct {
+    QueueFn fn;
+    const char *args; /* valid ones; $a is a live token */
+} calls[] = {
+    {QUEUE_SUBMIT, "{'id':'bbbbbb0001','user':'ada','kind':'sample','model':'digits','images':4,'priority':1,'needs':['model:digits'],"
+                   "'name':'n','device':'cpu','after':['aaaaaa0001'],'spec':{'t_list':[0,20],'seed':1}}"},
+    {QUEUE_CANCEL, "{'id':'aaaaaa0009','user':'ada'}"},
+    {QUEUE_HOLD, "{'id':'aaaaaa0002','user':'ada','reason':'r'}"},
+    {QUEUE_RELEASE, "{'id':'aaaaaa0002','user':'ada'}"},
+    {QUEUE_LIST, "{'user':'ada','state':'queued','active':true,'limit':5}"},
+    {QUEUE_SHOW, "{'id':'aaaaaa0001'}"},
+    {QUEUE_EVENTS, "{'after':'1-1','count':3}"},
+    {QUEUE_HOSTS, "{}"},
+    {QUEUE_LOGS, "{'id':'aaaaaa0001','after':'1-1','count':3}"},
+    {QUEUE_PRIO, "{'id':'aaaaaa0001','user':'ada','priority':3}"},
+    {QUEUE_SHARE, "{'user':'ada','weight':2}"},
+    {QUEUE_CLAIM, "{'host':'h','worker':'w','pid':1,'device':'cpu','uuid':'u','root':'/out','lease_ms':1000,'chunk_ms':1000,"
+                  "'offers':['model:digits'],'warm':['digits']}"},
+    {QUEUE_RENEW, "{'lease_ms':1000,'leases':[{'token':'$a','upto':1,'rate':1.5,'stage':'s','pid':3}]}"},
+    {QUEUE_FINISH, "{'token':'17','upto':1,'ms':5,'fid':1.5}"},
+    {QUEUE_GIVEBACK, "{'token':'17','upto':1,'ms':5}"},
+    {QUEUE_FAIL, "{'token':'17','upto':1,'kind':'device','policy':'retry','text':'boom'}"},
+    {QUEUE_REAP, "{}"},
+    {QUEUE_BEAT, "{'host':'h','boot':'b','pid':1,'version':'1','workers':[{'name':'w'}],'models':{'digits':{}},'references':['r'],"
+                 "'root':'/out','drain':false,'ttl_ms':1000,'gone':false,'about':'{\\'host\\':\\'h\\'}'}"},
+    {QUEUE_LOG, "{'job':'aaaaaa0001','lines':['x',{'level':'info','text':'y'}]}"},
+    {QUEUE_CHECK, "{}"},
+};
+
+static const char *const values[] = {
+    "null", "true", "-1", "0", "0.5", "1e300", "-1e300", "9007199254740993", "\"\"", "\"x\"", "\"{}\"", "\"a b\"", "\"$(x) %s %d {ddq}\"",
+    "\"\\u0000\"", "\"\\n\"", "\"\xff\xfe\"", "[]", "{}", "[null]", "[[]]", "[{}]", "[1,\"x\",{}]", "{\"a\":{\"b\":[]}}",
+    "[{\"token\":null,\"upto\":{}}]", "[{\"text\":[],\"level\":7}]",
+};
+
+/* Sends text as it is; the answer must be an object with a status. */
+static void send_raw(const char *function, const char *args, size_t len)
+{
+    redisReply *reply = redisCommand(redis->link, "FCALL %s 1 {ddq} %b", function, args, len);
+    if (!reply || reply->type != REDIS_REPLY_STRING)
+        fail_msg("%s %.300s: %s", function, args, reply ? reply->str : redis->link->errstr);
+    cJSON *answer = cJSON_Parse(reply->str);
+    if (!cJSON_IsString(cJSON_GetObjectItem(answer, "status")))
+        fail_msg("%s %.300s answers %.300s", function, args, reply->str);
+    cJSON_Delete(answer);
+    freeReplyObject(reply);
+}
+
+static cJSON *parse_args(const char *text, const char *token)
+{
+    char json[1024], *out = json;
+    for (const char *in = text; *in; in++)
+        if (*in == '$' && in[1] == 'a')
+            out += sprintf(out, "%s", token), in++;
+        else
+            *out++ = *in == '\'' ? '"' : *in;
+    *out = 0;
+    cJSON *args = cJSON_Parse(json);
+    assert_non_null(args);
+    return args;
+}
+
+static void every_argument_of_every_wrong_kind(void **state)
+{
+    (void)state;
+    submit("aaaaaa0001", "ada", 100000, "");
+    submit("aaaaaa0002", "ada", 8, "");
+    submit("aaaaaa0009", "ada", 8, "");
+    char *token = xstrdup(text_at(claim("a", ""), "token"));
+    int sent = 0;
+    for (size_t i = 0; i < countof(calls); i++) {
+        const char *function = queue_fn_name(calls[i].fn);
+        cJSON *args = parse_args(calls[i].args, token);
+        for (int field = 0; field < cJSON_GetArraySize(args); field++)
+            for (size_t v = 0; v <= countof(values); v++) {
+                cJSON *wrong = cJSON_Duplicate(args, true);
+                const char *name = cJSON_GetArrayItem(args, field)->string;
+                if (v < countof(values))
+                    cJSON_ReplaceItemInObject(wrong, name, cJSON_CreateRaw(values[v]));
+                else
+                    cJSON_DeleteItemFromObject(wrong, name);
+                char *text = cJSON_PrintUnformatted(wrong);
+                send_raw(function, text, strlen(text));
+                free(text);
+                cJSON_Delete(wrong);
+                sent++;
+            }
+        cJSON_Delete(args);
+        check_invariants(function);
+        static const QueueFn lookers[] = {QUEUE_LIST, QUEUE_HOSTS, QUEUE_EVENTS, QUEUE_SHARE}; /* what was taken reads well */
+        for (size_t k = 0; k < countof(lookers); k++)
+            send_raw(queue_fn_name(lookers[k]), "{}", 2);
+        static const char id[] = "{\"id\":\"aaaaaa0001\"}";
+        send_raw("ddq_show", id, strlen(id));
+        send_raw("ddq_logs", id, strlen(id));
+    }
+    printf("%d calls\n", sent);
+    free(token);
+}
+
+static void no_json_at_all(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "{", "}", "[", "nul", "{\"a\"}", "{\"a\":1,}", "7", "\"x\"", "null", "[]", "{}{}", "\xff\xff", "{\"id\":\"\\ud800\"}"};
+    size_t deep = 100000, big = 4000000;
+    char *nested = xcalloc(1, deep + 1), *long_text = xcalloc(1, big + 64);
+    memset(nested, '[', deep);
+    strcpy(long_text, "{\"id\":\"");
+    memset(long_text + 7, 'a', big);
+    strcpy(long_text + 7 + big, "\",\"user\":\"ada\",\"job\":\"a\",\"token\":\"1\",\"host\":\"h\"}");
+    for (int fn = 0; fn < QUEUE_FNS; fn++) {
+        const char *function = queue_fn_name((QueueFn)fn);
+        for (size_t i = 0; i < countof(texts); i++)
+            send_raw(function, texts[i], strlen(texts[i]));
+        send_raw(function, "{\"id\":\"a\0b\"}", 13);
+        send_raw(function, nested, deep);
+        send_raw(function, long_text, strlen(long_text));
+    }
+    free(nested);
+    free(long_text);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup(f, transcript_clear)
+    const struct CMUnitTest tests[] = {T(every_argument_of_every_wrong_kind), T(no_json_at_all)};
+    return cmocka_run_group_tests(tests, transcript_start, transcript_stop);
+}
