@@ -3,7 +3,9 @@
  * Encoding is the only part of writing an image that costs anything: a job writes 50,000 of them and zlib at PIL's
  * default takes 17 ms for one of 256x256. So the container is written here (three chunks), each row gets the filter
  * whose residuals have the smallest sum of absolute values (Sub, Up, Paeth; None for flat rows falls out as Up), and
- * ISA-L deflates at level 1, which costs a few per cent of size and a twentieth of the time. docs/speed.md has numbers.
+ * ISA-L deflates at level 3, which costs a few per cent of size and a small part of the time. docs/speed.md has numbers.
+ * Levels 1 and 2 are 0.35 ms faster for 256x256 but not the same bytes every time: bits of the stream's address get into
+ * their hash table (tests/worker/test_same_bytes.c meets it with level 1 at once).
  *
  * The compressed bytes may differ between CPU types (ISA-L picks its match finder by CPU); the pixels never do.
  * Refuses sizes beyond IMAGE_MAX_*. To add a filter: a row in `filters`; the code is the PNG filter type. */
@@ -20,7 +22,7 @@
 
 #include "core/mem.h"
 
-enum { BPP = 3, LEVEL = 1, CHUNK_FRAME = 12 /* length, type, crc */ };
+enum { BPP = 3, LEVEL = 3, CHUNK_FRAME = 12 /* length, type, crc */ };
 
 static void put_be32(uint8_t *p, uint32_t value)
 {
@@ -117,7 +119,7 @@ static uint8_t *deflate_rows(uint8_t *data, size_t size, size_t head, size_t tai
     struct isal_zstream *z = xmalloc(sizeof *z);
     isal_deflate_init(z);
     z->level = LEVEL;
-    z->level_buf_size = ISAL_DEF_LVL1_DEFAULT;
+    z->level_buf_size = ISAL_DEF_LVL3_DEFAULT;
     z->level_buf = xmalloc(z->level_buf_size);
     z->gzip_flag = IGZIP_ZLIB;
     z->end_of_stream = 1;
