@@ -36,7 +36,8 @@ typedef struct Model {
     int count;
 } Model;
 
-static void add(Model *model, const char *name, float mean, float spread, int ndim, int64_t a, int64_t b, int64_t c, int64_t d)
+static void add(Model *model, const char *name, float mean, float spread, int ndim, int64_t a, int64_t b, int64_t c,
+                int64_t d)
 {
     model->entries = xrealloc(model->entries, (size_t)(model->count + 1) * sizeof(Entry));
     Entry entry = {.ndim = ndim, .shape = {a, b, c, d}, .spread = spread, .mean = mean};
@@ -82,8 +83,11 @@ static Model transformer_model(const Size *size, bool student)
         const struct {
             const char *leaf;
             int64_t n, k;
-        } rows[] = {{"attention.wqkv", 3 * d, d}, {"attention.wo", d, d}, {"feed_forward.w1", f, d},
-                    {"feed_forward.w3", f, d},    {"feed_forward.w2", d, f}};
+        } rows[] = {{"attention.wqkv", 3 * d, d},
+                    {"attention.wo", d, d},
+                    {"feed_forward.w1", f, d},
+                    {"feed_forward.w3", f, d},
+                    {"feed_forward.w2", d, f}};
         for (size_t r = 0; r < countof(rows); r++) {
             snprintf(name, sizeof name, "layers.%d.%s.weight", i, rows[r].leaf);
             add_matrix(&model, name, rows[r].n, rows[r].k);
@@ -228,7 +232,8 @@ typedef struct Options {
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: bench_models RECIPE [--batch 1] [--images 4] [--threads 0] [--precision fp32|bf16]\nrecipes:");
+    fprintf(stderr,
+            "usage: bench_models RECIPE [--batch 1] [--images 4] [--threads 0] [--precision fp32|bf16]\nrecipes:");
     for (size_t i = 0; i < countof(RECIPES); i++)
         fprintf(stderr, " %s", RECIPES[i].name);
     fprintf(stderr, "\n");
@@ -288,8 +293,14 @@ static bool time_batch(Sampler *sampler, const Options *options, int first, Time
 {
     size_t b = (size_t)options->batch;
     const Recipe *recipe = options->recipe;
-    SamplerPlan plan = {.t_list = recipe->t_list, .t_count = recipe->t_count, .split_t = recipe->split_t,
-                        .teacher_start_t = recipe->teacher_start_t, .cfg_scale = 2, .cfg_interval = -1, .top_k = 8000, .top_p = 1,
+    SamplerPlan plan = {.t_list = recipe->t_list,
+                        .t_count = recipe->t_count,
+                        .split_t = recipe->split_t,
+                        .teacher_start_t = recipe->teacher_start_t,
+                        .cfg_scale = 2,
+                        .cfg_interval = -1,
+                        .top_k = 8000,
+                        .top_p = 1,
                         .temperature = 1};
     int32_t *labels = xmalloc(b * sizeof *labels);
     float *noise = xmalloc(b * TOKENS * CHANNELS * sizeof *noise), *uniform = xmalloc(b * TOKENS * sizeof *uniform);
@@ -300,7 +311,8 @@ static bool time_batch(Sampler *sampler, const Options *options, int first, Time
         noise_normal(0, (uint64_t)first + i, noise + i * TOKENS * CHANNELS, TOKENS * CHANNELS);
         noise_uniform(0, (uint64_t)first + i, uniform + i * TOKENS, TOKENS);
     }
-    SamplerBatch batch = {.count = options->batch, .labels = labels, .noise = noise, .uniform = uniform, .pixels = pixels};
+    SamplerBatch batch = {
+        .count = options->batch, .labels = labels, .noise = noise, .uniform = uniform, .pixels = pixels};
     *ret_timer = (Timer){.since = mono_seconds(), .stage = TOTAL};
     clock_t before = clock();
     bool ok = sampler_run(sampler, &plan, &batch, on_stage, ret_timer, err);
@@ -321,7 +333,8 @@ static bool run(Sampler *sampler, const Options *options, Err *err)
     static double seconds[TIMES][MAX_BATCHES];
     int batches = (options->images + options->batch - 1) / options->batch;
     Timer timer;
-    if (batches > MAX_BATCHES || !sampler_reserve(sampler, options->batch, err) || !time_batch(sampler, options, 0, &timer, err))
+    if (batches > MAX_BATCHES || !sampler_reserve(sampler, options->batch, err) ||
+        !time_batch(sampler, options, 0, &timer, err))
         return false;
     for (int i = 0; i < batches; i++) {
         if (!time_batch(sampler, options, i * options->batch, &timer, err))
@@ -350,12 +363,14 @@ int main(int argc, char **argv)
         return usage();
     const Size *size = &SIZES[options.recipe->size];
     bool needs_teacher = options.recipe->teacher_start_t >= 0;
-    Model student = transformer_model(size, true), teacher = transformer_model(size, false), tokenizer = tokenizer_model();
+    Model student = transformer_model(size, true), teacher = transformer_model(size, false),
+          tokenizer = tokenizer_model();
     Weights from_student = weights_of_model(&student), from_teacher = weights_of_model(&teacher);
     Weights from_tokenizer = weights_of_model(&tokenizer);
     double start = mono_seconds();
     Backend *be = backend_open("cpu", options.precision, options.threads, &err);
-    Sampler *sampler = be ? sampler_open_weights(&from_student, needs_teacher ? &from_teacher : NULL, &from_tokenizer, 0, GRID, be, &err)
+    Sampler *sampler = be ? sampler_open_weights(&from_student, needs_teacher ? &from_teacher : NULL, &from_tokenizer,
+                                                 0, GRID, be, &err)
                           : NULL;
     if (sampler)
         printf("%s batch %d, opened in %.1f s\n", options.recipe->name, options.batch, mono_seconds() - start);

@@ -49,8 +49,10 @@ bool codebook_load(Codebook *ret_codebook, const Weights *weights, Backend *be, 
     if (!weights_shape(weights, "quantize.embedding.weight", 2, shape, err))
         return false;
     if (shape[0] < 1 || shape[0] > 1 << 24 || shape[1] < 1 || shape[1] > 4096)
-        return err_set(err, ERR_FORMAT, "tokenizer %s: quantize.embedding.weight has [%lld,%lld], wanted up to 16777216 codes of up to "
-                       "4096 channels", weights->path, (long long)shape[0], (long long)shape[1]);
+        return err_set(err, ERR_FORMAT,
+                       "tokenizer %s: quantize.embedding.weight has [%lld,%lld], wanted up to 16777216 codes of up to "
+                       "4096 channels",
+                       weights->path, (long long)shape[0], (long long)shape[1]);
     book.codes = (int)shape[0];
     book.channels = (int)shape[1];
     book.rows = weights_take(weights, "quantize.embedding.weight", shape[0], shape[1], 0, 0, err);

@@ -10,13 +10,14 @@
 
 #include "core/mem.h"
 
+/* On the host one image's maps stay near the caches. */
 enum { GROUPS = 32, HOST_CHUNK = 1, DEVICE_CHUNK = 8 };
 
 static const Map NO_MAP = {0};
 
 int decoder_chunk(const Decoder *decoder, int b)
 {
-    int most = backend_is_host(decoder->be) ? HOST_CHUNK : DEVICE_CHUNK; /* the host keeps one image's maps in its caches */
+    int most = backend_is_host(decoder->be) ? HOST_CHUNK : DEVICE_CHUNK;
     return b < most ? b : most;
 }
 
@@ -193,8 +194,8 @@ static void fill_rows(const Decoder *decoder, const float *vectors, int64_t coun
     }
 }
 
-bool decoder_run(const Decoder *decoder, DecoderWork *work, const float *vectors, int b, uint8_t *pixels, DecoderTap *tap, void *ctx,
-                 Err *err)
+bool decoder_run(const Decoder *decoder, DecoderWork *work, const float *vectors, int b, uint8_t *pixels,
+                 DecoderTap *tap, void *ctx, Err *err)
 {
     int64_t tokens = (int64_t)decoder->grid * decoder->grid;
     size_t image = (size_t)decoder->image_size * (size_t)decoder->image_size * 3;
@@ -203,7 +204,8 @@ bool decoder_run(const Decoder *decoder, DecoderWork *work, const float *vectors
         Tensor rows = work->rows, out = work->pixels;
         rows.shape[0] = n * tokens;
         out.shape[0] = n;
-        fill_rows(decoder, vectors + (size_t)i * (size_t)tokens * (size_t)decoder->channels, n * tokens, work->host_rows);
+        fill_rows(decoder, vectors + (size_t)i * (size_t)tokens * (size_t)decoder->channels, n * tokens,
+                  work->host_rows);
         be_upload(decoder->be, rows, work->host_rows);
         decode(decoder, work, n, tap, ctx);
         be_download(decoder->be, pixels + (size_t)i * image, out);

@@ -67,7 +67,7 @@ void decoder_work_open(const Decoder *decoder, DecoderWork *work); /* the host p
 void decoder_work_close(DecoderWork *work);
 
 /* vectors host [b,L,C], pixels host [b,S,S,3]. */
-bool decoder_run(const Decoder *decoder, DecoderWork *work, const float *vectors, int b, uint8_t *pixels, DecoderTap *tap, void *ctx,
-                 Err *err);
+bool decoder_run(const Decoder *decoder, DecoderWork *work, const float *vectors, int b, uint8_t *pixels,
+                 DecoderTap *tap, void *ctx, Err *err);
 
 #endif

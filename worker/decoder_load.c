@@ -34,15 +34,22 @@ static bool load_norm(const Loader *loader, const char *block, const char *norm,
            weights_tensor(loader->weights, loader->be, join(beta, name, "bias"), c, 0, &ret_norm->beta, err);
 }
 
-static Conv *pack(const Loader *loader, const float *w, const float *bias, int c_in, int c_out, int kernel, bool upsample, Err *err)
+static Conv *pack(const Loader *loader, const float *w, const float *bias, int c_in, int c_out, int kernel,
+                  bool upsample, Err *err)
 {
-    ConvShape shape = {.c_in = c_in, .c_out = c_out, .kh = kernel, .kw = kernel, .stride = 1, .pad_h = kernel / 2,
-                       .pad_w = kernel / 2, .upsample = upsample};
+    ConvShape shape = {.c_in = c_in,
+                       .c_out = c_out,
+                       .kh = kernel,
+                       .kw = kernel,
+                       .stride = 1,
+                       .pad_h = kernel / 2,
+                       .pad_w = kernel / 2,
+                       .upsample = upsample};
     return be_conv_pack(loader->be, w, bias, &shape, loader->size, loader->size, err);
 }
 
-static Conv *load_conv(const Loader *loader, const char *block, const char *conv, int c_in, int c_out, int kernel, bool upsample,
-                       Err *err)
+static Conv *load_conv(const Loader *loader, const char *block, const char *conv, int c_in, int c_out, int kernel,
+                       bool upsample, Err *err)
 {
     Name name, weight, bias_name;
     join(name, block, conv);
@@ -63,8 +70,8 @@ static bool channels_of(const Loader *loader, const char *block, const char *con
     if (!weights_shape(loader->weights, join(bias, name, "bias"), 1, shape, err))
         return false;
     if (shape[0] < 1 || shape[0] > MAX_CHANNELS)
-        return err_set(err, ERR_FORMAT, "tokenizer %s: %s has %lld channels, wanted 1 to %d", loader->weights->path, bias,
-                       (long long)shape[0], MAX_CHANNELS);
+        return err_set(err, ERR_FORMAT, "tokenizer %s: %s has %lld channels, wanted 1 to %d", loader->weights->path,
+                       bias, (long long)shape[0], MAX_CHANNELS);
     *ret_channels = (int)shape[0];
     return true;
 }
@@ -142,10 +149,11 @@ static bool load_attn(const Loader *loader, const char *block, int c, DecoderAtt
     Square q = {0}, k = {0}, v = {0}, p = {0};
     float *w = NULL, *bias = NULL;
     ret_attn->c = c;
-    bool ok = load_norm(loader, block, "norm", c, &ret_attn->norm, err) && read_square(loader, block, "q", c, &q, err) &&
-              read_square(loader, block, "k", c, &k, err) && read_square(loader, block, "v", c, &v, err) &&
-              read_square(loader, block, "proj_out", c, &p, err) &&
-              (w = weights_room(loader->weights, (int64_t)c * c, err)) && (bias = weights_room(loader->weights, c, err));
+    bool ok = load_norm(loader, block, "norm", c, &ret_attn->norm, err) &&
+              read_square(loader, block, "q", c, &q, err) && read_square(loader, block, "k", c, &k, err) &&
+              read_square(loader, block, "v", c, &v, err) && read_square(loader, block, "proj_out", c, &p, err) &&
+              (w = weights_room(loader->weights, (int64_t)c * c, err)) &&
+              (bias = weights_room(loader->weights, c, err));
     if (ok) {
         fold_query(&q, &k, c, w, bias);
         ret_attn->query = pack(loader, w, bias, c, c, 1, false, err);
@@ -168,15 +176,15 @@ static bool load_attn(const Loader *loader, const char *block, int c, DecoderAtt
 
 /* conv_in o post_quant_conv: [top,C+1,3,3]. Channel C of the input is 1 inside the image and carries post_quant_conv's
  * bias, which the zero padding of conv_in must not see. */
-static void fold_in(const float *inner, const float *shift, const float *outer, int c, int z, int top,
-                    float *ret_w)
+static void fold_in(const float *inner, const float *shift, const float *outer, int c, int z, int top, float *ret_w)
 {
     for (int o = 0; o < top; o++)
         for (int tap = 0; tap < 9; tap++)
             for (int i = 0; i <= c; i++) {
                 double sum = 0;
                 for (int m = 0; m < z; m++)
-                    sum += (double)outer[((int64_t)o * z + m) * 9 + tap] * (double)(i < c ? inner[m * c + i] : shift[m]);
+                    sum +=
+                        (double)outer[((int64_t)o * z + m) * 9 + tap] * (double)(i < c ? inner[m * c + i] : shift[m]);
                 ret_w[((int64_t)o * (c + 1) + i) * 9 + tap] = (float)sum;
             }
 }
@@ -186,11 +194,12 @@ static bool load_in(Decoder *decoder, const Loader *loader, int *ret_top, Err *e
     const Weights *weights = loader->weights;
     int64_t post[] = {-1, -1, 1, 1};
     int top = 0;
-    if (!weights_shape(weights, "post_quant_conv.weight", 4, post, err) || !channels_of(loader, "decoder", "conv_in", &top, err))
+    if (!weights_shape(weights, "post_quant_conv.weight", 4, post, err) ||
+        !channels_of(loader, "decoder", "conv_in", &top, err))
         return false;
     if (post[0] < 1 || post[0] > MAX_CHANNELS || post[1] < 1 || post[1] > 4096)
-        return err_set(err, ERR_FORMAT, "tokenizer %s: post_quant_conv.weight has [%lld,%lld,1,1], no such decoder", weights->path,
-                       (long long)post[0], (long long)post[1]);
+        return err_set(err, ERR_FORMAT, "tokenizer %s: post_quant_conv.weight has [%lld,%lld,1,1], no such decoder",
+                       weights->path, (long long)post[0], (long long)post[1]);
     int z = (int)post[0], c = decoder->channels = (int)post[1];
     float *inner = NULL, *shift = NULL, *outer = NULL, *bias = NULL, *w = NULL;
     bool ok = (inner = weights_take(weights, "post_quant_conv.weight", z, c, 1, 1, err)) &&
@@ -211,25 +220,45 @@ static bool load_in(Decoder *decoder, const Loader *loader, int *ret_top, Err *e
     return decoder->conv_in != NULL;
 }
 
+/* Whether the file has anything of a block: one that lacks a weight must not pass for one that is not there. */
+static bool has_block(const Weights *weights, const char *kind, int level, int index)
+{
+    static const char *const leaves[] = {"norm", "norm1", "norm2", "conv1", "conv2", "q", "k", "v", "proj_out"};
+    static const char *const ends[] = {"weight", "bias"};
+    Name name;
+    for (size_t i = 0; i < countof(leaves); i++)
+        for (size_t j = 0; j < countof(ends); j++) {
+            snprintf(name, sizeof name, "decoder.conv_blocks.%d.%s.%d.%s.%s", level, kind, index, leaves[i], ends[j]);
+            if (weights_has(weights, name))
+                return true;
+        }
+    return false;
+}
+
 static bool load_level(DecoderLevel *level, Loader *loader, int index, bool last, int c, Err *err)
 {
+    const Weights *weights = loader->weights;
     Name block, probe;
-    for (int j = 0; j < DECODER_BLOCKS; j++) {
+    for (int j = 0; j < DECODER_BLOCKS && has_block(weights, "res", index, j); j++) {
         snprintf(block, sizeof block, "decoder.conv_blocks.%d.res.%d", index, j);
-        if (!weights_has(loader->weights, join(probe, block, "conv1.weight")))
-            break;
         if (!load_res(loader, block, c, &level->res[j], err))
             return false;
         level->blocks = j + 1;
         c = level->res[j].c_out;
         snprintf(block, sizeof block, "decoder.conv_blocks.%d.attn.%d", index, j);
-        if (weights_has(loader->weights, join(probe, block, "q.weight")) && !load_attn(loader, block, c, &level->attn[j], err))
+        if (has_block(weights, "attn", index, j) && !load_attn(loader, block, c, &level->attn[j], err))
             return false;
     }
     level->c = c;
+    if (has_block(weights, "res", index, DECODER_BLOCKS))
+        return err_set(err, ERR_FORMAT, "tokenizer %s: level %d has more than the %d blocks that a decoder may have",
+                       weights->path, index, DECODER_BLOCKS);
+    snprintf(block, sizeof block, "decoder.conv_blocks.%d", index);
+    if (last && weights_has(weights, join(probe, block, "upsample.conv.weight")))
+        return err_set(err, ERR_FORMAT, "tokenizer %s: %s, but there is no decoder.conv_blocks.%d for what it enlarges",
+                       weights->path, probe, index + 1);
     if (last)
         return true;
-    snprintf(block, sizeof block, "decoder.conv_blocks.%d", index);
     loader->size *= 2;
     return (level->upsample = load_conv(loader, block, "upsample.conv", c, c, 3, true, err)) != NULL;
 }
@@ -243,19 +272,18 @@ static int usual_grid(int levels)
 
 static bool read_sizes(Decoder *decoder, const Weights *weights, int grid, Err *err)
 {
-    Name name;
-    for (;; decoder->levels++) {
-        snprintf(name, sizeof name, "decoder.conv_blocks.%d.res.0.conv1.weight", decoder->levels);
-        if (!weights_has(weights, name))
-            break;
-    }
+    while (decoder->levels <= DECODER_LEVELS && has_block(weights, "res", decoder->levels, 0))
+        decoder->levels++;
     if (decoder->levels < 1 || decoder->levels > DECODER_LEVELS)
-        return err_set(err, ERR_FORMAT, "tokenizer %s: %d decoder levels (decoder.conv_blocks.K), wanted 1 to %d; is it a VQ tokenizer?",
+        return err_set(err, ERR_FORMAT,
+                       "tokenizer %s: %d decoder levels (decoder.conv_blocks.K), wanted 1 to %d; is it a VQ tokenizer?",
                        weights->path, decoder->levels, DECODER_LEVELS);
     decoder->grid = grid ? grid : usual_grid(decoder->levels);
     if (!decoder->grid)
-        return err_set(err, ERR_FORMAT, "tokenizer %s: it has %d levels, and no file says how many tokens an image has; give a noise "
-                       "file [n,tokens,channels] or the grid", weights->path, decoder->levels);
+        return err_set(err, ERR_FORMAT,
+                       "tokenizer %s: it has %d levels, and no file says how many tokens an image has; give a noise "
+                       "file [n,tokens,channels] or the grid",
+                       weights->path, decoder->levels);
     decoder->image_size = decoder->grid << (decoder->levels - 1);
     return true;
 }

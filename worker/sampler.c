@@ -57,28 +57,35 @@ static bool fits(const Sampler *s, const Weights *student, const Weights *teache
 {
     const Codebook *book = &s->book;
     if (s->decoder.channels != book->channels)
-        return err_set(err, ERR_FORMAT, "tokenizer %s: post_quant_conv takes %d channels, its codebook has %d", tokenizer->path,
-                       s->decoder.channels, book->channels);
+        return err_set(err, ERR_FORMAT, "tokenizer %s: post_quant_conv takes %d channels, its codebook has %d",
+                       tokenizer->path, s->decoder.channels, book->channels);
     if (student && s->student.channels != book->channels)
-        return err_set(err, ERR_FORMAT, "student %s: its tokens have %d channels, those of tokenizer %s have %d; a student needs the "
-                       "tokenizer it was trained with", student->path, s->student.channels, tokenizer->path, book->channels);
+        return err_set(err, ERR_FORMAT,
+                       "student %s: its tokens have %d channels, those of tokenizer %s have %d; a student needs the "
+                       "tokenizer it was trained with",
+                       student->path, s->student.channels, tokenizer->path, book->channels);
     if (student && s->student.tf.codes != book->codes)
-        return err_set(err, ERR_FORMAT, "student %s: it chooses among %d codes, tokenizer %s has %d; a student needs the tokenizer it "
-                       "was trained with", student->path, s->student.tf.codes, tokenizer->path, book->codes);
+        return err_set(err, ERR_FORMAT,
+                       "student %s: it chooses among %d codes, tokenizer %s has %d; a student needs the tokenizer it "
+                       "was trained with",
+                       student->path, s->student.tf.codes, tokenizer->path, book->codes);
     if (teacher && s->teacher.tf.codes != book->codes)
-        return err_set(err, ERR_FORMAT, "teacher %s: it chooses among %d codes, tokenizer %s has %d; a teacher needs the tokenizer it "
-                       "was trained with", teacher->path, s->teacher.tf.codes, tokenizer->path, book->codes);
+        return err_set(err, ERR_FORMAT,
+                       "teacher %s: it chooses among %d codes, tokenizer %s has %d; a teacher needs the tokenizer it "
+                       "was trained with",
+                       teacher->path, s->teacher.tf.codes, tokenizer->path, book->codes);
     if (student && teacher && s->student.tf.classes != s->teacher.tf.classes)
-        return err_set(err, ERR_FORMAT, "teacher %s: it knows %d classes, student %s knows %d", teacher->path, s->teacher.tf.classes,
-                       student->path, s->student.tf.classes);
+        return err_set(err, ERR_FORMAT, "teacher %s: it knows %d classes, student %s knows %d", teacher->path,
+                       s->teacher.tf.classes, student->path, s->student.tf.classes);
     return true;
 }
 
-static bool load_all(Sampler *s, const Weights *student, const Weights *teacher, const Weights *tokenizer, int heads, int grid,
-                     Err *err)
+static bool load_all(Sampler *s, const Weights *student, const Weights *teacher, const Weights *tokenizer, int heads,
+                     int grid, Err *err)
 {
     if (grid < 0 || grid > MAX_GRID)
-        return err_set(err, ERR_USAGE, "grid: it is %d tokens a side, wanted 1 to %d (0: by the tokenizer)", grid, MAX_GRID);
+        return err_set(err, ERR_USAGE, "grid: it is %d tokens a side, wanted 1 to %d (0: by the tokenizer)", grid,
+                       MAX_GRID);
     if (!student && !teacher)
         return err_set(err, ERR_USAGE, "models: neither a student nor a teacher was given, wanted at least one");
     if (!codebook_load(&s->book, tokenizer, s->be, err) || !decoder_load(&s->decoder, tokenizer, s->be, grid, err))
@@ -88,13 +95,17 @@ static bool load_all(Sampler *s, const Weights *student, const Weights *teacher,
         (teacher && !teacher_load(&s->teacher, teacher, s->be, heads, grid, err)))
         return false;
     const Transformer *any = student ? &s->student.tf : &s->teacher.tf;
-    s->info = (SamplerInfo){.grid = grid, .tokens = grid * grid, .channels = s->book.channels, .codes = s->book.codes,
-                            .classes = any->classes, .image_size = s->decoder.image_size};
+    s->info = (SamplerInfo){.grid = grid,
+                            .tokens = grid * grid,
+                            .channels = s->book.channels,
+                            .codes = s->book.codes,
+                            .classes = any->classes,
+                            .image_size = s->decoder.image_size};
     return fits(s, student, teacher, tokenizer, err);
 }
 
-Sampler *sampler_open_weights(const Weights *student, const Weights *teacher, const Weights *tokenizer, int heads, int grid,
-                              Backend *be, Err *err)
+Sampler *sampler_open_weights(const Weights *student, const Weights *teacher, const Weights *tokenizer, int heads,
+                              int grid, Backend *be, Err *err)
 {
     Sampler *s = xcalloc(1, sizeof *s);
     s->be = be;
@@ -122,10 +133,11 @@ Sampler *sampler_open(const SamplerFiles *files, Backend *be, Err *err)
     Sampler *s = NULL;
     if (!files->tokenizer)
         err_set(err, ERR_USAGE, "tokenizer: none was given; every sampler needs one");
-    else if (open_file(files->student, &student, &from_student, err) && open_file(files->teacher, &teacher, &from_teacher, err) &&
+    else if (open_file(files->student, &student, &from_student, err) &&
+             open_file(files->teacher, &teacher, &from_teacher, err) &&
              open_file(files->tokenizer, &tokenizer, &from_tokenizer, err))
-        s = sampler_open_weights(student ? &from_student : NULL, teacher ? &from_teacher : NULL, &from_tokenizer, files->heads,
-                                 files->grid, be, err);
+        s = sampler_open_weights(student ? &from_student : NULL, teacher ? &from_teacher : NULL, &from_tokenizer,
+                                 files->heads, files->grid, be, err);
     ckpt_close(student);
     ckpt_close(teacher);
     ckpt_close(tokenizer);
@@ -242,7 +254,8 @@ static void take_step(Sampler *s, const StudentStep *step)
             int64_t token = row + step->end - m + j;
             s->codes[token] = -1;
             s->margin[token] = NAN;
-            memcpy(s->vectors + (size_t)token * c, s->found.vectors + ((size_t)i * (size_t)m + (size_t)j) * c, c * sizeof(float));
+            memcpy(s->vectors + (size_t)token * c, s->found.vectors + ((size_t)i * (size_t)m + (size_t)j) * c,
+                   c * sizeof(float));
         }
     }
 }
@@ -250,7 +263,8 @@ static void take_step(Sampler *s, const StudentStep *step)
 /* One student step at t: tokens t..end-1 are found from data 0..t-1 and the batch's noise. */
 static bool student_at(Sampler *s, const SamplerPlan *plan, const SamplerBatch *batch, int t, int end, Err *err)
 {
-    StudentStep step = {.b = batch->count, .t = t, .split = plan->split_t, .end = end, .labels = batch->labels, .latents = s->latents};
+    StudentStep step = {
+        .b = batch->count, .t = t, .split = plan->split_t, .end = end, .labels = batch->labels, .latents = s->latents};
     size_t c = (size_t)s->info.channels, tokens = (size_t)s->info.tokens;
     for (int i = 0; i < batch->count; i++) {
         float *dst = s->latents + (size_t)i * (size_t)end * c;
@@ -267,7 +281,7 @@ static bool student_at(Sampler *s, const SamplerPlan *plan, const SamplerBatch *
 static bool few_step(Sampler *s, const SamplerPlan *plan, const SamplerBatch *batch, const Stages *stages, Err *err)
 {
     for (int i = 0; i < plan->t_count; i++) {
-        int end = i + 1 < plan->t_count ? plan->t_list[i + 1] : s->info.tokens; /* the next step reads no more than that */
+        int end = i + 1 < plan->t_count ? plan->t_list[i + 1] : s->info.tokens; /* what the next step reads */
         enter(stages, "student");
         if (!student_at(s, plan, batch, plan->t_list[i], end, err))
             return false;
@@ -318,9 +332,17 @@ static bool with_teacher(Sampler *s, const SamplerPlan *plan, const SamplerBatch
         if (!find_prefix(s, plan, batch, err))
             return false;
     }
-    TeacherDraw draw = {.b = batch->count, .start = start, .end = end, .labels = batch->labels, .prefix = s->prefix,
-                        .cfg_scale = plan->cfg_scale, .cfg_interval = plan->cfg_interval, .top_k = plan->top_k,
-                        .top_p = plan->top_p, .temperature = plan->temperature, .uniform = plan->argmax ? NULL : batch->uniform};
+    TeacherDraw draw = {.b = batch->count,
+                        .start = start,
+                        .end = end,
+                        .labels = batch->labels,
+                        .prefix = s->prefix,
+                        .cfg_scale = plan->cfg_scale,
+                        .cfg_interval = plan->cfg_interval,
+                        .top_k = plan->top_k,
+                        .top_p = plan->top_p,
+                        .temperature = plan->temperature,
+                        .uniform = plan->argmax ? NULL : batch->uniform};
     enter(stages, "teacher");
     if (!teacher_draw(&s->teacher, &s->teacher_work, &draw, &s->drawn, err))
         return err_wrap(err, "teacher, tokens %d to %d", start, end - 1);
@@ -342,8 +364,8 @@ static bool check_batch(const Sampler *s, const SamplerPlan *plan, const Sampler
         return err_set(err, ERR_INTERNAL, "batch of %d images, room was made for %d", batch->count, s->reserved);
     for (int i = 0; i < batch->count; i++)
         if (batch->labels[i] < 0 || batch->labels[i] >= s->info.classes)
-            return err_set(err, ERR_USAGE, "label %d of the batch is %d, this model has classes 0 to %d", i, batch->labels[i],
-                           s->info.classes - 1);
+            return err_set(err, ERR_USAGE, "label %d of the batch is %d, this model has classes 0 to %d", i,
+                           batch->labels[i], s->info.classes - 1);
     if (plan_uses_student(plan, &s->info) && !batch->noise)
         return err_set(err, ERR_INTERNAL, "the batch has no noise and the student needs it");
     if (plan_uses_teacher(plan) && !plan->argmax && !batch->uniform)
@@ -351,8 +373,8 @@ static bool check_batch(const Sampler *s, const SamplerPlan *plan, const Sampler
     return true;
 }
 
-bool sampler_run(Sampler *s, const SamplerPlan *plan, SamplerBatch *batch, void (*stage)(const char *name, void *ctx), void *ctx,
-                 Err *err)
+bool sampler_run(Sampler *s, const SamplerPlan *plan, SamplerBatch *batch, void (*stage)(const char *name, void *ctx),
+                 void *ctx, Err *err)
 {
     Stages stages = {stage, ctx};
     if (!sampler_check(s, plan, err) || !check_batch(s, plan, batch, err))

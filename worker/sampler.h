@@ -15,7 +15,7 @@ typedef struct Sampler Sampler;
 typedef struct SamplerFiles {
     const char *student, *teacher, *tokenizer; /* paths; student or teacher may be NULL when the plan needs none */
     int heads;                                 /* 0: width / 64 */
-    int grid;                                  /* tokens a side; 0: by the tokenizer's levels (no file says it), below */
+    int grid; /* tokens a side; 0: by the tokenizer's levels (no file says it), below */
 } SamplerFiles;
 
 /* The grid is in no checkpoint: rotary positions are computed and convolutions take any size. With grid 0 it follows
@@ -55,8 +55,8 @@ typedef struct SamplerBatch {
 Sampler *sampler_open(const SamplerFiles *files, Backend *be, Err *err);
 /* The same from any source of weights (worker/weights.h), needed until it returns: benchmarks bring random ones. */
 struct Weights;
-Sampler *sampler_open_weights(const struct Weights *student, const struct Weights *teacher, const struct Weights *tokenizer,
-                              int heads, int grid, Backend *be, Err *err);
+Sampler *sampler_open_weights(const struct Weights *student, const struct Weights *teacher,
+                              const struct Weights *tokenizer, int heads, int grid, Backend *be, Err *err);
 void sampler_close(Sampler *sampler); /* NULL is fine */
 const SamplerInfo *sampler_info(const Sampler *sampler);
 
@@ -67,7 +67,7 @@ bool sampler_reserve(Sampler *sampler, int count, Err *err);
 bool sampler_check(const Sampler *sampler, const SamplerPlan *plan, Err *err);
 
 /* Runs one batch, count <= what was reserved. `stage` is called (if not NULL) as the work goes on: "student", "teacher", "decode". */
-bool sampler_run(Sampler *sampler, const SamplerPlan *plan, SamplerBatch *batch, void (*stage)(const char *name, void *ctx),
-                 void *ctx, Err *err);
+bool sampler_run(Sampler *sampler, const SamplerPlan *plan, SamplerBatch *batch,
+                 void (*stage)(const char *name, void *ctx), void *ctx, Err *err);
 
 #endif

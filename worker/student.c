@@ -11,8 +11,8 @@ static bool read_sizes(Student *student, const Weights *weights, Err *err)
     int64_t embed[] = {student->tf.width, -1};
     if (!weights_has(weights, "n_d_embed.weight"))
         return err_set(err, ERR_FORMAT,
-                       "student %s: no n_d_embed.weight in it, so it is not a Distilled Decoding student (a plain LlamaGen model goes "
-                       "in as the teacher)",
+                       "student %s: no n_d_embed.weight in it, so it is not a Distilled Decoding student (a plain "
+                       "LlamaGen model goes in as the teacher)",
                        weights->path);
     if (!weights_shape(weights, "tok_embeddings.weight", 2, embed, err))
         return false;
@@ -117,7 +117,8 @@ static void code_head(const Student *student, StudentWork *work, Tensor hidden, 
     int64_t b = hidden.shape[0], rows = hidden.shape[1], d = student->tf.width;
     Tensor x = tensor_part(work->tf.qkv, 0, 2, b * n, d, 0);
     for (int64_t i = 0; i < b; i++)
-        be_rms_norm(be, tensor_part(hidden, i * rows * d, 2, n, d, 0), (Tensor){0}, tensor_part(x, i * n * d, 2, n, d, 0));
+        be_rms_norm(be, tensor_part(hidden, i * rows * d, 2, n, d, 0), (Tensor){0},
+                    tensor_part(x, i * n * d, 2, n, d, 0));
     Tensor codes = tensor_part(work->codes, 0, 1, b * n, 0, 0), margin = tensor_part(work->margin, 0, 1, b * n, 0, 0);
     be_argmax_linear(be, student->tf.head, x, codes, margin);
     be_download(be, result->codes, codes);

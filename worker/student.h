@@ -11,19 +11,19 @@
 
 typedef struct Student {
     Transformer tf;
-    int channels;          /* C */
-    Tensor embed, bias;    /* [D,C], [D] */
-    Tensor noise_data;     /* [2,D]: added to noise, to data */
-    Tensor shift_scale;    /* [classes+1,2D]: the class's shift, then its scale */
-    Linear *vector_head;   /* [C,D] */
+    int channels;        /* C */
+    Tensor embed, bias;  /* [D,C], [D] */
+    Tensor noise_data;   /* [2,D]: added to noise, to data */
+    Tensor shift_scale;  /* [classes+1,2D]: the class's shift, then its scale */
+    Linear *vector_head; /* [C,D] */
 } Student;
 
 typedef struct StudentWork {
     TransformerWork tf;
-    Tensor latents;        /* [B,L,C] */
-    Tensor modulation;     /* [B,2D] */
-    Tensor codes, margin;  /* [B*L] */
-    Tensor vectors;        /* [B*L,C] */
+    Tensor latents;       /* [B,L,C] */
+    Tensor modulation;    /* [B,2D] */
+    Tensor codes, margin; /* [B*L] */
+    Tensor vectors;       /* [B*L,C] */
 } StudentWork;
 
 typedef struct StudentStep {

@@ -14,10 +14,13 @@ bool teacher_load(Teacher *ret_teacher, const Weights *weights, Backend *be, int
 {
     Teacher teacher = {0};
     if (weights_has(weights, "n_d_embed.weight"))
-        return err_set(err, ERR_FORMAT, "teacher %s: it has n_d_embed.weight, so it is a Distilled Decoding student, wanted a plain "
-                       "LlamaGen model", weights->path);
+        return err_set(err, ERR_FORMAT,
+                       "teacher %s: it has n_d_embed.weight, so it is a Distilled Decoding student, wanted a plain "
+                       "LlamaGen model",
+                       weights->path);
     if (!transformer_load(&teacher.tf, weights, be, heads, grid, NULL, err) ||
-        !weights_tensor(weights, be, "tok_embeddings.weight", teacher.tf.codes, teacher.tf.width, &teacher.embed, err)) {
+        !weights_tensor(weights, be, "tok_embeddings.weight", teacher.tf.codes, teacher.tf.width, &teacher.embed,
+                        err)) {
         teacher_free(&teacher);
         return false;
     }
@@ -125,7 +128,8 @@ static void pick(Teacher *teacher, TeacherWork *work, const TeacherDraw *draw, i
     if (draw->uniform || want_logits)
         be_linear(be, tf->head, x, logits, false);
     if (draw->uniform)
-        be_pick(be, logits, draw->top_k, draw->top_p, draw->temperature, tensor_part(work->uniform, k * b, 1, b, 0, 0), ids, (Tensor){0});
+        be_pick(be, logits, draw->top_k, draw->top_p, draw->temperature, tensor_part(work->uniform, k * b, 1, b, 0, 0),
+                ids, (Tensor){0});
     else
         be_argmax_linear(be, tf->head, x, ids, tensor_part(work->margin, k * b, 1, b, 0, 0));
 }

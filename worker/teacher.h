@@ -16,14 +16,14 @@ typedef struct Teacher {
 typedef struct TeacherWork {
     int b;
     TransformerWork tf;
-    Tensor prefix;  /* [2B*L] i32 */
-    Tensor picks;   /* [L,2B] i32: what was drawn, once a sequence */
-    Tensor uniform; /* [L,B] */
-    Tensor margin;  /* [L,B] */
+    Tensor prefix;               /* [2B*L] i32 */
+    Tensor picks;                /* [L,2B] i32: what was drawn, once a sequence */
+    Tensor uniform;              /* [L,B] */
+    Tensor margin;               /* [L,B] */
     Tensor cond, uncond, guided; /* [B,D] normed hidden states */
-    Tensor logits;  /* [B,V] */
-    int32_t *labels, *ids; /* host, [2B] and [2B*L]; teacher_work_free */
-    float *numbers;        /* host, [L,B] */
+    Tensor logits;               /* [B,V] */
+    int32_t *labels, *ids;       /* host, [2B] and [2B*L]; teacher_work_close */
+    float *numbers;              /* host, [L,B] */
 } TeacherWork;
 
 typedef struct TeacherDraw {
@@ -34,7 +34,7 @@ typedef struct TeacherDraw {
     int cfg_interval;      /* -1: always; else tokens past start+1+interval see their class alone */
     int top_k;
     float top_p, temperature;
-    const float *uniform;  /* [b,L], token i uses [.,i]; NULL: argmax */
+    const float *uniform; /* [b,L], token i uses [.,i]; NULL: argmax */
 } TeacherDraw;
 
 /* Host memory. margin is written with argmax only. logits (tests): of the last token drawn, or NULL. */

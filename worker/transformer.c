@@ -40,8 +40,8 @@ static void fold_gain(float *w, const float *gain, int64_t n, int64_t k)
 }
 
 /* Packs `parts` matrices [n,k], one under the other, with the gain of the norm before them folded in. */
-static Linear *load_product(const Weights *weights, Backend *be, const char *const *names, int parts, const char *norm, int64_t n,
-                            int64_t k, Err *err)
+static Linear *load_product(const Weights *weights, Backend *be, const char *const *names, int parts, const char *norm,
+                            int64_t n, int64_t k, Err *err)
 {
     Linear *packed = NULL;
     float *gain = norm ? weights_take(weights, norm, k, 0, 0, 0, err) : NULL;
@@ -73,13 +73,26 @@ static bool load_layer(Transformer *tf, const Weights *weights, int i, Err *err)
     if (!layer->wo)
         return false;
     layer_name(norm, sizeof norm, i, "ffn_norm");
-    const char *w13[] = {layer_name(one, sizeof one, i, "feed_forward.w1"), layer_name(two, sizeof two, i, "feed_forward.w3")};
+    const char *w13[] = {layer_name(one, sizeof one, i, "feed_forward.w1"),
+                         layer_name(two, sizeof two, i, "feed_forward.w3")};
     layer->w13 = load_product(weights, tf->be, w13, 2, norm, f, d, err);
     if (!layer->w13)
         return false;
     const char *w2 = layer_name(one, sizeof one, i, "feed_forward.w2");
     layer->w2 = load_product(weights, tf->be, &w2, 1, NULL, d, f, err);
     return layer->w2 != NULL;
+}
+
+/* Whether the file has anything of a layer: one that lacks a weight must not pass for the end of the stack. */
+static bool has_layer(const Weights *weights, int layer)
+{
+    static const char *const leaves[] = {"attention.wqkv",  "attention.wo",    "attention_norm", "ffn_norm",
+                                         "feed_forward.w1", "feed_forward.w2", "feed_forward.w3"};
+    char name[80];
+    for (size_t i = 0; i < countof(leaves); i++)
+        if (weights_has(weights, layer_name(name, sizeof name, layer, leaves[i])))
+            return true;
+    return false;
 }
 
 static bool read_sizes(Transformer *tf, const Weights *weights, int heads, Err *err)
@@ -91,11 +104,11 @@ static bool read_sizes(Transformer *tf, const Weights *weights, int heads, Err *
     if (!weights_shape(weights, "output.weight", 2, head, err) ||
         !weights_shape(weights, "layers.0.feed_forward.w1.weight", 2, w1, err))
         return false;
-    char name[80];
-    while (tf->layers < MAX_LAYERS && weights_has(weights, layer_name(name, sizeof name, tf->layers, "attention.wqkv")))
+    while (tf->layers < MAX_LAYERS && has_layer(weights, tf->layers))
         tf->layers++;
     if (cls[0] < 2 || cls[0] > 1 << 24 || cls[1] > 1 << 16 || head[0] > 1 << 24 || w1[0] > 1 << 20)
-        return err_set(err, ERR_FORMAT, "%s: no transformer has %lld classes, width %lld, %lld codes and %lld hidden units",
+        return err_set(err, ERR_FORMAT,
+                       "%s: no transformer has %lld classes, width %lld, %lld codes and %lld hidden units",
                        weights->path, (long long)cls[0] - 1, (long long)cls[1], (long long)head[0], (long long)w1[0]);
     tf->classes = (int)cls[0] - 1;
     tf->width = (int)cls[1];
@@ -105,7 +118,8 @@ static bool read_sizes(Transformer *tf, const Weights *weights, int heads, Err *
     if (!tf->layers)
         return err_set(err, ERR_FORMAT, "%s: no layers.0.attention.wqkv.weight in it", weights->path);
     if (tf->heads < 1 || tf->width % tf->heads || tf->width / tf->heads % 4)
-        return err_set(err, ERR_FORMAT, "%s: width %d cannot be split into %d heads of a multiple of 4 channels; give the model's heads",
+        return err_set(err, ERR_FORMAT,
+                       "%s: width %d cannot be split into %d heads of a multiple of 4 channels; give the model's heads",
                        weights->path, tf->width, tf->heads);
     return true;
 }
@@ -160,7 +174,8 @@ static bool load_all(Transformer *tf, const Weights *weights, int heads, const f
     return tf->head && place_rotary(tf, err) && place_classes(tf, weights, add, err);
 }
 
-bool transformer_load(Transformer *ret_tf, const Weights *weights, Backend *be, int heads, int grid, const float *add, Err *err)
+bool transformer_load(Transformer *ret_tf, const Weights *weights, Backend *be, int heads, int grid, const float *add,
+                      Err *err)
 {
     Transformer tf = {.be = be, .grid = grid, .tokens = grid * grid};
     if (!load_all(&tf, weights, heads, add, err)) {
@@ -216,7 +231,8 @@ void transformer_layout(const Transformer *tf, Slab *slab, int sequences, int la
 /* --- forward -------------------------------------------------------------------------------------- */
 
 /* h[R,D] += w2 swiglu(w13 rms(h)); x[R,D] is scratch. */
-static void feed_forward(const Transformer *tf, const TransformerWork *work, const TransformerLayer *layer, Tensor h, Tensor x)
+static void feed_forward(const Transformer *tf, const TransformerWork *work, const TransformerLayer *layer, Tensor h,
+                         Tensor x)
 {
     int64_t rows = h.shape[0], f = tf->hidden;
     Tensor wide = tensor_part(work->wide, 0, 2, rows, 2 * f, 0);
@@ -248,13 +264,15 @@ static void class_rows(Transformer *tf, TransformerWork *work, int n)
         be_rms_norm(tf->be, h, NO_GAIN, x);
         be_linear(tf->be, tf->layer[l].wqkv, x, qkv, false);
         for (int i = 0; i < n; i++)
-            be_copy(tf->be, tensor_part(values, tf->class_fresh[i] * d, 1, d, 0, 0), tensor_part(qkv, (3 * i + 2) * d, 1, d, 0, 0));
+            be_copy(tf->be, tensor_part(values, tf->class_fresh[i] * d, 1, d, 0, 0),
+                    tensor_part(qkv, (3 * i + 2) * d, 1, d, 0, 0));
         be_gather(tf->be, values, ids, x);
         be_linear(tf->be, tf->layer[l].wo, x, h, true);
         feed_forward(tf, work, &tf->layer[l], h, x);
     }
     for (int i = 0; i < n; i++)
-        be_copy(tf->be, tensor_part(tf->class_last, tf->class_fresh[i] * d, 1, d, 0, 0), tensor_part(h, i * d, 1, d, 0, 0));
+        be_copy(tf->be, tensor_part(tf->class_last, tf->class_fresh[i] * d, 1, d, 0, 0),
+                tensor_part(h, i * d, 1, d, 0, 0));
 }
 
 void transformer_begin(Transformer *tf, TransformerWork *work, const int32_t *labels, int b)
@@ -297,7 +315,8 @@ Tensor transformer_forward(const Transformer *tf, TransformerWork *work, const T
     for (int l = 0; l < tf->layers; l++) {
         const TransformerLayer *layer = &tf->layer[l];
         int64_t at = work->layers > 1 ? (int64_t)l * work->sequences * tf->tokens * d : 0;
-        Tensor k = tensor_part(work->k, at, 3, pass->b, tf->heads, span), v = tensor_part(work->v, at, 3, pass->b, tf->heads, span);
+        Tensor k = tensor_part(work->k, at, 3, pass->b, tf->heads, span);
+        Tensor v = tensor_part(work->v, at, 3, pass->b, tf->heads, span);
         k.ndim = v.ndim = 4, k.shape[3] = v.shape[3] = hd; /* [b,H,span,hd] */
         Tensor q = tensor_part(work->q, 0, 3, pass->b, pass->t, d), y = x;
         int first = pass->first;

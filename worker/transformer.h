@@ -53,7 +53,8 @@ typedef struct TransformerPass {
 } TransformerPass;
 
 /* heads 0: width / 64. add [D] is added to every class embedding on entry, unless NULL. */
-bool transformer_load(Transformer *ret_tf, const Weights *weights, Backend *be, int heads, int grid, const float *add, Err *err);
+bool transformer_load(Transformer *ret_tf, const Weights *weights, Backend *be, int heads, int grid, const float *add,
+                      Err *err);
 void transformer_free(Transformer *tf); /* a zeroed one is fine */
 
 /* layers kept: 1 (a pass sees all its tokens at once) or tf->layers (tokens come one by one). */

@@ -42,7 +42,8 @@ float *weights_room(const Weights *weights, int64_t count, Err *err)
     return room;
 }
 
-bool weights_read(const Weights *weights, const char *name, float *dst, int64_t a, int64_t b, int64_t c, int64_t d, Err *err)
+bool weights_read(const Weights *weights, const char *name, float *dst, int64_t a, int64_t b, int64_t c, int64_t d,
+                  Err *err)
 {
     const int64_t shape[] = {a, b, c, d};
     return weights->read(weights->ctx, name, d ? 4 : c ? 3 : b ? 2 : 1, shape, dst, err);
@@ -69,7 +70,8 @@ bool weights_place(Backend *be, const float *host, int64_t a, int64_t b, Tensor 
     return be_check(be, err);
 }
 
-bool weights_tensor(const Weights *weights, Backend *be, const char *name, int64_t a, int64_t b, Tensor *ret_tensor, Err *err)
+bool weights_tensor(const Weights *weights, Backend *be, const char *name, int64_t a, int64_t b, Tensor *ret_tensor,
+                    Err *err)
 {
     float *host = weights_take(weights, name, a, b, 0, 0, err);
     bool ok = host && weights_place(be, host, a, b, ret_tensor, err);

@@ -12,8 +12,9 @@ typedef struct Weights {
     const char *path; /* for messages */
     const void *ctx;
     bool (*has)(const void *ctx, const char *name);
-    bool (*shape)(const void *ctx, const char *name, int ndim, int64_t *want_and_ret_shape, Err *err); /* as ckpt_shape */
-    bool (*read)(const void *ctx, const char *name, int ndim, const int64_t *shape, float *dst, Err *err); /* as ckpt_read */
+    /* as ckpt_shape and ckpt_read */
+    bool (*shape)(const void *ctx, const char *name, int ndim, int64_t *want_and_ret_shape, Err *err);
+    bool (*read)(const void *ctx, const char *name, int ndim, const int64_t *shape, float *dst, Err *err);
 } Weights;
 
 Weights weights_of_ckpt(const Ckpt *ckpt); /* valid while ckpt is open */
@@ -26,11 +27,13 @@ float *weights_room(const Weights *weights, int64_t count, Err *err);
 /* A whole tensor in host memory; free() it. Unused axes 0. NULL on failure. */
 float *weights_take(const Weights *weights, const char *name, int64_t a, int64_t b, int64_t c, int64_t d, Err *err);
 /* Into memory the caller has. */
-bool weights_read(const Weights *weights, const char *name, float *dst, int64_t a, int64_t b, int64_t c, int64_t d, Err *err);
+bool weights_read(const Weights *weights, const char *name, float *dst, int64_t a, int64_t b, int64_t c, int64_t d,
+                  Err *err);
 
 /* Host numbers into backend memory of their own (be_free(be, t.data)). */
 bool weights_place(Backend *be, const float *host, int64_t a, int64_t b, Tensor *ret_tensor, Err *err);
 /* A vector [n] or matrix [a,b] as it is in the file, in backend memory. */
-bool weights_tensor(const Weights *weights, Backend *be, const char *name, int64_t a, int64_t b, Tensor *ret_tensor, Err *err);
+bool weights_tensor(const Weights *weights, Backend *be, const char *name, int64_t a, int64_t b, Tensor *ret_tensor,
+                    Err *err);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "worker/npy.h"
 #include "worker/sampler.h"
+#include "worker/weights.h"
 
 typedef struct GoldenSet {
     const char *name;
@@ -16,10 +17,10 @@ typedef struct GoldenSet {
 } GoldenSet;
 
 static const GoldenSet GOLDEN_SETS[] = {
-    {"tiny", 4, 3, GOLDEN("llamagen/tiny/student.pt"), GOLDEN("llamagen/tiny/teacher.pt"), GOLDEN("llamagen/tiny/vq.pt"),
-     GOLDEN("llamagen/tiny/expected.npz"), GOLDEN("llamagen/tiny/case.json")},
-    {"small", 16, 2, GOLDEN("llamagen/small/student.pt"), GOLDEN("llamagen/small/teacher.pt"), GOLDEN("llamagen/small/vq.pt"),
-     GOLDEN("llamagen/small/expected.npz"), GOLDEN("llamagen/small/case.json")},
+    {"tiny", 4, 3, GOLDEN("llamagen/tiny/student.pt"), GOLDEN("llamagen/tiny/teacher.pt"),
+     GOLDEN("llamagen/tiny/vq.pt"), GOLDEN("llamagen/tiny/expected.npz"), GOLDEN("llamagen/tiny/case.json")},
+    {"small", 16, 2, GOLDEN("llamagen/small/student.pt"), GOLDEN("llamagen/small/teacher.pt"),
+     GOLDEN("llamagen/small/vq.pt"), GOLDEN("llamagen/small/expected.npz"), GOLDEN("llamagen/small/case.json")},
 };
 
 static inline NpyArray golden_array(const Npz *npz, const char *name)
@@ -50,7 +51,8 @@ static inline Backend *golden_backend(void)
 static inline Sampler *golden_sampler(const GoldenSet *set, Backend *be, int batch)
 {
     Err err = {0};
-    SamplerFiles files = {.student = set->student, .teacher = set->teacher, .tokenizer = set->tokenizer, .grid = set->grid};
+    SamplerFiles files = {
+        .student = set->student, .teacher = set->teacher, .tokenizer = set->tokenizer, .grid = set->grid};
     Sampler *sampler = sampler_open(&files, be, &err);
     assert_ok(sampler, err);
     assert_ok(sampler_reserve(sampler, batch, &err), err);
@@ -74,6 +76,38 @@ static inline double golden_pixels_off(const uint8_t *got, const uint8_t *want, 
     for (size_t i = 0; i < count; i++)
         off += abs((int)got[i] - (int)want[i]) > 1;
     return (double)off / (double)count;
+}
+
+/* A checkpoint without one tensor. */
+typedef struct GoldenHidden {
+    const Ckpt *ckpt;
+    const char *name;
+} GoldenHidden;
+
+static inline bool golden_hidden_has(const void *ctx, const char *name)
+{
+    const GoldenHidden *hidden = ctx;
+    return strcmp(name, hidden->name) && ckpt_find(hidden->ckpt, name);
+}
+
+static inline bool golden_hidden_shape(const void *ctx, const char *name, int ndim, int64_t *shape, Err *err)
+{
+    const GoldenHidden *hidden = ctx;
+    return strcmp(name, hidden->name) ? ckpt_shape(hidden->ckpt, name, ndim, shape, err)
+                                      : err_set(err, ERR_FORMAT, "no %s", name);
+}
+
+static inline bool golden_hidden_read(const void *ctx, const char *name, int ndim, const int64_t *shape, float *dst,
+                                      Err *err)
+{
+    const GoldenHidden *hidden = ctx;
+    return strcmp(name, hidden->name) ? ckpt_read(hidden->ckpt, name, ndim, shape, dst, err)
+                                      : err_set(err, ERR_FORMAT, "no %s", name);
+}
+
+static inline Weights golden_without(const GoldenHidden *hidden)
+{
+    return (Weights){ckpt_path(hidden->ckpt), hidden, golden_hidden_has, golden_hidden_shape, golden_hidden_read};
 }
 
 #endif

@@ -63,7 +63,8 @@ static void check_stages(const Watch *watch, const GoldenSet *set)
         NpyArray array = golden_array(watch->npz, name);
         const double *want = array.data;
         const Stats *s = &watch->stages[i];
-        double mean = s->sum / s->count, deviation = sqrt((s->squares / s->count - mean * mean) * s->count / (s->count - 1));
+        double mean = s->sum / s->count,
+               deviation = sqrt((s->squares / s->count - mean * mean) * s->count / (s->count - 1));
         double got[4] = {mean, deviation, s->least, s->most}, worst = 0;
         for (int j = 0; j < 4; j++) /* in shares of the stage's spread */
             worst = fmax(worst, fabs(got[j] - want[j]) / want[1]);
@@ -207,6 +208,39 @@ static void test_duplicate_codes(void **state)
     backend_close(be);
 }
 
+static bool ignored(const char *name)
+{
+    static const char *const starts[] = {"encoder.", "quant_conv.", "quantize."};
+    for (size_t i = 0; i < countof(starts); i++)
+        if (!strncmp(name, starts[i], strlen(starts[i])))
+            return true;
+    return false;
+}
+
+/* Each weight in turn is missing: an error, never a smaller decoder. */
+static void test_every_weight_is_needed(void **state)
+{
+    (void)state;
+    Err err = {0};
+    Backend *be = golden_backend();
+    Ckpt *ckpt = ckpt_open(GOLDEN_SETS[0].tokenizer, &err);
+    assert_ok(ckpt, err);
+    int tried = 0;
+    for (int i = 0; i < ckpt_count(ckpt); i++) {
+        GoldenHidden hidden = {ckpt, ckpt_at(ckpt, i)->name};
+        Weights weights = golden_without(&hidden);
+        Decoder decoder;
+        if (ignored(hidden.name))
+            continue;
+        if (decoder_load(&decoder, &weights, be, 4, &err))
+            fail_msg("it loads without %s", hidden.name);
+        tried++;
+    }
+    assert_true(tried > 100);
+    ckpt_close(ckpt);
+    backend_close(be);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_small),
         cmocka_unit_test(test_codebook),
         cmocka_unit_test(test_duplicate_codes),
+        cmocka_unit_test(test_every_weight_is_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

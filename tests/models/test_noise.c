@@ -124,7 +124,8 @@ static void test_numbers_stay(void **state)
     float z[4], u[2];
     noise_normal(42, 7, z, 4);
     noise_uniform(42, 7, u, 2);
-    static const double normals[4] = {1.06515088, -0.81752472, -0.658450371, 1.13286574}, uniforms[2] = {0.998734593, 0.656026244};
+    static const double normals[4] = {1.06515088, -0.81752472, -0.658450371, 1.13286574},
+                        uniforms[2] = {0.998734593, 0.656026244};
     for (int j = 0; j < 4; j++)
         assert_float_equal(z[j], normals[j], 1e-6);
     for (int j = 0; j < 2; j++)
@@ -135,9 +136,9 @@ static void test_numbers_stay(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_answers),           cmocka_unit_test(test_normals_are_normal),
-        cmocka_unit_test(test_a_prefix_is_a_prefix),    cmocka_unit_test(test_seeds_images_and_streams_differ),
-        cmocka_unit_test(test_uniforms_are_uniform),    cmocka_unit_test(test_labels_cover_the_classes),
+        cmocka_unit_test(test_known_answers),        cmocka_unit_test(test_normals_are_normal),
+        cmocka_unit_test(test_a_prefix_is_a_prefix), cmocka_unit_test(test_seeds_images_and_streams_differ),
+        cmocka_unit_test(test_uniforms_are_uniform), cmocka_unit_test(test_labels_cover_the_classes),
         cmocka_unit_test(test_numbers_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

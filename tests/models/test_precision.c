@@ -47,7 +47,8 @@ static void check_student(const GoldenSet *set, Backend *be, const Npz *npz)
     student_layout(&student, &slab, b, &work);
     NpyArray noise = golden_array(npz, "noise"), label = golden_array(npz, "label");
     NpyArray want = golden_array(npz, "few.1step.tokens"), argmax = golden_array(npz, "few.1step.argmax");
-    StudentResult got = {xcalloc(count, sizeof(int32_t)), xcalloc(count, sizeof(float)), xcalloc(count * C, sizeof(float))};
+    StudentResult got = {xcalloc(count, sizeof(int32_t)), xcalloc(count, sizeof(float)),
+                         xcalloc(count * C, sizeof(float))};
     StudentStep step = {.b = b, .split = 0, .end = tokens, .labels = label.data, .latents = noise.data};
     assert_ok(student_step(&student, &work, &step, &got, &err), err);
     double error = relative_l2(got.vectors, want.data, count * C);

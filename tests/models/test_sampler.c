@@ -29,9 +29,13 @@ static Images *images_new(uint64_t seed)
 static void run_some(Sampler *sampler, const SamplerPlan *plan, Images *images, int lo, int count)
 {
     Err err = {0};
-    SamplerBatch batch = {.count = count, .labels = images->labels + lo, .noise = images->noise + lo * L * C,
-                          .uniform = plan->argmax ? NULL : images->uniform + lo * L, .codes = images->codes + lo * L,
-                          .vectors = images->vectors + lo * L * C, .pixels = images->pixels + lo * PIXELS};
+    SamplerBatch batch = {.count = count,
+                          .labels = images->labels + lo,
+                          .noise = images->noise + lo * L * C,
+                          .uniform = plan->argmax ? NULL : images->uniform + lo * L,
+                          .codes = images->codes + lo * L,
+                          .vectors = images->vectors + lo * L * C,
+                          .pixels = images->pixels + lo * PIXELS};
     assert_ok(sampler_run(sampler, plan, &batch, NULL, NULL, &err), err);
 }
 
@@ -113,12 +117,14 @@ static void test_codes_and_vectors_agree(void **state)
     for (size_t p = 0; p < countof(PLANS); p++) {
         const SamplerPlan *plan = &PLANS[p].plan;
         Images *images = images_new(8);
-        int drawn = plan->teacher_start_t >= 0 ? plan->t_list[1] : 0; /* the teacher's tokens keep their codes past split_t */
+        int drawn =
+            plan->teacher_start_t >= 0 ? plan->t_list[1] : 0; /* the teacher's tokens keep their codes past split_t */
         run_some(sampler, plan, images, 0, IMAGES);
         for (int i = 0; i < IMAGES * L; i++) {
             assert_int_equal(images->codes[i] >= 0, i % L < plan->split_t || i % L < drawn);
             if (images->codes[i] >= 0)
-                assert_true(golden_max_error(images->vectors + i * C, (float *)codebook.data + images->codes[i] * C, C) < 1e-6);
+                assert_true(
+                    golden_max_error(images->vectors + i * C, (float *)codebook.data + images->codes[i] * C, C) < 1e-6);
         }
         free(images);
     }
@@ -204,15 +210,21 @@ static void test_stages(void **state)
     static const struct {
         int plan;
         const char *stages;
-    } rows[] = {{0, "student decode "}, {2, "student student student decode "}, {3, "student teacher student decode "},
-                {8, "teacher student decode "}, {9, "teacher decode "}};
+    } rows[] = {{0, "student decode "},
+                {2, "student student student decode "},
+                {3, "student teacher student decode "},
+                {8, "teacher student decode "},
+                {9, "teacher decode "}};
     Backend *be = golden_backend();
     Sampler *sampler = golden_sampler(TINY, be, 1);
     Images *images = images_new(1);
     for (size_t i = 0; i < countof(rows); i++) {
         Err err = {0};
         Log log = {""};
-        SamplerBatch batch = {.count = 1, .labels = images->labels, .noise = images->noise, .uniform = images->uniform,
+        SamplerBatch batch = {.count = 1,
+                              .labels = images->labels,
+                              .noise = images->noise,
+                              .uniform = images->uniform,
                               .pixels = images->pixels};
         assert_ok(sampler_run(sampler, &PLANS[rows[i].plan].plan, &batch, log_stage, &log, &err), err);
         assert_string_equal(log.text, rows[i].stages);
@@ -366,10 +378,17 @@ static void test_batches_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_batches_do_not_matter), cmocka_unit_test(test_warm_equals_cold),
-        cmocka_unit_test(test_codes_and_vectors_agree), cmocka_unit_test(test_teacher_alone), cmocka_unit_test(test_counters),
-        cmocka_unit_test(test_stages), cmocka_unit_test(test_plans_refused), cmocka_unit_test(test_models_missing),
-        cmocka_unit_test(test_files_that_do_not_fit), cmocka_unit_test(test_grid), cmocka_unit_test(test_batches_refused),
+        cmocka_unit_test(test_batches_do_not_matter),
+        cmocka_unit_test(test_warm_equals_cold),
+        cmocka_unit_test(test_codes_and_vectors_agree),
+        cmocka_unit_test(test_teacher_alone),
+        cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_stages),
+        cmocka_unit_test(test_plans_refused),
+        cmocka_unit_test(test_models_missing),
+        cmocka_unit_test(test_files_that_do_not_fit),
+        cmocka_unit_test(test_grid),
+        cmocka_unit_test(test_batches_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,14 +42,17 @@ static void rig_close(Rig *rig)
 static void check_step(Rig *rig, const char *name, int t)
 {
     Err err = {0};
-    size_t tokens = (size_t)rig->set->grid * (size_t)rig->set->grid, b = (size_t)rig->set->batch, rest = tokens - (size_t)t;
+    size_t tokens = (size_t)rig->set->grid * (size_t)rig->set->grid, b = (size_t)rig->set->batch,
+           rest = tokens - (size_t)t;
     NpyArray x = golden_case(rig->npz, "few", name, "x"), noise = golden_array(rig->npz, "noise");
     NpyArray label = golden_array(rig->npz, "label"), want = golden_case(rig->npz, "few", name, "tokens");
-    NpyArray argmax = golden_case(rig->npz, "few", name, "argmax"), margin = golden_case(rig->npz, "few", name, "margin");
+    NpyArray argmax = golden_case(rig->npz, "few", name, "argmax"),
+             margin = golden_case(rig->npz, "few", name, "margin");
     float *latents = xmalloc(b * tokens * CHANNELS * sizeof *latents);
     memcpy(latents, noise.data, b * tokens * CHANNELS * sizeof *latents);
     for (size_t i = 0; i < b; i++)
-        memcpy(latents + i * tokens * CHANNELS, (float *)x.data + i * tokens * CHANNELS, (size_t)t * CHANNELS * sizeof *latents);
+        memcpy(latents + i * tokens * CHANNELS, (float *)x.data + i * tokens * CHANNELS,
+               (size_t)t * CHANNELS * sizeof *latents);
     StudentResult got = {xcalloc(b * tokens, sizeof(int32_t)), xcalloc(b * tokens, sizeof(float)),
                          xcalloc(b * tokens * CHANNELS, sizeof(float))};
     StudentStep step = {.b = (int)b, .t = t, .split = 0, .end = (int)tokens, .labels = label.data, .latents = latents};
@@ -57,8 +60,8 @@ static void check_step(Rig *rig, const char *name, int t)
     assert_ok(student_step(&rig->student, &rig->work, &step, &got, &err), err);
     double error = 0, off = 0;
     for (size_t i = 0; i < b; i++) {
-        double one = golden_max_error(got.vectors + i * rest * CHANNELS, (float *)want.data + (i * tokens + (size_t)t) * CHANNELS,
-                                      rest * CHANNELS);
+        double one = golden_max_error(got.vectors + i * rest * CHANNELS,
+                                      (float *)want.data + (i * tokens + (size_t)t) * CHANNELS, rest * CHANNELS);
         error = one > error || isnan(one) ? one : error;
     }
     step.split = (int)tokens;
@@ -71,7 +74,8 @@ static void check_step(Rig *rig, const char *name, int t)
             if (tie > NEAR_TIE)
                 assert_int_equal(got.codes[i * rest + j], ((int32_t *)argmax.data)[i * tokens + (size_t)t + j]);
         }
-    print_message("%-5s %-18s tokens off by %.2g of %.2g, margins by %.2g of %.2g\n", rig->set->name, name, error, BOUND, off, 2 * BOUND);
+    print_message("%-5s %-18s tokens off by %.2g of %.2g, margins by %.2g of %.2g\n", rig->set->name, name, error,
+                  BOUND, off, 2 * BOUND);
     assert_true(error <= BOUND);
     assert_true(off <= 2 * BOUND);
     NpyArray *arrays[] = {&x, &noise, &label, &want, &argmax, &margin};
@@ -140,6 +144,25 @@ static void test_a_teacher_is_no_student(void **state)
     backend_close(be);
 }
 
+/* Each weight in turn is missing: an error that names it, never a smaller model. */
+static void test_every_weight_is_needed(void **state)
+{
+    (void)state;
+    Err err = {0};
+    Backend *be = golden_backend();
+    Ckpt *ckpt = ckpt_open(GOLDEN_SETS[0].student, &err);
+    assert_ok(ckpt, err);
+    assert_in_range(ckpt_count(ckpt), 20, 30);
+    for (int i = 0; i < ckpt_count(ckpt); i++) {
+        GoldenHidden hidden = {ckpt, ckpt_at(ckpt, i)->name};
+        Weights weights = golden_without(&hidden);
+        Student student = {0};
+        assert_err(student_load(&student, &weights, be, 0, 4, &err), err, hidden.name);
+    }
+    ckpt_close(ckpt);
+    backend_close(be);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_small),
         cmocka_unit_test(test_end_cuts_nothing),
         cmocka_unit_test(test_a_teacher_is_no_student),
+        cmocka_unit_test(test_every_weight_is_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

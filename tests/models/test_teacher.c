@@ -51,8 +51,15 @@ static void rig_close(Rig *rig)
 
 static TeacherDraw draw_of(const Rig *rig, int start, int end, const int32_t *prefix, float cfg_scale)
 {
-    return (TeacherDraw){.b = rig->set->batch, .start = start, .end = end, .labels = rig->label.data, .prefix = prefix,
-                         .cfg_scale = cfg_scale, .cfg_interval = -1, .top_p = 1, .temperature = 1};
+    return (TeacherDraw){.b = rig->set->batch,
+                         .start = start,
+                         .end = end,
+                         .labels = rig->label.data,
+                         .prefix = prefix,
+                         .cfg_scale = cfg_scale,
+                         .cfg_interval = -1,
+                         .top_p = 1,
+                         .temperature = 1};
 }
 
 /* Into rig->ids, margin and logits. */
@@ -72,7 +79,8 @@ static void copy_prefix(const int32_t *ids, int b, int wide, int n, int32_t *dst
 
 static void check_case(Rig *rig, const char *name, int start, int end, float cfg_scale)
 {
-    NpyArray ids = golden_case(rig->npz, "teacher", name, "ids"), want = golden_case(rig->npz, "teacher", name, "last_logits");
+    NpyArray ids = golden_case(rig->npz, "teacher", name, "ids"),
+             want = golden_case(rig->npz, "teacher", name, "last_logits");
     NpyArray margin = golden_case(rig->npz, "teacher", name, "margin");
     int32_t prefix[MAX_BATCH * MAX_TOKENS];
     int b = rig->set->batch, count = end - start;
@@ -80,10 +88,12 @@ static void check_case(Rig *rig, const char *name, int start, int end, float cfg
     TeacherDraw draw = draw_of(rig, start, end, prefix, cfg_scale);
     draw_all(rig, &draw);
     for (int i = 0; i < b; i++)
-        assert_memory_equal(rig->ids + i * count, (int32_t *)ids.data + i * end + start, (size_t)count * sizeof(int32_t));
+        assert_memory_equal(rig->ids + i * count, (int32_t *)ids.data + i * end + start,
+                            (size_t)count * sizeof(int32_t));
     double error = golden_max_error(rig->logits, want.data, (size_t)b * (size_t)rig->teacher.tf.codes);
     double off = golden_max_error(rig->margin, margin.data, (size_t)(b * count));
-    print_message("%-5s %-12s last logits off by %.2g, margins by %.2g of %.2g\n", rig->set->name, name, error, off, 2 * BOUND);
+    print_message("%-5s %-12s last logits off by %.2g, margins by %.2g of %.2g\n", rig->set->name, name, error, off,
+                  2 * BOUND);
     assert_true(error <= BOUND);
     assert_true(off <= 2 * BOUND);
     npy_free(&ids);
@@ -228,10 +238,12 @@ static void test_golden_filters(void **state)
         int top_k;
         float top_p, temperature;
     } rows[] = {
-        {0, "k0_p1.0_t1.0", 0, 1, 1},       {0, "k20_p1.0_t1.0", 20, 1, 1},        {0, "k0_p0.8_t1.0", 0, 0.8f, 1},
-        {0, "k20_p0.8_t0.7", 20, 0.8f, 0.7f}, {0, "k1_p1.0_t1.0", 1, 1, 1},        {0, "k101_p0.95_t1.3", 101, 0.95f, 1.3f},
-        {1, "k0_p1.0_t1.0", 0, 1, 1},       {1, "k20_p1.0_t1.0", 20, 1, 1},        {1, "k0_p0.8_t1.0", 0, 0.8f, 1},
-        {1, "k20_p0.8_t0.7", 20, 0.8f, 0.7f}, {1, "k1_p1.0_t1.0", 1, 1, 1},        {1, "k1029_p0.95_t1.3", 1029, 0.95f, 1.3f},
+        {0, "k0_p1.0_t1.0", 0, 1, 1},    {0, "k20_p1.0_t1.0", 20, 1, 1},
+        {0, "k0_p0.8_t1.0", 0, 0.8f, 1}, {0, "k20_p0.8_t0.7", 20, 0.8f, 0.7f},
+        {0, "k1_p1.0_t1.0", 1, 1, 1},    {0, "k101_p0.95_t1.3", 101, 0.95f, 1.3f},
+        {1, "k0_p1.0_t1.0", 0, 1, 1},    {1, "k20_p1.0_t1.0", 20, 1, 1},
+        {1, "k0_p0.8_t1.0", 0, 0.8f, 1}, {1, "k20_p0.8_t0.7", 20, 0.8f, 0.7f},
+        {1, "k1_p1.0_t1.0", 1, 1, 1},    {1, "k1029_p0.95_t1.3", 1029, 0.95f, 1.3f},
     };
     Err err = {0};
     Backend *be = golden_backend();
@@ -259,7 +271,8 @@ static void test_golden_filters(void **state)
         be_download(be, got, probs);
         assert_ok(be_check(be, &err), err);
         double error = golden_max_error(got, want.data, (size_t)(b * v));
-        print_message("%-5s %-18s off by %.2g of %.2g\n", GOLDEN_SETS[rows[r].set].name, rows[r].name, error, PROBABILITY_BOUND);
+        print_message("%-5s %-18s off by %.2g of %.2g\n", GOLDEN_SETS[rows[r].set].name, rows[r].name, error,
+                      PROBABILITY_BOUND);
         assert_true(error <= PROBABILITY_BOUND);
         free(got);
         free(name);
