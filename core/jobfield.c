@@ -1,4 +1,4 @@
-/* One row a type: decode (JSON -> member), encode (member -> JSON), text (flag -> JSON), and what it may be in words. */
+/* One row a type: decode (JSON -> member), encode (member -> JSON), text (flag -> JSON), what it may be in words. */
 #include "core/jobfield.h"
 
 #include <ctype.h>

@@ -52,7 +52,8 @@ static const JobField fields[] = {
     {"t_list", TYPE_STEPS, AT(t_list), SAMPLE, BOTH, false, "0", 0, 65536, NULL,
      "Time steps of the student; with a teacher 0 and the step where the student takes over."},
     {"split_t", TYPE_INT, AT(split_t), SAMPLE, BOTH, false, NULL, 0, 65536, NULL,
-     "Tokens below it come from the codebook, the others from the continuous head; required wherever the student runs."},
+     "Tokens below it come from the codebook, the others from the continuous head; required wherever the student "
+     "runs."},
     {"teacher_start_t", TYPE_INT, AT(teacher_start_t), SAMPLE, BOTH, false, NULL, -1, 65536, NULL,
      "The first token that the teacher draws; absent or -1: few-step sampling, no teacher."},
     {"cfg_scale", TYPE_REAL, AT(cfg_scale), SAMPLE, BOTH, false, "2.0", 0, 1000, NULL,
@@ -189,10 +190,11 @@ static bool check_teacher(const JobSpec *spec, JobForm form, Err *err)
     if (spec->teacher_start_t < 0)
         return true;
     if (spec->t_count != 2)
-        return err_set(err, ERR_USAGE,
-                       "job field t_list: %d value%s, wanted two with teacher_start_t: 0 and the step where the student "
-                       "takes over (L: the teacher alone)",
-                       spec->t_count, spec->t_count == 1 ? "" : "s");
+        return err_set(
+            err, ERR_USAGE,
+            "job field t_list: %d value%s, wanted two with teacher_start_t: 0 and the step where the student "
+            "takes over (L: the teacher alone)",
+            spec->t_count, spec->t_count == 1 ? "" : "s");
     if (spec->teacher_start_t >= spec->t_list[1])
         return err_set(err, ERR_USAGE,
                        "job field teacher_start_t: %d, wanted less than %d, the last of t_list: the teacher draws "
@@ -218,8 +220,9 @@ static bool check_together(const JobSpec *spec, JobForm form, Err *err)
     if (form == FORM_QUEUED)
         return true;
     if (!spec->student && !student_may_rest)
-        return err_set(err, ERR_USAGE, "job field student: missing, and only the teacher alone (teacher_start_t 0) goes "
-                                       "without it");
+        return err_set(err, ERR_USAGE,
+                       "job field student: missing, and only the teacher alone (teacher_start_t 0) goes "
+                       "without it");
     if (spec->reference && !spec->inception)
         return err_set(err, ERR_USAGE, "job field inception: missing, and reference needs it to measure the FID");
     if (spec->save & SAVE_FEATURES && !spec->inception)
@@ -335,8 +338,8 @@ bool jobspec_set_text(cJSON *object, const char *field, const char *text, Err *e
     const char *near = NULL;
     for (int kind = 0; kind < JOB_KINDS && !near; kind++)
         near = suggest(field, (JobKind)kind, FORM_QUEUED);
-    return err_set(err, ERR_USAGE, "job field %.80s: there is no such field%s%s%s", field, near ? ", did you mean " : "",
-                   near ? near : "", near ? "?" : "");
+    return err_set(err, ERR_USAGE, "job field %.80s: there is no such field%s%s%s", field,
+                   near ? ", did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 const char *jobspec_kind_name(JobKind kind)
@@ -398,11 +401,14 @@ char *jobspec_print(void)
 {
     static const char *const forms[] = {[FORM_QUEUED] = "queued", [FORM_EXEC] = "exec"};
     Buf buf = {0};
-    buf_printf(&buf, "# Job fields\n\nA job is one flat JSON object. *Queued* is what `ddq submit` takes: models and references "
-                     "are names of the configuration.\n*Exec* is what `ddq-worker exec` takes: files. This page is printed by "
-                     "`ddq-worker describe --markdown`.\n");
+    buf_printf(
+        &buf,
+        "# Job fields\n\nA job is one flat JSON object. *Queued* is what `ddq submit` takes: models and references "
+        "are names of the configuration.\n*Exec* is what `ddq-worker exec` takes: files. This page is printed by "
+        "`ddq-worker describe --markdown`.\n");
     for (int kind = 0; kind < JOB_KINDS; kind++) {
-        buf_printf(&buf, "\n## %s\n\n| field | form | may be | default | meaning |\n|---|---|---|---|---|\n", kind_words[kind]);
+        buf_printf(&buf, "\n## %s\n\n| field | form | may be | default | meaning |\n|---|---|---|---|---|\n",
+                   kind_words[kind]);
         for (size_t i = 0; i < countof(fields); i++) {
             const JobField *field = &fields[i];
             if (!(field->kinds & 1u << kind))

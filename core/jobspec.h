@@ -88,7 +88,8 @@ cJSON *jobspec_to_json(const JobSpec *spec, JobForm form);
 void jobspec_free(JobSpec *spec); /* NULL is fine */
 
 /* Sets one field from the text of a command-line flag ("0,80", "2.0", "png,codes") in a JSON object that
- * jobspec_parse will read later. Fails on an unknown name, with a suggestion, or on text that is not of the field's type. */
+ * jobspec_parse will read later. Fails on an unknown name, with a suggestion, or on text that is not of the field's
+ * type. */
 bool jobspec_set_text(cJSON *object, const char *field, const char *text, Err *err);
 
 /* One sentence a row about the fields a kind takes: help of `ddq submit`, docs/jobspec.md. Caller frees. */

@@ -10,7 +10,8 @@
 
 typedef enum ValueType { NO_FIELD, TEXT, NUMBER, INDEX /* a whole number >= 0 */, FLAG, OBJECT, LIST } ValueType;
 
-static const char *const value_names[] = {"", "text", "a number", "a whole number", "true or false", "an object", "a list"};
+static const char *const value_names[] = {"",          "text",  "a number", "a whole number", "true or false",
+                                          "an object", "a list"};
 
 typedef struct Field {
     const char *name;
@@ -40,8 +41,8 @@ static const struct {
                       {"name", TEXT, false},
                       {"memory_mib", INDEX, false}}},
     [PROTO_LOADED] = {"loaded", {{"job", TEXT, false}, {"seconds", NUMBER, false}, {"warm", LIST, false}}},
-    [PROTO_PROGRESS] = {"progress",
-                        {{"token", TEXT, false}, {"upto", INDEX, false}, {"rate", NUMBER, false}, {"stage", TEXT, false}}},
+    [PROTO_PROGRESS] =
+        {"progress", {{"token", TEXT, false}, {"upto", INDEX, false}, {"rate", NUMBER, false}, {"stage", TEXT, false}}},
     [PROTO_FINISHED] = {"finished",
                         {{"token", TEXT, false}, {"upto", INDEX, false}, {"ms", NUMBER, false}, {"fid", NUMBER, true}}},
     [PROTO_YIELDED] = {"yielded", {{"token", TEXT, false}, {"upto", INDEX, false}}},
@@ -105,7 +106,8 @@ static bool check_fields(ProtoType type, const cJSON *message, Err *err)
         if (field->optional && (!value || cJSON_IsNull(value)))
             continue;
         if (!value)
-            return err_set(err, ERR_PROTOCOL, "worker protocol: message \"%s\" lacks \"%s\"", messages[type].name, field->name);
+            return err_set(err, ERR_PROTOCOL, "worker protocol: message \"%s\" lacks \"%s\"", messages[type].name,
+                           field->name);
         if (!value_fits(value, field->type))
             return err_set(err, ERR_PROTOCOL, "worker protocol: message \"%s\": \"%s\" is not %s", messages[type].name,
                            field->name, value_names[field->type]);

@@ -54,8 +54,8 @@ static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
         return;
     }
     int full = show->images > 0 ? (int)(BAR * upto / show->images) : 0;
-    fprintf(stderr, "\r\033[K[%.*s%.*s] %" PRId64 "/%" PRId64 "%s, %s", full, "############################", BAR - full,
-            "                            ", upto, show->images, speed, stage);
+    fprintf(stderr, "\r\033[K[%.*s%.*s] %" PRId64 "/%" PRId64 "%s, %s", full, "############################",
+            BAR - full, "                            ", upto, show->images, speed, stage);
     show->drawn = true;
 }
 
@@ -95,7 +95,8 @@ static bool read_text(const char *path, Buf *text, Err *err)
     if (file != stdin)
         fclose(file);
     if (good && text->len > JOB_BYTES_MAX)
-        good = err_set(err, ERR_USAGE, "job %s: more than %d bytes; long lists of classes belong into a .npy file", path, JOB_BYTES_MAX);
+        good = err_set(err, ERR_USAGE, "job %s: more than %d bytes; long lists of classes belong into a .npy file",
+                       path, JOB_BYTES_MAX);
     buf_add(text, "", 0);
     if (good && strlen(text->data) != text->len)
         good = err_set(err, ERR_USAGE, "job %s: not JSON: it holds a zero byte", path);
@@ -114,8 +115,8 @@ static bool read_job(const char *path, JobSpec **ret_spec, Err *err)
 
 static void print_results(const JobSpec *spec, double fid, bool again)
 {
-    static const char *const names[] = {"images", "samples.npz", "codes.npy", "vectors.npy", "features.npy", "statistics.npz",
-                                        "grid.png", "report.html", "report.json"};
+    static const char *const names[] = {"images",         "samples.npz", "codes.npy",   "vectors.npy", "features.npy",
+                                        "statistics.npz", "grid.png",    "report.html", "report.json"};
     if (again)
         printf("already finished: %s holds this job\n", spec->output);
     for (size_t i = 0; i < countof(names); i++) {
@@ -140,7 +141,8 @@ static bool run_job(const JobSpec *spec, int threads, bool quiet, Err *err)
     double fid = NAN;
     int64_t upto = 0;
     bool again = run && run_finished(run, &fid);
-    bool good = again || (run && run_images(run, 0, spec->images, &hooks, &upto, err) && run_report(run, &hooks, &fid, err));
+    bool good =
+        again || (run && run_images(run, 0, spec->images, &hooks, &upto, err) && run_report(run, &hooks, &fid, err));
     clear_line(&show);
     if (good && !quiet)
         print_results(spec, fid, again);

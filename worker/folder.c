@@ -13,7 +13,8 @@
 #include "worker/file.h"
 
 /* A folder without job.json that holds any of these is somebody's work. */
-static const char *const results[] = {"images", "blocks", "report.json", "samples.npz", "features.npy", "statistics.npz"};
+static const char *const results[] = {"images",      "blocks",       "report.json",
+                                      "samples.npz", "features.npy", "statistics.npz"};
 
 char *folder_path(const char *output, const char *name)
 {
@@ -59,7 +60,8 @@ static bool make_folders(const char *path, Err *err)
             *slash = 0;
         struct stat st;
         if (stat(copy, &st) != 0)
-            good = mkdir(copy, 0777) == 0 || errno == EEXIST || err_errno(err, "output %s: cannot make the folder %s", path, copy);
+            good = mkdir(copy, 0777) == 0 || errno == EEXIST ||
+                   err_errno(err, "output %s: cannot make the folder %s", path, copy);
         else if (!S_ISDIR(st.st_mode))
             good = err_set(err, ERR_USAGE, "output %s: %s is a file, not a folder", path, copy);
         if (slash)
@@ -159,6 +161,7 @@ static bool make_subfolder(const char *output, const char *name, Err *err)
 
 bool folder_claim(const char *output, const JobSpec *spec, const Identity *identity, Err *err)
 {
-    return (folder_has(output, "job.json") || write_mark(output, spec, identity, err)) && make_subfolder(output, "blocks", err) &&
+    return (folder_has(output, "job.json") || write_mark(output, spec, identity, err)) &&
+           make_subfolder(output, "blocks", err) &&
            (!(spec->kind == KIND_SAMPLE && spec->save & SAVE_PNG) || make_subfolder(output, "images", err));
 }

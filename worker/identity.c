@@ -48,7 +48,8 @@ static bool add_file(Identity *identity, const char *field, const char *path, Er
     return true;
 }
 
-/* A folder of images is named by the names, sizes and times of its files; its pixels are hashed while they are measured. */
+/* A folder of images is named by the names, sizes and times of its files; its pixels are hashed while they are
+ * measured. */
 static bool add_source(Identity *identity, const char *path, Err *err)
 {
     struct stat st;
@@ -65,7 +66,8 @@ static bool add_source(Identity *identity, const char *path, Err *err)
         char *name = image_source_name(source, i);
         if (stat(name, &st) != 0)
             st = (struct stat){0};
-        buf_printf(&listing, "%s %lld %lld.%09ld\n", name, (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+        buf_printf(&listing, "%s %lld %lld.%09ld\n", name, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
+                   st.st_mtim.tv_nsec);
         bytes += st.st_size;
         free(name);
     }
@@ -104,7 +106,8 @@ bool identity_make(const JobSpec *spec, Identity *ret_identity, Err *err)
     if (spec->teacher_start_t < 0)
         cJSON_DeleteItemFromObjectCaseSensitive(parts, "teacher"); /* given, but not used */
     for (int i = 0; i < identity.count; i++)
-        cJSON_ReplaceItemInObjectCaseSensitive(parts, identity.inputs[i].field, cJSON_CreateString(identity.inputs[i].sha256));
+        cJSON_ReplaceItemInObjectCaseSensitive(parts, identity.inputs[i].field,
+                                               cJSON_CreateString(identity.inputs[i].sha256));
     cJSON_AddNumberToObject(parts, "algorithm", IDENTITY_ALGORITHM);
     hex_of_json(parts, identity.job);
     drop_fields(parts, report_only, countof(report_only));

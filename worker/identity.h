@@ -1,8 +1,8 @@
 /* What a job's output is made of, so that a folder can say which job it holds.
  *
  * `images` names everything that the pieces depend on: models by content, sampler, seed, labels, noise, what is saved.
- * `job` names what the report says as well: the reference, the published value, the name. Batch size, device and paths are
- * in neither, because they change nothing. */
+ * `job` names what the report says as well: the reference, the published value, the name. Batch size, device and paths
+ * are in neither, because they change nothing. */
 #ifndef WORKER_IDENTITY_H
 #define WORKER_IDENTITY_H
 
@@ -12,7 +12,8 @@
 #include "core/err.h"
 #include "core/jobspec.h"
 
-#define IDENTITY_ALGORITHM 1 /* raise it when the same job gives other bits, so old pieces are not mixed with new ones */
+#define IDENTITY_ALGORITHM                                                                                             \
+    1 /* raise it when the same job gives other bits, so old pieces are not mixed with new ones */
 
 typedef struct IdentityInput {
     const char *field; /* "student" */

@@ -19,8 +19,8 @@ static bool open_noise(const JobSpec *spec, Inputs *inputs, Err *err)
     if (noise->dtype != DTYPE_F32 || noise->ndim != 3)
         return err_set(err, ERR_FORMAT, "noise %s: found %s, wanted [n,L,C] f32", spec->noise, shape);
     if (noise->shape[0] < spec->images)
-        return err_set(err, ERR_FORMAT, "noise %s: found %s, wanted at least %" PRId64 " rows, one an image", spec->noise,
-                       shape, spec->images);
+        return err_set(err, ERR_FORMAT, "noise %s: found %s, wanted at least %" PRId64 " rows, one an image",
+                       spec->noise, shape, spec->images);
     return true;
 }
 
@@ -34,8 +34,8 @@ static bool open_labels(const JobSpec *spec, Inputs *inputs, Err *err)
     if ((labels->dtype != DTYPE_I32 && labels->dtype != DTYPE_I64 && labels->dtype != DTYPE_U8) || labels->ndim != 1)
         return err_set(err, ERR_FORMAT, "labels %s: found %s, wanted [n] i32 or i64", spec->labels, shape);
     if (labels->shape[0] < spec->images)
-        return err_set(err, ERR_FORMAT, "labels %s: found %s, wanted at least %" PRId64 ", one an image", spec->labels, shape,
-                       spec->images);
+        return err_set(err, ERR_FORMAT, "labels %s: found %s, wanted at least %" PRId64 ", one an image", spec->labels,
+                       shape, spec->images);
     return true;
 }
 
@@ -101,9 +101,10 @@ static bool labels_fit(const Inputs *inputs, Err *err)
     for (int64_t i = 0; i < count; i++) {
         int64_t label = inputs->labels.data ? label_in_file(&inputs->labels, i) : spec->class_list[i];
         if (label < 0 || label >= inputs->info.classes)
-            return err_set(err, ERR_USAGE, "%s%s: label %" PRId64 " at place %" PRId64 ", and the model has the classes 0 to %d",
-                           inputs->labels.data ? "labels " : "job field classes", inputs->labels.data ? spec->labels : "",
-                           label, i, inputs->info.classes - 1);
+            return err_set(err, ERR_USAGE,
+                           "%s%s: label %" PRId64 " at place %" PRId64 ", and the model has the classes 0 to %d",
+                           inputs->labels.data ? "labels " : "job field classes",
+                           inputs->labels.data ? spec->labels : "", label, i, inputs->info.classes - 1);
     }
     return true;
 }
@@ -129,7 +130,8 @@ static bool noise_from_file(const Inputs *inputs, int64_t lo, int count, float *
     const float *from = (const float *)inputs->noise.data + lo * row;
     for (int64_t i = 0; i < count * row; i++)
         if (!isfinite(from[i]))
-            return err_set(err, ERR_NUMERIC, "noise %s: row %" PRId64 " holds %g", inputs->spec->noise, lo + i / row, (double)from[i]);
+            return err_set(err, ERR_NUMERIC, "noise %s: row %" PRId64 " holds %g", inputs->spec->noise, lo + i / row,
+                           (double)from[i]);
     memcpy(noise, from, (size_t)(count * row) * sizeof *noise);
     return true;
 }

@@ -247,7 +247,8 @@ Line *line_open(int fd, Err *err)
     pthread_cond_init(&line->changed, NULL);
     prepare(fd);
     pthread_t reader, alive;
-    if (pthread_create(&reader, NULL, reader_thread, line) != 0 || pthread_create(&alive, NULL, alive_thread, line) != 0) {
+    if (pthread_create(&reader, NULL, reader_thread, line) != 0 ||
+        pthread_create(&alive, NULL, alive_thread, line) != 0) {
         err_set(err, ERR_MEMORY, "cannot start threads; is the limit of processes reached?");
         return NULL; /* the process ends with this */
     }

@@ -71,7 +71,8 @@ static int verb_describe(const Options *options)
         if (strcmp(options->word, jobspec_kind_name((JobKind)kind)) == 0)
             text = jobspec_describe((JobKind)kind, FORM_EXEC);
     if (!text)
-        return usage("describe: '%s' is no kind of job; it is sample, evaluate or statistics", options->word ? options->word : "");
+        return usage("describe: '%s' is no kind of job; it is sample, evaluate or statistics",
+                     options->word ? options->word : "");
     fputs(text, stdout);
     free(text);
     return EXIT_OK;
@@ -87,7 +88,8 @@ static const struct {
     {"serve", "[--device cpu|cuda|UUID] [--threads N]", "work for ddqd, on descriptor 3", verb_serve},
     {"describe", "KIND | --markdown", "the fields of a job: sample, evaluate or statistics", verb_describe},
     {"--list-devices", "", "what jobs can run on here", verb_devices},
-    {"--selftest", "[--device cpu|cuda|UUID]", "check this build on this machine: each check ok, or a sentence", verb_selftest},
+    {"--selftest", "[--device cpu|cuda|UUID]", "check this build on this machine: each check ok, or a sentence",
+     verb_selftest},
     {"--version", "", "version, and version of the worker protocol", verb_version},
     {"--help", "", "this text", verb_help},
 };

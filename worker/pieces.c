@@ -64,7 +64,8 @@ uint32_t piece_crc32(uint32_t crc, const void *data, size_t size)
 static bool file_has_size(const char *path, const cJSON *bytes)
 {
     struct stat st;
-    return cJSON_IsNumber(bytes) && stat(path, &st) == 0 && S_ISREG(st.st_mode) && (double)st.st_size == bytes->valuedouble;
+    return cJSON_IsNumber(bytes) && stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+           (double)st.st_size == bytes->valuedouble;
 }
 
 static bool rows_match(const char *path, int64_t count, uint32_t crc)
@@ -242,8 +243,8 @@ static PieceRow row_of(const NpyArray *array)
 }
 
 /* Rows at..end-1 out of one piece. */
-static bool read_piece(const Pieces *pieces, const Piece *piece, PieceArray which, int64_t at, int64_t end, PieceRow *row,
-                       PieceRowsFn on_rows, void *ctx, Err *err)
+static bool read_piece(const Pieces *pieces, const Piece *piece, PieceArray which, int64_t at, int64_t end,
+                       PieceRow *row, PieceRowsFn on_rows, void *ctx, Err *err)
 {
     char *path = piece_array_path(pieces->output, piece->lo, piece->hi, which);
     NpyArray array = {0};
@@ -252,8 +253,10 @@ static bool read_piece(const Pieces *pieces, const Piece *piece, PieceArray whic
         if (!row->bytes)
             *row = row_of(&array);
         if (!same_row(&array, which, row) || array.shape[0] != piece->hi - piece->lo)
-            good = err_set(err, ERR_FORMAT, "%s: its shape does not fit the other blocks of this job; remove it and run the "
-                           "job again", path);
+            good = err_set(err, ERR_FORMAT,
+                           "%s: its shape does not fit the other blocks of this job; remove it and run the "
+                           "job again",
+                           path);
     }
     if (good)
         good = on_rows((const char *)array.data + (size_t)(at - piece->lo) * row->bytes, end - at, row, ctx, err);
@@ -262,7 +265,8 @@ static bool read_piece(const Pieces *pieces, const Piece *piece, PieceArray whic
     return good;
 }
 
-bool pieces_read(const Pieces *pieces, PieceArray array, int64_t lo, int64_t hi, PieceRowsFn on_rows, void *ctx, Err *err)
+bool pieces_read(const Pieces *pieces, PieceArray array, int64_t lo, int64_t hi, PieceRowsFn on_rows, void *ctx,
+                 Err *err)
 {
     PieceRow row = {0};
     int64_t at = lo;
@@ -277,7 +281,8 @@ bool pieces_read(const Pieces *pieces, PieceArray array, int64_t lo, int64_t hi,
             return false;
         at = end;
     }
-    return at >= hi || err_set(err, ERR_INTERNAL, "%s/blocks: no %s of image %" PRId64, pieces->output, arrays[array].name, at);
+    return at >= hi ||
+           err_set(err, ERR_INTERNAL, "%s/blocks: no %s of image %" PRId64, pieces->output, arrays[array].name, at);
 }
 
 /* --- cleaning up ---------------------------------------------------------------------------------- */

@@ -66,7 +66,8 @@ typedef struct PieceRow {
     size_t bytes;
 } PieceRow;
 typedef bool (*PieceRowsFn)(const void *rows, int64_t count, const PieceRow *row, void *ctx, Err *err);
-bool pieces_read(const Pieces *pieces, PieceArray array, int64_t lo, int64_t hi, PieceRowsFn on_rows, void *ctx, Err *err);
+bool pieces_read(const Pieces *pieces, PieceArray array, int64_t lo, int64_t hi, PieceRowsFn on_rows, void *ctx,
+                 Err *err);
 
 /* Removes what no valid piece names: files that a crash left behind. Only while nobody else writes here. */
 void pieces_sweep(const Pieces *pieces);

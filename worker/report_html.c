@@ -1,4 +1,5 @@
-/* The page: headline, the contact sheet, what was measured, parameters, inputs, times. Everything comes from report.json. */
+/* The page: headline, the contact sheet, what was measured, parameters, inputs, times. Everything comes from
+ * report.json. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,8 @@ static const char style[] =
     ".facts b{display:block;font-size:1.9rem;font-weight:600;line-height:1.1;font-variant-numeric:tabular-nums}"
     ".facts span{color:var(--dim)}"
     "table{border-collapse:collapse;width:100%}"
-    "td,th{text-align:left;padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}"
+    "td,th{text-align:left;padding:.25rem .8rem .25rem 0;border-bottom:1px solid "
+    "var(--line);vertical-align:top;overflow-wrap:anywhere}"
     "th{font-weight:400;color:var(--dim);width:12rem}code{font-size:.85em}"
     ".warn{border-left:4px solid var(--mark);padding:.3rem .8rem;margin:.4rem 0}"
     "img{max-width:100%;height:auto;image-rendering:pixelated;border:1px solid var(--line)}";
@@ -24,7 +26,11 @@ static const char style[] =
 static void escaped(Buf *page, const char *text)
 {
     for (; *text; text++) {
-        const char *entity = *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : *text == '"' ? "&quot;" : NULL;
+        const char *entity = *text == '&'   ? "&amp;"
+                             : *text == '<' ? "&lt;"
+                             : *text == '>' ? "&gt;"
+                             : *text == '"' ? "&quot;"
+                                            : NULL;
         if (entity)
             buf_add(page, entity, strlen(entity));
         else
@@ -36,7 +42,8 @@ static void base64(Buf *page, const unsigned char *data, size_t size)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < size; i += 3) {
-        unsigned bits = (unsigned)data[i] << 16 | (i + 1 < size ? (unsigned)data[i + 1] << 8 : 0) | (i + 2 < size ? data[i + 2] : 0);
+        unsigned bits = (unsigned)data[i] << 16 | (i + 1 < size ? (unsigned)data[i + 1] << 8 : 0) |
+                        (i + 2 < size ? data[i + 2] : 0);
         char four[4] = {letters[bits >> 18], letters[bits >> 12 & 63], i + 1 < size ? letters[bits >> 6 & 63] : '=',
                         i + 2 < size ? letters[bits & 63] : '='};
         buf_add(page, four, sizeof four);
@@ -71,12 +78,14 @@ static void fact(Buf *page, const char *format, double value, const char *what)
 
 static void headline(Buf *page, const cJSON *json)
 {
-    const char *name = text_of(json, "name", text_of(json, "recipe", text_of(json, "model", text_of(json, "kind", ""))));
+    const char *name =
+        text_of(json, "name", text_of(json, "recipe", text_of(json, "model", text_of(json, "kind", ""))));
     buf_printf(page, "<h1>");
     escaped(page, name);
     buf_printf(page, "</h1>\n<p class=sub>");
     escaped(page, text_of(json, "kind", ""));
-    buf_printf(page, ", finished %s, ddq %s</p>\n<div class=facts>\n", text_of(json, "finished", ""), text_of(json, "version", ""));
+    buf_printf(page, ", finished %s, ddq %s</p>\n<div class=facts>\n", text_of(json, "finished", ""),
+               text_of(json, "version", ""));
     fact(page, "%.3f", number_of(json, "fid"), "FID");
     fact(page, "%.3f", number_of(json, "published_fid"), "published");
     fact(page, "%+.3f", number_of(json, "difference"), "difference");
@@ -125,7 +134,8 @@ static void inputs(Buf *page, const cJSON *list)
     {
         buf_printf(page, "<tr><th>%s<td>", text_of(input, "field", ""));
         escaped(page, text_of(input, "path", ""));
-        buf_printf(page, "<br><code>sha256 %s</code>, %.0f bytes\n", text_of(input, "sha256", ""), number_of(input, "bytes"));
+        buf_printf(page, "<br><code>sha256 %s</code>, %.0f bytes\n", text_of(input, "sha256", ""),
+                   number_of(input, "bytes"));
     }
     buf_printf(page, "</table>\n");
 }
@@ -145,7 +155,8 @@ char *report_html(const cJSON *json, const unsigned char *sheet, size_t sheet_si
 {
     Buf page = {0};
     const char *name = text_of(json, "name", text_of(json, "recipe", text_of(json, "model", "report")));
-    buf_printf(&page, "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport content=\"width=device-width\">\n<title>");
+    buf_printf(&page, "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport "
+                      "content=\"width=device-width\">\n<title>");
     escaped(&page, name);
     buf_printf(&page, "</title>\n<style>%s</style>\n", style);
     headline(&page, json);

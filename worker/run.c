@@ -59,7 +59,11 @@ PieceNeeds run_needs(const Run *run)
 Run *run_open(Workshop *shop, const JobSpec *spec, Err *err)
 {
     Run *run = xcalloc(1, sizeof *run);
-    *run = (Run){.shop = shop, .spec = spec, .images = spec->images, .watch = {.now = PHASE_NONE}, .warnings = cJSON_CreateArray()};
+    *run = (Run){.shop = shop,
+                 .spec = spec,
+                 .images = spec->images,
+                 .watch = {.now = PHASE_NONE},
+                 .warnings = cJSON_CreateArray()};
     bool good = workshop_serves(shop, spec->device, err) && identity_make(spec, &run->identity, err) &&
                 (spec->kind != KIND_SAMPLE || inputs_open(spec, &run->inputs, err)) &&
                 folder_check(spec->output, &run->identity, err);
@@ -112,7 +116,8 @@ static bool reserve(Run *run, const RunHooks *hooks, Err *err)
             return false;
     }
     if (run->batch < wanted) {
-        run_note(run, hooks, "a batch of %d does not fit in memory (%s); went on with %d", wanted, err->text, run->batch);
+        run_note(run, hooks, "a batch of %d does not fit in memory (%s); went on with %d", wanted, err->text,
+                 run->batch);
         err_clear(err);
     }
     return true;
@@ -134,9 +139,11 @@ static bool load_sampler(Run *run, const RunHooks *hooks, bool *ret_warm, Err *e
     run->plan = plan_of(spec);
     const SamplerInfo *info = sampler_info(run->sampler);
     if (spec->split_t < 0 && spec->t_list[spec->t_count - 1] < info->tokens)
-        return err_set(err, ERR_USAGE, "job field split_t: missing, and the student runs at t %d (the teacher alone has t_list 0,%d)",
+        return err_set(err, ERR_USAGE,
+                       "job field split_t: missing, and the student runs at t %d (the teacher alone has t_list 0,%d)",
                        spec->t_list[spec->t_count - 1], info->tokens);
-    return sampler_check(run->sampler, &run->plan, err) && inputs_fit(&run->inputs, info, err) && reserve(run, hooks, err);
+    return sampler_check(run->sampler, &run->plan, err) && inputs_fit(&run->inputs, info, err) &&
+           reserve(run, hooks, err);
 }
 
 bool run_load(Run *run, const RunHooks *hooks, Err *err)
@@ -226,18 +233,19 @@ static bool features_finite(const float *features, int count, int width, int64_t
 {
     for (int64_t i = 0; i < (int64_t)count * width; i++)
         if (!isfinite(features[i]))
-            return err_set(err, ERR_NUMERIC, "image %lld: feature %lld is %g", (long long)(first + i / width), (long long)(i % width),
-                           (double)features[i]);
+            return err_set(err, ERR_NUMERIC, "image %lld: feature %lld is %g", (long long)(first + i / width),
+                           (long long)(i % width), (double)features[i]);
     return true;
 }
 
-bool run_features(Run *run, const RunHooks *hooks, const uint8_t *pixels, int count, int h, int w, int64_t first, float *features, Err *err)
+bool run_features(Run *run, const RunHooks *hooks, const uint8_t *pixels, int count, int h, int w, int64_t first,
+                  float *features, Err *err)
 {
     const int width = inception_width(run->inception);
     for (int at = 0; at < count;) {
         int n = count - at < run->feature_batch ? count - at : run->feature_batch;
-        if (inception_run(run->inception, pixels + (size_t)at * (size_t)h * (size_t)w * 3, n, h, w, RESIZE_PT, features + (size_t)at * (size_t)width,
-                          NULL, NULL, err)) {
+        if (inception_run(run->inception, pixels + (size_t)at * (size_t)h * (size_t)w * 3, n, h, w, RESIZE_PT,
+                          features + (size_t)at * (size_t)width, NULL, NULL, err)) {
             at += n;
             continue;
         }

@@ -37,7 +37,8 @@ static int64_t safe_upto(const Making *making)
 static void report_progress(const Making *making)
 {
     double seconds = mono_seconds() - making->start;
-    run_progress(making->hooks, safe_upto(making), making->made && seconds > 0 ? (double)making->made / seconds : 0, making->stage);
+    run_progress(making->hooks, safe_upto(making), making->made && seconds > 0 ? (double)making->made / seconds : 0,
+                 making->stage);
 }
 
 static void on_stage(const char *name, void *ctx)
@@ -66,7 +67,8 @@ static bool batch_room(const Making *making, WriterBatch *batch, Err *err)
     void **arrays = batch->arrays;
     return (!keeps[ARRAY_CODES] || (arrays[ARRAY_CODES] = room(tokens, sizeof(int32_t), err))) &&
            (arrays[ARRAY_VECTORS] = room(tokens * info->channels, sizeof(float), err)) &&
-           (!keeps[ARRAY_FEATURES] || (arrays[ARRAY_FEATURES] = room(n * inception_width(making->run->inception), sizeof(float), err))) &&
+           (!keeps[ARRAY_FEATURES] ||
+            (arrays[ARRAY_FEATURES] = room(n * inception_width(making->run->inception), sizeof(float), err))) &&
            (arrays[ARRAY_PIXELS] = room(n * info->image_size * info->image_size, 3, err));
 }
 
@@ -78,7 +80,8 @@ static bool vectors_finite(const Making *making, const WriterBatch *batch, Err *
     const int64_t row = (int64_t)info->tokens * info->channels;
     for (int64_t i = 0; i < batch->count * row; i++)
         if (!isfinite(vectors[i]))
-            return err_set(err, ERR_NUMERIC, "image %" PRId64 ": token %" PRId64 " is %g; if the precision is below fp32, try fp32",
+            return err_set(err, ERR_NUMERIC,
+                           "image %" PRId64 ": token %" PRId64 " is %g; if the precision is below fp32, try fp32",
                            batch->lo + i / row, i % row / info->channels, (double)vectors[i]);
     return true;
 }
@@ -108,7 +111,8 @@ static bool make_batch(Making *making, WriterBatch *batch, Err *err)
         return false;
     if (run->keeps.arrays[ARRAY_FEATURES]) {
         on_stage(phase_name(PHASE_FEATURES), making);
-        if (!run_features(run, making->hooks, batch->arrays[ARRAY_PIXELS], batch->count, side, side, batch->lo, batch->arrays[ARRAY_FEATURES], err))
+        if (!run_features(run, making->hooks, batch->arrays[ARRAY_PIXELS], batch->count, side, side, batch->lo,
+                          batch->arrays[ARRAY_FEATURES], err))
             return false;
     }
     stopwatch_enter(&run->watch, PHASE_WRITE);
@@ -196,7 +200,8 @@ bool run_images(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t
         return true;
     }
     if (lo < 0 || hi < lo || hi > run->images)
-        return err_set(err, ERR_USAGE, "range %" PRId64 " to %" PRId64 ": the job has the images 0 to %" PRId64, lo, hi, run->images);
+        return err_set(err, ERR_USAGE, "range %" PRId64 " to %" PRId64 ": the job has the images 0 to %" PRId64, lo, hi,
+                       run->images);
     Making making = {.run = run, .hooks = hooks, .lo = lo, .hi = hi, .start = mono_seconds(), .stage = "load"};
     PieceNeeds needs = run_needs(run);
     if (!pieces_scan(run->spec->output, &needs, lo, hi, &making.pieces, err))

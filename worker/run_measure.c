@@ -1,6 +1,6 @@
 /* Features of images that are there already: evaluate and statistics. The source is read in order, equal sizes are
- * batched, and features become pieces, so a run that is stopped goes on where it was; images of finished pieces are read
- * (their pixels are part of the hash) but not measured again. */
+ * batched, and features become pieces, so a run that is stopped goes on where it was; images of finished pieces are
+ * read (their pixels are part of the hash) but not measured again. */
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -43,7 +43,8 @@ static bool flush(Measuring *m, Err *err)
     batch->count = m->count;
     batch->arrays[ARRAY_FEATURES] = xmalloc((size_t)m->count * (size_t)inception_width(run->inception) * sizeof(float));
     stopwatch_enter(&run->watch, PHASE_FEATURES);
-    if (!run_features(run, m->hooks, m->pixels, m->count, m->height, m->width, m->first, batch->arrays[ARRAY_FEATURES], err)) {
+    if (!run_features(run, m->hooks, m->pixels, m->count, m->height, m->width, m->first, batch->arrays[ARRAY_FEATURES],
+                      err)) {
         writer_batch_free(batch);
         return false;
     }
@@ -67,7 +68,8 @@ static bool resize(Measuring *m, const Image *image, Err *err)
     m->width = image->width;
     size_t bytes = (size_t)m->run->batch * (size_t)m->height * (size_t)m->width * 3;
     m->pixels = malloc(bytes);
-    return m->pixels || err_set(err, ERR_MEMORY, "no %zu MiB for %d images of %dx%d", bytes >> 20, m->run->batch, m->width, m->height);
+    return m->pixels || err_set(err, ERR_MEMORY, "no %zu MiB for %d images of %dx%d", bytes >> 20, m->run->batch,
+                                m->width, m->height);
 }
 
 static bool queue_image(Measuring *m, const Image *image, int64_t index, Err *err)
@@ -159,8 +161,8 @@ bool run_measure(Run *run, const RunHooks *hooks, char ret_sha256[65], Err *err)
     if (good) {
         run->images = image_source_count(m.source);
         good = pieces_scan(run->spec->output, &needs, 0, run->images, &m.pieces, err) && run_load(run, hooks, err) &&
-               folder_claim(run->spec->output, run->spec, &run->identity, err) && (m.writer = run_writer(run, 0, err)) &&
-               measure_all(&m, err);
+               folder_claim(run->spec->output, run->spec, &run->identity, err) &&
+               (m.writer = run_writer(run, 0, err)) && measure_all(&m, err);
     }
     Err late = {0};
     if (m.writer && !writer_finish(m.writer, &late)) {

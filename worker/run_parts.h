@@ -41,7 +41,8 @@ Writer *run_writer(Run *run, int side, Err *err);
 void run_take_times(Run *run, WriterBatch *batch);
 
 /* Features of count images u8 [count,h,w,3] in as many calls as memory wants. features [count,width]. */
-bool run_features(Run *run, const RunHooks *hooks, const uint8_t *pixels, int count, int h, int w, int64_t first, float *features, Err *err);
+bool run_features(Run *run, const RunHooks *hooks, const uint8_t *pixels, int count, int h, int w, int64_t first,
+                  float *features, Err *err);
 
 /* evaluate and statistics: features of every image of the source, in pieces. ret_sha256: of all pixels. */
 bool run_measure(Run *run, const RunHooks *hooks, char ret_sha256[65], Err *err);

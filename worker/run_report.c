@@ -55,7 +55,9 @@ static bool all_pieces(Reporting *r, Err *err)
     needs.contents = false; /* compared a moment ago */
     good = good && pieces_scan(run->spec->output, &needs, 0, run->images, &r->pieces, err);
     if (good && (upto = pieces_reach(&r->pieces, 0)) < run->images)
-        return err_set(err, ERR_IO, "output %s: image %" PRId64 " was there a moment ago and is gone; does somebody else write here?",
+        return err_set(err, ERR_IO,
+                       "output %s: image %" PRId64
+                       " was there a moment ago and is gone; does somebody else write here?",
                        run->spec->output, upto);
     return good;
 }
@@ -172,14 +174,21 @@ static void warn_about(Reporting *r)
 {
     const Statistics *stats = r->stats, *reference = r->reference;
     if (stats->count <= stats->dim)
-        run_note(r->run, r->hooks, "%" PRId64 " images for %d features: the covariance is singular and the FID too high; take more than %d images",
+        run_note(r->run, r->hooks,
+                 "%" PRId64
+                 " images for %d features: the covariance is singular and the FID too high; take more than %d images",
                  stats->count, stats->dim, stats->dim);
     if (reference->count && reference->count <= reference->dim)
-        run_note(r->run, r->hooks, "the reference has %" PRId64 " images for %d features: its covariance is singular", reference->count, reference->dim);
+        run_note(r->run, r->hooks, "the reference has %" PRId64 " images for %d features: its covariance is singular",
+                 reference->count, reference->dim);
     if (!reference->pipeline)
-        run_note(r->run, r->hooks, "the reference does not say how its images were resized; the FID holds if it was as pytorch-fid does");
+        run_note(r->run, r->hooks,
+                 "the reference does not say how its images were resized; the FID holds if it was as pytorch-fid does");
     else if (strcmp(reference->pipeline, "pt") != 0)
-        run_note(r->run, r->hooks, "the reference was made with the %s pipeline and the images with pt: the FID is off by some hundredths", reference->pipeline);
+        run_note(
+            r->run, r->hooks,
+            "the reference was made with the %s pipeline and the images with pt: the FID is off by some hundredths",
+            reference->pipeline);
 }
 
 static bool measure_fid(Reporting *r, Err *err)
@@ -234,7 +243,8 @@ static bool add_to_sheet(const void *rows, int64_t count, const PieceRow *row, v
 static bool sheet_from_pixels(const Reporting *r, const char *path, int count, Err *err)
 {
     Sheet sheet = {.count = 0};
-    bool good = pieces_read(&r->pieces, ARRAY_PIXELS, 0, count, add_to_sheet, &sheet, err) && grid_write(path, sheet.images, sheet.count, err);
+    bool good = pieces_read(&r->pieces, ARRAY_PIXELS, 0, count, add_to_sheet, &sheet, err) &&
+                grid_write(path, sheet.images, sheet.count, err);
     for (int i = 0; i < sheet.count; i++)
         image_free(&sheet.images[i]);
     return good;
@@ -346,8 +356,8 @@ static void remove_old_report(const char *output)
 static bool write_all(Reporting *r, Err *err)
 {
     const JobSpec *spec = r->run->spec;
-    return write_arrays(r, err) && (!(spec->save & SAVE_NPZ) || write_npz(r, err)) && write_statistics(r, err) && write_sheet(r, err) &&
-           write_report(r, err);
+    return write_arrays(r, err) && (!(spec->save & SAVE_NPZ) || write_npz(r, err)) && write_statistics(r, err) &&
+           write_sheet(r, err) && write_report(r, err);
 }
 
 bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err)
@@ -387,8 +397,10 @@ bool run_finished(const Run *run, double *ret_fid)
 {
     cJSON *json = folder_read_json(run->spec->output, "report.json");
     const cJSON *identity = cJSON_GetObjectItemCaseSensitive(json, "job_identity");
-    const cJSON *images = cJSON_GetObjectItemCaseSensitive(json, "images"), *fid = cJSON_GetObjectItemCaseSensitive(json, "fid");
-    bool done = cJSON_IsString(identity) && strcmp(identity->valuestring, run->identity.job) == 0 && cJSON_IsNumber(images) &&
+    const cJSON *images = cJSON_GetObjectItemCaseSensitive(json, "images"),
+                *fid = cJSON_GetObjectItemCaseSensitive(json, "fid");
+    bool done = cJSON_IsString(identity) && strcmp(identity->valuestring, run->identity.job) == 0 &&
+                cJSON_IsNumber(images) &&
                 outputs_there(run->spec->output, cJSON_GetObjectItemCaseSensitive(json, "outputs"));
     if (done) {
         PieceNeeds needs = run_needs(run);

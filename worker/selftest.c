@@ -42,7 +42,8 @@ static bool check_noise(const Self *self, Err *err)
     static const uint32_t ones[4] = {~0u, ~0u, ~0u, ~0u}, wanted[4] = {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd};
     uint32_t got[4];
     philox4x32(ones, ones, got);
-    return memcmp(got, wanted, sizeof got) == 0 || err_set(err, ERR_INTERNAL, "Philox gives %08x, wanted %08x", got[0], wanted[0]);
+    return memcmp(got, wanted, sizeof got) == 0 ||
+           err_set(err, ERR_INTERNAL, "Philox gives %08x, wanted %08x", got[0], wanted[0]);
 }
 
 static bool check_png(const Self *self, Err *err)
@@ -54,7 +55,8 @@ static bool check_png(const Self *self, Err *err)
         rgb[i] = (uint8_t)(i * 89 + i / 7);
     size_t size = 0;
     Image image = {0};
-    bool good = image_encode_png(rgb, SIDE, SIDE, &data, &size, err) && image_decode_png(data, size, "selftest", &image, err);
+    bool good =
+        image_encode_png(rgb, SIDE, SIDE, &data, &size, err) && image_decode_png(data, size, "selftest", &image, err);
     if (good && (image.width != SIDE || image.height != SIDE || memcmp(image.rgb, rgb, BYTES) != 0))
         good = err_set(err, ERR_INTERNAL, "an image does not come back from its PNG as it was");
     image_free(&image);

@@ -1,6 +1,6 @@
 /* The worker as the daemon sees it: every work message gets exactly one answer: finished, yielded or failed. After the
- * kinds of error for which a fresh process is cheaper than doubt, the worker answers and exits. Its log goes up the line
- * as messages; stderr is for last words alone. */
+ * kinds of error for which a fresh process is cheaper than doubt, the worker answers and exits. Its log goes up the
+ * line as messages; stderr is for last words alone. */
 #include "worker/serve.h"
 
 #include <fcntl.h>
@@ -204,8 +204,10 @@ int serve(const char *device, int threads, int fd)
     Err err = {0};
     DeviceInfo info;
     if (fcntl(fd, F_GETFD) < 0) {
-        err_set(&err, ERR_USAGE, "serve speaks on descriptor %d, which is not open; ddqd starts it so, and exec runs one job "
-                "without it", fd);
+        err_set(&err, ERR_USAGE,
+                "serve speaks on descriptor %d, which is not open; ddqd starts it so, and exec runs one job "
+                "without it",
+                fd);
         return last_words(&err);
     }
     if (!find_device(device, &info)) {

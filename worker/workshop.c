@@ -96,8 +96,10 @@ static Backend *backend(Workshop *shop, Precision precision, Err *err)
 
 Precision workshop_precision(const Workshop *shop, JobPrecision precision)
 {
-    static const Precision said[] = {
-        [PRECISION_FP32] = PREC_F32, [PRECISION_TF32] = PREC_TF32, [PRECISION_FP16] = PREC_F16, [PRECISION_BF16] = PREC_BF16};
+    static const Precision said[] = {[PRECISION_FP32] = PREC_F32,
+                                     [PRECISION_TF32] = PREC_TF32,
+                                     [PRECISION_FP16] = PREC_F16,
+                                     [PRECISION_BF16] = PREC_BF16};
     if (precision == PRECISION_AUTO)
         return workshop_is_host(shop) ? PREC_F32 : PREC_F16;
     return said[precision];
@@ -113,7 +115,8 @@ Precision workshop_feature_precision(const Workshop *shop, JobPrecision precisio
 
 const char *precision_name(Precision precision)
 {
-    static const char *const names[] = {[PREC_F32] = "fp32", [PREC_TF32] = "tf32", [PREC_F16] = "fp16", [PREC_BF16] = "bf16"};
+    static const char *const names[] = {
+        [PREC_F32] = "fp32", [PREC_TF32] = "tf32", [PREC_F16] = "fp16", [PREC_BF16] = "bf16"};
     return names[precision];
 }
 

@@ -169,7 +169,8 @@ static bool flush_images(const Writer *writer, const OpenPiece *piece, cJSON *si
     return good;
 }
 
-static bool write_rows(const OpenPiece *piece, PieceArray array, const PieceRow *row, const char *path, uint32_t *ret_crc, Err *err)
+static bool write_rows(const OpenPiece *piece, PieceArray array, const PieceRow *row, const char *path,
+                       uint32_t *ret_crc, Err *err)
 {
     int64_t shape[8] = {piece->hi - piece->lo};
     memcpy(shape + 1, row->shape, sizeof row->shape);
@@ -237,7 +238,8 @@ static bool close_piece(const Writer *writer, const OpenPiece *piece, Err *err)
         good = flush_images(writer, piece, cJSON_AddArrayToObject(manifest, "png"), err);
     good = good && write_arrays(writer, piece, cJSON_AddObjectToObject(manifest, "arrays"), err);
     if (good) {
-        char *path = piece_manifest_path(writer->output, piece->lo, piece->hi), *text = cJSON_PrintUnformatted(manifest);
+        char *path = piece_manifest_path(writer->output, piece->lo, piece->hi),
+             *text = cJSON_PrintUnformatted(manifest);
         good = file_write(path, text, strlen(text), err);
         cJSON_free(text);
         free(path);

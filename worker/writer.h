@@ -44,8 +44,10 @@ void writer_batch_free(WriterBatch *batch); /* the arrays and the batch; NULL is
 
 typedef struct Writer Writer;
 Writer *writer_open(const WriterPlan *plan, Err *err);
-bool writer_add(Writer *writer, WriterBatch *batch, Err *err); /* may wait for the disk; consumes the batch in any case */
-int64_t writer_safe(Writer *writer, int64_t fallback); /* the end of the last closed piece; fallback while there is none */
+bool writer_add(Writer *writer, WriterBatch *batch,
+                Err *err); /* may wait for the disk; consumes the batch in any case */
+int64_t writer_safe(Writer *writer,
+                    int64_t fallback); /* the end of the last closed piece; fallback while there is none */
 bool writer_finish(Writer *writer, Err *err);
 void writer_close(Writer *writer); /* drops what is not safe; NULL is fine */
 
