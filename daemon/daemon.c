@@ -407,6 +407,7 @@ int daemon_run(const Options *options)
     assert(left == 0);
     (void)left;
     int code = d->exit_code;
+    log_info("ended status=%d", code);
     journal_close(d->journal);
     statedir_close(&d->state);
     notify_close(&d->notify);

@@ -37,7 +37,8 @@ static bool add_gpu(DeviceList *list, const char *uuid, Err *err)
 {
     Device device = {.threads = 1};
     size_t len = strspn(uuid, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
-    if (strncmp(uuid, "GPU-", 4) != 0 || uuid[len] || len >= sizeof device.uuid)
+    bool known = strncmp(uuid, "GPU-", 4) == 0 || strncmp(uuid, "MIG-", 4) == 0; /* MIG: a slice of one */
+    if (!known || uuid[len] || len >= sizeof device.uuid)
         return err_set(err, ERR_USAGE, "workers: cuda:%s is no GPU; write cuda:GPU-... as nvidia-smi -L lists them", uuid);
     snprintf(device.uuid, sizeof device.uuid, "%s", uuid);
     snprintf(device.name, sizeof device.name, "cuda:%s", uuid);
@@ -106,7 +107,8 @@ static bool add_word(DeviceList *list, char *word, int cores, const char *proc, 
         return false;
     return list->count > before ||
            err_set(err, ERR_NOT_FOUND,
-                   "workers: cuda asked for, and %s/driver/nvidia lists no GPU: load the nvidia driver, or say cpu", proc);
+                   "workers: cuda asked for, and %s/driver/nvidia lists no GPU: load the nvidia driver, name "
+                   "them (cuda:GPU-..., nvidia-smi -L), or say cpu", proc);
 }
 
 bool devices_parse(const char *text, int cores, const char *proc, DeviceList *ret_list, Err *err)

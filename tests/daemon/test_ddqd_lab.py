@@ -195,6 +195,7 @@ def test_over_tcp_with_a_password_and_a_database():
         assert "s3cret" not in farm.log()
         assert farm.stop() == 0
     finally:
+        farm.stop()
         server.kill()
         server.wait()
         shutil.rmtree(farm.folder)

@@ -49,6 +49,7 @@ static void lists(void **state)
     check("cpu:16", "cpu:0/1 cpu:1/1 cpu:2/1 cpu:3/1 cpu:4/1 cpu:5/1 cpu:6/1 cpu:7/1 cpu:8/1 cpu:9/1 cpu:10/1 cpu:11/1 "
                     "cpu:12/1 cpu:13/1 cpu:14/1 cpu:15/1");
     check("cuda:GPU-11-22, cpu:1", "cuda:GPU-11-22/1 cpu:0/8");
+    check("cuda:MIG-11-22", "cuda:MIG-11-22/1");
     assert_err(devices_parse("cuda", 8, proc, &list, &err), err, "no GPU", "driver");
     assert_err(devices_parse("gpu", 8, proc, &list, &err), err, "'gpu'", "cuda:GPU-");
     assert_err(devices_parse("cpu:0", 8, proc, &list, &err), err, "cpu:0", "1 to 64");
