@@ -148,8 +148,8 @@ def test_an_older_library_is_replaced(redis):
     connection.call("FUNCTION", "LOAD", library('{"status":"ok","version":0}'))
     redis.start()
     redis.wait(redis.submit(images=2))
-    library = connection.call("FUNCTION", "LIST", "WITHCODE")[0]
-    code = library[library.index("library_code") + 1]
+    loaded = connection.call("FUNCTION", "LIST", "WITHCODE")[0]
+    code = loaded[loaded.index("library_code") + 1]
     for text in (ROOT / "core").glob("queue*.lua"):
         assert text.read_text() in code, text
     connection.close()
