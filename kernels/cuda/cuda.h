@@ -95,6 +95,21 @@ Linear *cuda_linear_pack(Backend *be, const float *w, const float *bias, int64_t
 void cuda_linear_free(Backend *be, Linear *linear);
 void cuda_linear(Backend *be, const Linear *linear, Tensor x, Tensor y, bool accumulate);
 
+void cuda_rms_norm(Backend *be, Tensor x, Tensor gain, Tensor y);
+void cuda_layer_norm_modulate(Backend *be, Tensor x, Tensor shift_scale, Tensor y);
+void cuda_swiglu(Backend *be, Tensor x, Tensor y);
+
+void cuda_embed_latents(Backend *be, Tensor x, Tensor w, Tensor bias, Tensor nd, int first, int known, Tensor h);
+void cuda_gather(Backend *be, Tensor table, Tensor ids, Tensor y);
+void cuda_rope_split(Backend *be, Tensor qkv, Tensor cos_sin, int heads, int first, Tensor q, Tensor k, Tensor v);
+void cuda_guide(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y);
+
+void cuda_attention(Backend *be, Tensor q, Tensor k, Tensor v, Tensor v_class, int heads, int first, Tensor y);
+
+void cuda_argmax_linear(Backend *be, const Linear *head, Tensor x, Tensor ids, Tensor margin);
+void cuda_nearest_code(Backend *be, Tensor x, Tensor codebook, Tensor ids);
+void cuda_pick(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids, Tensor probs);
+
 } // namespace GPU_SPACE
 
 #endif

@@ -54,7 +54,7 @@ void gpu_launched(const char *kernel);                        /* keeps a refused
 
 namespace GPU_SPACE {
 
-enum { WARP = 32 };
+static constexpr int WARP = 32; /* in kernels: sizes are ints, for enums of different kinds do not multiply */
 
 /* Blocks that cover n items. */
 static inline unsigned gpu_blocks(int64_t n, int64_t each)

@@ -61,6 +61,8 @@ static void test_threads(void **state)
                                         "inc_1x7", "nin_shortcut", "large", "across_blocks", "both_ties", "prime"};
     static Rig rig;
     Err err = {0};
+    if (!backend_is_host(be)) /* threads are the CPU's */
+        skip();
     for (int i = 0; i < op_case_count; i++)
         for (size_t j = 0; j < countof(names); j++) {
             if (strcmp(op_cases[i].name, names[j]))
