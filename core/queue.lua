@@ -158,10 +158,10 @@ end
 local function job_arg(a, name)
     local value = given(a, name)
     local prefix = text_arg({[name] = type(value) == 'string' and value:lower() or value}, name, ID)
-    if call('EXISTS', job_key(prefix)) == 1 then return prefix end
+    if job_get(prefix, 'state') then return prefix end
     local found = call('ZRANGEBYLEX', P .. 'ids', '[' .. prefix, '[' .. prefix .. '\255', 'LIMIT', 0, 6)
-    if #found == 1 then return found[1] end
-    if #found == 0 then refuse('not_found', 'job ' .. prefix .. ' not found; ddq ls --all lists what is there') end
+    if #found == 1 and job_get(found[1], 'state') then return found[1] end
+    if #found < 2 then refuse('not_found', 'job ' .. prefix .. ' not found; ddq ls --all lists what is there') end
     refuse('not_found', 'job ' .. prefix .. ' is not unique, it may be ' .. table.concat(found, ', ', 1, math.min(#found, 5)) ..
         (#found > 5 and ' and more' or '') .. '; give more characters')
 end
@@ -170,20 +170,27 @@ end
 
 local place -- queue_work.lua: puts a job where claims find it, or takes it out, as its state and ranges say
 
--- Tells whoever looks; all of it can be read as state too.
+-- Tells whoever looks; all of it can be read as state too. Claims are woken by `place`.
 local function announce(id, event, from, to, user, reason)
     call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS, '*',
         'job', id, 'user', user, 'event', event, 'from', from, 'to', to, 'reason', reason)
     call('PUBLISH', job_key(id, 'live'), encode({type = 'state', job = id, state = to, reason = reason}))
-    if to == 'queued' then call('PUBLISH', P .. 'wake', id) end
     if FINAL[to] or to == 'held' then
         call('PUBLISH', P .. 'ctl', encode({op = to == 'held' and 'yield' or 'cancel', job = id}))
     end
 end
 
+local BETWEEN = 'waits for a free worker' -- the reason of a job between two ranges, for a moment or for long
+
+-- Jobs that go from range to range would fill the stream of events with idle and claim: neither is told then.
+local function is_between(event, from, reason, was)
+    if event == 'idle' then return reason == BETWEEN end
+    return event == 'claim' and from == 'queued' and was == BETWEEN
+end
+
 -- The one door to a job's state. `reason` says in words why it is not running.
 local function apply(id, event, reason)
-    local from, user = job_get(id, 'state', 'user')
+    local from, user, was = job_get(id, 'state', 'user', 'reason')
     local to = TRANSITIONS[from][event]
     if not to then refuse('refused', 'job ' .. id .. ' is ' .. from .. ', so ' .. event .. ' is not possible') end
     if from == to then return to end
@@ -199,8 +206,17 @@ local function apply(id, event, reason)
         if call('EXISTS', job_key(id, 'kids')) == 1 then call('SADD', P .. 'ended', id) end
     end
     place(id)
-    announce(id, event, from, to, user, reason)
+    if not is_between(event, from, reason, was) then announce(id, event, from, to, user, reason) end
     return to
+end
+
+-- Why a job waits: the jobs of its `after` that are not done.
+local function waits_text(id)
+    local left = {}
+    for parent in job_get(id, 'after'):gmatch('%w+') do
+        if job_get(parent, 'state') ~= 'done' then left[#left + 1] = parent end
+    end
+    return 'waits for job ' .. table.concat(left, ', ')
 end
 
 -- What the end of a job means to those that wait for it. A long chain is told in pieces: the next call that writes goes on.
@@ -213,12 +229,14 @@ local function tell_kids()
         if not kid then
             call('SREM', P .. 'ended', id)
         elseif state and not FINAL[state] then
-            local parent = job_get(id, 'state')
+            local parent = job_get(id, 'state') or 'gone'
             local left = call('HINCRBY', job_key(kid), 'parents', -1)
             if parent ~= 'done' then
                 apply(kid, 'fail', 'it waited for job ' .. id .. ', which is ' .. parent)
             elseif left <= 0 and state == 'waiting' then
                 apply(kid, 'parent_done', 'waits for its turn')
+            elseif state == 'waiting' then
+                call('HSET', job_key(kid), 'reason', waits_text(kid))
             end
         end
     end

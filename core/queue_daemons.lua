@@ -49,6 +49,18 @@ local function claim_answer(lease, again)
         hi = lease.hi, n = tonumber(images), spec = raw(spec), folder = folder, again = again}
 end
 
+-- A job whose keys somebody removed by hand must not stop the others: it leaves the queue it stands in.
+local function mend(id)
+    for _, user in ipairs(call('ZRANGE', P .. 'users', 0, MAX_USERS - 1)) do
+        for _, lane in ipairs(call('ZRANGE', P .. 'queue:' .. user, 0, MAX_LANES - 1)) do
+            local queue = P .. 'queue:' .. user .. ':' .. lane
+            if call('ZREM', queue, id) == 1 and call('EXISTS', queue) == 0 then call('ZREM', P .. 'queue:' .. user, lane) end
+        end
+        if call('EXISTS', P .. 'queue:' .. user) == 0 then call('ZREM', P .. 'users', user) end
+    end
+    return {status = 'empty', text = 'job ' .. id .. ' stood in the queue and has no work; somebody removed keys by hand'}
+end
+
 -- The lease this worker already has: a claim is repeated when its answer was lost.
 local function lease_of_slot(slot, deadline)
     local token = call('HGET', P .. 'slots', slot)
@@ -103,6 +115,7 @@ function F.claim(a)
     if held then return claim_answer(held, true) end
     local id, vtime, fair = choose(claim)
     if not id then return {status = 'empty'} end
+    if not job_get(id, 'state') or call('EXISTS', job_key(id, 'ranges')) == 0 then return mend(id) end
     local floor = tonumber(call('GET', P .. 'floor') or 0)
     if fair > floor then call('SET', P .. 'floor', fair) end
     return claim_answer(take(id, claim, math.max(vtime, floor - CREDIT_MS)), false)
@@ -226,7 +239,7 @@ local function spare_after_restart(time)
     if call('HGET', P .. 'meta', 'run_id') == id then return end
     call('HSET', P .. 'meta', 'run_id', id)
     for _, token in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', time, 'LIMIT', 0, 10000)) do
-        call('ZADD', P .. 'leases', time + tonumber(call('HGET', lease_key(token), 'period')), token)
+        call('ZADD', P .. 'leases', time + tonumber(call('HGET', lease_key(token), 'period') or 0), token)
     end
 end
 
@@ -269,11 +282,16 @@ function F.reap()
     spare_after_restart(time)
     for _, token in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', time, 'LIMIT', 0, MAX_REAP)) do
         local lease = lease_get(token)
-        local text = 'worker ' .. lease.worker .. ' of host ' .. lease.host .. ' fell silent'
-        drop(lease, lease.upto)
-        lose(lease, BLAME.silence, text)
-        settle(lease.job, text .. '; waits for a free worker')
-        reaped = reaped + 1
+        if lease then
+            local text = 'worker ' .. lease.worker .. ' of host ' .. lease.host .. ' fell silent'
+            drop(lease, lease.upto)
+            lose(lease, BLAME.silence, text)
+            settle(lease.job, text .. '; waits for a free worker')
+            reaped = reaped + 1
+        else
+            call('ZREM', P .. 'leases', token)
+            call('DEL', lease_key(token))
+        end
     end
     promote(time)
     count_workers(time)

@@ -27,8 +27,8 @@ local function job_view(id, why)
     if state == 'running' or state == 'held' then
         for _, token in ipairs(call('SMEMBERS', job_key(id, 'leases'))) do
             local lease = lease_get(token)
-            if lease.phase == 'images' then live_rate = live_rate + lease.rate end
-            leases[#leases + 1] = lease_view(lease)
+            if lease and lease.phase == 'images' then live_rate = live_rate + lease.rate end
+            leases[#leases + 1] = lease and lease_view(lease)
         end
     end
     values[FIRST_SOME], values[FIRST_SOME + 1] = #leases, cjson.encode(root and root .. '/' .. folder or '')
@@ -146,7 +146,7 @@ function F.submit(a)
         'folder', folder, 'images', int(images), 'done', 0, 'bad', 0, 'errors', 0, 'report', images == 0 and 1 or 0,
         'priority', int(priority), 'seq', seq, 'state', state, 'reason', reason, 'spec', spec,
         'needs', table.concat(needs, ' '), 'lane', lane, 'pace', pace_of(kind, model, fields),
-        'parents', #waits, 'created', int(now()))
+        'parents', #waits, 'after', table.concat(waits, ' '), 'created', int(now()))
     for i = 1, #waits do call('SADD', job_key(waits[i], 'kids'), id) end
     for _, index in ipairs({'jobs', 'jobs:' .. user, 'active', 'active:' .. user}) do call('ZADD', P .. index, seq, id) end
     call('ZADD', P .. 'ids', 0, id)
@@ -194,7 +194,7 @@ end
 function F.release(a)
     local id, _, state = own_job_arg(a)
     if state ~= 'held' then refuse('refused', 'job ' .. id .. ' is ' .. state .. ', not held; release changes nothing') end
-    if tonumber((job_get(id, 'parents'))) > 0 then return {id = id, state = apply(id, 'wait', 'waits for other jobs')} end
+    if tonumber((job_get(id, 'parents'))) > 0 then return {id = id, state = apply(id, 'wait', waits_text(id))} end
     local now_is = apply(id, 'release', 'waits for its turn')
     if call('SCARD', job_key(id, 'leases')) > 0 then now_is = apply(id, 'claim') end -- they had not stopped yet
     return {id = id, state = now_is}
@@ -248,18 +248,17 @@ function F.list(a)
     local limit = number_arg(a, 'limit', 1, 100000, 100)
     local active = a.active == true or (state and not FINAL[state])
     local key = P .. (active and 'active' or 'jobs') .. (user and ':' .. user or '')
-    local jobs, from, look = list(), 0, math.max(limit, 20000)
-    while #jobs < limit and from < look do
-        local ids = call('ZREVRANGE', key, from, from + 499)
+    local jobs, looked, all = list(), 0, math.min(call('ZCARD', key), math.max(limit, 20000))
+    while #jobs < limit and looked < all do
+        local ids = call('ZREVRANGE', key, looked, looked + math.min(limit, 500) - 1)
         for i = 1, #ids do
-            if #jobs >= limit then break end
+            if #jobs == limit then break end
             local view, _, is = job_view(ids[i])
             if view and (not state or is == state) then jobs[#jobs + 1] = raw(view .. '}') end
+            looked = looked + 1
         end
-        from = from + 500
-        if #ids < 500 then break end
     end
-    return {jobs = jobs, more = call('ZCARD', key) > from}
+    return {jobs = jobs, more = call('ZCARD', key) > looked}
 end
 
 --- ddq_show {id} -> {job{}, leases[]}

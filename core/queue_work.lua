@@ -22,7 +22,8 @@ function place(id)
     local lanes = P .. 'queue:' .. user
     local queue = lanes .. ':' .. lane
     if (state == 'queued' or state == 'running') and call('EXISTS', job_key(id, 'ranges')) == 1 then
-        call('ZADD', queue, order_of(tonumber(priority), tonumber(seq)), id)
+        local new = call('ZADD', queue, order_of(tonumber(priority), tonumber(seq)), id)
+        if new == 1 then call('PUBLISH', P .. 'wake', id) end -- who is idle has looked at the others already
     else
         call('ZREM', queue, id)
     end
@@ -129,8 +130,10 @@ local function promote(time)
     for _, member in ipairs(call('ZRANGEBYSCORE', P .. 'later', '-inf', time, 'LIMIT', 0, 16)) do
         local id, lo, hi, blame = member:match('^(%w+) (%d+) (%d+) (%d+)$')
         call('ZREM', P .. 'later', member)
-        put_range(id, tonumber(lo), tonumber(hi), tonumber(blame))
-        place(id)
+        if job_get(id, 'state') then
+            put_range(id, tonumber(lo), tonumber(hi), tonumber(blame))
+            place(id)
+        end
     end
 end
 
@@ -139,9 +142,11 @@ end
 local LEASE_FIELDS = {'job', 'phase', 'host', 'worker', 'device', 'stage', 'speed', 'lo', 'hi', 'upto', 'pid', 'rate',
     'charged', 'blame', 'since', 'period'}
 local LEASE_TEXTS = 7 -- the first so many are texts, the others numbers
+
+-- nil where there is none, or none any more that means anything: somebody removed the job's key by hand.
 local function lease_get(token)
     local values = call('HMGET', lease_key(token), unpack(LEASE_FIELDS))
-    if not values[1] then return nil end
+    if not values[1] or call('HEXISTS', job_key(values[1]), 'state') == 0 then return nil end
     local lease = {token = token}
     for i = 1, #LEASE_FIELDS do
         lease[LEASE_FIELDS[i]] = i <= LEASE_TEXTS and (values[i] or '') or tonumber(values[i] or 0)
@@ -198,9 +203,8 @@ local function settle(id, reason)
         state = job_get(id, 'state')
         if FINAL[state] then return state end
     end
-    if state == 'running' and live == 0 then return apply(id, 'idle', reason or 'waits for a free worker') end
+    if state == 'running' and live == 0 then return apply(id, 'idle', reason or BETWEEN) end
     place(id)
-    if call('EXISTS', job_key(id, 'ranges')) == 1 then call('PUBLISH', P .. 'wake', id) end
     return state
 end
 

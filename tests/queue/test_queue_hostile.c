@@ -123,9 +123,54 @@ static void no_json_at_all(void **state)
     free(long_text);
 }
 
+static void remove_key(const char *key)
+{
+    freeReplyObject(redis_do(redis, "DEL %s", key));
+}
+
+/* An answer without a check of the invariants, which do not hold then. */
+static const char *status_of(QueueFn fn, const char *args)
+{
+    static char status[32];
+    cJSON *answer = redis_call(redis, fn, parse_args(args, ""));
+    snprintf(status, sizeof status, "%s", cJSON_GetObjectItem(answer, "status")->valuestring);
+    cJSON_Delete(answer);
+    return status;
+}
+
+/* One broken job must not stop the others. */
+static void keys_removed_by_hand(void **state)
+{
+    (void)state;
+    const char *ask = "{'host':'h','worker':'w1','device':'cpu','offers':['model:digits']}";
+    submit("aaaaaa0001", "ada", 100, "");
+    submit("aaaaaa0002", "ada", 100, "");
+    submit("bbbbbb0001", "bob", 100, "");
+    claim("a", "job=aaaaaa0001");
+    claim("b", "job=bbbbbb0001");
+    say(QUEUE_FAIL, "{'token':'$b','upto':0,'policy':'retry','text':'boom'}", "");
+    claim("b", "job=bbbbbb0001");
+    say(QUEUE_FAIL, "{'token':'$b','upto':0,'policy':'retry','text':'boom'}", ""); /* its range waits */
+    time_passes();
+    remove_key("{ddq}:job:aaaaaa0001");
+    remove_key("{ddq}:job:bbbbbb0001");
+    remove_key("{ddq}:job:bbbbbb0001:ranges");
+    assert_string_equal(status_of(QUEUE_REAP, "{}"), "ok"); /* the lease of a job that is gone */
+    assert_string_equal(status_of(QUEUE_LIST, "{}"), "ok");
+    assert_string_equal(status_of(QUEUE_SHOW, "{'id':'aaaaaa0001'}"), "not_found");
+    int empties = 0;
+    while (strcmp(status_of(QUEUE_CLAIM, ask), "empty") == 0)
+        assert_true(empties++ < 3);
+    assert_string_equal(status_of(QUEUE_LIST, "{'active':true}"), "ok");
+    assert_string_equal(status_of(QUEUE_SHOW, "{'id':'aaaaaa0002'}"), "ok");
+    redisReply *job = redis_do(redis, "SCARD {ddq}:job:aaaaaa0002:leases");
+    assert_int_equal(job->integer, 1); /* and the whole one is worked on */
+    freeReplyObject(job);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, transcript_clear)
-    const struct CMUnitTest tests[] = {T(every_argument_of_every_wrong_kind), T(no_json_at_all)};
+    const struct CMUnitTest tests[] = {T(every_argument_of_every_wrong_kind), T(no_json_at_all), T(keys_removed_by_hand)};
     return cmocka_run_group_tests(tests, transcript_start, transcript_stop);
 }

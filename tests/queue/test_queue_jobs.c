@@ -185,7 +185,7 @@ static void jobs_that_wait_for_others(void **state)
     say(QUEUE_RELEASE, "{'id':'kkkkkk0001','user':'ada'}", "state=waiting"); /* not past the jobs it waits for */
     claim("a", "job=aaaaaa0001");
     say(QUEUE_FINISH, "{'token':'$a','upto':1,'ms':5}", "state=done");
-    say(QUEUE_SHOW, "{'id':'kkkkkk0001'}", "job.state=waiting");
+    say(QUEUE_SHOW, "{'id':'kkkkkk0001'}", "job.state=waiting; job.reason=waits for job aaaaaa0002");
     say(QUEUE_CANCEL, "{'id':'aaaaaa0002','user':'ada'}", "state=cancelled");
     say(QUEUE_SHOW, "{'id':'kkkkkk0001'}", "job.state=failed; job.reason~aaaaaa0002, which is cancelled");
     say(QUEUE_SHOW, "{'id':'kkkkkk0003'}", "job.state=failed; job.reason~kkkkkk0002, which is failed");
@@ -222,7 +222,8 @@ static void list_filters(void **state)
     submit("aaaaaa0003", "ada", 4, "");
     say(QUEUE_CANCEL, "{'id':'aaaaaa0003','user':'ada'}", "");
     say(QUEUE_LIST, "{}", "jobs.#=3; jobs.0.id=aaaaaa0003; jobs.2.id=aaaaaa0001");
-    say(QUEUE_LIST, "{'limit':1}", "jobs.#=1; jobs.0.id=aaaaaa0003");
+    say(QUEUE_LIST, "{'limit':1}", "jobs.#=1; jobs.0.id=aaaaaa0003; more=true");
+    say(QUEUE_LIST, "{'limit':3}", "jobs.#=3; more=false");
     say(QUEUE_LIST, "{'user':'ada'}", "jobs.#=2; jobs.0.id=aaaaaa0003");
     say(QUEUE_LIST, "{'user':'ada','active':true}", "jobs.#=1; jobs.0.id=aaaaaa0001; jobs.0.state=queued");
     say(QUEUE_LIST, "{'active':true}", "jobs.#=2; jobs.0.id=aaaaaa0002");
