@@ -1,7 +1,7 @@
 /* How fast the ops are at the shapes of the published models: one line an op with its median time and rate, and what the
  * parts of one image take together.
  *
- *     bench_ops [--precision f32|bf16] [--threads N] [--repeat N] [--clock wall|cpu] [PART ...]     see `parts` below
+ *     bench_ops [--precision f32|bf16] [--threads N] [--repeat N] [--clock wall|cpu] [PART ...]     ops_shapes.h has them
  *
  * Every row says how often one image needs the op; a part's sum is the time of one image in that part. */
 #include <stdio.h>
@@ -9,103 +9,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench/ops_shapes.h"
 #include "core/mem.h"
 #include "kernels/backend.h"
-
-typedef enum Kind { CONV, GROUP_NORM, PIXEL_ATTENTION, TO_U8, LINEAR, RMS_NORM, SWIGLU, ROPE, ATTENTION, ARGMAX, NEAREST, PICK, MOMENTS, RESIZE, POOL_3 } Kind;
-
-enum { UP = 1, SUM = 2, SILU = 4, RELU = 8 };
-
-/* a,b,c,d by kind: CONV side, c_in, c_out, kernel*10+kernel; norms side or rows, width; LINEAR rows, n, k. */
-typedef struct Row {
-    const char *part;
-    Kind kind;
-    int a, b, c, d, flags;
-    int images; /* one call serves so many */
-    double count; /* calls an image needs */
-} Row;
-
-static const Row rows[] = {
-    {"decoder", CONV, 16, 8, 256, 11, 0, 1, 1},
-    {"decoder", CONV, 16, 256, 512, 33, 0, 1, 1},
-    {"decoder", CONV, 16, 512, 512, 33, 0, 1, 5},
-    {"decoder", CONV, 16, 512, 512, 33, SUM, 1, 5},
-    {"decoder", CONV, 16, 512, 512, 11, 0, 1, 16},
-    {"decoder", CONV, 16, 512, 512, 33, UP, 1, 1},
-    {"decoder", CONV, 32, 512, 256, 33, 0, 1, 1},
-    {"decoder", CONV, 32, 512, 256, 11, 0, 1, 1},
-    {"decoder", CONV, 32, 256, 256, 33, 0, 1, 2},
-    {"decoder", CONV, 32, 256, 256, 33, SUM, 1, 3},
-    {"decoder", CONV, 32, 256, 256, 33, UP, 1, 1},
-    {"decoder", CONV, 64, 256, 256, 33, 0, 1, 3},
-    {"decoder", CONV, 64, 256, 256, 33, SUM, 1, 3},
-    {"decoder", CONV, 64, 256, 256, 33, UP, 1, 1},
-    {"decoder", CONV, 128, 256, 128, 33, 0, 1, 1},
-    {"decoder", CONV, 128, 256, 128, 11, 0, 1, 1},
-    {"decoder", CONV, 128, 128, 128, 33, 0, 1, 2},
-    {"decoder", CONV, 128, 128, 128, 33, SUM, 1, 3},
-    {"decoder", CONV, 128, 128, 128, 33, UP, 1, 1},
-    {"decoder", CONV, 256, 128, 128, 33, 0, 1, 3},
-    {"decoder", CONV, 256, 128, 128, 33, SUM, 1, 3},
-    {"decoder", CONV, 256, 128, 3, 33, 0, 1, 1},
-    {"decoder", GROUP_NORM, 16, 512, 0, 0, SILU, 1, 14},
-    {"decoder", GROUP_NORM, 32, 512, 0, 0, SILU, 1, 1},
-    {"decoder", GROUP_NORM, 32, 256, 0, 0, SILU, 1, 5},
-    {"decoder", GROUP_NORM, 64, 256, 0, 0, SILU, 1, 6},
-    {"decoder", GROUP_NORM, 128, 256, 0, 0, SILU, 1, 1},
-    {"decoder", GROUP_NORM, 128, 128, 0, 0, SILU, 1, 5},
-    {"decoder", GROUP_NORM, 256, 128, 0, 0, SILU, 1, 7},
-    {"decoder", PIXEL_ATTENTION, 16, 512, 0, 0, 0, 1, 4},
-    {"decoder", TO_U8, 256, 0, 0, 0, 0, 1, 1},
-
-    {"student-b", LINEAR, 256, 2304, 768, 0, 0, 1, 12},
-    {"student-b", LINEAR, 256, 768, 768, 0, SUM, 1, 12},
-    {"student-b", LINEAR, 256, 4096, 768, 0, 0, 1, 12},
-    {"student-b", LINEAR, 256, 768, 2048, 0, SUM, 1, 12},
-    {"student-b", RMS_NORM, 256, 768, 0, 0, 0, 1, 25},
-    {"student-b", SWIGLU, 256, 2048, 0, 0, 0, 1, 12},
-    {"student-b", ROPE, 256, 12, 0, 0, 0, 1, 12},
-    {"student-b", ATTENTION, 256, 12, 256, 0, 0, 1, 12},
-    {"student-b", ARGMAX, 80, 16384, 768, 0, 0, 1, 1},
-
-    {"student-l", LINEAR, 256, 3072, 1024, 0, 0, 1, 24},
-    {"student-l", LINEAR, 256, 1024, 1024, 0, SUM, 1, 24},
-    {"student-l", LINEAR, 256, 5632, 1024, 0, 0, 1, 24},
-    {"student-l", LINEAR, 256, 1024, 2816, 0, SUM, 1, 24},
-    {"student-l", RMS_NORM, 256, 1024, 0, 0, 0, 1, 49},
-    {"student-l", SWIGLU, 256, 2816, 0, 0, 0, 1, 24},
-    {"student-l", ROPE, 256, 16, 0, 0, 0, 1, 24},
-    {"student-l", ATTENTION, 256, 16, 256, 0, 0, 1, 24},
-    {"student-l", ARGMAX, 130, 16384, 1024, 0, 0, 1, 1},
-
-    /* 16 guided images, one token each at position 128; counts are for one token of one image */
-    {"teacher-l", LINEAR, 32, 3072, 1024, 0, 0, 16, 24 / 16.0},
-    {"teacher-l", LINEAR, 32, 1024, 1024, 0, SUM, 16, 24 / 16.0},
-    {"teacher-l", LINEAR, 32, 5632, 1024, 0, 0, 16, 24 / 16.0},
-    {"teacher-l", LINEAR, 32, 1024, 2816, 0, SUM, 16, 24 / 16.0},
-    {"teacher-l", LINEAR, 16, 16384, 1024, 0, 0, 16, 1 / 16.0},
-    {"teacher-l", ATTENTION, 1, 16, 256, 128, 0, 32, 24 / 16.0},
-    {"teacher-l", PICK, 16, 16384, 0, 0, 0, 16, 1 / 16.0},
-
-    {"codes", NEAREST, 256, 16384, 8, 0, 0, 1, 1},
-
-    {"features", RESIZE, 256, 0, 0, 0, 0, 1, 1},
-    {"features", CONV, 299, 3, 32, 33, RELU, 1, 1},
-    {"features", CONV, 149, 32, 32, 33, RELU, 1, 1},
-    {"features", CONV, 147, 32, 64, 33, RELU, 1, 1},
-    {"features", CONV, 73, 80, 192, 33, RELU, 1, 1},
-    {"features", CONV, 35, 192, 64, 11, RELU, 1, 9},
-    {"features", CONV, 35, 48, 64, 55, RELU, 1, 3},
-    {"features", CONV, 35, 96, 96, 33, RELU, 1, 7},
-    {"features", CONV, 17, 768, 192, 11, RELU, 1, 12},
-    {"features", CONV, 17, 160, 160, 17, RELU, 1, 12},
-    {"features", CONV, 17, 160, 192, 71, RELU, 1, 12},
-    {"features", CONV, 8, 1280, 448, 11, RELU, 1, 8},
-    {"features", CONV, 8, 448, 384, 33, RELU, 1, 2},
-    {"features", CONV, 8, 384, 384, 13, RELU, 1, 8},
-    {"features", POOL_3, 35, 288, 0, 0, 0, 1, 3},
-    {"features", MOMENTS, 64, 2048, 0, 0, 0, 64, 1 / 64.0},
-};
 
 static Backend *be;
 static int repeat = 9;
@@ -130,6 +36,14 @@ static void *memory(size_t bytes)
     be_check(be, NULL);
     free(host);
     return values;
+}
+
+static float *weights(size_t n)
+{
+    float *w = xcalloc(n, sizeof(*w));
+    for (size_t i = 0; i < n; i++)
+        w[i] = (float)(i % 17) / 170 - 0.05f;
+    return w;
 }
 
 static Tensor tensor(int ndim, int64_t a, int64_t b, int64_t c, int64_t d)
@@ -158,50 +72,155 @@ typedef struct Job {
     double flops; /* of one call */
 } Job;
 
+/* --- one pair of functions a kind --------------------------------------------------------------------- */
+
+static Tensor none(void)
+{
+    return (Tensor){0};
+}
+
+static Tensor typed(Dtype dtype, int ndim, int64_t a, int64_t b, int64_t c, int64_t d)
+{
+    Tensor t = {.dtype = dtype, .ndim = ndim, .shape = {a, b, c, d}};
+    t.data = memory((tensor_bytes(&t) + 63) / 64 * 64);
+    return t;
+}
+
 static void prepare_conv(Job *job)
 {
     const Row *r = job->row;
-    const bool up = r->flags & UP, valid = (r->flags & RELU) && r->d == 33;
+    const bool up = r->flags & UP, valid = (r->flags & RELU) && r->d == 33; /* the evaluator's 3x3 have no border */
     const ConvShape s = {.c_in = r->b, .c_out = r->c, .kh = r->d / 10, .kw = r->d % 10, .stride = r->a == 299 ? 2 : 1,
-                         .pad_h = valid ? 0 : r->d / 20, .pad_w = valid ? 0 : r->d % 10 / 2, .relu = r->flags & RELU, .upsample = up};
-    int out = ((up ? 2 : 1) * r->a + 2 * s.pad_h - s.kh) / s.stride + 1;
+                         .pad_h = valid ? 0 : r->d / 20, .pad_w = valid ? 0 : r->d % 10 / 2, .relu = r->flags & RELU,
+                         .upsample = up};
+    int out_h = ((up ? 2 : 1) * r->a + 2 * s.pad_h - s.kh) / s.stride + 1;
     int out_w = ((up ? 2 : 1) * r->a + 2 * s.pad_w - s.kw) / s.stride + 1;
     size_t taps = (size_t)s.c_in * (size_t)s.c_out * (size_t)s.kh * (size_t)s.kw;
-    float *w = xcalloc(taps, sizeof(*w));
-    for (size_t i = 0; i < taps; i++)
-        w[i] = (float)(i % 17) / 170 - 0.05f;
+    float *w = weights(taps);
     Err err = {0};
     job->conv = be_conv_pack(be, w, w, &s, r->a, r->a, &err);
     if (!job->conv)
         die("conv", &err);
     job->x = map(1, r->a, r->a, r->b);
-    job->y = map(1, out, out_w, r->c);
-    job->flops = 2.0 * out * out_w * (double)taps;
+    job->y = map(1, out_h, out_w, r->c);
+    job->flops = 2.0 * out_h * out_w * (double)taps;
     free(w);
 }
 
-static void prepare_linear(Job *job, int64_t n_rows, int64_t n, int64_t k)
+static void call_conv(const Job *job)
 {
+    be_conv(be, job->conv, job->x, job->row->flags & SUM ? job->y : (Map){0}, job->y);
+}
+
+static void prepare_maps(Job *job)
+{
+    const Row *r = job->row;
+    job->x = map(1, r->a, r->a, r->b);
+    job->y = map(1, r->a, r->a, r->b);
+    job->t[0] = tensor(1, r->b, 0, 0, 0);
+}
+
+static void call_group_norm(const Job *job)
+{
+    be_group_norm(be, job->x, job->t[0], job->t[0], 32, job->row->flags & SILU, job->y);
+}
+
+static void prepare_pixel_attention(Job *job)
+{
+    prepare_maps(job);
+    job->flops = 4.0 * job->row->a * job->row->a * job->row->a * job->row->a * job->row->b;
+}
+
+static void call_pixel_attention(const Job *job)
+{
+    be_pixel_attention(be, job->x, job->x, job->x, 0.05f, job->y);
+}
+
+static void call_pool(const Job *job)
+{
+    be_pool(be, job->x, POOL_AVG, 3, 1, 1, job->y);
+}
+
+static void prepare_to_u8(Job *job)
+{
+    job->x = map(1, job->row->a, job->row->a, 3);
+    job->t[0] = typed(DTYPE_U8, 4, 1, job->row->a, job->row->a, 3);
+}
+
+static void call_to_u8(const Job *job)
+{
+    be_to_u8(be, job->x, job->t[0]);
+}
+
+static void prepare_resize(Job *job)
+{
+    job->t[0] = typed(DTYPE_U8, 4, 1, job->row->a, job->row->a, 3);
+    job->y = map(1, 299, 299, 3);
+}
+
+static void call_resize(const Job *job)
+{
+    be_resize_inception(be, job->t[0], RESIZE_PT, job->y);
+}
+
+static void prepare_linear(Job *job)
+{
+    const Row *r = job->row;
     Err err = {0};
-    float *w = xcalloc((size_t)(n * k), sizeof(*w));
-    for (int64_t i = 0; i < n * k; i++)
-        w[i] = (float)(i % 17) / 170 - 0.05f;
-    job->linear = be_linear_pack(be, w, NULL, n, k, &err);
+    float *w = weights((size_t)r->b * (size_t)r->c);
+    job->linear = be_linear_pack(be, w, NULL, r->b, r->c, &err);
     if (!job->linear)
         die("linear", &err);
     free(w);
-    job->t[0] = tensor(2, n_rows, k, 0, 0);
-    job->t[1] = tensor(2, n_rows, n, 0, 0);
-    job->flops = 2.0 * (double)n_rows * (double)n * (double)k;
+    job->t[0] = tensor(2, r->a, r->c, 0, 0);
+    job->t[1] = tensor(2, r->a, r->b, 0, 0);
+    job->t[2] = typed(DTYPE_I32, 1, r->a, 0, 0, 0);
+    job->flops = 2.0 * r->a * r->b * r->c;
 }
 
-static Tensor ids(int64_t n)
+static void call_linear(const Job *job)
 {
-    Tensor t = tensor(1, n, 0, 0, 0);
-    t.dtype = DTYPE_I32;
-    return t;
+    be_linear(be, job->linear, job->t[0], job->t[1], job->row->flags & SUM);
 }
 
+static void call_argmax(const Job *job)
+{
+    be_argmax_linear(be, job->linear, job->t[0], job->t[2], none());
+}
+
+static void prepare_rows(Job *job)
+{
+    job->t[0] = tensor(2, job->row->a, 2 * job->row->b, 0, 0);
+    job->t[1] = tensor(2, job->row->a, job->row->b, 0, 0);
+}
+
+static void call_rms_norm(const Job *job)
+{
+    be_rms_norm(be, job->t[1], none(), job->t[1]);
+}
+
+static void call_swiglu(const Job *job)
+{
+    be_swiglu(be, job->t[0], job->t[1]);
+}
+
+static void prepare_rope(Job *job)
+{
+    const Row *r = job->row;
+    job->t[0] = tensor(3, 1, r->a, 3 * r->b * 64, 0);
+    job->t[1] = tensor(3, r->a, 32, 2, 0);
+    job->t[2] = tensor(3, 1, r->a, r->b * 64, 0);
+    job->t[3] = tensor(4, 1, r->b, r->a, 64);
+    job->t[4] = tensor(4, 1, r->b, r->a, 64);
+}
+
+static void call_rope(const Job *job)
+{
+    const Tensor *t = job->t;
+    be_rope_split(be, t[0], t[1], job->row->b, 0, t[2], t[3], t[4]);
+}
+
+/* rows of an image, heads, positions of the cache, first position */
 static void prepare_attention(Job *job)
 {
     const Row *r = job->row;
@@ -211,132 +230,78 @@ static void prepare_attention(Job *job)
     job->t[2] = tensor(4, b, r->b, r->c, 64);
     job->t[3] = tensor(2, b, d, 0, 0);
     job->t[4] = tensor(3, b, r->a, d, 0);
-    double keys = r->d + (r->a + 1) / 2.0;
-    job->flops = 4.0 * (double)b * r->a * (double)d * keys;
+    job->flops = 4.0 * (double)b * r->a * (double)d * (r->d + (r->a + 1) / 2.0);
 }
 
-static void prepare(Job *job)
+static void call_attention(const Job *job)
 {
-    const Row *r = job->row;
-    switch (r->kind) {
-    case CONV:
-        prepare_conv(job);
-        break;
-    case GROUP_NORM:
-    case PIXEL_ATTENTION:
-        job->x = map(1, r->a, r->a, r->b);
-        job->y = map(1, r->a, r->a, r->b);
-        job->t[0] = tensor(1, r->b, 0, 0, 0);
-        if (r->kind == PIXEL_ATTENTION)
-            job->flops = 4.0 * r->a * r->a * r->a * r->a * r->b;
-        break;
-    case TO_U8:
-        job->x = map(1, r->a, r->a, 3);
-        job->t[0] = (Tensor){.data = memory((size_t)r->a * (size_t)r->a * 4), .dtype = DTYPE_U8, .ndim = 4, .shape = {1, r->a, r->a, 3}};
-        break;
-    case LINEAR:
-    case ARGMAX:
-        prepare_linear(job, r->a, r->b, r->c);
-        job->t[2] = ids(r->a);
-        break;
-    case RMS_NORM:
-        job->t[0] = tensor(2, r->a, r->b, 0, 0);
-        job->t[1] = tensor(2, r->a, r->b, 0, 0);
-        break;
-    case SWIGLU:
-        job->t[0] = tensor(2, r->a, 2 * r->b, 0, 0);
-        job->t[1] = tensor(2, r->a, r->b, 0, 0);
-        break;
-    case ROPE:
-        job->t[0] = tensor(3, 1, r->a, 3 * r->b * 64, 0);
-        job->t[1] = tensor(3, r->a, 32, 2, 0);
-        job->t[2] = tensor(3, 1, r->a, r->b * 64, 0);
-        job->t[3] = tensor(4, 1, r->b, r->a, 64);
-        job->t[4] = tensor(4, 1, r->b, r->a, 64);
-        break;
-    case ATTENTION:
-        prepare_attention(job);
-        break;
-    case NEAREST:
-        job->t[0] = tensor(2, r->a, r->c, 0, 0);
-        job->t[1] = tensor(2, r->b, r->c, 0, 0);
-        job->t[2] = ids(r->a);
-        job->flops = 3.0 * r->a * r->b * r->c;
-        break;
-    case PICK:
-        job->t[0] = tensor(2, r->a, r->b, 0, 0);
-        job->t[1] = tensor(1, r->a, 0, 0, 0);
-        job->t[2] = ids(r->a);
-        break;
-    case MOMENTS:
-        job->t[0] = tensor(2, r->a, r->b, 0, 0);
-        job->t[1] = (Tensor){.data = memory((size_t)r->b * 8), .dtype = DTYPE_F64, .ndim = 1, .shape = {r->b}};
-        job->t[2] = (Tensor){.data = memory((size_t)r->b * (size_t)r->b * 8), .dtype = DTYPE_F64, .ndim = 2, .shape = {r->b, r->b}};
-        job->flops = (double)r->a * r->b * r->b;
-        break;
-    case RESIZE:
-        job->t[0] = (Tensor){.data = memory((size_t)r->a * (size_t)r->a * 4), .dtype = DTYPE_U8, .ndim = 4, .shape = {1, r->a, r->a, 3}};
-        job->y = map(1, 299, 299, 3);
-        break;
-    case POOL_3:
-        job->x = map(1, r->a, r->a, r->b);
-        job->y = map(1, r->a, r->a, r->b);
-        break;
-    }
-}
-
-static void call(const Job *job)
-{
-    const Row *r = job->row;
     const Tensor *t = job->t;
-    switch (r->kind) {
-    case CONV:
-        be_conv(be, job->conv, job->x, r->flags & SUM ? job->y : (Map){0}, job->y);
-        break;
-    case GROUP_NORM:
-        be_group_norm(be, job->x, t[0], t[0], 32, r->flags & SILU, job->y);
-        break;
-    case PIXEL_ATTENTION:
-        be_pixel_attention(be, job->x, job->x, job->x, 0.05f, job->y);
-        break;
-    case TO_U8:
-        be_to_u8(be, job->x, t[0]);
-        break;
-    case LINEAR:
-        be_linear(be, job->linear, t[0], t[1], r->flags & SUM);
-        break;
-    case RMS_NORM:
-        be_rms_norm(be, t[0], (Tensor){0}, t[1]);
-        break;
-    case SWIGLU:
-        be_swiglu(be, t[0], t[1]);
-        break;
-    case ROPE:
-        be_rope_split(be, t[0], t[1], r->b, 0, t[2], t[3], t[4]);
-        break;
-    case ATTENTION:
-        be_attention(be, t[0], t[1], t[2], t[3], r->b, r->d, t[4]);
-        break;
-    case ARGMAX:
-        be_argmax_linear(be, job->linear, t[0], t[2], (Tensor){0});
-        break;
-    case NEAREST:
-        be_nearest_code(be, t[0], t[1], t[2]);
-        break;
-    case PICK:
-        be_pick(be, t[0], 8000, 1, 1, t[1], t[2], (Tensor){0});
-        break;
-    case MOMENTS:
-        be_moments(be, t[0], t[1], t[2]);
-        break;
-    case RESIZE:
-        be_resize_inception(be, t[0], RESIZE_PT, job->y);
-        break;
-    case POOL_3:
-        be_pool(be, job->x, POOL_AVG, 3, 1, 1, job->y);
-        break;
-    }
+    be_attention(be, t[0], t[1], t[2], t[3], job->row->b, job->row->d, t[4]);
 }
+
+static void prepare_nearest(Job *job)
+{
+    const Row *r = job->row;
+    job->t[0] = tensor(2, r->a, r->c, 0, 0);
+    job->t[1] = tensor(2, r->b, r->c, 0, 0);
+    job->t[2] = typed(DTYPE_I32, 1, r->a, 0, 0, 0);
+    job->flops = 3.0 * r->a * r->b * r->c;
+}
+
+static void call_nearest(const Job *job)
+{
+    be_nearest_code(be, job->t[0], job->t[1], job->t[2]);
+}
+
+static void prepare_pick(Job *job)
+{
+    job->t[0] = tensor(2, job->row->a, job->row->b, 0, 0);
+    job->t[1] = tensor(1, job->row->a, 0, 0, 0);
+    job->t[2] = typed(DTYPE_I32, 1, job->row->a, 0, 0, 0);
+}
+
+static void call_pick(const Job *job)
+{
+    be_pick(be, job->t[0], 8000, 1, 1, job->t[1], job->t[2], none());
+}
+
+static void prepare_moments(Job *job)
+{
+    const Row *r = job->row;
+    job->t[0] = tensor(2, r->a, r->b, 0, 0);
+    job->t[1] = typed(DTYPE_F64, 1, r->b, 0, 0, 0);
+    job->t[2] = typed(DTYPE_F64, 2, r->b, r->b, 0, 0);
+    job->flops = (double)r->a * r->b * r->b;
+}
+
+static void call_moments(const Job *job)
+{
+    be_moments(be, job->t[0], job->t[1], job->t[2]);
+}
+
+static const struct {
+    const char *name;
+    void (*prepare)(Job *job);
+    void (*call)(const Job *job);
+} kinds[] = {
+    [CONV] = {"conv", prepare_conv, call_conv},
+    [GROUP_NORM] = {"group_norm", prepare_maps, call_group_norm},
+    [PIXEL_ATTENTION] = {"pixel_attention", prepare_pixel_attention, call_pixel_attention},
+    [TO_U8] = {"to_u8", prepare_to_u8, call_to_u8},
+    [LINEAR] = {"linear", prepare_linear, call_linear},
+    [RMS_NORM] = {"rms_norm", prepare_rows, call_rms_norm},
+    [SWIGLU] = {"swiglu", prepare_rows, call_swiglu},
+    [ROPE] = {"rope_split", prepare_rope, call_rope},
+    [ATTENTION] = {"attention", prepare_attention, call_attention},
+    [ARGMAX] = {"argmax_linear", prepare_linear, call_argmax},
+    [NEAREST] = {"nearest_code", prepare_nearest, call_nearest},
+    [PICK] = {"pick", prepare_pick, call_pick},
+    [MOMENTS] = {"moments", prepare_moments, call_moments},
+    [RESIZE] = {"resize", prepare_resize, call_resize},
+    [POOL_3] = {"pool", prepare_maps, call_pool},
+};
+
+/* --- measuring ---------------------------------------------------------------------------------------- */
 
 static double now(void)
 {
@@ -357,12 +322,12 @@ static double measure(const Job *job, double *ret_least)
 {
     Err err = {0};
     double *seconds = xcalloc((size_t)repeat, sizeof(*seconds));
-    call(job);
+    kinds[job->row->kind].call(job);
     if (!be_check(be, &err))
         die("warm-up", &err);
     for (int i = 0; i < repeat; i++) {
         double start = now();
-        call(job);
+        kinds[job->row->kind].call(job);
         be_check(be, NULL);
         seconds[i] = now() - start;
     }
@@ -385,16 +350,15 @@ static void release(Job *job)
 
 static double run_row(const Row *row, double *least_sum)
 {
-    static const char *const names[] = {"conv", "group_norm", "pixel_attention", "to_u8", "linear", "rms_norm", "swiglu", "rope_split",
-                                        "attention", "argmax_linear", "nearest_code", "pick", "moments", "resize", "pool"};
     Job job = {.row = row};
-    prepare(&job);
+    kinds[row->kind].prepare(&job);
     double least, seconds = measure(&job, &least);
     char shape[64];
-    snprintf(shape, sizeof(shape), "%d,%d,%d,%d%s%s", row->a, row->b, row->c, row->d, row->flags & UP ? " up" : "", row->flags & SUM ? " sum" : "");
-    printf("  %-16s %-20s %8.3f ms, least %8.3f ms %6.1f GF/s  x %-6.3g = %7.2f ms an image, least %7.2f\n", names[row->kind],
-           shape, seconds * 1e3, least * 1e3, job.flops / least / 1e9, row->count, seconds * row->count * 1e3,
-           least * row->count * 1e3);
+    snprintf(shape, sizeof(shape), "%d,%d,%d,%d%s%s", row->a, row->b, row->c, row->d, row->flags & UP ? " up" : "",
+             row->flags & SUM ? " sum" : "");
+    printf("  %-16s %-20s %8.3f ms, least %8.3f ms %6.1f GF/s  x %-6.3g = %7.2f ms an image, least %7.2f\n",
+           kinds[row->kind].name, shape, seconds * 1e3, least * 1e3, job.flops / least / 1e9, row->count,
+           seconds * row->count * 1e3, least * row->count * 1e3);
     *least_sum += least * row->count;
     fflush(stdout);
     release(&job);
@@ -410,8 +374,6 @@ static void run_part(const char *part)
             sum += run_row(&rows[i], &least);
     printf("  %-16s %.1f ms an image, least %.1f\n", "sum", sum * 1e3, least * 1e3);
 }
-
-static const char *const parts[] = {"decoder", "student-b", "student-l", "teacher-l", "codes", "features"};
 
 int main(int argc, char **argv)
 {

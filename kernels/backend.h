@@ -10,9 +10,12 @@
  * - Batch invariance: row r (or image b) of a result depends on row r (image b) of the inputs and on the weights
  *   alone, bit for bit; never on how many rows or images are in the call.
  * - Sums are in f32 unless the op says double.
+ * - A result may lie on an input only where the op says so.
+ * - One thread at a time calls a backend; inside an op it uses its own threads.
  *
- * To add an op: a wrapper here with the maths in its comment, a field in BackendOps (backend_ops.h), its shape check in
- * backend.c, the loop in tests/ops/ref.c with rows in test_ops.c, then cpu/ and cuda/. */
+ * To add an op: a wrapper here with the maths in its comment and its name in BACKEND_OPS, a field in BackendOps
+ * (backend_ops.h), its shape check in backend_rows.c or backend_maps.c, its loop in tests/ops/ref.c with a section in
+ * op_rows.c or op_maps.c and rows in op_cases.c, then cpu/ and cuda/. */
 #ifndef KERNELS_BACKEND_H
 #define KERNELS_BACKEND_H
 
@@ -88,10 +91,11 @@ void be_linear_free(Backend *be, Linear *linear);
 /* y[R,N] = x[R,K] w^T + bias; with accumulate, y += that. */
 void be_linear(Backend *be, const Linear *linear, Tensor x, Tensor y, bool accumulate);
 
-/* y = x / sqrt(mean(x^2) + 1e-5) * gain; x,y [R,D], gain [D] or data NULL for 1. */
+/* y = x / sqrt(mean(x^2) + 1e-5) * gain; x,y [R,D], gain [D] or data NULL for 1. y may be x. */
 void be_rms_norm(Backend *be, Tensor x, Tensor gain, Tensor y);
 
-/* y = (x - mean) / sqrt(var + 1e-6) * (1 + scale) + shift over D; x,y [B,T,D]; shift_scale [B,2,D]: row 0 shift, 1 scale. */
+/* y = (x - mean) / sqrt(var + 1e-6) * (1 + scale) + shift over D; x,y [B,T,D]; shift_scale [B,2,D]: row 0 shift, 1 scale.
+ * y may be x. */
 void be_layer_norm_modulate(Backend *be, Tensor x, Tensor shift_scale, Tensor y);
 
 /* y[R,F] = silu(x[R,0:F]) * x[R,F:2F]. */
@@ -116,7 +120,7 @@ void be_attention(Backend *be, Tensor q, Tensor k, Tensor v, Tensor v_class, int
  * unless its data is NULL. */
 void be_argmax_linear(Backend *be, const Linear *head, Tensor x, Tensor ids, Tensor margin);
 
-/* y = uncond + (cond - uncond) * scale, any equal shapes. */
+/* y = uncond + (cond - uncond) * scale, any equal shapes; y may be either. */
 void be_guide(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y);
 
 /* One token a row from logits [R,V]: divide by max(temperature,1e-5); keep the top_k (0: all; ties with the k-th stay);

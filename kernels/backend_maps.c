@@ -41,7 +41,9 @@ void be_conv(Backend *be, const Conv *conv, Map x, Map residual, Map y)
     BEGIN(conv);
     const ConvShape *s = &conv->shape;
     int scale = s->upsample ? 2 : 1;
-    if (WANT_MAP(x, -1, -1, -1, s->c_in) &&
+    if (x.data == y.data)
+        backend_fail(be, ERR_INTERNAL, "be_conv: x and y are the same map, wanted two");
+    else if (WANT_MAP(x, -1, -1, -1, s->c_in) &&
         WANT_MAP(y, x.b, out_size(x.h * scale, s->kh, s->stride, s->pad_h),
                  out_size(x.w * scale, s->kw, s->stride, s->pad_w), s->c_out) &&
         (!residual.data || WANT_MAP(residual, y.b, y.h, y.w, y.c)) && x.b)

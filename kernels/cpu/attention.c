@@ -76,7 +76,8 @@ static void attend_chunk(const Cpu *cpu, const Head *head, int64_t i, int n, int
     static const size_t start = 0;
     int64_t longest = keys + n - 1;
     float class_weight[ROWS];
-    Product q = {.x = head->q + i * head->d, .x_row = (size_t)head->d, .segments = &start, .nsegments = 1, .depth = (int)head->hd};
+    Product q = {.x = head->q + i * head->d, .x_row = (size_t)head->d, .segments = &start, .nsegments = 1,
+                 .depth = (int)head->hd};
     score(cpu, &q, head->panels, longest, n, head->scores, head->ld);
     for (int r = 0; r < n; r++)
         class_weight[r] = soften(head->scores + r * head->ld, keys + r, round_up(longest, PANEL),

@@ -5,8 +5,8 @@
 
 /* --- argmax of a product ------------------------------------------------------------------------------ */
 
-/* Logits live for one panel of codes and LINEAR_ROWS rows. Each thread takes a run of panels and keeps, for each row and
- * each column of a panel, the largest and second largest so far; the rest is decided at the end. */
+/* Logits live for one panel of codes and LINEAR_ROWS rows. There is a run of panels for each thread, which
+ * keeps, for each row and each column of a panel, the largest and second largest so far; the rest is decided at the end. */
 typedef struct Top {
     float best[PANEL], second[PANEL];
     int32_t id[PANEL];
@@ -34,13 +34,13 @@ CPU_CLONES static void tops_update(Top *restrict tops, const float *restrict log
         }
 }
 
-/* One row over all threads' tops: the largest, the lowest id among equals, and what it is ahead of the next. */
-static void tops_decide(const Top *tops, int threads, int64_t rows, int64_t r, int64_t n, int32_t *ret_id, float *ret_margin)
+/* One row over all runs' tops: the largest, the lowest id among equals, and what it is ahead of the next. */
+static void tops_decide(const Top *tops, int runs, int64_t rows, int64_t r, int64_t n, int32_t *ret_id, float *ret_margin)
 {
     float best = -INFINITY, second = -INFINITY;
     int32_t id = 0;
-    for (int t = 0; t < threads; t++) {
-        const Top *top = &tops[t * rows + r];
+    for (int run = 0; run < runs; run++) {
+        const Top *top = &tops[run * rows + r];
         for (int c = 0; c < PANEL; c++) {
             bool wins = top->best[c] > best || (top->best[c] == best && top->id[c] < id);
             float loser = wins ? best : top->best[c];
@@ -76,14 +76,12 @@ void cpu_argmax_linear(Backend *be, const Linear *head, Tensor x, Tensor ids, Te
     LinearInput in;
     if (!tops || !linear_input(cpu, head, x.data, rows, &in))
         return;
-#pragma omp parallel num_threads(cpu->threads)
-    {
-        int me = cpu_thread();
-        Top *mine = tops + me * rows;
-        tops_clear(mine, rows);
+#pragma omp parallel for num_threads(cpu->threads) schedule(static)
+    for (int run = 0; run < cpu->threads; run++) {
+        tops_clear(tops + run * rows, rows);
         /* in rising order, so that the first of equal logits is kept */
-        for (int64_t p = part_start(panels, me, cpu->threads); p < part_start(panels, me + 1, cpu->threads); p++)
-            argmax_panel(cpu, head, &in, rows, p, mine);
+        for (int64_t p = part_start(panels, run, cpu->threads); p < part_start(panels, run + 1, cpu->threads); p++)
+            argmax_panel(cpu, head, &in, rows, p, tops + run * rows);
     }
     for (int64_t r = 0; r < rows; r++)
         tops_decide(tops, cpu->threads, rows, r, head->n, (int32_t *)ids.data + r,

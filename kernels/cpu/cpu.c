@@ -201,7 +201,7 @@ static Backend *cpu_open(const DeviceInfo *device, Precision precision, int thre
         return NULL;
     Cpu *cpu = xcalloc(1, sizeof(*cpu));
     cpu->base = (Backend){.ops = &cpu_ops, .info = *device, .precision = precision, .host = true};
-    cpu->threads = threads > 0 ? threads : omp_get_num_procs();
+    cpu->threads = threads > 0 ? threads : omp_get_max_threads(); /* OMP_NUM_THREADS, or the affinity mask's CPUs */
     cpu->isa = choose_isa();
     return &cpu->base;
 }

@@ -321,4 +321,5 @@ static void tiles_out(int n, const float *m, size_t m_stride, const TileOut *out
             turn_back(5, m, m_stride, out, part);
 }
 
-const Isa ISA_TABLE = {.name = ISA_NAME, .product = product, .transpose = transpose, .tiles_in = tiles_in, .tiles_out = tiles_out};
+const Isa ISA_TABLE = {
+    .name = ISA_NAME, .product = product, .transpose = transpose, .tiles_in = tiles_in, .tiles_out = tiles_out};

@@ -135,8 +135,8 @@ void linear_panel(const Cpu *cpu, const Linear *base, const LinearInput *in, int
         return;
     }
     Product product = {.x = in->x + first * k, .x_row = (size_t)k, .segments = &one_segment, .nsegments = 1,
-                       .depth = (int)k, .u = linear->panels + panel * PANEL * k, .u_row = (size_t)width, .width = width, .bias = bias,
-                       .residual = accumulate ? y : NULL, .y = y, .y_row = y_row, .y_block = BLOCK};
+                       .depth = (int)k, .u = linear->panels + panel * PANEL * k, .u_row = (size_t)width, .width = width,
+                       .bias = bias, .residual = accumulate ? y : NULL, .y = y, .y_row = y_row, .y_block = BLOCK};
     cpu->isa->product(&product, rows);
 }
 

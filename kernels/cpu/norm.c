@@ -13,7 +13,7 @@
  * one order on every machine. */
 enum { LANES = 16 };
 
-CPU_CLONES static void rms_norm_row(const float *restrict x, const float *restrict gain, float *restrict y, int64_t d)
+CPU_CLONES static void rms_norm_row(const float *x, const float *restrict gain, float *y, int64_t d)
 {
     float lanes[LANES] = {0}, sum = 0;
     int64_t i = 0;
@@ -25,12 +25,11 @@ CPU_CLONES static void rms_norm_row(const float *restrict x, const float *restri
     for (int l = 0; l < LANES; l++)
         sum += lanes[l];
     float scale = 1.0f / sqrtf(sum / (float)d + 1e-5f);
-    if (gain)
-        for (i = 0; i < d; i++)
-            y[i] = x[i] * scale * gain[i];
-    else
-        for (i = 0; i < d; i++)
-            y[i] = x[i] * scale;
+#pragma omp simd /* y may be x, never a part of it */
+    for (i = 0; i < d; i++)
+        y[i] = x[i] * scale;
+    for (i = 0; gain && i < d; i++)
+        y[i] *= gain[i];
 }
 
 void cpu_rms_norm(Backend *be, Tensor x, Tensor gain, Tensor y)
@@ -69,9 +68,10 @@ CPU_CLONES static float sum_squares(const float *restrict x, float mean, int64_t
     return sum;
 }
 
-CPU_CLONES static void modulate(const float *restrict x, float mean, float inverse, const float *restrict shift,
-                                const float *restrict scale, float *restrict y, int64_t d)
+CPU_CLONES static void modulate(const float *x, float mean, float inverse, const float *restrict shift,
+                                const float *restrict scale, float *y, int64_t d)
 {
+#pragma omp simd
     for (int64_t i = 0; i < d; i++)
         y[i] = (x[i] - mean) * inverse * (1.0f + scale[i]) + shift[i];
 }

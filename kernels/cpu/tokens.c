@@ -73,6 +73,7 @@ void cpu_rope_split(Backend *be, Tensor qkv, Tensor cos_sin, int heads, int firs
 
 CPU_CLONES static void guide(const float *cond, const float *uncond, float scale, float *y, int64_t n)
 {
+#pragma omp simd /* y may be either of them */
     for (int64_t i = 0; i < n; i++)
         y[i] = uncond[i] + (cond[i] - uncond[i]) * scale;
 }

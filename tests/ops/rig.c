@@ -409,7 +409,7 @@ static void done(Rig *rig)
 
 bool rig_run(Rig *rig, Backend *be, const Case *row)
 {
-    const OpTest *test = &op_tests[row->op];
+    const OpTest *test = op_tests[row->op];
     *rig = (Rig){.be = be, .row = row, .p = row->p, .random = 88172645463325252u + (uint64_t)row->p[0]};
     test->setup(rig);
     if (!rig->text[0]) {

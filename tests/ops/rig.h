@@ -1,4 +1,4 @@
-/* Rig: one row of the test of ops being run. An op's description (op_cases.c) says how to fill the rig's slots, how to
+/* Rig: one row of the test of ops being run. An op's description (op_rows.c, op_maps.c) says how to fill the rig's slots, how to
  * call the op on images (or rows) from..from+n-1 of them, and what the outputs should hold; the rig does the rest:
  *
  * - every tensor and map lies between guard bytes, outputs start as NaN unless they are also inputs;
@@ -55,7 +55,7 @@ typedef struct OpTest {
     double nmse_bf16;        /* in bf16, 0: precision does not touch this op */
 } OpTest;
 
-extern const OpTest op_tests[BACKEND_OP_COUNT];
+extern const OpTest *const op_tests[BACKEND_OP_COUNT];
 extern const Case op_cases[];
 extern const int op_case_count;
 

@@ -1,6 +1,6 @@
-/* Every op of kernels/backend.h against plain loops in double, on every device of this machine, in every precision it
- * offers. Rows and bounds: op_cases.c. Each passing row prints how much of its bounds it used. "cuda-host" is the CUDA
- * backend with its kernels run on the host (kernels/cuda/README.md).
+/* Every op of kernels/backend.h against plain loops in double, on one device, in every precision it offers and, on the CPU,
+ * with every width of vectors. Rows: op_cases.c; bounds: op_rows.c, op_maps.c. Each passing row prints how much of its
+ * bounds it used. "cuda-host" is the CUDA backend with its kernels run on the host (kernels/cuda/README.md).
  *
  *     test_ops [--device cpu|cuda|cuda-host] [--list] [--coverage] [OP or OP/ROW]
  */
@@ -12,7 +12,7 @@
 static Backend *be;
 static Precision precision;
 static int not_built;
-static const char *device = "cpu", *only;
+static const char *device = "cpu", *only, *narrow; /* narrow: the CPU held to these vectors */
 
 static const char *precision_name(Precision p)
 {
@@ -20,9 +20,14 @@ static const char *precision_name(Precision p)
     return names[p];
 }
 
+/* Rows that a precision, or a vector width chosen when the backend opens, makes a difference to. */
 static bool touched(const Case *row)
 {
-    return precision == PREC_F32 || op_tests[row->op].nmse_bf16 > 0;
+    static const BackendOp by_width[] = {OP_linear, OP_argmax_linear, OP_attention, OP_conv, OP_pixel_attention};
+    for (size_t i = 0; narrow && i < countof(by_width); i++)
+        if (row->op == by_width[i])
+            return true;
+    return !narrow && (precision == PREC_F32 || op_tests[row->op]->nmse_bf16 > 0);
 }
 
 static bool chosen(const Case *row)
@@ -187,14 +192,15 @@ static int run_all(void)
     size_t n = 0;
     for (int i = 0; i < op_case_count; i++)
         if (chosen(&op_cases[i]) && touched(&op_cases[i])) {
-            snprintf(names[i], sizeof(names[i]), "%s/%s %s", backend_op_name(op_cases[i].op), op_cases[i].name,
-                     precision_name(precision));
+            snprintf(names[i], sizeof(names[i]), "%s/%s %s%s%s", backend_op_name(op_cases[i].op), op_cases[i].name,
+                     precision_name(precision), narrow ? " " : "", narrow ? narrow : "");
             tests[n++] = (struct CMUnitTest){names[i], test_row, NULL, NULL, (void *)&op_cases[i]};
         }
     if (!only)
         tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_selftest);
-    if (!only && precision == PREC_F32) {
+    if (!only && !narrow && precision == PREC_F32 && !strcmp(device, "cpu"))
         tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_threads);
+    if (!only && !narrow && precision == PREC_F32) {
         tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_no_allocation);
         tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_sticky_errors);
         tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_refusals);
@@ -202,6 +208,21 @@ static int run_all(void)
     int failed = n ? _cmocka_run_group_tests(precision_name(precision), tests, n, open_backend, close_backend) : 0;
     free(tests);
     free(names);
+    return failed;
+}
+
+/* The CPU's narrower vectors, on a machine that has wider ones. */
+static int run_narrow(void)
+{
+    static const char *const widths[] = {"base", "x86-64-v3"};
+    int failed = 0;
+    precision = PREC_F32;
+    for (size_t i = 0; i < countof(widths) && !strcmp(device, "cpu") && !getenv("DDQ_CPU_ISA"); i++) {
+        narrow = widths[i];
+        setenv("DDQ_CPU_ISA", narrow, 1);
+        failed += run_all();
+        unsetenv("DDQ_CPU_ISA");
+    }
     return failed;
 }
 
@@ -214,7 +235,7 @@ static int coverage(void)
         for (int i = 0; i < op_case_count; i++)
             rows += op_cases[i].op == (BackendOp)op;
         printf("%-20s %d rows%s\n", backend_op_name((BackendOp)op), rows, rows ? "" : "  <-- none");
-        missing += !rows || !op_tests[op].setup;
+        missing += !rows;
     }
     return missing;
 }
@@ -252,6 +273,7 @@ int main(int argc, char **argv)
             ran++;
         }
     failed += ran == 0;
+    failed += run_narrow();
     printf("%d rows skipped: not built\n", not_built);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
