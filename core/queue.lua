@@ -162,8 +162,8 @@ local function job_arg(a, name)
     local found = call('ZRANGEBYLEX', P .. 'ids', '[' .. prefix, '[' .. prefix .. '\255', 'LIMIT', 0, 6)
     if #found == 1 and job_get(found[1], 'state') then return found[1] end
     if #found < 2 then refuse('not_found', 'job ' .. prefix .. ' not found; ddq ls --all lists what is there') end
-    refuse('not_found', 'job ' .. prefix .. ' is not unique, it may be ' .. table.concat(found, ', ', 1, math.min(#found, 5)) ..
-        (#found > 5 and ' and more' or '') .. '; give more characters')
+    local some = table.concat(found, ', ', 1, math.min(#found, 5)) .. (#found > 5 and ' and more' or '')
+    refuse('not_found', 'job ' .. prefix .. ' is not unique, it may be ' .. some .. '; give more characters')
 end
 
 -- ---- life ------------------------------------------------------------------------------------------------------------

@@ -54,7 +54,8 @@ local function mend(id)
     for _, user in ipairs(call('ZRANGE', P .. 'users', 0, MAX_USERS - 1)) do
         for _, lane in ipairs(call('ZRANGE', P .. 'queue:' .. user, 0, MAX_LANES - 1)) do
             local queue = P .. 'queue:' .. user .. ':' .. lane
-            if call('ZREM', queue, id) == 1 and call('EXISTS', queue) == 0 then call('ZREM', P .. 'queue:' .. user, lane) end
+            call('ZREM', queue, id)
+            if call('EXISTS', queue) == 0 then call('ZREM', P .. 'queue:' .. user, lane) end
         end
         if call('EXISTS', P .. 'queue:' .. user) == 0 then call('ZREM', P .. 'users', user) end
     end

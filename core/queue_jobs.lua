@@ -8,21 +8,18 @@ local function lease_view(lease)
         since = lease.since}
 end
 
--- A list of a thousand jobs is asked for often, so a job's JSON is put together from the texts in Redis: by one format the
--- fields that every job has and that need no escaping, then the others.
-local USUAL = {'id', 'user', 'kind', 'model', 'name', 'state', 'device', 'folder', 'images', 'images', 'done', 'bad', 'errors',
-    'priority', 'created', 'started', 'finished', 'fid', 'rate', 'reason', 'error', 'root'}
-local FORMAT = '{"id":"%s","user":"%s","kind":"%s","model":"%s","name":"%s","state":"%s","device":"%s","folder":"%s",' ..
-    '"images":%s,"n":%s,"done":%s,"bad":%s,"errors":%s,"priority":%s,"created":%s,"workers":%d,"output":%s'
-local FIRST_SOME = 16 -- from here on a job may lack the field
+-- A list of a thousand jobs is asked for often, so a job's JSON is put together from texts in Redis: what never changes is
+-- kept as it will be told (about), the rest goes in by one format, and then what not every job has.
+local CHANGES = {'about', 'state', 'done', 'bad', 'errors', 'priority', 'folder', 'root', 'reason', 'error', 'started',
+    'finished', 'fid', 'rate'}
+local FORMAT = '{%s,"state":"%s","done":%s,"bad":%s,"errors":%s,"priority":%s,"workers":%d,"output":%s,"reason":%s'
 
--- The JSON of a job, without its last brace, and its leases; nil if there is none. Times are ms since 1970, rate is images a
--- second: of all its workers now, or of the last range while none works.
+-- The JSON of a job, without its last brace, its leases and its state; nil if there is none. Times are ms since 1970, rate
+-- is images a second: of all its workers now, or of the last range while none works.
 local function job_view(id, why)
-    local values = call('HMGET', job_key(id), unpack(USUAL))
-    local state, folder = values[6], values[8]
+    local about, state, done, bad, errors, priority, folder, root, reason, err, started, finished, fid, rate =
+        unpack(call('HMGET', job_key(id), unpack(CHANGES)))
     if not state then return nil end
-    local started, finished, fid, rate, reason, err, root = unpack(values, FIRST_SOME)
     local leases, live_rate = list(), 0
     if state == 'running' or state == 'held' then
         for _, token in ipairs(call('SMEMBERS', job_key(id, 'leases'))) do
@@ -31,15 +28,15 @@ local function job_view(id, why)
             leases[#leases + 1] = lease and lease_view(lease)
         end
     end
-    values[FIRST_SOME], values[FIRST_SOME + 1] = #leases, cjson.encode(root and root .. '/' .. folder or '')
-    local text = string.format(FORMAT, unpack(values, 1, FIRST_SOME + 1))
+    if why and state == 'queued' then reason = why(id) end
+    local text = FORMAT:format(about, state, done, bad, errors, priority, #leases,
+        root and cjson.encode(root .. '/' .. folder) or '""', reason == '' and '""' or cjson.encode(reason))
     if started then text = text .. ',"started":' .. started end
     if finished then text = text .. ',"finished":' .. finished end
     if fid then text = text .. ',"fid":' .. fid end
     if live_rate > 0 or rate then text = text .. ',"rate":' .. encode(live_rate > 0 and live_rate or tonumber(rate)) end
-    if why and state == 'queued' then reason = why(id) end
     if err then text = text .. ',"error":' .. cjson.encode(err) end
-    return text .. ',"reason":' .. cjson.encode(reason or ''), leases, state
+    return text, leases, state
 end
 
 -- What the hosts that are alive can do, and how many there are.
@@ -142,11 +139,14 @@ function F.submit(a)
     local state, reason = 'queued', 'waits for its turn'
     if #waits > 0 then state, reason = 'waiting', 'waits for job ' .. table.concat(waits, ', ') end
     local folder, seq, lane = folder_of(user, name, id), call('INCR', P .. 'seq'), lane_of(needs, device)
+    local created = int(now())
+    local about = encode({id = id, user = user, kind = kind, model = model, device = device, name = name or id,
+        folder = folder, images = images, n = images, created = tonumber(created)}):sub(2, -2)
     call('HSET', job_key(id), 'id', id, 'user', user, 'kind', kind, 'model', model, 'device', device, 'name', name or id,
-        'folder', folder, 'images', int(images), 'done', 0, 'bad', 0, 'errors', 0, 'report', images == 0 and 1 or 0,
-        'priority', int(priority), 'seq', seq, 'state', state, 'reason', reason, 'spec', spec,
-        'needs', table.concat(needs, ' '), 'lane', lane, 'pace', pace_of(kind, model, fields),
-        'parents', #waits, 'after', table.concat(waits, ' '), 'created', int(now()))
+        'folder', folder, 'images', int(images), 'created', created, 'about', about, 'spec', spec,
+        'needs', table.concat(needs, ' '), 'lane', lane, 'pace', pace_of(kind, model, fields), 'seq', seq,
+        'parents', #waits, 'after', table.concat(waits, ' '), 'priority', int(priority), 'state', state, 'reason', reason,
+        'report', images == 0 and 1 or 0, 'done', 0, 'bad', 0, 'errors', 0)
     for i = 1, #waits do call('SADD', job_key(waits[i], 'kids'), id) end
     for _, index in ipairs({'jobs', 'jobs:' .. user, 'active', 'active:' .. user}) do call('ZADD', P .. index, seq, id) end
     call('ZADD', P .. 'ids', 0, id)
