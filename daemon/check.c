@@ -99,7 +99,8 @@ static bool check_models(Check *check, Err *err)
 {
     for (int i = 0; i < check->conf->model_count; i++) {
         const ConfModel *model = &check->conf->models[i];
-        if (!readable("model", model->name, model->student, err) || !readable("model", model->name, model->teacher, err) ||
+        if (!readable("model", model->name, model->student, err) ||
+            !readable("model", model->name, model->teacher, err) ||
             !readable("model", model->name, model->tokenizer, err))
             return false;
     }

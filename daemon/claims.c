@@ -141,7 +141,8 @@ static bool read_lease(const cJSON *reply, Lease *lease, Err *err)
     lease->hi = (int64_t)proto_number(reply, "hi", -1);
     lease->n = (int64_t)proto_number(reply, "n", 0);
     if (!lease->token[0] || !lease->job[0] || !lease->phase[0] || lease->lo < 0 || lease->hi < lease->lo)
-        return err_set(err, ERR_INTERNAL, "the queue answered a claim with a lease that lacks token, job, phase or range");
+        return err_set(err, ERR_INTERNAL,
+                       "the queue answered a claim with a lease that lacks token, job, phase or range");
     return true;
 }
 

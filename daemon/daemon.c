@@ -235,7 +235,8 @@ static void on_tick(uv_timer_t *timer)
 static void keep(const char *name, char **fresh, const char *now)
 {
     if (strcmp(*fresh ? *fresh : "", now ? now : "") != 0)
-        log_warning("reload: %s = %s takes a restart; it stays %s", name, *fresh ? *fresh : "(none)", now ? now : "(none)");
+        log_warning("reload: %s = %s takes a restart; it stays %s", name, *fresh ? *fresh : "(none)",
+                    now ? now : "(none)");
     free(*fresh);
     *fresh = now ? xstrdup(now) : NULL;
 }
@@ -315,7 +316,7 @@ static bool choose_redis(Daemon *d, RedisUrl *ret_url, Err *err)
     if (ok && ret_url->path[0])
         d->url = xasprintf("unix:%s", ret_url->path);
     else if (ok) /* without the password: this is for logs and people */
-        d->url = xasprintf(ret_url->db ? "redis://%s:%d/%d" : "redis://%s:%d", ret_url->host, ret_url->port, ret_url->db);
+        d->url = xasprintf("redis://%s:%d/%d", ret_url->host, ret_url->port, ret_url->db);
     free(url);
     return ok;
 }

@@ -39,7 +39,8 @@ static bool add_gpu(DeviceList *list, const char *uuid, Err *err)
     size_t len = strspn(uuid, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
     bool known = strncmp(uuid, "GPU-", 4) == 0 || strncmp(uuid, "MIG-", 4) == 0; /* MIG: a slice of one */
     if (!known || uuid[len] || len >= sizeof device.uuid)
-        return err_set(err, ERR_USAGE, "workers: cuda:%s is no GPU; write cuda:GPU-... as nvidia-smi -L lists them", uuid);
+        return err_set(err, ERR_USAGE, "workers: cuda:%s is no GPU; write cuda:GPU-... as nvidia-smi -L lists them",
+                       uuid);
     snprintf(device.uuid, sizeof device.uuid, "%s", uuid);
     snprintf(device.name, sizeof device.name, "cuda:%s", uuid);
     return add(list, device, err);
@@ -165,7 +166,8 @@ bool device_lock(const Device *device, int *ret_fd, Err *err)
     if (ok && flock(fd, LOCK_EX | LOCK_NB) != 0) {
         ssize_t got = pread(fd, pid, sizeof pid - 1, 0);
         pid[got > 0 ? strcspn(pid, "\n") : 0] = 0;
-        ok = err_set(err, ERR_REFUSED, "GPU %s is used by another ddqd (pid %s, lock %s): stop it, or leave this GPU out of "
+        ok = err_set(err, ERR_REFUSED,
+                     "GPU %s is used by another ddqd (pid %s, lock %s): stop it, or leave this GPU out of "
                      "'workers'", device->uuid, pid[0] ? pid : "unknown", path);
         close(fd);
     } else if (ok) {

@@ -1,4 +1,5 @@
-/* What workers run on: the list that `workers = cuda,cpu:2` stands for, and the locks that keep two daemons off one GPU.
+/* What workers run on: the list that `workers = cuda,cpu:2` stands for, and the locks that keep daemons off each
+ * other's GPUs.
  *
  *     cpu        one worker on the CPU with all cores       cuda          one worker for each GPU of this machine
  *     cpu:N      N workers that share the cores             cuda:GPU-...  one worker on this GPU

@@ -5,7 +5,8 @@
 void dump_tables(const Daemon *d)
 {
     Mono now = mono_ms();
-    log_info("dump host=%s phase=%d ready=%d redis=%s store=%s hints=%d unanswered=%d leases=%d", d->conf->host, d->phase,
+    log_info("dump host=%s phase=%d ready=%d redis=%s store=%s hints=%d unanswered=%d leases=%d", d->conf->host,
+             d->phase,
              d->ready, d->url, store_state_name(d->store), store_hinted(d->store), journal_unanswered(d->journal),
              leases_count(d));
     for (int i = 0; i < WORKERS_MAX; i++) {

@@ -57,7 +57,10 @@ static void client_answer(HttpClient *client)
     } else {
         status = 405;
     }
-    const char *words = status == 200 ? "OK" : status == 503 ? "Service Unavailable" : status == 404 ? "Not Found" : "Method Not Allowed";
+    const char *words = status == 200   ? "OK"
+                        : status == 503 ? "Service Unavailable"
+                        : status == 404 ? "Not Found"
+                                        : "Method Not Allowed";
     client->reply = xasprintf("HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
                               "Connection: close\r\n\r\n%s", status, words, strlen(body ? body : words),
                               body ? body : words);
@@ -122,7 +125,8 @@ bool http_open(Http *http, uv_loop_t *loop, const char *address, HttpAnswer *ans
 {
     struct sockaddr_in where;
     if (!parse_address(address, &where))
-        return err_set(err, ERR_USAGE, "http = %s, wanted PORT or HOST:PORT with a numeric host, as in 127.0.0.1:9102", address);
+        return err_set(err, ERR_USAGE, "http = %s, wanted PORT or HOST:PORT with a numeric host, as in 127.0.0.1:9102",
+                       address);
     *http = (Http){.answer = answer, .owner = owner, .open = true};
     uv_tcp_init(loop, &http->server);
     http->server.data = http;

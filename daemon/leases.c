@@ -147,7 +147,8 @@ void leases_orphans(Daemon *d)
         Lease lease = {.upto = orphan->upto};
         snprintf(lease.token, sizeof lease.token, "%s", orphan->token);
         log_info("token=%s was held when the last ddqd died and goes back", lease.token);
-        reports_fail(d, &lease, err_name(ERR_INTERNAL), "retry", "the daemon of this host died while it worked on the range");
+        reports_fail(d, &lease, err_name(ERR_INTERNAL), "retry",
+                     "the daemon of this host died while it worked on the range");
     }
 }
 

@@ -36,7 +36,8 @@ static char *metrics(const Daemon *d)
     value(&text, "redis_ready", "gauge", "1 while the connection is good", store_ready(d->store));
     value(&text, "leases", "gauge", "ranges under way", leases_count(d));
     value(&text, "images_per_second", "gauge", "as the workers measure it", rate);
-    value(&text, "reports_unanswered", "gauge", "ends of ranges that Redis has not answered", journal_unanswered(d->journal));
+    value(&text, "reports_unanswered", "gauge", "ends of ranges that Redis has not answered",
+          journal_unanswered(d->journal));
     value(&text, "images_total", "counter", "images made since the start", (double)d->counts.images);
     value(&text, "ranges_finished_total", "counter", "ranges finished", (double)d->counts.finished);
     value(&text, "ranges_returned_total", "counter", "ranges given back without blame", (double)d->counts.returned);

@@ -51,7 +51,8 @@ void progress_line(Daemon *d, Worker *worker, LogLevel level, const char *text)
     if (waiting <= LINES_MAX) {
         cJSON *line = cJSON_CreateObject();
         cJSON_AddStringToObject(line, "level", log_level_name(level));
-        cJSON_AddStringToObject(line, "text", waiting < LINES_MAX ? text : "(more lines stand in the daemon's log alone)");
+        cJSON_AddStringToObject(line, "text",
+                                waiting < LINES_MAX ? text : "(more lines stand in the daemon's log alone)");
         cJSON_AddItemToArray(lease->lines, line);
     }
 }

@@ -7,7 +7,8 @@
 #include "daemon/leases.h"
 
 void progress_tick(Daemon *d, Lease *lease, Mono now);
-void progress_line(Daemon *d, Worker *worker, LogLevel level, const char *text); /* into our log, and the job's if it has one */
+/* Into our log, and into that of the job that the worker is on. */
+void progress_line(Daemon *d, Worker *worker, LogLevel level, const char *text);
 void progress_flush(Daemon *d, Lease *lease); /* sends the lines that wait */
 void progress_flush_all(Daemon *d, Mono now);
 

@@ -76,13 +76,15 @@ bool resolve_output(const char *output_root, const char *folder, char **ret_path
 {
     char root[PATH_MAX], real[PATH_MAX];
     if (!folder || !folder_ok(folder))
-        return err_set(err, ERR_PERMISSION, "output folder '%s' is no name below the output root", folder ? folder : "");
+        return err_set(err, ERR_PERMISSION, "output folder '%s' is no name below the output root",
+                       folder ? folder : "");
     if (!realpath(output_root, root))
         return err_errno(err, "output root %s", output_root);
     char *path = xasprintf("%s/%s", root, folder);
     bool ok = existing_part(path, real) || err_errno(err, "output folder %s", path);
     if (ok && !below(real, root))
-        ok = err_set(err, ERR_PERMISSION, "output folder %s leads to %s, outside the output root %s: a symbolic link stands "
+        ok = err_set(err, ERR_PERMISSION,
+                     "output folder %s leads to %s, outside the output root %s: a symbolic link stands "
                      "in the way; remove it", path, real, root);
     if (ok)
         *ret_path = path;
@@ -107,7 +109,8 @@ static bool use_model(const Conf *conf, JobSpec *spec, Err *err)
         for (int i = 0; i < conf->model_count; i++)
             names[i] = conf->models[i].name;
         const char *near = nearest_name(spec->model, names, conf->model_count);
-        err_set(err, ERR_NOT_FOUND, "no model '%s' on host %s%s%s%s; its ddq.conf wants a section [model %s]", spec->model,
+        err_set(err, ERR_NOT_FOUND, "no model '%s' on host %s%s%s%s; its ddq.conf wants a section [model %s]",
+                spec->model,
                 conf->host, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "", spec->model);
         free(names);
         return false;
@@ -117,7 +120,8 @@ static bool use_model(const Conf *conf, JobSpec *spec, Err *err)
         return err_set(err, ERR_NOT_FOUND, "teacher_start_t asks for the teacher, and [model %s] of host %s names none",
                        model->name, conf->host);
     if (!teacher && !model->student)
-        return err_set(err, ERR_NOT_FOUND, "few-step sampling wants a student, and [model %s] of host %s names none; set "
+        return err_set(err, ERR_NOT_FOUND,
+                       "few-step sampling wants a student, and [model %s] of host %s names none; set "
                        "teacher_start_t to sample with the teacher", model->name, conf->host);
     set(&spec->student, model->student);
     set(&spec->teacher, teacher ? model->teacher : NULL);
@@ -133,7 +137,8 @@ static bool use_reference(const Conf *conf, JobSpec *spec, Err *err)
     if (spec->reference) {
         const ConfReference *reference = conf_reference(conf, spec->reference);
         if (!reference)
-            return err_set(err, ERR_NOT_FOUND, "no reference '%s' on host %s; its ddq.conf wants a section [reference %s]",
+            return err_set(err, ERR_NOT_FOUND,
+                           "no reference '%s' on host %s; its ddq.conf wants a section [reference %s]",
                            spec->reference, conf->host, spec->reference);
         set(&spec->reference, reference->statistics);
         if (reference->inception)
@@ -141,7 +146,8 @@ static bool use_reference(const Conf *conf, JobSpec *spec, Err *err)
     }
     bool wanted = spec->reference || spec->kind != KIND_SAMPLE || (spec->save & SAVE_FEATURES);
     if (wanted && !inception)
-        return err_set(err, ERR_NOT_FOUND, "features want the Inception network, and ddq.conf of host %s has no 'weights' "
+        return err_set(err, ERR_NOT_FOUND,
+                       "features want the Inception network, and ddq.conf of host %s has no 'weights' "
                        "in [inception]", conf->host);
     set(&spec->inception, wanted ? inception : NULL);
     return true;

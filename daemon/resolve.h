@@ -20,7 +20,7 @@ typedef struct Resolve {
     const char *device;       /* "cpu" or "cuda" */
 } Resolve;
 
-/* *ret_exec is the spec in EXEC form, the caller's. On failure the sentence names the field, what it is and what to do. */
+/* *ret_exec is the spec in EXEC form, the caller's. On failure the sentence names the field, what it is, what to do. */
 bool resolve_spec(const Resolve *resolve, const cJSON *queued, cJSON **ret_exec, Err *err);
 
 /* OUTPUT_ROOT/folder: below the root by its words and after symlinks. Nothing is created. Caller frees. */

@@ -99,9 +99,11 @@ static void on_server_exit(uv_process_t *process, int64_t status, int signal)
     Err why = {0};
     uv_close((uv_handle_t *)process, on_server_closed);
     if (signal)
-        err_set(&why, ERR_UNREACHABLE, "the private redis-server was killed by signal %d (%s)", signal, strsignal(signal));
+        err_set(&why, ERR_UNREACHABLE, "the private redis-server was killed by signal %d (%s)", signal,
+                strsignal(signal));
     else
-        err_set(&why, ERR_UNREACHABLE, "the private redis-server ended with status %d; %s/redis.log says why", (int)status,
+        err_set(&why, ERR_UNREACHABLE, "the private redis-server ended with status %d; %s/redis.log says why",
+                (int)status,
                 alone->folder);
     server_ended(alone, &why);
 }
@@ -125,7 +127,8 @@ static bool spawn(Standalone *alone, Err *err)
     alone->spawned = true;
     if (status) {
         uv_close((uv_handle_t *)&alone->process, on_server_closed);
-        err_set(err, ERR_UNREACHABLE, "redis-server cannot be started: %s; install it (apt-get install redis-server), or "
+        err_set(err, ERR_UNREACHABLE,
+                "redis-server cannot be started: %s; install it (apt-get install redis-server), or "
                 "give the address of a running one with --redis", uv_strerror(status));
     }
     free(conf);
@@ -191,7 +194,8 @@ void standalone_tick(Standalone *alone, Mono now)
         server_ended(alone, &why);
     }
     if (alone->pid && alone->stop_deadline && now > alone->stop_deadline) {
-        log_warning("redis pid=%d did not stop in %d s and is killed; its file is synced after every change", alone->pid,
+        log_warning("redis pid=%d did not stop in %d s and is killed; its file is synced after every change",
+                    alone->pid,
                     STOP_MS / 1000);
         kill(alone->pid, SIGKILL);
         alone->stop_deadline = now + STOP_MS;

@@ -62,7 +62,8 @@ static bool take_lock(const char *folder, int *ret_fd, Err *err)
     if (ok && flock(fd, LOCK_EX | LOCK_NB) != 0) {
         ssize_t got = pread(fd, pid, sizeof pid - 1, 0);
         pid[got > 0 ? strcspn(pid, "\n") : 0] = 0;
-        ok = err_set(err, ERR_REFUSED, "state folder %s is used by another ddqd, pid %s: stop that one, or give this one a "
+        ok = err_set(err, ERR_REFUSED,
+                     "state folder %s is used by another ddqd, pid %s: stop that one, or give this one a "
                      "folder of its own with --state", folder, pid[0] ? pid : "unknown");
     } else if (ok) {
         int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());

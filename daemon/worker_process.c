@@ -179,7 +179,8 @@ bool process_spawn(Worker *worker, Err *err)
     if (status) {
         process->exited = true;
         process_close(worker);
-        return err_set(err, ERR_NOT_FOUND, "worker program %s cannot be started: %s; say where it is with --worker-program",
+        return err_set(err, ERR_NOT_FOUND,
+                       "worker program %s cannot be started: %s; say where it is with --worker-program",
                        worker->table->program, uv_strerror(status));
     }
     worker->pid = process->child.pid;

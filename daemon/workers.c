@@ -145,7 +145,8 @@ static void on_hello(Worker *worker, const cJSON *message)
     int version = (int)proto_number(message, "version", -1);
     if (version != PROTO_VERSION) {
         Err err = {0};
-        err_set(&err, ERR_PROTOCOL, "worker program %s speaks version %d of the protocol and this ddqd speaks %d: install "
+        err_set(&err, ERR_PROTOCOL,
+                "worker program %s speaks version %d of the protocol and this ddqd speaks %d: install "
                 "the two together", worker->table->program, version, PROTO_VERSION);
         worker->table->hooks.on_unfit(worker->table->owner, worker, &err);
         worker_end(worker, &err);
