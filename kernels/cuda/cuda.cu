@@ -136,10 +136,10 @@ static const BackendOps cuda_ops = {
     .embed_latents = cuda_embed_latents,
     .gather = cuda_gather,
     .rope_split = cuda_rope_split,
-    .attention = missing<OP_attention>,
+    .attention = cuda_attention,
     .argmax_linear = cuda_argmax_linear,
     .guide = cuda_guide,
-    .pick = missing<OP_pick>,
+    .pick = cuda_pick,
     .nearest_code = cuda_nearest_code,
     .conv = missing<OP_conv>,
     .group_norm = missing<OP_group_norm>,
@@ -151,7 +151,7 @@ static const BackendOps cuda_ops = {
     .pool = missing<OP_pool>,
     .concat = missing<OP_concat>,
     .global_mean = missing<OP_global_mean>,
-    .moments = missing<OP_moments>,
+    .moments = cuda_moments,
 };
 
 /* --- opening ---------------------------------------------------------------------------------------------- */

@@ -110,6 +110,8 @@ void cuda_argmax_linear(Backend *be, const Linear *head, Tensor x, Tensor ids, T
 void cuda_nearest_code(Backend *be, Tensor x, Tensor codebook, Tensor ids);
 void cuda_pick(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids, Tensor probs);
 
+void cuda_moments(Backend *be, Tensor x, Tensor sum, Tensor outer);
+
 } // namespace GPU_SPACE
 
 #endif

@@ -6,6 +6,7 @@
  *
  *     SHARED(float, tile, [32][33]);           static shared memory, in place of __shared__ float tile[32][33]
  *     DYN_SHARED(float, rows);                 the launch's dynamic shared memory as float *rows, 16-byte aligned
+ *     UNROLL for (...)                         a loop whose arrays must stay in registers
  *     LAUNCH(kernel, grid, block, bytes, stream, args...);    a template: LAUNCH((kernel<4, __half>), ...)
  *
  * What differs from CUDA: no __shared__, no <<<>>>, no asm outside mma.h, no printf, masks of full warps unless the
@@ -24,6 +25,7 @@
 #include <cuda_runtime.h>
 
 #define GPU_SPACE gpu_device
+#define UNROLL _Pragma("unroll")
 
 #define SHARED(type, name, dims) __shared__ type name dims
 #define DYN_SHARED(type, name)                                                                                         \
@@ -48,6 +50,7 @@ void gpu_launched(const char *kernel);                        /* keeps a refused
 #else
 
 #define GPU_SPACE gpu_host
+#define UNROLL /* the compiler's own choice */
 #include "kernels/cuda/host/gpu_host.h"
 
 #endif

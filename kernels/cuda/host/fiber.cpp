@@ -36,8 +36,8 @@ asm(".text\n"
     ".size gpu_host_switch,.-gpu_host_switch\n");
 #endif
 
-thread_local uint3 threadIdx, blockIdx;
-thread_local dim3 blockDim, gridDim;
+constinit thread_local uint3 threadIdx = {}, blockIdx = {};
+constinit thread_local dim3 blockDim, gridDim;
 
 namespace gpu_host {
 

@@ -21,8 +21,8 @@
 #define __launch_bounds__(...)
 
 /* Set before a thread runs. */
-extern thread_local uint3 threadIdx, blockIdx;
-extern thread_local dim3 blockDim, gridDim;
+extern constinit thread_local uint3 threadIdx, blockIdx; /* constinit: read without a call */
+extern constinit thread_local dim3 blockDim, gridDim;
 
 #define SHARED(type, name, dims)                                                                                       \
     typedef type name##_shared dims;                                                                                   \
