@@ -158,7 +158,7 @@ void be_map_to_rows(Backend *be, Map x, Tensor rows);
 /* u8 [B,h,w,3] = clamp(((x + 1) / 2) * 255 + 0.5, 0, 255) truncated; x [B,h,w,3]. */
 void be_to_u8(Backend *be, Map x, Tensor u8);
 
-/* The Inception input: images u8 [B,h,w,3] -> y [B,299,299,3]. docs/models.md, "resize". */
+/* The Inception input: images u8 [B,h,w,3] -> y [B,299,299,3]. docs/fid.md, "Resize". */
 typedef enum Resize { RESIZE_PT, RESIZE_TF } Resize;
 void be_resize_inception(Backend *be, Tensor u8, Resize pipeline, Map y);
 
