@@ -2,9 +2,9 @@
  *
  *     bench_queue [JOBS [USERS]]      1000 jobs of 20 users
  *
- * Twice: without an append-only file (the functions' own time) and with appendfsync always (what a user waits for; it is the
- * disk's fsync). Times are microseconds, median and 99th percentile: the round trip, and the processor time of redis-server,
- * which other programs on the machine hardly change. */
+ * Twice: without an append-only file (the functions' own time) and with appendfsync always (what a user waits for; it
+ * is the disk's fsync). Times are microseconds, median and 99th percentile: the round trip, and the processor time of
+ * redis-server, which other programs on the machine hardly change. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -61,8 +61,8 @@ static void print_times(const char *what, Times *times)
     qsort(times->wall, times->count, sizeof *times->wall, by_size);
     qsort(times->server, times->count, sizeof *times->server, by_size);
     size_t middle = times->count / 2, late = times->count * 99 / 100;
-    printf("  %-42s %8.0f %8.0f %8.0f %8.0f   (%zu)\n", what, times->wall[middle], times->wall[late], times->server[middle],
-           times->server[late], times->count);
+    printf("  %-42s %8.0f %8.0f %8.0f %8.0f   (%zu)\n", what, times->wall[middle], times->wall[late],
+           times->server[middle], times->server[late], times->count);
     free(times->wall);
     free(times->server);
     *times = (Times){0};
@@ -112,9 +112,12 @@ static void submit_one(Times *times, int number, int users)
     cJSON_AddStringToObject(args, "kind", "sample");
     cJSON_AddStringToObject(args, "model", "digits");
     cJSON_AddNumberToObject(args, "images", 50000);
-    cJSON_AddItemToObject(args, "needs", cJSON_CreateStringArray((const char *const[]){"model:digits", "reference:digits"}, 2));
-    cJSON_AddItemToObject(args, "spec", cJSON_Parse("{\"kind\":\"sample\",\"model\":\"digits\",\"t_list\":[0,20],\"split_t\":20,"
-                                                    "\"cfg_scale\":2.0,\"top_k\":8000,\"images\":50000,\"seed\":7,\"save\":[\"png\"]}"));
+    cJSON_AddItemToObject(args, "needs",
+                          cJSON_CreateStringArray((const char *const[]){"model:digits", "reference:digits"}, 2));
+    cJSON_AddItemToObject(
+        args, "spec",
+        cJSON_Parse("{\"kind\":\"sample\",\"model\":\"digits\",\"t_list\":[0,20],\"split_t\":20,"
+                    "\"cfg_scale\":2.0,\"top_k\":8000,\"images\":50000,\"seed\":7,\"save\":[\"png\"]}"));
     cJSON_Delete(timed(times, QUEUE_SUBMIT, args));
 }
 
@@ -158,13 +161,16 @@ static void bench_work(void)
         cJSON *leases[8], *args = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(args, "leases");
         for (int i = 0; i < 8; i++) {
             leases[i] = timed(&claims, QUEUE_CLAIM, claim_args(i, "digits"));
-            cJSON *item = token_args(cJSON_GetObjectItem(leases[i], "token")->valuestring, cJSON_GetObjectItem(leases[i], "lo")->valuedouble + 1);
+            cJSON *item = token_args(cJSON_GetObjectItem(leases[i], "token")->valuestring,
+                                     cJSON_GetObjectItem(leases[i], "lo")->valuedouble + 1);
             cJSON_AddItemToArray(list, item);
         }
         cJSON_Delete(timed(&renews, QUEUE_RENEW, args));
         cJSON_Delete(timed(&empties, QUEUE_CLAIM, claim_args(9, "lost")));
         for (int i = 0; i < 8; i++) {
-            cJSON_Delete(timed(&finishes, QUEUE_FINISH, token_args(cJSON_GetObjectItem(leases[i], "token")->valuestring, cJSON_GetObjectItem(leases[i], "hi")->valuedouble)));
+            cJSON_Delete(timed(&finishes, QUEUE_FINISH,
+                               token_args(cJSON_GetObjectItem(leases[i], "token")->valuestring,
+                                          cJSON_GetObjectItem(leases[i], "hi")->valuedouble)));
             cJSON_Delete(leases[i]);
         }
     }
@@ -184,7 +190,8 @@ static void bench_looking(int jobs)
         cJSON *answer = timed(&lists, QUEUE_LIST, args), *list = cJSON_GetObjectItem(answer, "jobs");
         for (int k = 0; k < 20; k++) {
             args = cJSON_CreateObject();
-            cJSON_AddStringToObject(args, "id", cJSON_GetObjectItem(cJSON_GetArrayItem(list, k * 7), "id")->valuestring);
+            cJSON_AddStringToObject(args, "id",
+                                    cJSON_GetObjectItem(cJSON_GetArrayItem(list, k * 7), "id")->valuestring);
             cJSON_Delete(timed(&shows, QUEUE_SHOW, args));
         }
         cJSON_Delete(answer);
@@ -208,8 +215,8 @@ int main(int argc, char **argv)
         Times submits = {0};
         redis = redis_start(fsyncs[i]);
         printf("%d jobs of %d users, %s%s\n  %-42s %8s %8s %8s %8s   (calls)\n", jobs, users,
-               fsyncs[i] ? "appendfsync " : "no append-only file", fsyncs[i] ? fsyncs[i] : "", "microseconds", "median", "p99",
-               "server", "p99");
+               fsyncs[i] ? "appendfsync " : "no append-only file", fsyncs[i] ? fsyncs[i] : "", "microseconds", "median",
+               "p99", "server", "p99");
         bench_ping();
         for (int k = 0; k < jobs; k++)
             submit_one(&submits, k, users);

@@ -5,10 +5,13 @@
 
 #include "core/mem.h"
 
-static const char *const job_states[JOB_STATES] = {"queued", "waiting", "running", "held", "done", "failed", "cancelled"};
-static const char *const job_events[JOB_EVENTS] = {"claim", "idle", "complete", "fail", "hold", "release", "cancel", "parent_done", "wait"};
+static const char *const job_states[JOB_STATES] = {"queued", "waiting", "running",  "held",
+                                                   "done",   "failed",  "cancelled"};
+static const char *const job_events[JOB_EVENTS] = {"claim",   "idle",   "complete",    "fail", "hold",
+                                                   "release", "cancel", "parent_done", "wait"};
 static const char *const worker_states[WORKER_STATES] = {"starting", "idle", "claiming", "busy", "stopping", "gone"};
-static const char *const worker_events[WORKER_EVENTS] = {"hello", "claim", "empty", "work", "free", "stop", "exit", "spawn"};
+static const char *const worker_events[WORKER_EVENTS] = {"hello", "claim", "empty", "work",
+                                                         "free",  "stop",  "exit",  "spawn"};
 
 typedef struct Row {
     int state, event, next;
@@ -25,7 +28,8 @@ static const Row job_rows[] = {
     {JOB_WAITING, JOB_EV_CANCEL, JOB_CANCELLED, "its owner cancels it"},
     {JOB_RUNNING, JOB_EV_CLAIM, JOB_RUNNING, "another worker takes a range too"},
     {JOB_RUNNING, JOB_EV_IDLE, JOB_QUEUED, "the last lease went back and work is left"},
-    {JOB_RUNNING, JOB_EV_COMPLETE, JOB_DONE, "the report is written; or some images were given up and the others are there"},
+    {JOB_RUNNING, JOB_EV_COMPLETE, JOB_DONE,
+     "the report is written; or some images were given up and the others are there"},
     {JOB_RUNNING, JOB_EV_FAIL, JOB_FAILED, "it cannot succeed: a wrong value, a bad file, nothing but losses"},
     {JOB_RUNNING, JOB_EV_HOLD, JOB_HELD, "a person holds it, or the disk is full"},
     {JOB_RUNNING, JOB_EV_CANCEL, JOB_CANCELLED, "its owner cancels it"},
@@ -126,8 +130,11 @@ static void print_rows(Buf *text, const Row *rows, size_t count, const char *con
 char *lifecycle_print(void)
 {
     Buf text = {0};
-    buf_printf(&text, "# Lives\n\nPrinted from the tables of core/lifecycle.c (`ddqd --print-lifecycle`, scripts/docs). An event without a row is refused.\n"
-                      "done, failed and cancelled are final. A job that is not running has a reason in words.\n\n## A job\n\n");
+    buf_printf(
+        &text,
+        "# Lives\n\nPrinted from the tables of core/lifecycle.c (`ddqd --print-lifecycle`, scripts/docs). An event "
+        "without a row is refused.\n"
+        "done, failed and cancelled are final. A job that is not running has a reason in words.\n\n## A job\n\n");
     print_rows(&text, job_rows, countof(job_rows), job_states, job_events);
     buf_printf(&text, "\n## A worker, in the daemon\n\n");
     print_rows(&text, worker_rows, countof(worker_rows), worker_states, worker_events);

@@ -13,10 +13,10 @@ static const char *const names[QUEUE_FNS] = {
     [QUEUE_SUBMIT] = "ddq_submit",   [QUEUE_CANCEL] = "ddq_cancel", [QUEUE_HOLD] = "ddq_hold",
     [QUEUE_RELEASE] = "ddq_release", [QUEUE_LIST] = "ddq_list",     [QUEUE_SHOW] = "ddq_show",
     [QUEUE_EVENTS] = "ddq_events",   [QUEUE_HOSTS] = "ddq_hosts",   [QUEUE_LOGS] = "ddq_logs",
-    [QUEUE_PRIO] = "ddq_prio",       [QUEUE_SHARE] = "ddq_share",
-    [QUEUE_CLAIM] = "ddq_claim",     [QUEUE_RENEW] = "ddq_renew",   [QUEUE_FINISH] = "ddq_finish",
-    [QUEUE_GIVEBACK] = "ddq_giveback", [QUEUE_FAIL] = "ddq_fail",   [QUEUE_REAP] = "ddq_reap",
-    [QUEUE_BEAT] = "ddq_beat",       [QUEUE_LOG] = "ddq_log",       [QUEUE_CHECK] = "ddq_check",
+    [QUEUE_PRIO] = "ddq_prio",       [QUEUE_SHARE] = "ddq_share",   [QUEUE_CLAIM] = "ddq_claim",
+    [QUEUE_RENEW] = "ddq_renew",     [QUEUE_FINISH] = "ddq_finish", [QUEUE_GIVEBACK] = "ddq_giveback",
+    [QUEUE_FAIL] = "ddq_fail",       [QUEUE_REAP] = "ddq_reap",     [QUEUE_BEAT] = "ddq_beat",
+    [QUEUE_LOG] = "ddq_log",         [QUEUE_CHECK] = "ddq_check",
 };
 
 const char *queue_fn_name(QueueFn fn)
@@ -42,7 +42,8 @@ void queue_call_build(QueueCall *call, QueueFn fn, cJSON *args)
         keep_as_text(args, "spec", spec);
     if (fn == QUEUE_BEAT)
         keep_as_text(args, "about", args);
-    char *words[] = {xstrdup("FCALL"), xstrdup(names[fn]), xstrdup("1"), xstrdup(QUEUE_TAG), cJSON_PrintUnformatted(args)};
+    char *words[] = {xstrdup("FCALL"), xstrdup(names[fn]), xstrdup("1"), xstrdup(QUEUE_TAG),
+                     cJSON_PrintUnformatted(args)};
     for (size_t i = 0; i < countof(words); i++) {
         call->argv[i] = words[i];
         call->argvlen[i] = strlen(words[i]);
@@ -62,10 +63,8 @@ static const struct {
     const char *status;
     ErrKind kind;
 } statuses[] = {
-    {"ok", ERR_NONE},           {"empty", ERR_NONE},
-    {"already", ERR_NONE},      {"stale", ERR_NONE},
-    {"usage", ERR_USAGE},       {"not_found", ERR_NOT_FOUND},
-    {"permission", ERR_PERMISSION}, {"refused", ERR_REFUSED},
+    {"ok", ERR_NONE},       {"empty", ERR_NONE},          {"already", ERR_NONE},          {"stale", ERR_NONE},
+    {"usage", ERR_USAGE},   {"not_found", ERR_NOT_FOUND}, {"permission", ERR_PERMISSION}, {"refused", ERR_REFUSED},
     {"taken", ERR_REFUSED},
 };
 
@@ -86,7 +85,8 @@ bool queue_reply_parse(const char *text, cJSON **ret_reply, Err *err)
         return false;
     }
     cJSON_Delete(reply);
-    return err_set(err, ERR_PROTOCOL, "the queue answered %.200s, wanted an object with a known status; is another program's Redis meant?",
+    return err_set(err, ERR_PROTOCOL,
+                   "the queue answered %.200s, wanted an object with a known status; is another program's Redis meant?",
                    text ? text : "nothing");
 }
 

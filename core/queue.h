@@ -4,7 +4,7 @@
  * is "ok" or a word that says why not, with a sentence in "text". So a call looks the same from the daemon
  * (asynchronous), the client (synchronous) and redis-cli:
  *
- *     FCALL ddq_submit 1 {ddq} '{"id":"k3f9x2m7qa","user":"ada","kind":"sample","model":"digits","images":64,"spec":{...}}'
+ *     FCALL ddq_submit 1 {ddq} '{"id":"k3f9x2m7qa","user":"ada","kind":"sample","images":64,"spec":{...},...}'
  *
  * The Lua is the specification: each function's comment gives arguments, answer and the transition it makes.
  * This file knows no Redis library; it only builds the arguments and reads the text that comes back. */
@@ -63,11 +63,11 @@ void queue_call_free(QueueCall *call);
  * looks); any other status becomes an Err of the fitting kind with the reply's sentence. Caller owns *ret_reply. */
 bool queue_reply_parse(const char *text, cJSON **ret_reply, Err *err);
 
-/* Channels: hints only, all of it is readable as state. */
-#define QUEUE_CHANNEL_WAKE "{ddq}:wake"        /* work may be claimable */
-#define QUEUE_CHANNEL_CTL  "{ddq}:ctl"         /* {"op":"cancel"|"yield"|"drain", "job":ID} */
-#define QUEUE_CHANNEL_JOB  "{ddq}:job:%s:live" /* {"type":"state"|"log"|"progress", "job":ID, ...}: the first two by the
-                                                  functions, progress ticks by the daemon */
+/* Channels: hints only, all of it is readable as state. On a job's live channel the functions tell its "state" and "log",
+ * daemons its "progress": {"type":..., "job":ID, ...}. */
+#define QUEUE_CHANNEL_WAKE "{ddq}:wake" /* a job's id: it became claimable */
+#define QUEUE_CHANNEL_CTL  "{ddq}:ctl"  /* {"op":"cancel"|"yield", "job":ID}: renew its leases now */
+#define QUEUE_CHANNEL_JOB  "{ddq}:job:%s:live"
 
 /* A fresh job id: ten characters of Crockford base32 from the system's random source. */
 void queue_new_id(char ret_id[11]);

@@ -42,9 +42,9 @@ static inline void redis_exec(const Redis *redis)
     int null = open("/dev/null", O_RDWR);
     dup2(null, 0);
     dup2(null, 1);
-    execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", redis->socket, "--dir", redis->folder, "--save", "",
-           "--appendonly", redis->fsync ? "yes" : "no", "--appendfsync", redis->fsync ? redis->fsync : "no", "--loglevel",
-           "warning", NULL);
+    execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", redis->socket, "--dir", redis->folder,
+           "--save", "", "--appendonly", redis->fsync ? "yes" : "no", "--appendfsync",
+           redis->fsync ? redis->fsync : "no", "--loglevel", "warning", NULL);
     perror("redis-server");
     _exit(127);
 }

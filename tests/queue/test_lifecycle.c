@@ -21,7 +21,8 @@ static void job_pairs_agree_with_the_queue(void **unused)
         for (int event = 0; event < JOB_EVENTS; event++) {
             JobState next = JOB_STATES;
             bool has = job_next((JobState)state, (JobEvent)event, &next);
-            redisReply *reply = redis_do(redis, "EVAL %s 0 %s %s", script, job_state_name((JobState)state), job_event_name((JobEvent)event));
+            redisReply *reply = redis_do(redis, "EVAL %s 0 %s %s", script, job_state_name((JobState)state),
+                                         job_event_name((JobEvent)event));
             const char *here = has ? job_state_name(next) : "none";
             if (strcmp(reply->str, here) != 0)
                 fail_msg("%s + %s: lifecycle.c has %s, queue.lua %s", job_state_name((JobState)state),
@@ -65,7 +66,8 @@ static void worker_pairs(void **unused)
     for (int state = 0; state < WORKER_STATES; state++) {
         WorkerState next = WORKER_STATES;
         bool lives = state != WORKER_GONE;
-        assert_int_equal(worker_next((WorkerState)state, WORKER_EV_EXIT, &next), lives); /* a process may die at any time */
+        assert_int_equal(worker_next((WorkerState)state, WORKER_EV_EXIT, &next),
+                         lives); /* a process may die at any time */
         assert_true(!lives || next == WORKER_GONE);
         assert_int_equal(worker_next((WorkerState)state, WORKER_EV_STOP, &next), lives && state != WORKER_STOPPING);
         assert_int_equal(worker_next((WorkerState)state, WORKER_EV_SPAWN, &next), !lives);
@@ -104,7 +106,8 @@ static void pages_are_what_is_printed(void **unused)
         fail_msg("docs/lifecycle.md is not what core/lifecycle.c prints; run: scripts/docs");
     free(printed);
     free(page);
-    assert_int_equal(system("cd " SOURCE_DIR " && DDQ_BIN=" BIN_DIR " scripts/docs --check"), 0); /* and docs/queue.md */
+    assert_int_equal(system("cd " SOURCE_DIR " && DDQ_BIN=" BIN_DIR " scripts/docs --check"),
+                     0); /* and docs/queue.md */
 }
 
 int main(int argc, char **argv)

@@ -163,8 +163,13 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, transcript_clear)
     const struct CMUnitTest tests[] = {
-        T(jobs_leases_and_functions_survive), T(leases_that_ran_out_meanwhile_get_one_more_period), T(killed_again_and_again),
-        T(statuses_become_errors), T(calls_are_five_words), T(ids_are_random_letters), T(version_of_c_and_lua_agree),
+        T(jobs_leases_and_functions_survive),
+        T(leases_that_ran_out_meanwhile_get_one_more_period),
+        T(killed_again_and_again),
+        T(statuses_become_errors),
+        T(calls_are_five_words),
+        T(ids_are_random_letters),
+        T(version_of_c_and_lua_agree),
     };
     return cmocka_run_group_tests(tests, start_durable, transcript_stop);
 }

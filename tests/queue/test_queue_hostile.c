@@ -1,11 +1,13 @@
-/* Every function with every argument of every wrong kind: an answer with a status, never a fault, and nothing out of order. */
+/* Every function with every argument of every wrong kind: an answer with a status, never a fault, and nothing out of
+ * order. */
 #include "tests/queue/transcript.h"
 
 static const struct {
     QueueFn fn;
     const char *args; /* valid ones; $a is a live token */
 } calls[] = {
-    {QUEUE_SUBMIT, "{'id':'bbbbbb0001','user':'ada','kind':'sample','model':'digits','images':4,'priority':1,'needs':['model:digits'],"
+    {QUEUE_SUBMIT, "{'id':'bbbbbb0001','user':'ada','kind':'sample','model':'digits','images':4,'priority':1,'needs':['"
+                   "model:digits'],"
                    "'name':'n','device':'cpu','after':['aaaaaa0001'],'spec':{'t_list':[0,20],'seed':1}}"},
     {QUEUE_CANCEL, "{'id':'aaaaaa0009','user':'ada'}"},
     {QUEUE_HOLD, "{'id':'aaaaaa0002','user':'ada','reason':'r'}"},
@@ -17,23 +19,47 @@ static const struct {
     {QUEUE_LOGS, "{'id':'aaaaaa0001','after':'1-1','count':3}"},
     {QUEUE_PRIO, "{'id':'aaaaaa0001','user':'ada','priority':3}"},
     {QUEUE_SHARE, "{'user':'ada','weight':2}"},
-    {QUEUE_CLAIM, "{'host':'h','worker':'w','pid':1,'device':'cpu','uuid':'u','root':'/out','lease_ms':1000,'chunk_ms':1000,"
-                  "'offers':['model:digits'],'warm':['digits']}"},
+    {QUEUE_CLAIM,
+     "{'host':'h','worker':'w','pid':1,'device':'cpu','uuid':'u','root':'/out','lease_ms':1000,'chunk_ms':1000,"
+     "'offers':['model:digits'],'warm':['digits']}"},
     {QUEUE_RENEW, "{'lease_ms':1000,'leases':[{'token':'$a','upto':1,'rate':1.5,'stage':'s','pid':3}]}"},
     {QUEUE_FINISH, "{'token':'17','upto':1,'ms':5,'fid':1.5}"},
     {QUEUE_GIVEBACK, "{'token':'17','upto':1,'ms':5}"},
     {QUEUE_FAIL, "{'token':'17','upto':1,'kind':'device','policy':'retry','text':'boom'}"},
     {QUEUE_REAP, "{}"},
-    {QUEUE_BEAT, "{'host':'h','boot':'b','pid':1,'version':'1','workers':[{'name':'w'}],'models':{'digits':{}},'references':['r'],"
-                 "'root':'/out','drain':false,'ttl_ms':1000,'gone':false,'about':'{\\'host\\':\\'h\\'}'}"},
+    {QUEUE_BEAT,
+     "{'host':'h','boot':'b','pid':1,'version':'1','workers':[{'name':'w'}],'models':{'digits':{}},'references':['r'],"
+     "'root':'/out','drain':false,'ttl_ms':1000,'gone':false,'about':'{\\'host\\':\\'h\\'}'}"},
     {QUEUE_LOG, "{'job':'aaaaaa0001','lines':['x',{'level':'info','text':'y'}]}"},
     {QUEUE_CHECK, "{}"},
 };
 
 static const char *const values[] = {
-    "null", "true", "-1", "0", "0.5", "1e300", "-1e300", "9007199254740993", "\"\"", "\"x\"", "\"{}\"", "\"a b\"", "\"$(x) %s %d {ddq}\"",
-    "\"\\u0000\"", "\"\\n\"", "\"\xff\xfe\"", "[]", "{}", "[null]", "[[]]", "[{}]", "[1,\"x\",{}]", "{\"a\":{\"b\":[]}}",
-    "[{\"token\":null,\"upto\":{}}]", "[{\"text\":[],\"level\":7}]",
+    "null",
+    "true",
+    "-1",
+    "0",
+    "0.5",
+    "1e300",
+    "-1e300",
+    "9007199254740993",
+    "\"\"",
+    "\"x\"",
+    "\"{}\"",
+    "\"a b\"",
+    "\"$(x) %s %d {ddq}\"",
+    "\"\\u0000\"",
+    "\"\\n\"",
+    "\"\xff\xfe\"",
+    "[]",
+    "{}",
+    "[null]",
+    "[[]]",
+    "[{}]",
+    "[1,\"x\",{}]",
+    "{\"a\":{\"b\":[]}}",
+    "[{\"token\":null,\"upto\":{}}]",
+    "[{\"text\":[],\"level\":7}]",
 };
 
 /* Sends text as it is; the answer must be an object with a status. */
@@ -90,7 +116,8 @@ static void every_argument_of_every_wrong_kind(void **state)
             }
         cJSON_Delete(args);
         check_invariants(function);
-        static const QueueFn lookers[] = {QUEUE_LIST, QUEUE_HOSTS, QUEUE_EVENTS, QUEUE_SHARE}; /* what was taken reads well */
+        static const QueueFn lookers[] = {QUEUE_LIST, QUEUE_HOSTS, QUEUE_EVENTS,
+                                          QUEUE_SHARE}; /* what was taken reads well */
         for (size_t k = 0; k < countof(lookers); k++)
             send_raw(queue_fn_name(lookers[k]), "{}", 2);
         static const char id[] = "{\"id\":\"aaaaaa0001\"}";
@@ -104,7 +131,8 @@ static void every_argument_of_every_wrong_kind(void **state)
 static void no_json_at_all(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "{", "}", "[", "nul", "{\"a\"}", "{\"a\":1,}", "7", "\"x\"", "null", "[]", "{}{}", "\xff\xff", "{\"id\":\"\\ud800\"}"};
+    static const char *const texts[] = {"",  "{",     "}",    "[",  "nul",  "{\"a\"}",  "{\"a\":1,}",
+                                        "7", "\"x\"", "null", "[]", "{}{}", "\xff\xff", "{\"id\":\"\\ud800\"}"};
     size_t deep = 100000, big = 4000000;
     char *nested = xcalloc(1, deep + 1), *long_text = xcalloc(1, big + 64);
     memset(nested, '[', deep);
@@ -171,6 +199,7 @@ static void keys_removed_by_hand(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, transcript_clear)
-    const struct CMUnitTest tests[] = {T(every_argument_of_every_wrong_kind), T(no_json_at_all), T(keys_removed_by_hand)};
+    const struct CMUnitTest tests[] = {T(every_argument_of_every_wrong_kind), T(no_json_at_all),
+                                       T(keys_removed_by_hand)};
     return cmocka_run_group_tests(tests, transcript_start, transcript_stop);
 }

@@ -6,7 +6,8 @@ static void submit_once_and_again(void **state)
     (void)state;
     submit("k3f9x2m7qa", "ada", 64, "");
     say(QUEUE_SHOW, "{'id':'k3f9x2m7qa'}",
-        "job.id=k3f9x2m7qa; job.state=queued; job.user=ada; job.images=64; job.n=64; job.done=0; job.folder=ada/k3f9x2m7qa;"
+        "job.id=k3f9x2m7qa; job.state=queued; job.user=ada; job.images=64; job.n=64; job.done=0; "
+        "job.folder=ada/k3f9x2m7qa;"
         " job.output=; job.kind=sample; job.model=digits; job.device=any; job.priority=0; job.missing=[]; leases=[]");
     cJSON *again = submit("k3f9x2m7qa", "ada", 64, "");
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(again, "duplicate")));
@@ -18,7 +19,8 @@ static void spec_is_kept_to_the_letter(void **state)
 {
     (void)state;
     /* 2^53 + 2, a list of one and an empty list: what a JSON library in between would spoil */
-    submit("specspec00", "ada", 4, "'name':'x','spec':{'seed':9007199254740994,'classes':[],'save':['png'],'cfg_scale':0.1}");
+    submit("specspec00", "ada", 4,
+           "'name':'x','spec':{'seed':9007199254740994,'classes':[],'save':['png'],'cfg_scale':0.1}");
     say(QUEUE_SHOW, "{'id':'specspec00'}", "job.spec.classes=[]; job.spec.save=[\"png\"]; job.spec.cfg_scale=0.1");
     redisReply *reply = redis_do(redis, "HGET {ddq}:job:specspec00 spec");
     assert_non_null(strstr(reply->str, "9007199254740994"));
@@ -63,9 +65,12 @@ static void bad_arguments(void **state)
         {QUEUE_SUBMIT, JOB("'needs':['two words']"), "status=usage; text~needs 1"},
         {QUEUE_SUBMIT, JOB("'needs':{'a':1}"), "status=usage; text~needs is a list or an object"},
         {QUEUE_SUBMIT, JOB("'device':'a\\nb'"), "status=usage; text~device"},
-        {QUEUE_SUBMIT, "{'id':'aaaaaaaaaa','user':'ada','kind':'sample','images':4,'spec':[1,2]}", "status=usage; text~spec"},
-        {QUEUE_SUBMIT, "{'id':'aaaaaaaaaa','user':'ada','kind':'sample','images':4,'spec':'{'}", "status=usage; text~spec"},
-        {QUEUE_SUBMIT, "{'id':'aaaaaaaaaa','user':'ada','kind':'sample','images':4}", "status=usage; text~spec is absent"},
+        {QUEUE_SUBMIT, "{'id':'aaaaaaaaaa','user':'ada','kind':'sample','images':4,'spec':[1,2]}",
+         "status=usage; text~spec"},
+        {QUEUE_SUBMIT, "{'id':'aaaaaaaaaa','user':'ada','kind':'sample','images':4,'spec':'{'}",
+         "status=usage; text~spec"},
+        {QUEUE_SUBMIT, "{'id':'aaaaaaaaaa','user':'ada','kind':'sample','images':4}",
+         "status=usage; text~spec is absent"},
         {QUEUE_SUBMIT, JOB("'after':['zzzzzz']"), "status=not_found; text~job zzzzzz not found"},
         {QUEUE_CANCEL, "{'id':'k3f9x2m7qa'}", "status=usage; text~user is absent"},
         {QUEUE_CANCEL, "{'id':'zzzz','user':'ada'}", "status=not_found; text~ddq ls"},
@@ -232,7 +237,8 @@ static void list_filters(void **state)
     say(QUEUE_LIST, "{'user':'eve'}", "jobs=[]");
     claim("a", "job=aaaaaa0001");
     say(QUEUE_RENEW, "{'leases':[{'token':'$a','upto':1,'rate':2.5,'stage':'decoding'}]}", "");
-    say(QUEUE_LIST, "{'state':'running'}", "jobs.#=1; jobs.0.done=1; jobs.0.rate=2.5; jobs.0.workers=1; jobs.0.output=/out/ada/aaaaaa0001");
+    say(QUEUE_LIST, "{'state':'running'}",
+        "jobs.#=1; jobs.0.done=1; jobs.0.rate=2.5; jobs.0.workers=1; jobs.0.output=/out/ada/aaaaaa0001");
     say(QUEUE_SHOW, "{'id':'aaaaaa0001'}",
         "job.rate=2.5; leases.#=1; leases.0.host=h; leases.0.worker=a; leases.0.pid=7; leases.0.lo=0; leases.0.hi=4;"
         " leases.0.upto=1; leases.0.stage=decoding; leases.0.phase=images; leases.0.rate=2.5");
@@ -257,14 +263,16 @@ static void why_a_job_is_queued(void **state)
 static void hosts_and_their_names(void **state)
 {
     (void)state;
-    const char *beat = "{'host':'node1','boot':'b1','pid':41,'version':'1','workers':[{'name':'cpu0','state':'busy','job':'x'}],"
-                       "'models':{},'references':[],'root':'/out','drain':false,'ttl_ms':60000}";
+    const char *beat =
+        "{'host':'node1','boot':'b1','pid':41,'version':'1','workers':[{'name':'cpu0','state':'busy','job':'x'}],"
+        "'models':{},'references':[],'root':'/out','drain':false,'ttl_ms':60000}";
     say(QUEUE_BEAT, beat, "");
     say(QUEUE_BEAT, beat, "");
     say(QUEUE_HOSTS, "{}",
         "hosts.#=1; hosts.0.host=node1; hosts.0.alive=true; hosts.0.pid=41; hosts.0.workers.0.state=busy;"
         " hosts.0.models={}; hosts.0.references=[]; hosts.0.root=/out");
-    say(QUEUE_BEAT, "{'host':'node1','boot':'b2','pid':42,'workers':[]}", "status=taken; text~pid 41; text~0 s ago; text~--host");
+    say(QUEUE_BEAT, "{'host':'node1','boot':'b2','pid':42,'workers':[]}",
+        "status=taken; text~pid 41; text~0 s ago; text~--host");
     freeReplyObject(redis_do(redis, "ZINCRBY {ddq}:hosts -60001 node1"));
     say(QUEUE_HOSTS, "{}", "hosts.0.alive=false");
     say(QUEUE_BEAT, "{'host':'node1','boot':'b2','pid':42,'workers':[]}", ""); /* the other one is long silent */
@@ -285,7 +293,8 @@ static void logs_and_events_go_on(void **state)
     cJSON *events = say(QUEUE_EVENTS, "{'count':1}", "events.#=1; events.0.job=aaaaaa0001");
     last = xstrdup(text_at(events, "last"));
     say(QUEUE_HOLD, "{'id':'aaaa','user':'ada','reason':'because'}", "");
-    say_f(QUEUE_EVENTS, "events.#=1; events.0.event=hold; events.0.from=queued; events.0.to=held; events.0.reason=because",
+    say_f(QUEUE_EVENTS,
+          "events.#=1; events.0.event=hold; events.0.from=queued; events.0.to=held; events.0.reason=because",
           "{'after':'%s'}", last);
     free(last);
     say(QUEUE_EVENTS, "{'after':'99999999999999-0'}", "events=[]; last=99999999999999-0");
@@ -322,10 +331,21 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, transcript_clear)
     const struct CMUnitTest tests[] = {
-        T(submit_once_and_again), T(spec_is_kept_to_the_letter), T(bad_arguments), T(prefixes), T(names_and_folders),
-        T(cancel_at_every_stage), T(hold_and_release), T(jobs_that_wait_for_others), T(long_chain_is_told_in_pieces),
-        T(list_filters), T(why_a_job_is_queued), T(hosts_and_their_names), T(logs_and_events_go_on),
-        T(check_says_what_it_knows), T(ended_jobs_are_forgotten_in_the_end),
+        T(submit_once_and_again),
+        T(spec_is_kept_to_the_letter),
+        T(bad_arguments),
+        T(prefixes),
+        T(names_and_folders),
+        T(cancel_at_every_stage),
+        T(hold_and_release),
+        T(jobs_that_wait_for_others),
+        T(long_chain_is_told_in_pieces),
+        T(list_filters),
+        T(why_a_job_is_queued),
+        T(hosts_and_their_names),
+        T(logs_and_events_go_on),
+        T(check_says_what_it_knows),
+        T(ended_jobs_are_forgotten_in_the_end),
     };
     return cmocka_run_group_tests(tests, transcript_start, transcript_stop);
 }

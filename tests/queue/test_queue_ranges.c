@@ -1,9 +1,10 @@
 /* What daemons call: claim, renew, finish, giveback, fail, reap; fencing, losses, the report. */
 #include "tests/queue/transcript.h"
 
-#define RENEW(worker, upto) say(QUEUE_RENEW, "{'lease_ms':60000,'leases':[{'token':'$" worker "','upto':" #upto "}]}", "leases~ok")
+#define RENEW(worker, upto)                                                                                            \
+    say(QUEUE_RENEW, "{'lease_ms':60000,'leases':[{'token':'$" worker "','upto':" #upto "}]}", "leases~ok")
 #define FINISH(worker, upto, expected) say(QUEUE_FINISH, "{'token':'$" worker "','upto':" #upto ",'ms':100}", expected)
-#define RETRY(worker, upto, expected) \
+#define RETRY(worker, upto, expected)                                                                                  \
     say(QUEUE_FAIL, "{'token':'$" worker "','upto':" #upto ",'kind':'device','policy':'retry','text':'boom'}", expected)
 
 /* Claims everything that can be claimed for one worker and finishes it, up to the end of the job. */
@@ -25,7 +26,8 @@ static void from_the_first_image_to_the_report(void **state)
 {
     (void)state;
     submit("aaaaaa0001", "ada", 20, "");
-    cJSON *answer = claim("a", "job=aaaaaa0001; user=ada; kind=sample; phase=images; lo=0; hi=8; n=20; folder=ada/aaaaaa0001; again=false; spec.seed=1");
+    cJSON *answer = claim("a", "job=aaaaaa0001; user=ada; kind=sample; phase=images; lo=0; hi=8; n=20; "
+                               "folder=ada/aaaaaa0001; again=false; spec.seed=1");
     assert_true(strlen(text_at(answer, "token")) > 0);
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=running; job.reason=; job.output=/out/ada/aaaaaa0001");
     claim("b", "lo=8; hi=16");
@@ -39,12 +41,14 @@ static void from_the_first_image_to_the_report(void **state)
     claim("a", "phase=report; lo=20; hi=21");
     claim("b", "status=empty");
     say(QUEUE_FINISH, "{'token':'$a','upto':21,'ms':7,'fid':12.25}", "state=done");
-    cJSON *job = say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=done; job.done=20; job.fid=12.25; job.errors=0; job.reason=; leases=[]");
+    cJSON *job = say(QUEUE_SHOW, "{'id':'aaaa'}",
+                     "job.state=done; job.done=20; job.fid=12.25; job.errors=0; job.reason=; leases=[]");
     assert_true(number_at(job, "job.created") <= number_at(job, "job.started"));
     assert_true(number_at(job, "job.started") <= number_at(job, "job.finished"));
     /* what happens between ranges is not told */
-    say(QUEUE_EVENTS, "{}", "events.#=3; events.0.event=submit; events.1.event=claim; events.1.to=running;"
-                            " events.2.event=complete; events.2.from=running; events.2.to=done");
+    say(QUEUE_EVENTS, "{}",
+        "events.#=3; events.0.event=submit; events.1.event=claim; events.1.to=running;"
+        " events.2.event=complete; events.2.from=running; events.2.to=done");
     say(QUEUE_LIST, "{'active':true}", "jobs=[]");
 }
 
@@ -68,7 +72,8 @@ static void chunks_follow_the_measured_speed(void **state)
     claim("a", "lo=108; hi=184"); /* 0.7 * 10 + 0.3 * 20 = 13 ms */
     submit("aaaaaa0002", "ada", 100000, "'priority':9,'spec':{'t_list':[0,64]}");
     claim("b", "job=aaaaaa0002; lo=0; hi=8"); /* another sampler, another speed */
-    say(QUEUE_CLAIM, "{'host':'h2','worker':'a','device':'cpu','chunk_ms':1000,'offers':['model:digits']}", "job=aaaaaa0002; lo=8; hi=16");
+    say(QUEUE_CLAIM, "{'host':'h2','worker':'a','device':'cpu','chunk_ms':1000,'offers':['model:digits']}",
+        "job=aaaaaa0002; lo=8; hi=16");
 }
 
 static void progress_counts_at_once_and_once(void **state)
@@ -165,7 +170,8 @@ static void reaped_progress_is_kept(void **state)
     RENEW("a", 5);
     time_passes();
     say(QUEUE_REAP, "{}", "reaped=1");
-    say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=queued; job.done=5; job.errors=1; job.error~worker a of host h fell silent");
+    say(QUEUE_SHOW, "{'id':'aaaa'}",
+        "job.state=queued; job.done=5; job.errors=1; job.error~worker a of host h fell silent");
     claim("b", "lo=5; hi=8");
 }
 
@@ -224,7 +230,9 @@ static void a_bad_image_is_found_and_put_aside(void **state)
     }
     assert_int_equal(images, 7);
     assert_int_equal(crashes, 3 + 1 + 1 + 3); /* 8 three times, 4 and 2 once, 1 three times */
-    say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=done; job.done=7; job.bad=1; job.missing=[5]; job.reason=image 5 could not be made: boom, the other 7 are there, a report is not; job.errors=8");
+    say(QUEUE_SHOW, "{'id':'aaaa'}",
+        "job.state=done; job.done=7; job.bad=1; job.missing=[5]; job.reason=image 5 could not be made: boom, the other "
+        "7 are there, a report is not; job.errors=8");
 }
 
 static void a_job_of_bad_images_fails(void **state)
@@ -233,8 +241,8 @@ static void a_job_of_bad_images_fails(void **state)
     submit("aaaaaa0001", "ada", 1, "");
     for (int i = 0; i < 3; i++) {
         claim("a", "lo=0; hi=1");
-        say_f(QUEUE_FAIL, i < 2 ? "again=true; state=queued" : "again=false; state=failed", "{'token':'%s','upto':0,'policy':'retry','text':'boom'}",
-              text_at(claim("a", "again=true"), "token"));
+        say_f(QUEUE_FAIL, i < 2 ? "again=true; state=queued" : "again=false; state=failed",
+              "{'token':'%s','upto':0,'policy':'retry','text':'boom'}", text_at(claim("a", "again=true"), "token"));
         time_passes();
     }
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=failed; job.reason=image 0 could not be made: boom");
@@ -270,7 +278,8 @@ static void progress_clears_blame(void **state)
     for (int upto = 1; upto < 8; upto++) { /* a worker that dies after every image still gets through */
         cJSON *answer = claim("a", "phase=images");
         assert_int_equal((int)number_at(answer, "lo"), upto - 1);
-        say_f(QUEUE_FAIL, "again=true", "{'token':'%s','upto':%d,'policy':'retry','text':'boom'}", text_at(answer, "token"), upto);
+        say_f(QUEUE_FAIL, "again=true", "{'token':'%s','upto':%d,'policy':'retry','text':'boom'}",
+              text_at(answer, "token"), upto);
     }
     assert_int_equal(work_through("a", "aaaaaa0001"), 2);
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=done; job.bad=0; job.errors=7");
@@ -308,17 +317,21 @@ static void policies(void **state)
     submit("aaaaaa0001", "ada", 64, "");
     claim("a", "lo=0");
     claim("b", "lo=8");
-    say(QUEUE_FAIL, "{'token':'$a','upto':2,'kind':'disk_full','policy':'hold','text':'no space left on /out'}", "state=held; again=true");
+    say(QUEUE_FAIL, "{'token':'$a','upto':2,'kind':'disk_full','policy':'hold','text':'no space left on /out'}",
+        "state=held; again=true");
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=held; job.reason=no space left on /out; job.done=2");
     say(QUEUE_RENEW, "{'leases':[{'token':'$b','upto':9}]}", "leases~yield");
-    say(QUEUE_FAIL, "{'token':'$b','upto':9,'kind':'disk_full','policy':'hold','text':'no space left on /out'}", "state=held");
+    say(QUEUE_FAIL, "{'token':'$b','upto':9,'kind':'disk_full','policy':'hold','text':'no space left on /out'}",
+        "state=held");
     say(QUEUE_RELEASE, "{'id':'aaaa','user':'ada'}", "state=queued");
     claim("a", "lo=2; hi=8");
     claim("b", "lo=9; hi=17");
-    say(QUEUE_FAIL, "{'token':'$a','upto':2,'kind':'format','policy':'fail','text':'student.pt is torn'}", "state=failed; again=false");
+    say(QUEUE_FAIL, "{'token':'$a','upto':2,'kind':'format','policy':'fail','text':'student.pt is torn'}",
+        "state=failed; again=false");
     say(QUEUE_RENEW, "{'leases':[{'token':'$b','upto':11}]}", "leases~cancel");
     say(QUEUE_GIVEBACK, "{'token':'$b','upto':11}", "state=failed");
-    say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=failed; job.reason=student.pt is torn; job.error=student.pt is torn; job.done=5; job.errors=3");
+    say(QUEUE_SHOW, "{'id':'aaaa'}",
+        "job.state=failed; job.reason=student.pt is torn; job.error=student.pt is torn; job.done=5; job.errors=3");
     claim("a", "status=empty");
 }
 
@@ -353,12 +366,25 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, transcript_clear)
     const struct CMUnitTest tests[] = {
-        T(from_the_first_image_to_the_report), T(kinds_without_images), T(chunks_follow_the_measured_speed),
-        T(progress_counts_at_once_and_once), T(unfinished_rest_goes_back), T(tokens_fence), T(tokens_only_grow),
-        T(expired_lease_that_nobody_took_lives_on), T(reaped_progress_is_kept), T(reap_says_when_to_come_again),
-        T(lost_answer_of_a_claim), T(a_bad_image_is_found_and_put_aside), T(a_job_of_bad_images_fails),
-        T(a_lost_range_waits_longer_each_time), T(progress_clears_blame), T(silence_blames_less_than_failure),
-        T(a_report_that_always_fails), T(policies), T(report_in_flight_when_held),
+        T(from_the_first_image_to_the_report),
+        T(kinds_without_images),
+        T(chunks_follow_the_measured_speed),
+        T(progress_counts_at_once_and_once),
+        T(unfinished_rest_goes_back),
+        T(tokens_fence),
+        T(tokens_only_grow),
+        T(expired_lease_that_nobody_took_lives_on),
+        T(reaped_progress_is_kept),
+        T(reap_says_when_to_come_again),
+        T(lost_answer_of_a_claim),
+        T(a_bad_image_is_found_and_put_aside),
+        T(a_job_of_bad_images_fails),
+        T(a_lost_range_waits_longer_each_time),
+        T(progress_clears_blame),
+        T(silence_blames_less_than_failure),
+        T(a_report_that_always_fails),
+        T(policies),
+        T(report_in_flight_when_held),
         T(sentences_are_one_line_of_whole_characters),
     };
     return cmocka_run_group_tests(tests, transcript_start, transcript_stop);

@@ -1,17 +1,22 @@
-/* Who is next: fair shares, priorities, lanes, warm models, the tail of a job; and random calls under the invariants. */
+/* Who is next: fair shares, priorities, lanes, warm models, the tail of a job; and random calls under the invariants.
+ */
 #include "tests/queue/transcript.h"
 
-static cJSON *claim_offering(const char *worker, const char *device, const char *offers, const char *warm, const char *expected)
+static cJSON *claim_offering(const char *worker, const char *device, const char *offers, const char *warm,
+                             const char *expected)
 {
     return say_f(QUEUE_CLAIM, expected,
-                 "{'host':'h','worker':'%s','device':'%s','uuid':'%s','root':'/out','lease_ms':60000,'chunk_ms':1000,'offers':[%s],'warm':[%s]}", worker,
-                 strcmp(device, "cpu") == 0 ? "cpu" : "cuda", strcmp(device, "cpu") == 0 ? "" : device, offers, warm);
+                 "{'host':'h','worker':'%s','device':'%s','uuid':'%s','root':'/"
+                 "out','lease_ms':60000,'chunk_ms':1000,'offers':[%s],'warm':[%s]}",
+                 worker, strcmp(device, "cpu") == 0 ? "cpu" : "cuda", strcmp(device, "cpu") == 0 ? "" : device, offers,
+                 warm);
 }
 
 static void finish_whole(const cJSON *answer, double ms_per_image)
 {
     double lo = number_at(answer, "lo"), hi = number_at(answer, "hi");
-    say_f(QUEUE_FINISH, "", "{'token':'%s','upto':%.0f,'ms':%.0f}", text_at(answer, "token"), hi, (hi - lo) * ms_per_image);
+    say_f(QUEUE_FINISH, "", "{'token':'%s','upto':%.0f,'ms':%.0f}", text_at(answer, "token"), hi,
+          (hi - lo) * ms_per_image);
 }
 
 static void shares_follow_weights(void **state)
@@ -155,13 +160,15 @@ static void warm_models_go_first_within_a_slack(void **state)
 static void tail_is_shared_out(void **state)
 {
     (void)state;
-    say(QUEUE_BEAT, "{'host':'h','boot':'b','pid':1,'workers':[{'name':'a'},{'name':'b'},{'name':'c'},{'name':'d'}],'models':{}}", "");
+    say(QUEUE_BEAT,
+        "{'host':'h','boot':'b','pid':1,'workers':[{'name':'a'},{'name':'b'},{'name':'c'},{'name':'d'}],'models':{}}",
+        "");
     submit("aaaaaa0001", "ada", 808, "");
-    finish_whole(claim("a", "hi=8"), 1);    /* 1 ms an image: a chunk would be 1000 */
-    claim("a", "lo=8; hi=133");             /* 800 left, four workers: the eighth of a chunk is as small as it gets */
+    finish_whole(claim("a", "hi=8"), 1); /* 1 ms an image: a chunk would be 1000 */
+    claim("a", "lo=8; hi=133");          /* 800 left, four workers: the eighth of a chunk is as small as it gets */
     claim("b", "lo=133; hi=258");
     freeReplyObject(redis_do(redis, "ZINCRBY {ddq}:hosts -100000 h"));
-    say(QUEUE_REAP, "{}", "");              /* the host is gone, its workers do not count */
+    say(QUEUE_REAP, "{}", ""); /* the host is gone, its workers do not count */
     claim("c", "lo=258; hi=808");
 }
 
@@ -214,7 +221,8 @@ static void random_end(const char *worker)
         say_f(QUEUE_GIVEBACK, "status~", "{'token':'%s','upto':%d}", token, upto);
         break;
     case 2:
-        say_f(QUEUE_FAIL, "status~", "{'token':'%s','upto':%d,'policy':'%s','text':'boom'}", token, upto, fails[random_below(countof(fails))]);
+        say_f(QUEUE_FAIL, "status~", "{'token':'%s','upto':%d,'policy':'%s','text':'boom'}", token, upto,
+              fails[random_below(countof(fails))]);
         break;
     case 3:
         break; /* falls silent */
@@ -243,8 +251,8 @@ static void random_calls_keep_the_invariants(void **state)
         if (jobs < 60 && (jobs == 0 || what < 4)) {
             int after = jobs && random_below(3) == 0 ? random_below(jobs) : -1, images = random_below(4) * 7;
             snprintf(parent, sizeof parent, after < 0 ? "" : "'j0b%05d'", after);
-            snprintf(text, sizeof text, "{'id':'j0b%05d','user':'%s','kind':'%s','images':%d,'spec':{},'after':[%s]}", jobs,
-                     users[random_below(3)], images ? "sample" : "evaluate", images, parent);
+            snprintf(text, sizeof text, "{'id':'j0b%05d','user':'%s','kind':'%s','images':%d,'spec':{},'after':[%s]}",
+                     jobs, users[random_below(3)], images ? "sample" : "evaluate", images, parent);
             if (strcmp(text_at(say(QUEUE_SUBMIT, text, "status~"), "status"), "ok") == 0)
                 jobs++;
         } else if (what < 10) {
@@ -274,12 +282,16 @@ static void random_calls_keep_the_invariants(void **state)
     for (int i = 0; i < (int)number_at(list, "jobs.#"); i++) {
         snprintf(text, sizeof text, "jobs.%d.state", i);
         const char *end = text_at(list, text);
-        ends[0] += strcmp(end, "done") == 0, ends[1] += strcmp(end, "failed") == 0, ends[2] += strcmp(end, "cancelled") == 0;
+        ends[0] += strcmp(end, "done") == 0, ends[1] += strcmp(end, "failed") == 0,
+            ends[2] += strcmp(end, "cancelled") == 0;
     }
     printf("%d jobs: %d done, %d failed, %d cancelled\n", jobs, ends[0], ends[1], ends[2]);
     assert_int_equal(ends[0] + ends[1] + ends[2], jobs);
     assert_true(ends[0] > 5 && ends[1] > 2);
-    redisReply *left = redis_do(redis, "EVAL %s 0", "local n = 0 for _, key in ipairs({'leases', 'users', 'slots', 'active', 'later'}) do n = n + redis.call('EXISTS', '{ddq}:' .. key) end return n + #redis.call('KEYS', '{ddq}:queue:*') + #redis.call('KEYS', '{ddq}:lease:*')");
+    redisReply *left = redis_do(redis, "EVAL %s 0",
+                                "local n = 0 for _, key in ipairs({'leases', 'users', 'slots', 'active', 'later'}) do "
+                                "n = n + redis.call('EXISTS', '{ddq}:' .. key) end return n + #redis.call('KEYS', "
+                                "'{ddq}:queue:*') + #redis.call('KEYS', '{ddq}:lease:*')");
     assert_int_equal(left->integer, 0); /* nothing is left behind */
     freeReplyObject(left);
 }
@@ -288,10 +300,17 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup(f, transcript_clear)
     const struct CMUnitTest tests[] = {
-        T(shares_follow_weights), T(time_counts_and_not_images), T(who_comes_back_has_no_credit),
-        T(many_claims_at_once_are_charged_at_once), T(priority_orders_own_jobs_alone), T(only_what_the_worker_can_do),
-        T(jobs_that_nobody_can_run_hide_none), T(warm_models_go_first_within_a_slack), T(tail_is_shared_out),
-        T(a_user_without_a_host_cannot_save_up), T(random_calls_keep_the_invariants),
+        T(shares_follow_weights),
+        T(time_counts_and_not_images),
+        T(who_comes_back_has_no_credit),
+        T(many_claims_at_once_are_charged_at_once),
+        T(priority_orders_own_jobs_alone),
+        T(only_what_the_worker_can_do),
+        T(jobs_that_nobody_can_run_hide_none),
+        T(warm_models_go_first_within_a_slack),
+        T(tail_is_shared_out),
+        T(a_user_without_a_host_cannot_save_up),
+        T(random_calls_keep_the_invariants),
     };
     return cmocka_run_group_tests(tests, transcript_start, transcript_stop);
 }

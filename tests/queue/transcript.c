@@ -113,7 +113,8 @@ static bool value_at(const cJSON *item, const char *path, char *ret, size_t size
             snprintf(ret, size, "%d", cJSON_GetArraySize(item));
             return cJSON_IsArray(item);
         }
-        item = cJSON_IsArray(item) ? cJSON_GetArrayItem(item, atoi(step)) : cJSON_GetObjectItemCaseSensitive(item, step);
+        item =
+            cJSON_IsArray(item) ? cJSON_GetArrayItem(item, atoi(step)) : cJSON_GetObjectItemCaseSensitive(item, step);
     }
     if (!item)
         return false;
@@ -154,7 +155,8 @@ static void expect(const cJSON *answer, const char *expected, const char *said)
             strcpy(found, "(absent)");
         if (sign == '=' ? strcmp(found, wanted) != 0 : !strstr(found, wanted)) {
             char *all = cJSON_PrintUnformatted(answer);
-            fail_msg("said %s\n  answer %s\n  %s is \"%s\", wanted %s\"%s\"", said, all, one, found, sign == '~' ? "in it " : "", wanted);
+            fail_msg("said %s\n  answer %s\n  %s is \"%s\", wanted %s\"%s\"", said, all, one, found,
+                     sign == '~' ? "in it " : "", wanted);
         }
     }
 }
@@ -219,7 +221,8 @@ cJSON *submit(const char *id, const char *user, int images, const char *rest)
 
 void time_passes(void)
 {
-    static const char lua[] = "for _, key in ipairs({'{ddq}:leases', '{ddq}:later'}) do"
-                              " for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZADD', key, 0, member) end end";
+    static const char lua[] =
+        "for _, key in ipairs({'{ddq}:leases', '{ddq}:later'}) do"
+        " for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZADD', key, 0, member) end end";
     freeReplyObject(redis_do(redis, "EVAL %s 0", lua));
 }

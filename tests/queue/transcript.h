@@ -4,10 +4,10 @@
  *     say(QUEUE_FINISH, "{'token':'$a','upto':8,'ms':800}", "state=queued");
  *     say(QUEUE_SHOW, "{'id':'k3f'}", "job.done=8; job.reason~waits for");
  *
- * In what is said ' stands for " and $a for the token that worker a claimed last. What is expected is a list, by "; ", of
- * path=value (the whole value as text) and path~words (the value holds them); status=ok is expected where no status is
- * named. A path goes through objects and, by number, lists; `path.#` is a list's length. After every line the queue's
- * invariants are checked (invariants.lua). */
+ * In what is said ' stands for " and $a for the token that worker a claimed last. What is expected is a list, by "; ",
+ * of path=value (the whole value as text) and path~words (the value holds them); status=ok is expected where no status
+ * is named. A path goes through objects and, by number, lists; `path.#` is a list's length. After every line the
+ * queue's invariants are checked (invariants.lua). */
 #ifndef TESTS_QUEUE_TRANSCRIPT_H
 #define TESTS_QUEUE_TRANSCRIPT_H
 
