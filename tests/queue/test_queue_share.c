@@ -212,7 +212,7 @@ static void random_end(const char *worker)
         return;
     char *token = xstrdup(text_at(answer, "token"));
     int lo = (int)number_at(answer, "lo"), hi = (int)number_at(answer, "hi"), upto = lo + random_below(hi - lo + 1);
-    static const char *const fails[] = {"retry", "retry", "retry", "hold", "fail"};
+    static const char *const fails[] = {"retry", "retry", "hold", "fail"};
     switch (random_below(8)) {
     case 0:
         say_f(QUEUE_RENEW, "", "{'leases':[{'token':'%s','upto':%d}]}", token, upto);
@@ -235,7 +235,7 @@ static void random_end(const char *worker)
 static void random_person(int jobs)
 {
     static const QueueFn verbs[] = {QUEUE_HOLD, QUEUE_RELEASE, QUEUE_RELEASE, QUEUE_RELEASE, QUEUE_PRIO};
-    QueueFn fn = random_below(20) == 0 ? QUEUE_CANCEL : verbs[random_below(countof(verbs))];
+    QueueFn fn = random_below(12) == 0 ? QUEUE_CANCEL : verbs[random_below(countof(verbs))];
     say_f(fn, "status~", "{'id':'j0b%05d','user':'root','priority':%d}", random_below(jobs), random_below(10));
 }
 
@@ -287,7 +287,7 @@ static void random_calls_keep_the_invariants(void **state)
     }
     printf("%d jobs: %d done, %d failed, %d cancelled\n", jobs, ends[0], ends[1], ends[2]);
     assert_int_equal(ends[0] + ends[1] + ends[2], jobs);
-    assert_true(ends[0] > 5 && ends[1] > 2);
+    assert_true(ends[0] > 5 && ends[1] > 0 && ends[2] > 0);
     redisReply *left = redis_do(redis, "EVAL %s 0",
                                 "local n = 0 for _, key in ipairs({'leases', 'users', 'slots', 'active', 'later'}) do "
                                 "n = n + redis.call('EXISTS', '{ddq}:' .. key) end return n + #redis.call('KEYS', "
