@@ -2,8 +2,8 @@
  *
  *     build/release-with-tests/bin/bench_eval [SECTION ...]      png inception moments frechet; all without a name
  *
- * One line a measurement: what, median of wall time, unit, how many runs, fastest and slowest, and the median of the processor
- * time all threads took, which other programs on the machine hardly change. docs/speed.md records them. */
+ * One line a measurement: what, median of wall time, unit, how many runs, fastest and slowest, and the median of the
+ * processor time all threads took, which other programs on the machine hardly change. docs/speed.md records them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,8 +151,8 @@ static void bench_inception(void)
         w.net = inception_open(path, be, &err);
         must(w.net != NULL, &err);
         printf("%-44s %9.3f s\n", "Inception, open and pack", mono_seconds() - start);
-        double seconds = measure(threads ? "Inception, an image, 1 thread" : "Inception, an image, all threads", "ms", 1e3, 40,
-                                 net_work, &w);
+        double seconds = measure(threads ? "Inception, an image, 1 thread" : "Inception, an image, all threads", "ms",
+                                 1e3, 40, net_work, &w);
         printf("%-44s %9.2f img/s     %.0f GFLOP/s of direct convolution\n", "", 1 / seconds, 11.43 / seconds);
         inception_close(w.net);
         backend_close(be);
@@ -193,8 +193,8 @@ static Statistics *features(const char *key, int n)
     float row[WIDTH];
     for (int i = 0; i < n; i++) {
         for (int j = 0; j < WIDTH; j++) {
-            double x = 0.35 + stream_at(stream, (uint64_t)i * WIDTH + (uint64_t)j) - 0.5
-                       + 0.4 * (2 * stream_at(pattern, (uint64_t)j) - 1) * stream_at(stream, (uint64_t)i);
+            double x = 0.35 + stream_at(stream, (uint64_t)i * WIDTH + (uint64_t)j) - 0.5 +
+                       0.4 * (2 * stream_at(pattern, (uint64_t)j) - 1) * stream_at(stream, (uint64_t)i);
             row[j] = (float)(x > 0 ? x : 0);
         }
         must(moments_add(m, row, 1, &err), &err);
@@ -237,7 +237,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } sections[] = {{"png", bench_png}, {"inception", bench_inception}, {"moments", bench_moments}, {"frechet", bench_frechet}};
+    } sections[] = {
+        {"png", bench_png}, {"inception", bench_inception}, {"moments", bench_moments}, {"frechet", bench_frechet}};
     for (size_t i = 0; i < countof(sections); i++) {
         bool wanted = argc < 2;
         for (int k = 1; k < argc; k++)

@@ -2,9 +2,9 @@
  *
  *     bench_models l-1step --batch 4 --images 8 [--threads 2] [--precision fp32|bf16]
  *
- * One batch warms up (scratch, pages), then every batch is timed, classes met for the first time included. Prints seconds an
- * image of each stage (the median batch and the fastest), processor time of all threads together (which neighbours on
- * the machine hardly change), the share of the floor, and the memory the process ever held. */
+ * One batch warms up (scratch, pages), then every batch is timed, classes met for the first time included. Prints
+ * seconds an image of each stage (the median batch and the fastest), processor time of all threads together (which
+ * neighbours on the machine hardly change), the share of the floor, and the memory the process ever held. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,8 @@
-/* How fast the ops are at the shapes of the published models: one line an op with its median time and rate, and what the
- * parts of one image take together.
+/* How fast the ops are at the shapes of the published models: one line an op with its median time and rate, and what
+ * the parts of one image take together.
  *
- *     bench_ops [--precision f32|bf16] [--threads N] [--repeat N] [--clock wall|cpu] [PART ...]     ops_shapes.h has them
+ *     bench_ops [--precision f32|bf16] [--threads N] [--repeat N] [--clock wall|cpu] [PART ...]     ops_shapes.h has
+ * them
  *
  * Every row says how often one image needs the op; a part's sum is the time of one image in that part. */
 #include <stdio.h>
@@ -90,8 +91,14 @@ static void prepare_conv(Job *job)
 {
     const Row *r = job->row;
     const bool up = r->flags & UP, valid = (r->flags & RELU) && r->d == 33; /* the evaluator's 3x3 have no border */
-    const ConvShape s = {.c_in = r->b, .c_out = r->c, .kh = r->d / 10, .kw = r->d % 10, .stride = r->a == 299 ? 2 : 1,
-                         .pad_h = valid ? 0 : r->d / 20, .pad_w = valid ? 0 : r->d % 10 / 2, .relu = r->flags & RELU,
+    const ConvShape s = {.c_in = r->b,
+                         .c_out = r->c,
+                         .kh = r->d / 10,
+                         .kw = r->d % 10,
+                         .stride = r->a == 299 ? 2 : 1,
+                         .pad_h = valid ? 0 : r->d / 20,
+                         .pad_w = valid ? 0 : r->d % 10 / 2,
+                         .relu = r->flags & RELU,
                          .upsample = up};
     int out_h = ((up ? 2 : 1) * r->a + 2 * s.pad_h - s.kh) / s.stride + 1;
     int out_w = ((up ? 2 : 1) * r->a + 2 * s.pad_w - s.kw) / s.stride + 1;
@@ -316,8 +323,8 @@ static int rising(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Median and least of some calls after one to warm up, in seconds. Where others use the machine too, the least says what
- * the code can do. */
+/* Median and least of some calls after one to warm up, in seconds. Where others use the machine too, the least says
+ * what the code can do. */
 static double measure(const Job *job, double *ret_least)
 {
     Err err = {0};

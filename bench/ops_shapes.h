@@ -4,8 +4,21 @@
 #define BENCH_OPS_SHAPES_H
 
 typedef enum Kind {
-    CONV, GROUP_NORM, PIXEL_ATTENTION, TO_U8, LINEAR, RMS_NORM, SWIGLU, ROPE, ATTENTION, ARGMAX, NEAREST, PICK, MOMENTS,
-    RESIZE, POOL_3
+    CONV,
+    GROUP_NORM,
+    PIXEL_ATTENTION,
+    TO_U8,
+    LINEAR,
+    RMS_NORM,
+    SWIGLU,
+    ROPE,
+    ATTENTION,
+    ARGMAX,
+    NEAREST,
+    PICK,
+    MOMENTS,
+    RESIZE,
+    POOL_3
 } Kind;
 
 enum { UP = 1, SUM = 2, SILU = 4, RELU = 8 };
@@ -15,7 +28,7 @@ typedef struct Row {
     const char *part;
     Kind kind;
     int a, b, c, d, flags;
-    int images; /* one call serves so many */
+    int images;   /* one call serves so many */
     double count; /* calls an image needs */
 } Row;
 

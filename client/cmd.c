@@ -127,7 +127,8 @@ bool cmd_parse(Cmd *cmd, const Verb *verb, int argc, char **argv, Err *err)
         return true;
     if (cmd->arg_count < verb->least || (verb->most >= 0 && cmd->arg_count > verb->most))
         return err_set(err, ERR_USAGE, "ddq %s: %s; usage: ddq %s %s", verb->name,
-                       cmd->arg_count < verb->least ? "an argument is missing" : "too many arguments", verb->name, verb->args);
+                       cmd->arg_count < verb->least ? "an argument is missing" : "too many arguments", verb->name,
+                       verb->args);
     return true;
 }
 
@@ -164,8 +165,8 @@ bool cmd_number(const Cmd *cmd, const char *flag, double min, double max, double
     char *end;
     double number = strtod(text, &end);
     if (end == text || *end || !(number >= min && number <= max))
-        return err_set(err, ERR_USAGE, "ddq %s: --%s is '%s', wanted a number from %g to %g", cmd->verb->name, flag, text,
-                       min, max);
+        return err_set(err, ERR_USAGE, "ddq %s: --%s is '%s', wanted a number from %g to %g", cmd->verb->name, flag,
+                       text, min, max);
     *ret_number = number;
     return true;
 }
@@ -261,7 +262,8 @@ bool cmd_id(const char *word, char **ret_id, Err *err)
     size_t len = strspn(word, "0123456789abcdefghjkmnpqrstvwxyzABCDEFGHJKMNPQRSTVWXYZ");
     if (strcmp(word, "@") != 0) {
         if (!len || word[len] || len > 26)
-            return err_set(err, ERR_USAGE, "'%.40s' is not a job id; `ddq ls` lists them, '@' is the last one submitted", word);
+            return err_set(err, ERR_USAGE,
+                           "'%.40s' is not a job id; `ddq ls` lists them, '@' is the last one submitted", word);
         *ret_id = xstrdup(word);
         for (char *c = *ret_id; *c; c++)
             *c = (char)tolower((unsigned char)*c);
@@ -330,7 +332,8 @@ static const Verb *choose_verb(int argc, char **argv, Err *err)
 {
     static const char *const aliases[][2] = {{"--help", "help"}, {"-h", "help"}, {"--version", "version"}};
     if (argc < 2) {
-        err_set(err, ERR_USAGE, "a verb is missing: `ddq help` lists them; `ddq submit digits-demo --watch` is a start");
+        err_set(err, ERR_USAGE,
+                "a verb is missing: `ddq help` lists them; `ddq submit digits-demo --watch` is a start");
         return NULL;
     }
     const char *name = argv[1];
@@ -340,7 +343,8 @@ static const Verb *choose_verb(int argc, char **argv, Err *err)
     const Verb *verb = verb_find(name);
     char meant[MEANT_TEXT];
     if (!verb)
-        err_set(err, ERR_USAGE, "unknown verb '%.60s'%s `ddq help` lists them", name, verb_meant(verb_nearest(name), meant));
+        err_set(err, ERR_USAGE, "unknown verb '%.60s'%s `ddq help` lists them", name,
+                verb_meant(verb_nearest(name), meant));
     return verb;
 }
 

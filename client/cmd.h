@@ -36,7 +36,8 @@ void cmd_done(Cmd *cmd);
 
 bool cmd_has(const Cmd *cmd, const char *flag);
 const char *cmd_value(const Cmd *cmd, const char *flag); /* NULL when not given */
-bool cmd_number(const Cmd *cmd, const char *flag, double min, double max, double *ret_number, Err *err); /* untouched when not given */
+bool cmd_number(const Cmd *cmd, const char *flag, double min, double max, double *ret_number,
+                Err *err); /* untouched when not given */
 
 bool cmd_conf(Cmd *cmd, const Conf **ret_conf, Err *err);
 bool cmd_url(Cmd *cmd, const char **ret_url, Err *err);   /* --redis, DDQ_REDIS, the configuration, or stand-alone */
@@ -48,8 +49,9 @@ bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err);
 bool cmd_remember(const char *id, Err *err);
 bool cmd_id(const char *word, char **ret_id, Err *err); /* the id that a word stands for; caller frees */
 
-void cmd_say(const Cmd *cmd, const char *format, ...) __attribute__((format(printf, 2, 3))); /* a line on stderr, not with --quiet */
-void cmd_json(cJSON *object);   /* a line on stdout; consumed */
+void cmd_say(const Cmd *cmd, const char *format, ...)
+    __attribute__((format(printf, 2, 3))); /* a line on stderr, not with --quiet */
+void cmd_json(cJSON *object);              /* a line on stdout; consumed */
 
 /* The whole program: parses, runs, prints the error. Returns the exit status. */
 int cmd_main(int argc, char **argv);

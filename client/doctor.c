@@ -19,11 +19,11 @@ static const char *const health_names[] = {"ok", "bad", "skipped"};
 
 typedef struct Doctor {
     Cmd *cmd;
-    const Conf *conf;   /* NULL: unreadable */
-    bool redis;         /* answers */
+    const Conf *conf; /* NULL: unreadable */
+    bool redis;       /* answers */
     ErrKind redis_error;
     cJSON *check, *hosts; /* answers of ddq_check and ddq_hosts, NULL if there are none */
-    char text[1024];    /* what the check found */
+    char text[1024];      /* what the check found */
 } Doctor;
 
 static Health say(Doctor *doctor, Health health, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -41,7 +41,8 @@ static Health check_configuration(Doctor *doctor)
     Err err = {0};
     if (!cmd_conf(doctor->cmd, &doctor->conf, &err))
         return say(doctor, HEALTH_BAD, "%s", err.text);
-    return say(doctor, HEALTH_OK, "models: %d, references: %d", doctor->conf->model_count, doctor->conf->reference_count);
+    return say(doctor, HEALTH_OK, "models: %d, references: %d", doctor->conf->model_count,
+               doctor->conf->reference_count);
 }
 
 static Health unreachable(Doctor *doctor, const Err *err)
@@ -65,7 +66,8 @@ static Health check_redis(Doctor *doctor)
         return unreachable(doctor, &err);
     free(answer);
     doctor->redis = true;
-    return say(doctor, HEALTH_OK, "%s answers in %.1f ms", redis_name(doctor->cmd->redis), (mono_seconds() - start) * 1000);
+    return say(doctor, HEALTH_OK, "%s answers in %.1f ms", redis_name(doctor->cmd->redis),
+               (mono_seconds() - start) * 1000);
 }
 
 static Health check_version(Doctor *doctor)
@@ -91,8 +93,9 @@ static Health check_library(Doctor *doctor)
         return say(doctor, HEALTH_BAD, "%s", err.text);
     int version = (int)job_number(doctor->check, "version", 0);
     if (version != QUEUE_VERSION)
-        return say(doctor, HEALTH_BAD, "the queue in Redis has schema %d, this program wants %d; install the same ddq everywhere",
-                   version, QUEUE_VERSION);
+        return say(doctor, HEALTH_BAD,
+                   "the queue in Redis has schema %d, this program wants %d; install the same ddq everywhere", version,
+                   QUEUE_VERSION);
     return say(doctor, HEALTH_OK, "schema %d", version);
 }
 
@@ -116,7 +119,8 @@ static Health check_persistence(Doctor *doctor)
     if (!parameter(doctor, "appendonly", value))
         return say(doctor, HEALTH_SKIPPED, "the server does not tell (CONFIG GET is not allowed)");
     if (strcmp(value, "yes") != 0)
-        return say(doctor, HEALTH_BAD, "appendonly is '%s': a restart of Redis forgets jobs. Set appendonly yes, appendfsync always",
+        return say(doctor, HEALTH_BAD,
+                   "appendonly is '%s': a restart of Redis forgets jobs. Set appendonly yes, appendfsync always",
                    value);
     bool known = parameter(doctor, "appendfsync", value);
     return say(doctor, HEALTH_OK, "appendonly yes%s%s%s", known ? ", appendfsync " : "", known ? value : "",
@@ -129,7 +133,8 @@ static Health check_eviction(Doctor *doctor)
     if (!parameter(doctor, "maxmemory-policy", value))
         return say(doctor, HEALTH_SKIPPED, "the server does not tell (CONFIG GET is not allowed)");
     if (strcmp(value, "noeviction") != 0)
-        return say(doctor, HEALTH_BAD, "maxmemory-policy is '%s': a full Redis would throw jobs away. Set it to noeviction", value);
+        return say(doctor, HEALTH_BAD,
+                   "maxmemory-policy is '%s': a full Redis would throw jobs away. Set it to noeviction", value);
     return say(doctor, HEALTH_OK, "noeviction");
 }
 
@@ -143,7 +148,8 @@ static Health check_clock(Doctor *doctor)
     double ahead = (double)wall_ms() / 1000 - strtod(answer, NULL);
     free(answer);
     if (fabs(ahead) > 5)
-        return say(doctor, HEALTH_BAD, "this machine's clock is %.0f s %s that of Redis; ages and dates look wrong. Turn NTP on",
+        return say(doctor, HEALTH_BAD,
+                   "this machine's clock is %.0f s %s that of Redis; ages and dates look wrong. Turn NTP on",
                    fabs(ahead), ahead > 0 ? "ahead of" : "behind");
     return say(doctor, HEALTH_OK, "within %.1f s of Redis", fmax(fabs(ahead), 0.1));
 }
@@ -169,7 +175,8 @@ static Health check_daemons(Doctor *doctor)
         }
     }
     if (gone || !workers)
-        return say(doctor, HEALTH_BAD, "%d of %d workers run; `ddq gpus` names them, the log of ddqd says why", workers - gone, workers);
+        return say(doctor, HEALTH_BAD, "%d of %d workers run; `ddq gpus` names them, the log of ddqd says why",
+                   workers - gone, workers);
     return say(doctor, HEALTH_OK, "%d alive, %d workers", cJSON_GetArraySize(doctor->hosts), workers);
 }
 
@@ -179,10 +186,9 @@ static Health check_output(Doctor *doctor)
     const cJSON *host;
     if (!doctor->hosts || !doctor->hosts->child)
         return say(doctor, HEALTH_SKIPPED, "no daemon is alive to tell its folder");
-    cJSON_ArrayForEach(host, doctor->hosts)
-        if (access(job_text(host, "root"), R_OK | X_OK) != 0)
-            return say(doctor, HEALTH_BAD, "%s of %s cannot be read here; mount it, or fetch results on that host",
-                       job_text(host, "root"), job_text(host, "host"));
+    cJSON_ArrayForEach(host, doctor->hosts) if (access(job_text(host, "root"), R_OK | X_OK) != 0) return say(
+        doctor, HEALTH_BAD, "%s of %s cannot be read here; mount it, or fetch results on that host",
+        job_text(host, "root"), job_text(host, "host"));
     return say(doctor, HEALTH_OK, "%s", job_text(doctor->hosts->child, "root"));
 }
 
@@ -202,7 +208,8 @@ static Health check_files(Doctor *doctor)
         return say(doctor, HEALTH_SKIPPED, "the configuration cannot be read");
     for (int i = 0; i < conf->model_count; i++) {
         const ConfModel *model = &conf->models[i];
-        if (file_missing(doctor, "model", model->name, model->student) || file_missing(doctor, "model", model->name, model->teacher) ||
+        if (file_missing(doctor, "model", model->name, model->student) ||
+            file_missing(doctor, "model", model->name, model->teacher) ||
             file_missing(doctor, "model", model->name, model->tokenizer))
             return HEALTH_BAD;
     }
@@ -212,12 +219,14 @@ static Health check_files(Doctor *doctor)
             file_missing(doctor, "reference", reference->name, reference->inception))
             return HEALTH_BAD;
         if (!reference->inception && !conf->inception)
-            return say(doctor, HEALTH_BAD, "[reference %s] has no network: set weights in [inception], or inception there",
+            return say(doctor, HEALTH_BAD,
+                       "[reference %s] has no network: set weights in [inception], or inception there",
                        reference->name);
     }
     if (file_missing(doctor, "inception", "", conf->inception))
         return HEALTH_BAD;
-    return say(doctor, HEALTH_OK, "models: %d, references: %d, all files are there", conf->model_count, conf->reference_count);
+    return say(doctor, HEALTH_OK, "models: %d, references: %d, all files are there", conf->model_count,
+               conf->reference_count);
 }
 
 static Health check_recipes(Doctor *doctor)

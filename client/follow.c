@@ -19,7 +19,7 @@ typedef struct Waiting {
     const Follow *how;
     char *const *ids;
     int count;
-    Mono deadline; /* 0: none */
+    Mono deadline;   /* 0: none */
     Mono away_since; /* when Redis was lost; 0: it answers */
     Progress progress;
 } Waiting;
@@ -107,7 +107,8 @@ static Outcome until_ended(Waiting *wait, const char *id, bool known, cJSON **re
     cJSON *job = NULL;
     char *channel = xasprintf(QUEUE_CHANNEL_JOB, id);
     Outcome outcome = OUTCOME_ENDED;
-    for (int pause = FIRST_MS; outcome == OUTCOME_ENDED; pause = pause * 5 / 4 + 1 < SLOWEST_MS ? pause * 5 / 4 + 1 : SLOWEST_MS) {
+    for (int pause = FIRST_MS; outcome == OUTCOME_ENDED;
+         pause = pause * 5 / 4 + 1 < SLOWEST_MS ? pause * 5 / 4 + 1 : SLOWEST_MS) {
         if (!look(wait, id, known, &job, err)) {
             outcome = OUTCOME_FAILED;
         } else if (job && job_state_final(job_state(job))) {

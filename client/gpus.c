@@ -18,7 +18,11 @@ static void add_worker(Table *table, const cJSON *host, const cJSON *worker)
     const char *state = job_text(worker, "state");
     table_cell(table, COLOR_BOLD, job_text(host, "host"));
     table_cell(table, COLOR_PLAIN, job_text(worker, "name"));
-    table_cell(table, strcmp(state, "busy") == 0 ? COLOR_BLUE : strcmp(state, "gone") == 0 ? COLOR_RED : COLOR_PLAIN, state);
+    table_cell(table,
+               strcmp(state, "busy") == 0   ? COLOR_BLUE
+               : strcmp(state, "gone") == 0 ? COLOR_RED
+                                            : COLOR_PLAIN,
+               state);
     table_cell(table, COLOR_PLAIN, job_text(worker, "job"));
     table_cell(table, COLOR_DIM, memory);
     table_cell(table, COLOR_DIM, pid);
@@ -28,14 +32,13 @@ static void add_worker(Table *table, const cJSON *host, const cJSON *worker)
 static void print_hosts(const cJSON *hosts)
 {
     static const Column columns[] = {
-        {"HOST", false, 0}, {"WORKER", false, 0}, {"STATE", false, 0}, {"JOB", false, 0},
-        {"MEMORY", true, 2}, {"PID", true, 3},    {"ABOUT", false, 4},
+        {"HOST", false, 0},  {"WORKER", false, 0}, {"STATE", false, 0}, {"JOB", false, 0},
+        {"MEMORY", true, 2}, {"PID", true, 3},     {"ABOUT", false, 4},
     };
     Table *table = table_new(columns, countof(columns));
     const cJSON *host, *worker;
-    cJSON_ArrayForEach(host, hosts)
-        cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
-            add_worker(table, host, worker);
+    cJSON_ArrayForEach(host, hosts) cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
+        add_worker(table, host, worker);
     table_print(table, stdout);
     table_free(table);
     cJSON_ArrayForEach(host, hosts)
@@ -60,9 +63,8 @@ static bool gpus_run(Cmd *cmd, Err *err)
         return true;
     }
     if (cmd->quiet) {
-        cJSON_ArrayForEach(host, hosts)
-            cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
-                printf("%s/%s\n", job_text(host, "host"), job_text(worker, "name"));
+        cJSON_ArrayForEach(host, hosts) cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
+            printf("%s/%s\n", job_text(host, "host"), job_text(worker, "name"));
     } else {
         print_hosts(hosts);
         if (!hosts->child)

@@ -48,12 +48,13 @@ void help_all(void)
 {
     const Verb *verb;
     const char *bold = term_color(stdout, COLOR_BOLD), *plain = term_reset(stdout);
-    printf("ddq: a job queue for few-step image generation\n\n%susage%s  ddq VERB [ARGUMENTS] [FLAGS]\n\n%sverbs%s\n", bold, plain,
-           bold, plain);
+    printf("ddq: a job queue for few-step image generation\n\n%susage%s  ddq VERB [ARGUMENTS] [FLAGS]\n\n%sverbs%s\n",
+           bold, plain, bold, plain);
     for (int i = 0; (verb = verb_at(i)); i++)
         printf("  %-12s %-23s %s\n", verb->name, verb->args, verb->summary);
     print_flags("flags of every verb", common_flags);
-    printf("\n%sids%s    a unique beginning of an id is enough; '@' is the last job submitted from here\n", bold, plain);
+    printf("\n%sids%s    a unique beginning of an id is enough; '@' is the last job submitted from here\n", bold,
+           plain);
     printf("%smore%s   ddq VERB --help; ddq recipes; ddq submit digits-demo --watch\n", bold, plain);
 }
 
@@ -67,7 +68,8 @@ void help_verb(const Verb *verb)
         print_flags("flags", verb->flags);
     if (verb->job_flags) {
         char *fields = jobspec_describe(KIND_SAMPLE, FORM_QUEUED);
-        printf("\n%sfields of a job to sample%s, each a flag: t_list is --t-list 0,80 (docs/jobspec.md has the other kinds)\n%s",
+        printf("\n%sfields of a job to sample%s, each a flag: t_list is --t-list 0,80 (docs/jobspec.md has the other "
+               "kinds)\n%s",
                term_color(stdout, COLOR_BOLD), term_reset(stdout), fields);
         free(fields);
     }
@@ -89,7 +91,8 @@ void help_markdown(void)
     const Verb *verb;
     printf("# ddq, the client\n\nThis page is printed by `ddq help --markdown`.\n\n"
            "    ddq VERB [ARGUMENTS] [FLAGS]\n\n"
-           "Data goes to stdout, messages and progress to stderr. A unique beginning of an id is enough, `@` is the last job\n"
+           "Data goes to stdout, messages and progress to stderr. A unique beginning of an id is enough, `@` is the "
+           "last job\n"
            "submitted from here. Ctrl-C in a verb that waits leaves the job alone and says how to come back.\n\n"
            "| verb | |\n|---|---|\n");
     for (int i = 0; (verb = verb_at(i)); i++)
@@ -100,13 +103,15 @@ void help_markdown(void)
     for (size_t i = 0; i < countof(exit_codes); i++)
         printf("| %d | %s |\n", exit_codes[i].code, exit_codes[i].meaning);
     for (int i = 0; (verb = verb_at(i)); i++) {
-        printf("\n## %s\n\n    ddq %s%s%s\n\n%s.\n", verb->name, verb->name, *verb->args ? " " : "", verb->args, verb->summary);
+        printf("\n## %s\n\n    ddq %s%s%s\n\n%s.\n", verb->name, verb->name, *verb->args ? " " : "", verb->args,
+               verb->summary);
         if (verb->detail)
             printf("\n```\n%s```\n", verb->detail);
         if (verb->flags)
             markdown_flags(verb->flags);
         if (verb->job_flags)
-            printf("\nEvery field of a queued job is a flag as well: `t_list` is `--t-list 0,80` ([jobspec.md](jobspec.md)).\n");
+            printf("\nEvery field of a queued job is a flag as well: `t_list` is `--t-list 0,80` "
+                   "([jobspec.md](jobspec.md)).\n");
     }
 }
 
@@ -125,7 +130,8 @@ static const Flag help_flags[] = {
 static bool unknown(const char *name, Err *err)
 {
     char meant[MEANT_TEXT];
-    return err_set(err, ERR_USAGE, "unknown verb '%.60s'%s `ddq help` lists them", name, verb_meant(verb_nearest(name), meant));
+    return err_set(err, ERR_USAGE, "unknown verb '%.60s'%s `ddq help` lists them", name,
+                   verb_meant(verb_nearest(name), meant));
 }
 
 static bool help_run(Cmd *cmd, Err *err)

@@ -5,9 +5,9 @@
 
 #include <stdbool.h>
 
-void interrupt_init(void);        /* from main, once */
-void interrupt_detach(void);      /* from now on Ctrl-C only sets the flag that interrupted() reads */
+void interrupt_init(void);   /* from main, once */
+void interrupt_detach(void); /* from now on Ctrl-C only sets the flag that interrupted() reads */
 bool interrupted(void);
-bool interrupt_sleep(int ms);     /* false when Ctrl-C came before or meanwhile */
+bool interrupt_sleep(int ms); /* false when Ctrl-C came before or meanwhile */
 
 #endif

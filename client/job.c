@@ -42,9 +42,8 @@ int job_exit_code(JobState state)
 const char *job_stage(const cJSON *job)
 {
     const cJSON *lease;
-    cJSON_ArrayForEach(lease, cJSON_GetObjectItemCaseSensitive(job, "leases"))
-        if (*job_text(lease, "stage"))
-            return job_text(lease, "stage");
+    cJSON_ArrayForEach(lease, cJSON_GetObjectItemCaseSensitive(
+                                  job, "leases")) if (*job_text(lease, "stage")) return job_text(lease, "stage");
     return "";
 }
 
@@ -53,8 +52,7 @@ double job_rate(const cJSON *job)
     double rate = 0;
     const cJSON *lease, *leases = cJSON_GetObjectItemCaseSensitive(job, "leases");
     cJSON_ArrayForEach(lease, leases) /* ddq_list has added them up */
-        if (strcmp(job_text(lease, "phase"), "images") == 0)
-            rate += job_number(lease, "rate", 0);
+        if (strcmp(job_text(lease, "phase"), "images") == 0) rate += job_number(lease, "rate", 0);
     return leases && rate > 0 ? rate : job_number(job, "rate", 0);
 }
 

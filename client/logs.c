@@ -38,8 +38,7 @@ static bool print_new(Cmd *cmd, const char *id, char **after, int *ret_count, Er
         return false;
     const cJSON *lines = cJSON_GetObjectItemCaseSensitive(reply, "lines");
     *ret_count = cJSON_GetArraySize(lines);
-    cJSON_ArrayForEach(line, lines)
-        print_line(cmd, line);
+    cJSON_ArrayForEach(line, lines) print_line(cmd, line);
     fflush(stdout);
     cJSON *last = cJSON_GetObjectItemCaseSensitive(reply, "last");
     if (cJSON_IsString(last) && last->valuestring[0]) {

@@ -23,8 +23,8 @@ static bool check_state(const char *text, Err *err)
         buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
     }
     char meant[MEANT_TEXT];
-    err_set(err, ERR_USAGE, "--state is '%.40s'%s States are %s", text, verb_meant(nearest_name(text, names, JOB_STATES), meant),
-            all.data);
+    err_set(err, ERR_USAGE, "--state is '%.40s'%s States are %s", text,
+            verb_meant(nearest_name(text, names, JOB_STATES), meant), all.data);
     buf_free(&all);
     return false;
 }
@@ -80,13 +80,12 @@ static void add_row(Table *table, const cJSON *job)
 static void print_table(const cJSON *jobs)
 {
     static const Column columns[] = {
-        {"ID", false, 0},  {"STATE", false, 0}, {"USER", false, 3}, {"MODEL", false, 4}, {"DONE", true, 0},
+        {"ID", false, 0},  {"STATE", false, 0}, {"USER", false, 3}, {"MODEL", false, 4},          {"DONE", true, 0},
         {"RATE", true, 6}, {"ETA", true, 2},    {"AGE", true, 5},   {"REASON OR NAME", false, 7},
     };
     Table *table = table_new(columns, countof(columns));
     const cJSON *job;
-    cJSON_ArrayForEach(job, jobs)
-        add_row(table, job);
+    cJSON_ArrayForEach(job, jobs) add_row(table, job);
     table_print(table, stdout);
     table_free(table);
 }
@@ -101,14 +100,12 @@ static bool ls_run(Cmd *cmd, Err *err)
     cJSON *jobs = cJSON_GetObjectItemCaseSensitive(reply, "jobs");
     int count = cJSON_GetArraySize(jobs);
     if (cmd->json) {
-        cJSON_ArrayForEach(job, jobs)
-            job_tidy(job);
+        cJSON_ArrayForEach(job, jobs) job_tidy(job);
         cJSON *object = cJSON_CreateObject();
         cJSON_AddItemToObject(object, "jobs", cJSON_DetachItemViaPointer(reply, jobs));
         cmd_json(object);
     } else if (cmd->quiet) {
-        cJSON_ArrayForEach(job, jobs)
-            puts(job_text(job, "id"));
+        cJSON_ArrayForEach(job, jobs) puts(job_text(job, "id"));
     } else {
         print_table(jobs);
         if (!count)

@@ -23,7 +23,8 @@ static void add_numbers(Buf *line, const cJSON *job)
     const char *reason = job_text(job, "reason"), *stage = job_stage(job);
     double speed = job_rate(job), left = job_eta(job);
     if (job_number(job, "images", 0) > 0)
-        buf_printf(line, "%s/%s  ", term_count(job_number(job, "done", 0), done), term_count(job_number(job, "images", 0), images));
+        buf_printf(line, "%s/%s  ", term_count(job_number(job, "done", 0), done),
+                   term_count(job_number(job, "images", 0), images));
     if (left > 0)
         buf_printf(line, "%s  ETA %s", term_rate(speed, rate), term_duration(left, eta));
     else if (job_state(job) == JOB_DONE)

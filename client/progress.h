@@ -1,4 +1,5 @@
-/* How far a job is, on stderr: one line redrawn on a terminal, else one line for each tenth and each change of state. */
+/* How far a job is, on stderr: one line redrawn on a terminal, else one line for each tenth and each change of state.
+ */
 #ifndef CLIENT_PROGRESS_H
 #define CLIENT_PROGRESS_H
 

@@ -35,7 +35,8 @@ static void print_table(const RecipeList *list)
         char text[TERM_TEXT];
         table_cell(table, COLOR_BOLD, recipe->name);
         table_cell(table, COLOR_PLAIN, term_count(cJSON_GetArraySize(recipe->jobs), text));
-        table_cell(table, COLOR_PLAIN, cJSON_HasObjectItem(job, "images") ? term_count(number(job, "images"), text) : "");
+        table_cell(table, COLOR_PLAIN,
+                   cJSON_HasObjectItem(job, "images") ? term_count(number(job, "images"), text) : "");
         snprintf(text, sizeof text, "%.4g", number(job, "published_fid"));
         table_cell(table, COLOR_PLAIN, !job->next && cJSON_HasObjectItem(job, "published_fid") ? text : "");
         table_cell(table, COLOR_PLAIN, recipe->about);

@@ -34,8 +34,8 @@ static bool lost(Redis *redis, Err *err)
 {
     if (redis->context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ETIMEDOUT))
         err_set(err, ERR_UNREACHABLE,
-                "Redis at %s did not answer within %d s; it is stopped or overloaded. Look with `ddq doctor`", redis->name,
-                COMMAND_S);
+                "Redis at %s did not answer within %d s; it is stopped or overloaded. Look with `ddq doctor`",
+                redis->name, COMMAND_S);
     else
         unreachable(redis, redis->context->errstr, err);
     redisFree(redis->context);
@@ -102,7 +102,8 @@ static void disconnect(Redis *redis)
 static redisContext *dial(const RedisUrl *url)
 {
     const struct timeval limit = {CONNECT_S, 0};
-    return url->path[0] ? redisConnectUnixWithTimeout(url->path, limit) : redisConnectWithTimeout(url->host, url->port, limit);
+    return url->path[0] ? redisConnectUnixWithTimeout(url->path, limit)
+                        : redisConnectWithTimeout(url->host, url->port, limit);
 }
 
 static bool connect_now(Redis *redis, Err *err)
@@ -185,7 +186,8 @@ static bool load_library(Redis *redis, Err *err)
     redisReply *reply = exchange(redis, 3, words, NULL, err);
     if (!reply)
         return false;
-    bool ok = reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "already exists") || refused(redis, reply->str, err);
+    bool ok =
+        reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "already exists") || refused(redis, reply->str, err);
     freeReplyObject(reply);
     return ok;
 }
@@ -229,7 +231,8 @@ bool redis_call(Redis *redis, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *e
     if (reply->type == REDIS_REPLY_STRING)
         ok = queue_reply_parse(reply->str, ret_reply, err);
     else
-        ok = err_set(err, ERR_PROTOCOL, "%s answered something that is not text; is another library loaded under its name?",
+        ok = err_set(err, ERR_PROTOCOL,
+                     "%s answered something that is not text; is another library loaded under its name?",
                      queue_fn_name(fn));
     freeReplyObject(reply);
     return ok;
@@ -298,7 +301,8 @@ static char *arrived(redisContext *from)
     void *reply = NULL;
     while (!text && redisReaderGetReply(from->reader, &reply) == REDIS_OK && reply) {
         const redisReply *message = reply;
-        if (message->type == REDIS_REPLY_ARRAY && message->elements == 3 && message->element[2]->type == REDIS_REPLY_STRING)
+        if (message->type == REDIS_REPLY_ARRAY && message->elements == 3 &&
+            message->element[2]->type == REDIS_REPLY_STRING)
             text = xstrdup(message->element[2]->str);
         freeReplyObject(reply);
         reply = NULL;

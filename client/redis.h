@@ -27,12 +27,13 @@ void redis_close(Redis *redis); /* NULL is fine */
  * The caller owns *ret_reply. */
 bool redis_call(Redis *redis, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err);
 
-/* A plain command of at most 4 words, for doctor. The answer as text (a list: its elements, one a line); caller frees. */
+/* A plain command of at most 4 words, for doctor. The answer as text (a list: its elements, one a line); caller frees.
+ */
 bool redis_command(Redis *redis, const char *const *words, int count, char **ret_text, Err *err);
 
 /* Live messages of one job on a connection of their own: hints that something changed, never needed to be right.
- * redis_listen opens the channel, again if it was lost (NULL: none), and says nothing when it cannot. redis_next waits up
- * to ms for a message: a text the caller frees, or NULL when none came, also because a signal did. */
+ * redis_listen opens the channel, again if it was lost (NULL: none), and says nothing when it cannot. redis_next waits
+ * up to ms for a message: a text the caller frees, or NULL when none came, also because a signal did. */
 void redis_listen(Redis *redis, const char *channel);
 char *redis_next(Redis *redis, int ms);
 

@@ -31,16 +31,16 @@ static int collect(const cJSON *hosts, const char *field, const char **names)
 {
     int count = 0;
     const cJSON *host, *item;
-    cJSON_ArrayForEach(host, hosts)
-        cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(host, field))
-        {
-            const char *name = item->string ? item->string : cJSON_GetStringValue(item); /* an object's key, a list's text */
-            int i = 0;
-            while (i < count && strcmp(names[i], name ? name : "") != 0)
-                i++;
-            if (name && i == count && count < NAMES_MAX)
-                names[count++] = name;
-        }
+    cJSON_ArrayForEach(host, hosts) cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(host, field))
+    {
+        const char *name =
+            item->string ? item->string : cJSON_GetStringValue(item); /* an object's key, a list's text */
+        int i = 0;
+        while (i < count && strcmp(names[i], name ? name : "") != 0)
+            i++;
+        if (name && i == count && count < NAMES_MAX)
+            names[count++] = name;
+    }
     return count;
 }
 
@@ -60,7 +60,9 @@ static bool check_name(const cJSON *hosts, const char *what, const char *field, 
             buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
     }
     char meant[MEANT_TEXT];
-    err_set(err, ERR_USAGE, "no running daemon knows the %s '%.60s'%s They know: %s. A new one is named in the daemon's ddq.conf, [%s NAME]",
+    err_set(err, ERR_USAGE,
+            "no running daemon knows the %s '%.60s'%s They know: %s. A new one is named in the daemon's ddq.conf, [%s "
+            "NAME]",
             what, name, verb_meant(nearest_name(name, names, count), meant), all.data ? all.data : "none", what);
     buf_free(&all);
     return false;
@@ -69,7 +71,8 @@ static bool check_name(const cJSON *hosts, const char *what, const char *field, 
 /* With a teacher_start_t the teacher draws; without one only the student does. */
 static bool check_parts(const cJSON *hosts, const cJSON *job, Err *err)
 {
-    const char *name = job_text(job, "model"), *part = cJSON_HasObjectItem(job, "teacher_start_t") ? "teacher" : "student";
+    const char *name = job_text(job, "model"),
+               *part = cJSON_HasObjectItem(job, "teacher_start_t") ? "teacher" : "student";
     const cJSON *host;
     if (!*name)
         return true;
@@ -79,7 +82,9 @@ static bool check_parts(const cJSON *hosts, const cJSON *job, Err *err)
         if (model && !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(model, part)))
             return true;
     }
-    return err_set(err, ERR_USAGE, "the model '%.60s' has no %s, and this job needs it. Its checkpoint is named in the daemon's ddq.conf, [model %.60s]",
+    return err_set(err, ERR_USAGE,
+                   "the model '%.60s' has no %s, and this job needs it. Its checkpoint is named in the daemon's "
+                   "ddq.conf, [model %.60s]",
                    name, part, name);
 }
 
@@ -91,11 +96,13 @@ bool registry_check(Cmd *cmd, const cJSON *jobs, Err *err)
     bool ok = true;
     const cJSON *job;
     if (!hosts->child)
-        cmd_say(cmd, "ddq: no daemon is alive, so nobody could check the names in the job; it will wait for one (ddqd)");
+        cmd_say(cmd,
+                "ddq: no daemon is alive, so nobody could check the names in the job; it will wait for one (ddqd)");
     else
-        cJSON_ArrayForEach(job, jobs)
-            ok = ok && check_name(hosts, "model", "models", job_text(job, "model"), err) &&
-                 check_name(hosts, "reference", "references", job_text(job, "reference"), err) && check_parts(hosts, job, err);
+        cJSON_ArrayForEach(job, jobs) ok =
+            ok && check_name(hosts, "model", "models", job_text(job, "model"), err) &&
+            check_name(hosts, "reference", "references", job_text(job, "reference"), err) &&
+            check_parts(hosts, job, err);
     cJSON_Delete(hosts);
     return ok;
 }

@@ -1,4 +1,5 @@
-/* What a job that is done made: where the images, the sheet and the report are, and its FID beside the published one. */
+/* What a job that is done made: where the images, the sheet and the report are, and its FID beside the published one.
+ */
 #ifndef CLIENT_RESULT_H
 #define CLIENT_RESULT_H
 

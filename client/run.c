@@ -113,7 +113,8 @@ static bool await_daemon(Cmd *cmd, pid_t pid, const char *log_path, Err *err)
         if (mono_ms() > deadline) {
             char line[512];
             last_line(log_path, line, sizeof line);
-            return err_set(err, ERR_UNREACHABLE, "ddqd %s: %.400s (%s)", ended ? "ended" : "is not ready after 60 s", line, log_path);
+            return err_set(err, ERR_UNREACHABLE, "ddqd %s: %.400s (%s)", ended ? "ended" : "is not ready after 60 s",
+                           line, log_path);
         }
         if (!interrupt_sleep(POLL_MS))
             return err_set(err, ERR_CANCELLED, "interrupted");
@@ -157,9 +158,10 @@ static bool ensure_daemon(Cmd *cmd, Err *err)
     if (!cmd_conf(cmd, &conf, &unread)) /* read before, for the address */
         return false;
     if (cmd_value(cmd, "redis") || conf->redis)
-        return answers ? err_set(err, ERR_UNREACHABLE, "no ddqd serves the Redis at %s; start ddqd on a host that uses it",
-                                 redis_name(cmd->redis))
-                       : false;
+        return answers
+                   ? err_set(err, ERR_UNREACHABLE, "no ddqd serves the Redis at %s; start ddqd on a host that uses it",
+                             redis_name(cmd->redis))
+                   : false;
     err_clear(err);
     return start_daemon(cmd, err);
 }
@@ -190,7 +192,8 @@ const Verb verb_run = {
     .name = "run",
     .args = "[RECIPE|JOB.json|-]",
     .most = 1,
-    .summary = "Submit and watch; starts a stand-alone daemon on this machine if none runs. The exit status is the job's",
+    .summary =
+        "Submit and watch; starts a stand-alone daemon on this machine if none runs. The exit status is the job's",
     .detail = "  ddq run digits-demo\n",
     .flags = flags,
     .job_flags = true,

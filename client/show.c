@@ -25,8 +25,8 @@ static void print_leases(const cJSON *job)
         char rate[TERM_TEXT];
         printf("%-9s %s/%s pid %.0f: images %.0f-%.0f, at %.0f, %s %s\n", "worker", job_text(lease, "host"),
                job_text(lease, "worker"), job_number(lease, "pid", 0), job_number(lease, "lo", 0),
-               job_number(lease, "hi", 0) - 1, job_number(lease, "upto", 0), term_rate(job_number(lease, "rate", 0), rate),
-               job_text(lease, "stage"));
+               job_number(lease, "hi", 0) - 1, job_number(lease, "upto", 0),
+               term_rate(job_number(lease, "rate", 0), rate), job_text(lease, "stage"));
     }
 }
 

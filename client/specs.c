@@ -23,7 +23,8 @@ static bool read_all(FILE *file, const char *name, Buf *text, Err *err)
     if (ferror(file))
         return err_errno(err, "%s", name);
     if (!text->len || text->len > FILE_MAX)
-        return err_set(err, ERR_USAGE, "%s is %s, wanted a job as JSON", name, text->len ? "larger than 4 MiB" : "empty");
+        return err_set(err, ERR_USAGE, "%s is %s, wanted a job as JSON", name,
+                       text->len ? "larger than 4 MiB" : "empty");
     if (strlen(text->data) != text->len)
         return err_set(err, ERR_USAGE, "%s holds a NUL byte, wanted a job as JSON", name);
     return true;
@@ -98,8 +99,10 @@ static bool from_recipe(Cmd *cmd, const char *name, cJSON **ret_jobs, Err *err)
 static bool read_source(Cmd *cmd, cJSON **ret_jobs, Err *err)
 {
     if (!cmd->arg_count && !cmd->field_count)
-        return err_set(err, ERR_USAGE, "ddq %s: say what: a recipe (`ddq recipes`), a JSON file, - for stdin, or flags such as "
-                       "--model digits --t-list 0,20 --split-t 20 --images 64", cmd->verb->name);
+        return err_set(err, ERR_USAGE,
+                       "ddq %s: say what: a recipe (`ddq recipes`), a JSON file, - for stdin, or flags such as "
+                       "--model digits --t-list 0,20 --split-t 20 --images 64",
+                       cmd->verb->name);
     if (!cmd->arg_count) {
         *ret_jobs = cJSON_CreateArray();
         cJSON_AddItemToArray(*ret_jobs, cJSON_CreateObject());
@@ -118,7 +121,8 @@ static bool read_source(Cmd *cmd, cJSON **ret_jobs, Err *err)
 /* A published FID was measured with the published numbers; these do not touch it. */
 static bool neutral(const char *field)
 {
-    static const char *const names[] = {"name", "seed", "precision", "batch", "save", "device", "published_fid", "recipe"};
+    static const char *const names[] = {"name", "seed",   "precision",     "batch",
+                                        "save", "device", "published_fid", "recipe"};
     for (size_t i = 0; i < countof(names); i++)
         if (strcmp(names[i], field) == 0)
             return true;

@@ -11,7 +11,8 @@ typedef struct Submitted {
     int count;
 } Submitted;
 
-/* Reads the jobs (client/specs.h), checks their names against the live daemons, queues all, remembers the last as '@'. */
+/* Reads the jobs (client/specs.h), checks their names against the live daemons, queues all, remembers the last as '@'.
+ */
 bool submit_jobs(Cmd *cmd, Submitted *ret_done, Err *err);
 void submitted_free(Submitted *done);
 

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 static const char *const sequences[] = {
-    [COLOR_PLAIN] = "",          [COLOR_DIM] = "\033[2m",     [COLOR_BOLD] = "\033[1m", [COLOR_GREEN] = "\033[32m",
-    [COLOR_YELLOW] = "\033[33m", [COLOR_RED] = "\033[31m",    [COLOR_BLUE] = "\033[34m",
+    [COLOR_PLAIN] = "",          [COLOR_DIM] = "\033[2m",  [COLOR_BOLD] = "\033[1m",  [COLOR_GREEN] = "\033[32m",
+    [COLOR_YELLOW] = "\033[33m", [COLOR_RED] = "\033[31m", [COLOR_BLUE] = "\033[34m",
 };
 
 static bool colored[2]; /* stdout, stderr: asked once, a table has thousands of cells */

@@ -20,12 +20,12 @@ typedef struct Flag {
 
 typedef struct Verb {
     const char *name;
-    const char *args;    /* as help shows them: "ID..." */
-    int least, most;     /* how many arguments; most -1: any number */
-    const char *summary; /* one line */
-    const char *detail;  /* more help, whole lines, may be NULL */
-    const Flag *flags;   /* ends with a NULL name; NULL: none of its own */
-    bool job_flags;      /* every field of the job spec is a flag too */
+    const char *args;                /* as help shows them: "ID..." */
+    int least, most;                 /* how many arguments; most -1: any number */
+    const char *summary;             /* one line */
+    const char *detail;              /* more help, whole lines, may be NULL */
+    const Flag *flags;               /* ends with a NULL name; NULL: none of its own */
+    bool job_flags;                  /* every field of the job spec is a flag too */
     bool (*run)(Cmd *cmd, Err *err); /* false: the sentence in err is printed and its kind gives the exit status;
                                         true: the exit status is cmd->exit_code */
 } Verb;

@@ -9,8 +9,10 @@
 #include "core/mem.h"
 
 const Flag common_flags[] = {
-    {"redis", 0, "URL", "the queue's Redis: unix:PATH, redis://[:password@]host[:port][/db] or host:port (or DDQ_REDIS)"},
-    {"conf", 0, "FILE", "read this configuration in place of /etc/ddq/ddq.conf and ~/.config/ddq/ddq.conf (or DDQ_CONF)"},
+    {"redis", 0, "URL",
+     "the queue's Redis: unix:PATH, redis://[:password@]host[:port][/db] or host:port (or DDQ_REDIS)"},
+    {"conf", 0, "FILE",
+     "read this configuration in place of /etc/ddq/ddq.conf and ~/.config/ddq/ddq.conf (or DDQ_CONF)"},
     {"json", 0, NULL, "print JSON on stdout, times in UTC"},
     {"quiet", 'q', NULL, "print the least: ids alone, no messages"},
     {"color", 0, "WHEN", "auto, always or never (or DDQ_COLOR; NO_COLOR is honoured)"},
@@ -19,8 +21,9 @@ const Flag common_flags[] = {
 };
 
 static const Verb *const verbs[] = {
-    &verb_submit,  &verb_run,    &verb_ls,      &verb_show, &verb_watch,  &verb_wait,       &verb_logs,    &verb_cancel, &verb_hold,
-    &verb_release, &verb_models, &verb_recipes, &verb_gpus, &verb_doctor, &verb_completion, &verb_version, &verb_help,
+    &verb_submit, &verb_run,    &verb_ls,         &verb_show,    &verb_watch,  &verb_wait,
+    &verb_logs,   &verb_cancel, &verb_hold,       &verb_release, &verb_models, &verb_recipes,
+    &verb_gpus,   &verb_doctor, &verb_completion, &verb_version, &verb_help,
 };
 
 const Verb *verb_at(int i)

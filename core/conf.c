@@ -2,7 +2,8 @@
  *
  * The lowest layer is models/ddq.conf beside the program (the source tree or the installed data folder): it names the
  * digits model, so that there is always something to run. libinih splits lines; counting them (its handler is not told)
- * is done here. Files named by the configuration are not opened: the daemon and `ddq doctor` look whether they exist. */
+ * is done here. Files named by the configuration are not opened: the daemon and `ddq doctor` look whether they exist.
+ */
 #include "core/conf.h"
 
 #include <errno.h>
@@ -113,8 +114,10 @@ static bool check(const Conf *conf, Err *err)
     for (int i = 0; i < conf->model_count; i++) {
         const ConfModel *model = &conf->models[i];
         if (!model->tokenizer || (!model->student && !model->teacher))
-            return err_set(err, ERR_USAGE, "configuration: [model %s] has no %s; a model is a tokenizer and a student, a "
-                           "teacher or both", model->name, model->tokenizer ? "student and no teacher" : "tokenizer");
+            return err_set(err, ERR_USAGE,
+                           "configuration: [model %s] has no %s; a model is a tokenizer and a student, a "
+                           "teacher or both",
+                           model->name, model->tokenizer ? "student and no teacher" : "tokenizer");
     }
     for (int i = 0; i < conf->reference_count; i++)
         if (!conf->references[i].statistics)

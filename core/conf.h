@@ -21,7 +21,7 @@
 
 typedef struct ConfModel {
     char *name, *student, *teacher, *tokenizer; /* paths; teacher or student may be NULL, not both */
-    int heads, grid; /* 0: by the files (docs/jobspec.md) */
+    int heads, grid;                            /* 0: by the files (docs/jobspec.md) */
 } ConfModel;
 
 typedef struct ConfReference {
@@ -31,14 +31,14 @@ typedef struct ConfReference {
 typedef struct Conf {
     /* [daemon] and DDQ_REDIS, DDQ_OUTPUT_ROOT, DDQ_STATE, DDQ_WORKERS, ... NULL where nobody said anything, but for
      * state (conf_default_state), host (this machine's name), lease_ms and chunk_ms. */
-    char *redis;       /* unix:PATH, redis://[:password@]host[:port][/db] or host:port; NULL: stand-alone default */
+    char *redis; /* unix:PATH, redis://[:password@]host[:port][/db] or host:port; NULL: stand-alone default */
     char *output_root, *state, *workers, *worker_program, *host, *input_roots, *http, *recipes, *user;
     int lease_ms, chunk_ms;
     ConfModel *models;
     int model_count;
     ConfReference *references;
     int reference_count;
-    char *inception;   /* default weights */
+    char *inception; /* default weights */
 } Conf;
 
 /* Reads the layers; `path` (NULL: DDQ_CONF, if set) replaces the two default files. */
@@ -57,12 +57,13 @@ char *conf_describe(void);
 /* Where the stand-alone server of a state folder listens: "unix:DIR/redis.sock", or a shorter path under
  * XDG_RUNTIME_DIR or /tmp when DIR is too long for a socket address. Caller frees. */
 char *conf_standalone_url(const char *state_dir);
-/* Default state folder: $XDG_STATE_HOME/ddq, ~/.local/state/ddq, or /var/lib/ddq for root under systemd. Caller frees. */
+/* Default state folder: $XDG_STATE_HOME/ddq, ~/.local/state/ddq, or /var/lib/ddq for root under systemd. Caller frees.
+ */
 char *conf_default_state(void);
 
 /* A parsed Redis address (redis_url.c). */
 typedef struct RedisUrl {
-    char path[108];      /* unix socket, or empty */
+    char path[108]; /* unix socket, or empty */
     char host[256];
     int port, db;
     char password[256];

@@ -1,5 +1,6 @@
-/* The keys of ddq.conf: one row a key with its type, its place in the struct and a sentence. The rows read values, suggest
- * the nearest name, print a configuration and docs/configuration.md. To add a key: a field in conf.h, a row here. */
+/* The keys of ddq.conf: one row a key with its type, its place in the struct and a sentence. The rows read values,
+ * suggest the nearest name, print a configuration and docs/configuration.md. To add a key: a field in conf.h, a row
+ * here. */
 #include "core/conf_keys.h"
 
 #include <ctype.h>
@@ -25,20 +26,25 @@ typedef struct Key {
 
 static const Key daemon_keys[] = {
     {"redis", KEY_URL, offsetof(Conf, redis), 0, 0,
-     "The queue's Redis: `unix:PATH`, `redis://[:password@]host[:port][/db]` or `host:port`. Without it ddqd starts a private one in the state folder."},
+     "The queue's Redis: `unix:PATH`, `redis://[:password@]host[:port][/db]` or `host:port`. Without it ddqd starts a "
+     "private one in the state folder."},
     {"output_root", KEY_PATH, offsetof(Conf, output_root), 0, 0,
-     "Every job writes below this folder, and only there. Hosts that share a Redis share it too. Without it: jobs/ in the state folder."},
+     "Every job writes below this folder, and only there. Hosts that share a Redis share it too. Without it: jobs/ in "
+     "the state folder."},
     {"state", KEY_PATH, offsetof(Conf, state), 0, 0,
-     "The daemon's own folder: journal, lock, private Redis. Without it: $XDG_STATE_HOME/ddq, ~/.local/state/ddq, or /var/lib/ddq as a system service."},
+     "The daemon's own folder: journal, lock, private Redis. Without it: $XDG_STATE_HOME/ddq, ~/.local/state/ddq, or "
+     "/var/lib/ddq as a system service."},
     {"workers", KEY_TEXT, offsetof(Conf, workers), 0, 0,
-     "What works here: `cuda` (one worker a GPU), `cuda:GPU-...` (this one), `cpu:N`, or several with commas. Without it: all GPUs, else the CPU."},
-    {"worker_program", KEY_PATH, offsetof(Conf, worker_program), 0, 0,
-     "Another ddq-worker than the one beside ddqd."},
+     "What works here: `cuda` (one worker a GPU), `cuda:GPU-...` (this one), `cpu:N`, or several with commas. Without "
+     "it: all GPUs, else the CPU."},
+    {"worker_program", KEY_PATH, offsetof(Conf, worker_program), 0, 0, "Another ddq-worker than the one beside ddqd."},
     {"host", KEY_TEXT, offsetof(Conf, host), 0, 0, "This host's name in the queue. Without it: the machine's."},
     {"input_roots", KEY_PATHS, offsetof(Conf, input_roots), 0, 0,
      "Folders, with colons between them, that jobs may read images, noise and labels from, besides the output root."},
-    {"http", KEY_TEXT, offsetof(Conf, http), 0, 0, "Where health and metrics are served, host:port. Without it: nowhere."},
-    {"recipes", KEY_PATH, offsetof(Conf, recipes), 0, 0, "A folder with recipes of your own; they hide installed ones of the same name."},
+    {"http", KEY_TEXT, offsetof(Conf, http), 0, 0,
+     "Where health and metrics are served, host:port. Without it: nowhere."},
+    {"recipes", KEY_PATH, offsetof(Conf, recipes), 0, 0,
+     "A folder with recipes of your own; they hide installed ones of the same name."},
     {"user", KEY_TEXT, offsetof(Conf, user), 0, 0, "Whose jobs `ddq` submits. Without it: the login name."},
     {"lease_ms", KEY_INT, offsetof(Conf, lease_ms), 1000, 3600000,
      "After so long without a word from a host its work goes to others. Default 15000."},
@@ -46,18 +52,23 @@ static const Key daemon_keys[] = {
      "About so much work is handed out at a time. Default 30000."},
 };
 static const Key model_keys[] = {
-    {"student", KEY_PATH, offsetof(ConfModel, student), 0, 0, "The distilled model's checkpoint. A model has a student, a teacher or both."},
+    {"student", KEY_PATH, offsetof(ConfModel, student), 0, 0,
+     "The distilled model's checkpoint. A model has a student, a teacher or both."},
     {"teacher", KEY_PATH, offsetof(ConfModel, teacher), 0, 0, "The autoregressive model's checkpoint."},
-    {"tokenizer", KEY_PATH, offsetof(ConfModel, tokenizer), 0, 0, "The tokenizer's checkpoint: codebook and decoder. Every model needs it."},
+    {"tokenizer", KEY_PATH, offsetof(ConfModel, tokenizer), 0, 0,
+     "The tokenizer's checkpoint: codebook and decoder. Every model needs it."},
     {"heads", KEY_INT, offsetof(ConfModel, heads), 0, 1024, "Attention heads, where a head is not 64 wide."},
     {"grid", KEY_INT, offsetof(ConfModel, grid), 0, 1024, "Tokens a side, where the tokenizer's levels do not say it."},
 };
 static const Key reference_keys[] = {
-    {"statistics", KEY_PATH, offsetof(ConfReference, statistics), 0, 0, "Mean and covariance of the real images: .npz or .pth."},
-    {"inception", KEY_PATH, offsetof(ConfReference, inception), 0, 0, "The network they were made with, where it is not that of [inception]."},
+    {"statistics", KEY_PATH, offsetof(ConfReference, statistics), 0, 0,
+     "Mean and covariance of the real images: .npz or .pth."},
+    {"inception", KEY_PATH, offsetof(ConfReference, inception), 0, 0,
+     "The network they were made with, where it is not that of [inception]."},
 };
 static const Key inception_keys[] = {
-    {"weights", KEY_PATH, offsetof(Conf, inception), 0, 0, "The network for FID: pt_inception-2015-12-05-6726825d.pth."},
+    {"weights", KEY_PATH, offsetof(Conf, inception), 0, 0,
+     "The network for FID: pt_inception-2015-12-05-6726825d.pth."},
 };
 
 typedef enum SectionId { SECTION_DAEMON, SECTION_INCEPTION, SECTION_MODEL, SECTION_REFERENCE, SECTIONS } SectionId;
@@ -71,9 +82,11 @@ static const struct {
 } sections[SECTIONS] = {
     [SECTION_DAEMON] = {"daemon", false, daemon_keys, countof(daemon_keys),
                         "Each key can be given as a variable too: DDQ_REDIS, DDQ_OUTPUT_ROOT, ..."},
-    [SECTION_INCEPTION] = {"inception", false, inception_keys, countof(inception_keys), "The network that images are compared by."},
+    [SECTION_INCEPTION] = {"inception", false, inception_keys, countof(inception_keys),
+                           "The network that images are compared by."},
     [SECTION_MODEL] = {"model", true, model_keys, countof(model_keys), "Jobs name a model, never its files."},
-    [SECTION_REFERENCE] = {"reference", true, reference_keys, countof(reference_keys), "What the FID is measured against."},
+    [SECTION_REFERENCE] = {"reference", true, reference_keys, countof(reference_keys),
+                           "What the FID is measured against."},
 };
 
 /* --- values --------------------------------------------------------------------------------------- */
@@ -224,7 +237,8 @@ static bool section_find(Conf *conf, const char *title, SectionId *ret_id, void 
     char *first = xasprintf("%.*s", (int)word, title);
     const char *nearest = nearest_name(first, names, SECTIONS);
     free(first);
-    return err_set(err, ERR_USAGE, "unknown section [%s]%s%s%s Sections are [daemon], [inception], [model NAME], [reference NAME]",
+    return err_set(err, ERR_USAGE,
+                   "unknown section [%s]%s%s%s Sections are [daemon], [inception], [model NAME], [reference NAME]",
                    title, nearest ? ". Did you mean [" : ".", nearest ? nearest : "", nearest ? "]?" : "");
 }
 
@@ -239,8 +253,8 @@ bool conf_key_set(Conf *conf, const char *section, const char *name, const char 
         return false;
     const Key *key = key_find(id, name, &nearest);
     if (!key)
-        return err_set(err, ERR_USAGE, "unknown key '%s' in [%s]%s%s%s", name, section, nearest ? ". Did you mean '" : "",
-                       nearest ? nearest : "", nearest ? "'?" : "");
+        return err_set(err, ERR_USAGE, "unknown key '%s' in [%s]%s%s%s", name, section,
+                       nearest ? ". Did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
     if (!value || !*value)
         return err_set(err, ERR_USAGE, "key '%s' in [%s] has no value", name, section);
     return key_set(key, object, folder, value, err);
@@ -313,12 +327,15 @@ char *conf_describe(void)
 {
     Buf out = {0};
     buf_printf(&out, "# ddq.conf\n\nThis page is printed by `ddq help configuration`.\n\n"
-                     "Later layers win, key by key: what is built in (the digits model), /etc/ddq/ddq.conf, ~/.config/ddq/ddq.conf,\n"
-                     "`DDQ_*` variables, flags. `--conf FILE` or `DDQ_CONF` replaces the two files. Relative paths start at the file they stand in,\n"
-                     "`~/` is the home folder. An unknown section or key is an error that names the file, the line and the nearest name.\n");
+                     "Later layers win, key by key: what is built in (the digits model), /etc/ddq/ddq.conf, "
+                     "~/.config/ddq/ddq.conf,\n"
+                     "`DDQ_*` variables, flags. `--conf FILE` or `DDQ_CONF` replaces the two files. Relative paths "
+                     "start at the file they stand in,\n"
+                     "`~/` is the home folder. An unknown section or key is an error that names the file, the line and "
+                     "the nearest name.\n");
     for (SectionId id = 0; id < SECTIONS; id++) {
-        buf_printf(&out, "\n## [%s%s]\n\n%s\n\n| key | |\n|---|---|\n", sections[id].name, sections[id].named ? " NAME" : "",
-                   sections[id].help);
+        buf_printf(&out, "\n## [%s%s]\n\n%s\n\n| key | |\n|---|---|\n", sections[id].name,
+                   sections[id].named ? " NAME" : "", sections[id].help);
         for (int i = 0; i < sections[id].key_count; i++)
             buf_printf(&out, "| `%s` | %s |\n", sections[id].keys[i].name, sections[id].keys[i].help);
     }

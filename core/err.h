@@ -48,8 +48,8 @@ typedef struct Err {
     char text[768];
 } Err;
 
-/* Records the failure and returns false. err may be NULL. An earlier failure is overwritten. The text is always one line
- * of UTF-8: control characters and stray bytes in what it quotes become '?'. */
+/* Records the failure and returns false. err may be NULL. An earlier failure is overwritten. The text is always one
+ * line of UTF-8: control characters and stray bytes in what it quotes become '?'. */
 bool err_set(Err *err, ErrKind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* As err_set, for a failed system call: the kind follows errno (ENOENT, ENOSPC, EACCES, ENOMEM, ...) and
@@ -61,7 +61,7 @@ bool err_wrap(Err *err, const char *format, ...) __attribute__((format(printf, 2
 
 void err_clear(Err *err);
 
-const char *err_name(ErrKind kind);            /* "disk_full"; the name on the wire */
+const char *err_name(ErrKind kind); /* "disk_full"; the name on the wire */
 bool err_kind_parse(const char *name, ErrKind *ret_kind);
 ErrPolicy err_policy(ErrKind kind);
 const char *err_policy_name(ErrPolicy policy); /* "fail", "retry", "hold" */

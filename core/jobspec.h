@@ -29,24 +29,18 @@ typedef enum JobPrecision {
 } JobPrecision;
 
 /* Bits of `save`. */
-enum {
-    SAVE_PNG = 1 << 0,
-    SAVE_NPZ = 1 << 1,
-    SAVE_CODES = 1 << 2,
-    SAVE_VECTORS = 1 << 3,
-    SAVE_FEATURES = 1 << 4
-};
+enum { SAVE_PNG = 1 << 0, SAVE_NPZ = 1 << 1, SAVE_CODES = 1 << 2, SAVE_VECTORS = 1 << 3, SAVE_FEATURES = 1 << 4 };
 
 typedef struct JobSpec {
     JobKind kind;
     /* who and what, QUEUED form (all optional but model for sample, reference for evaluate) */
-    char *name;      /* the output folder's name; default the job's id */
-    char *recipe;    /* the recipe this came from, for the report */
-    char *model;     /* [model NAME] of ddq.conf */
+    char *name;   /* the output folder's name; default the job's id */
+    char *recipe; /* the recipe this came from, for the report */
+    char *model;  /* [model NAME] of ddq.conf */
     /* files, EXEC form */
     char *student, *tokenizer, *teacher;
-    int heads;       /* 0: the model's width / 64 */
-    int grid;        /* tokens a side; 0: by the noise file or the tokenizer's levels (worker/sampler.h) */
+    int heads; /* 0: the model's width / 64 */
+    int grid;  /* tokens a side; 0: by the noise file or the tokenizer's levels (worker/sampler.h) */
     /* the sampler (docs/models.md) */
     int *t_list;
     int t_count;
@@ -54,7 +48,7 @@ typedef struct JobSpec {
     int teacher_start_t; /* -1: few-step, no teacher */
     double cfg_scale;
     int cfg_interval;
-    int top_k;           /* 0: off */
+    int top_k; /* 0: off */
     double top_p, temperature;
     JobPick pick;
     int64_t images;
@@ -64,16 +58,16 @@ typedef struct JobSpec {
     int class_count;
     char *noise, *labels; /* .npy files [n,L,C] and [n], or NULL */
     JobPrecision precision;
-    int batch;            /* 0: chosen by the worker */
-    unsigned save;        /* SAVE_ bits */
+    int batch;     /* 0: chosen by the worker */
+    unsigned save; /* SAVE_ bits */
     /* evaluation */
     char *source;         /* JSON name "images" of evaluate and statistics: a folder or .npz */
     char *inception;      /* EXEC: weights file */
     char *reference;      /* QUEUED: [reference NAME]; EXEC: a statistics file */
     double published_fid; /* NaN when there is none; printed beside the measured value */
     /* where */
-    char *device;         /* "cpu", "cuda" or a UUID; NULL in a QUEUED spec that does not mind */
-    char *output;         /* EXEC: a folder */
+    char *device; /* "cpu", "cuda" or a UUID; NULL in a QUEUED spec that does not mind */
+    char *output; /* EXEC: a folder */
 } JobSpec;
 
 /* Parses and validates. On failure *ret_spec is untouched and err names the field, what it is and what it may be;

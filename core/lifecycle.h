@@ -9,10 +9,10 @@
 #include <stdbool.h>
 
 typedef enum JobState {
-    JOB_QUEUED,    /* has pending work, nobody works on it */
-    JOB_WAITING,   /* waits for another job */
-    JOB_RUNNING,   /* at least one live lease */
-    JOB_HELD,      /* a person must act; the reason says on what */
+    JOB_QUEUED,  /* has pending work, nobody works on it */
+    JOB_WAITING, /* waits for another job */
+    JOB_RUNNING, /* at least one live lease */
+    JOB_HELD,    /* a person must act; the reason says on what */
     JOB_DONE,
     JOB_FAILED,
     JOB_CANCELLED,
@@ -20,15 +20,15 @@ typedef enum JobState {
 } JobState;
 
 typedef enum JobEvent {
-    JOB_EV_CLAIM,      /* a daemon takes a range */
-    JOB_EV_IDLE,       /* the last lease went back, work is left */
-    JOB_EV_COMPLETE,   /* the report is written */
-    JOB_EV_FAIL,       /* it cannot succeed */
-    JOB_EV_HOLD,       /* held by a person or by a full disk */
-    JOB_EV_RELEASE,    /* a person lets it go on */
+    JOB_EV_CLAIM,    /* a daemon takes a range */
+    JOB_EV_IDLE,     /* the last lease went back, work is left */
+    JOB_EV_COMPLETE, /* the report is written */
+    JOB_EV_FAIL,     /* it cannot succeed */
+    JOB_EV_HOLD,     /* held by a person or by a full disk */
+    JOB_EV_RELEASE,  /* a person lets it go on */
     JOB_EV_CANCEL,
     JOB_EV_PARENT_DONE,
-    JOB_EV_WAIT,       /* released, but a job that it waits for is not done */
+    JOB_EV_WAIT, /* released, but a job that it waits for is not done */
     JOB_EVENTS
 } JobEvent;
 
@@ -45,9 +45,9 @@ typedef enum WorkerState {
 typedef enum WorkerEvent {
     WORKER_EV_HELLO,
     WORKER_EV_CLAIM,
-    WORKER_EV_EMPTY,   /* nothing to claim */
+    WORKER_EV_EMPTY, /* nothing to claim */
     WORKER_EV_WORK,
-    WORKER_EV_FREE,    /* finished, yielded or failed */
+    WORKER_EV_FREE, /* finished, yielded or failed */
     WORKER_EV_STOP,
     WORKER_EV_EXIT,
     WORKER_EV_SPAWN,

@@ -54,8 +54,8 @@ char *proto_encode(ProtoType type, cJSON *fields);
 
 /* A decoder fed with whatever bytes arrive. */
 typedef struct ProtoReader { /* starts as {0} */
-    Buf line;  /* what came after the last newline */
-    bool dead; /* a line was refused */
+    Buf line;                /* what came after the last newline */
+    bool dead;               /* a line was refused */
 } ProtoReader;
 
 /* Feeds bytes; calls on_message for each whole line in order. The message belongs to the reader and is freed after

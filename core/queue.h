@@ -63,8 +63,8 @@ void queue_call_free(QueueCall *call);
  * looks); any other status becomes an Err of the fitting kind with the reply's sentence. Caller owns *ret_reply. */
 bool queue_reply_parse(const char *text, cJSON **ret_reply, Err *err);
 
-/* Channels: hints only, all of it is readable as state. On a job's live channel the functions tell its "state" and "log",
- * daemons its "progress": {"type":..., "job":ID, ...}. */
+/* Channels: hints only, all of it is readable as state. On a job's live channel the functions tell its "state" and
+ * "log", daemons its "progress": {"type":..., "job":ID, ...}. */
 #define QUEUE_CHANNEL_WAKE "{ddq}:wake" /* a job's id: it became claimable */
 #define QUEUE_CHANNEL_CTL  "{ddq}:ctl"  /* {"op":"cancel"|"yield", "job":ID}: renew its leases now */
 #define QUEUE_CHANNEL_JOB  "{ddq}:job:%s:live"

@@ -32,7 +32,8 @@ static char *read_text(const char *path, Err *err)
     if (bad)
         err_errno(err, "recipe %s", path);
     else if (text.len == 0 || text.len > RECIPE_MAX || strlen(text.data) != text.len)
-        bad = !err_set(err, ERR_FORMAT, "recipe %s has %zu bytes, wanted 1 to %d of JSON text", path, text.len, RECIPE_MAX);
+        bad = !err_set(err, ERR_FORMAT, "recipe %s has %zu bytes, wanted 1 to %d of JSON text", path, text.len,
+                       RECIPE_MAX);
     fclose(file);
     if (bad)
         buf_free(&text);
@@ -70,7 +71,8 @@ static bool check_keys(const cJSON *object, Err *err)
 static bool check_jobs(const cJSON *jobs, const char *recipe, Err *err)
 {
     if (!cJSON_IsArray(jobs) || !jobs->child)
-        return err_set(err, ERR_FORMAT, "jobs is %s, wanted a list of at least one job", jobs ? "empty or no list" : "missing");
+        return err_set(err, ERR_FORMAT, "jobs is %s, wanted a list of at least one job",
+                       jobs ? "empty or no list" : "missing");
     int i = 0;
     for (cJSON *job = jobs->child; job; job = job->next, i++) {
         JobSpec *spec;

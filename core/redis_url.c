@@ -32,7 +32,10 @@ static bool copy(char *to, size_t size, const char *from, size_t len)
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* %40 -> @; a password may hold any byte but NUL. */
@@ -58,8 +61,9 @@ static bool unix_parse(const char *path, RedisUrl *url, Err *err)
     if (!*path)
         return err_set(err, ERR_USAGE, "Redis address: 'unix:' without a path; wanted unix:/path/to/redis.sock");
     if (!copy(url->path, sizeof url->path, path, strlen(path)))
-        return err_set(err, ERR_USAGE, "Redis socket %s has %zu bytes, a socket's path at most %zu; use a shorter folder",
-                       path, strlen(path), sizeof url->path - 1);
+        return err_set(err, ERR_USAGE,
+                       "Redis socket %s has %zu bytes, a socket's path at most %zu; use a shorter folder", path,
+                       strlen(path), sizeof url->path - 1);
     return true;
 }
 
@@ -91,8 +95,9 @@ static bool tcp_parse(const char *text, RedisUrl *url, Err *err)
     if (at) {
         const char *colon = memchr(text, ':', (size_t)(at - text));
         if (!colon || (colon != text && strncmp(text, "default:", 8) != 0))
-            return err_set(err, ERR_USAGE, "Redis address: only a password may stand before '@', as in redis://:secret@host; "
-                                           "user names are not supported");
+            return err_set(err, ERR_USAGE,
+                           "Redis address: only a password may stand before '@', as in redis://:secret@host; "
+                           "user names are not supported");
         if (!copy(url->password, sizeof url->password, colon + 1, (size_t)(at - colon - 1)) || !unescape(url->password))
             return err_set(err, ERR_USAGE, "Redis address: the password is longer than %zu bytes or has a bad %%XX",
                            sizeof url->password - 1);

@@ -131,7 +131,8 @@ static bool check_server(Check *check, Err *err)
     int status = pipe ? pclose(pipe) : -1;
     const char *version = strstr(line, "v=");
     if (status != 0 || !version)
-        return err_set(err, ERR_UNREACHABLE, "redis-server is not installed: apt-get install redis-server, or give the "
+        return err_set(err, ERR_UNREACHABLE,
+                       "redis-server is not installed: apt-get install redis-server, or give the "
                        "address of a running one with --redis");
     if (atoi(version + 2) < 7)
         return err_set(err, ERR_UNREACHABLE, "redis-server is version %.*s, and ddq wants 7.0 or newer",
@@ -223,15 +224,9 @@ static const struct {
     const char *name;
     bool (*run)(Check *check, Err *err);
 } checks[] = {
-    {"configuration", check_configuration},
-    {"workers", check_workers},
-    {"worker program", check_program},
-    {"output root", check_output_root},
-    {"state folder", check_state},
-    {"models", check_models},
-    {"references", check_references},
-    {"redis-server", check_server},
-    {"redis", check_redis},
+    {"configuration", check_configuration}, {"workers", check_workers},     {"worker program", check_program},
+    {"output root", check_output_root},     {"state folder", check_state},  {"models", check_models},
+    {"references", check_references},       {"redis-server", check_server}, {"redis", check_redis},
 };
 
 int check_all(const Options *options)
@@ -243,7 +238,10 @@ int check_all(const Options *options)
         check.note[0] = 0;
         check.skipped = false;
         bool ok = checks[i].run(&check, &err);
-        printf("%-15s %s%s%s\n", checks[i].name, !ok ? "FAILED  " : check.skipped ? "skipped" : "ok",
+        printf("%-15s %s%s%s\n", checks[i].name,
+               !ok             ? "FAILED  "
+               : check.skipped ? "skipped"
+                               : "ok",
                ok && check.note[0] ? "  " : "", ok ? check.note : err.text);
         if (!ok && code == EXIT_OK)
             code = err_exit_code(err.kind);

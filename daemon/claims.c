@@ -30,9 +30,8 @@ static WorkerId id_of(uint64_t tag)
 static bool in_list(const cJSON *list, const char *text)
 {
     const cJSON *item;
-    cJSON_ArrayForEach(item, list)
-        if (text && cJSON_IsString(item) && strcmp(item->valuestring, text) == 0)
-            return true;
+    cJSON_ArrayForEach(item,
+                       list) if (text && cJSON_IsString(item) && strcmp(item->valuestring, text) == 0) return true;
     return false;
 }
 
@@ -163,9 +162,8 @@ static void take(Daemon *d, Worker *worker, const Lease *lease, const cJSON *rep
 {
     Err err = {0};
     cJSON *exec = NULL;
-    Resolve resolve = {.conf = d->conf,
-                       .folder = proto_text(reply, "folder", ""),
-                       .device = worker->device.uuid[0] ? "cuda" : "cpu"};
+    Resolve resolve = {
+        .conf = d->conf, .folder = proto_text(reply, "folder", ""), .device = worker->device.uuid[0] ? "cuda" : "cpu"};
     if (!journal_hold(d->journal, lease->token, lease->lo, &err))
         log_warning("job=%s token=%s goes on without the journal: %s", lease->job, lease->token, err.text);
     log_info("job=%s worker=%s pid=%d token=%s claimed phase=%s range=%lld-%lld", lease->job, worker->device.name,

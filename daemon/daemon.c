@@ -24,7 +24,7 @@
 enum {
     TICK_MS = 100,
     FIRST_CONNECT_MS = 5000, /* to a Redis that is not ours */
-    FIRST_DEATHS = 3,         /* of a worker before any has said hello: it will not get better by itself */
+    FIRST_DEATHS = 3,        /* of a worker before any has said hello: it will not get better by itself */
     STATUS_MS = 5000
 };
 

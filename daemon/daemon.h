@@ -32,10 +32,10 @@ struct Daemon {
     uv_signal_t signals[4];
     Conf *conf;
     StateDir state;
-    char *url;              /* of the Redis we use, without its password */
+    char *url; /* of the Redis we use, without its password */
     Notify notify;
     Journal *journal;
-    bool alone;             /* the Redis is ours */
+    bool alone; /* the Redis is ours */
     Standalone standalone;
     Store *store;
     Workers workers;
@@ -44,19 +44,19 @@ struct Daemon {
     Http http;
     struct {
         long long images, finished, returned, failed, lost, workers_ended, redis_lost;
-    } counts;               /* since the start, for /metrics */
+    } counts; /* since the start, for /metrics */
 
     Phase phase;
-    bool connected;         /* Redis was good once */
-    Err redis_why;          /* why the latest attempt was not */
-    bool ready;             /* was said */
-    bool registered;        /* the queue knows this host */
-    bool may_claim;         /* false while draining, and after a reconnect until the leases are renewed */
+    bool connected;  /* Redis was good once */
+    Err redis_why;   /* why the latest attempt was not */
+    bool ready;      /* was said */
+    bool registered; /* the queue knows this host */
+    bool may_claim;  /* false while draining, and after a reconnect until the leases are renewed */
     bool farewell_done;
     int exit_code;
     Mono started, phase_deadline;
 
-    Mono woken_at;          /* the latest hint that work may be claimable */
+    Mono woken_at; /* the latest hint that work may be claimable */
     bool renewing, renew_again, moved;
     Mono renewed_at, next_reap, next_beat, next_flush, next_watchdog, next_status;
 };

@@ -109,7 +109,8 @@ static bool add_word(DeviceList *list, char *word, int cores, const char *proc, 
     return list->count > before ||
            err_set(err, ERR_NOT_FOUND,
                    "workers: cuda asked for, and %s/driver/nvidia lists no GPU: load the nvidia driver, name "
-                   "them (cuda:GPU-..., nvidia-smi -L), or say cpu", proc);
+                   "them (cuda:GPU-..., nvidia-smi -L), or say cpu",
+                   proc);
 }
 
 bool devices_parse(const char *text, int cores, const char *proc, DeviceList *ret_list, Err *err)
@@ -168,7 +169,8 @@ bool device_lock(const Device *device, int *ret_fd, Err *err)
         pid[got > 0 ? strcspn(pid, "\n") : 0] = 0;
         ok = err_set(err, ERR_REFUSED,
                      "GPU %s is used by another ddqd (pid %s, lock %s): stop it, or leave this GPU out of "
-                     "'workers'", device->uuid, pid[0] ? pid : "unknown", path);
+                     "'workers'",
+                     device->uuid, pid[0] ? pid : "unknown", path);
         close(fd);
     } else if (ok) {
         int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());

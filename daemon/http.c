@@ -62,8 +62,8 @@ static void client_answer(HttpClient *client)
                         : status == 404 ? "Not Found"
                                         : "Method Not Allowed";
     client->reply = xasprintf("HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
-                              "Connection: close\r\n\r\n%s", status, words, strlen(body ? body : words),
-                              body ? body : words);
+                              "Connection: close\r\n\r\n%s",
+                              status, words, strlen(body ? body : words), body ? body : words);
     free(body);
     uv_buf_t buf = uv_buf_init(client->reply, (unsigned)strlen(client->reply));
     client->write.data = client;

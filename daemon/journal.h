@@ -27,10 +27,10 @@ typedef struct Journal Journal;
 
 typedef struct JournalReport {
     uint64_t id;
-    QueueFn fn;     /* finish, giveback or fail */
+    QueueFn fn; /* finish, giveback or fail */
     cJSON *args;
-    bool sent;      /* on the present connection */
-    Mono answered;  /* 0: not yet */
+    bool sent;     /* on the present connection */
+    Mono answered; /* 0: not yet */
 } JournalReport;
 
 typedef struct JournalOrphan {
@@ -44,7 +44,7 @@ bool journal_open(const char *folder, Journal **ret_journal, Err *err);
 void journal_close(Journal *journal); /* NULL is fine */
 
 bool journal_hold(Journal *journal, const char *token, int64_t upto, Err *err);
-bool journal_drop(Journal *journal, const char *token, Err *err); /* no longer ours, nothing to report */
+bool journal_drop(Journal *journal, const char *token, Err *err);         /* no longer ours, nothing to report */
 bool journal_report(Journal *journal, QueueFn fn, cJSON *args, Err *err); /* consumes args, which has the token */
 bool journal_acknowledged(Journal *journal, uint64_t id, Mono now, Err *err);
 

@@ -203,10 +203,11 @@ static void on_renewed(void *owner, uint64_t tag, const cJSON *reply, const Err 
     if (err && err->kind != ERR_UNREACHABLE)
         log_error("renew failed: %s", err->text);
     const cJSON *verdicts = cJSON_GetObjectItemCaseSensitive(reply, "leases"), *verdict;
-    cJSON_ArrayForEach(verdict, verdicts)
-        for (int i = 0; i < WORKERS_MAX; i++)
-            if (d->leases[i].held && strcmp(d->leases[i].token, verdict->string) == 0 && cJSON_IsString(verdict))
-                on_verdict(d, &d->workers.rows[i], &d->leases[i], verdict->valuestring);
+    cJSON_ArrayForEach(verdict, verdicts) for (int i = 0; i < WORKERS_MAX;
+                                               i++) if (d->leases[i].held &&
+                                                        strcmp(d->leases[i].token, verdict->string) == 0 &&
+                                                        cJSON_IsString(verdict))
+        on_verdict(d, &d->workers.rows[i], &d->leases[i], verdict->valuestring);
     if (d->renew_again)
         leases_renew(d);
 }

@@ -26,15 +26,15 @@ typedef struct Lease {
     char token[64], job[64], user[64], phase[16], stage[32];
     int64_t lo, hi, n, upto;
     double rate;
-    bool lost;          /* somebody else may have it: its end is no news to Redis */
-    const char *asked;  /* "cancel" or "yield" was sent, else NULL */
+    bool lost;         /* somebody else may have it: its end is no news to Redis */
+    const char *asked; /* "cancel" or "yield" was sent, else NULL */
     Mono asked_deadline;
-    Mono next_tick;     /* of the live channel (progress.c) */
-    cJSON *lines;       /* log lines that wait to be sent (progress.c) */
+    Mono next_tick; /* of the live channel (progress.c) */
+    cJSON *lines;   /* log lines that wait to be sent (progress.c) */
 } Lease;
 
 void leases_tick(Daemon *d, Mono now);
-void leases_renew(Daemon *d);     /* now: after a reconnect, and when a hint says that something changed */
+void leases_renew(Daemon *d); /* now: after a reconnect, and when a hint says that something changed */
 
 /* A message of a worker that has a lease. */
 void leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *message);

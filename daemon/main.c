@@ -17,7 +17,7 @@ typedef enum Action { RUN, CHECK, PRINT_CONFIG, PRINT_LIFECYCLE, VERSION, HELP }
 typedef struct Flag {
     const char *name, *arg; /* arg: what stands behind it in the help, NULL: nothing does */
     FlagKind kind;
-    size_t place;           /* of the field in Options, or the Action */
+    size_t place; /* of the field in Options, or the Action */
     const char *help;
 } Flag;
 
@@ -56,7 +56,8 @@ static void print_help(void)
         snprintf(head, sizeof head, "--%s %s", flags[i].name, flags[i].arg ? flags[i].arg : "");
         printf("  %-23s %s\n", head, flags[i].help);
     }
-    puts("\nPrints 'ready URL' on stdout once it serves. SIGTERM: finish batches, give ranges back, exit; again: at once.\n"
+    puts("\nPrints 'ready URL' on stdout once it serves. SIGTERM: finish batches, give ranges back, exit; again: at "
+         "once.\n"
          "SIGHUP: read the configuration again. SIGUSR1: tables into the log.");
 }
 

@@ -41,8 +41,8 @@ void progress_line(Daemon *d, Worker *worker, LogLevel level, const char *text)
 {
     Lease *lease = &d->leases[worker->index];
     bool says_job = strncmp(text, "job=", 4) == 0 || !lease->held;
-    log_line(level, "worker=%s pid=%d%s%s %s", worker->device.name, worker->pid, says_job ? "" : " job=",
-             says_job ? "" : lease->job, text);
+    log_line(level, "worker=%s pid=%d%s%s %s", worker->device.name, worker->pid,
+             says_job ? "" : " job=", says_job ? "" : lease->job, text);
     if (!lease->held || level == LOG_TRACE)
         return;
     if (!lease->lines)

@@ -41,16 +41,16 @@ struct RedisLink {
     RedisLinkHooks hooks;
     void *owner;
     LinkState state;
-    bool closed;        /* by the owner: no more hooks */
-    bool poll_open;     /* the handle must be closed before the memory goes */
+    bool closed;    /* by the owner: no more hooks */
+    bool poll_open; /* the handle must be closed before the memory goes */
     redisAsyncContext *redis;
     uv_poll_t poll;
     int events;
     uv_getaddrinfo_t lookup;
     bool looking;
-    Mono deadline;      /* of the connect, then of the probe of a listening link */
+    Mono deadline; /* of the connect, then of the probe of a listening link */
     Mono heard;
-    char *channel;      /* the first one subscribed, used as the probe */
+    char *channel; /* the first one subscribed, used as the probe */
     Pending *oldest, *newest;
     Err why;
 };
@@ -107,7 +107,7 @@ static void link_drop(RedisLink *link, const char *why)
     if (link->redis)
         redisAsyncFree(link->redis); /* runs pending callbacks, then on_cleanup */
     else
-        link->state = LINK_DOWN;     /* nothing was opened: the tick reports it */
+        link->state = LINK_DOWN; /* nothing was opened: the tick reports it */
 }
 
 /* --- hiredis asks for events ------------------------------------------------------------------------ */

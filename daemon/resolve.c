@@ -42,7 +42,8 @@ bool resolve_input(const Conf *conf, const char *field, const char *path, char *
     if (!below_one(real, conf->output_root) && !below_one(real, conf->input_roots))
         return err_set(err, ERR_PERMISSION,
                        "job field %s: %s lies outside the folders that jobs may read; put it under %s, or have "
-                       "'input_roots' in ddq.conf name its folder", field, path, conf->output_root);
+                       "'input_roots' in ddq.conf name its folder",
+                       field, path, conf->output_root);
     *ret_path = xstrdup(real);
     return true;
 }
@@ -85,7 +86,8 @@ bool resolve_output(const char *output_root, const char *folder, char **ret_path
     if (ok && !below(real, root))
         ok = err_set(err, ERR_PERMISSION,
                      "output folder %s leads to %s, outside the output root %s: a symbolic link stands "
-                     "in the way; remove it", path, real, root);
+                     "in the way; remove it",
+                     path, real, root);
     if (ok)
         *ret_path = path;
     else
@@ -110,8 +112,8 @@ static bool use_model(const Conf *conf, JobSpec *spec, Err *err)
             names[i] = conf->models[i].name;
         const char *near = nearest_name(spec->model, names, conf->model_count);
         err_set(err, ERR_NOT_FOUND, "no model '%s' on host %s%s%s%s; its ddq.conf wants a section [model %s]",
-                spec->model,
-                conf->host, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "", spec->model);
+                spec->model, conf->host, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "",
+                spec->model);
         free(names);
         return false;
     }
@@ -122,7 +124,8 @@ static bool use_model(const Conf *conf, JobSpec *spec, Err *err)
     if (!teacher && !model->student)
         return err_set(err, ERR_NOT_FOUND,
                        "few-step sampling wants a student, and [model %s] of host %s names none; set "
-                       "teacher_start_t to sample with the teacher", model->name, conf->host);
+                       "teacher_start_t to sample with the teacher",
+                       model->name, conf->host);
     set(&spec->student, model->student);
     set(&spec->teacher, teacher ? model->teacher : NULL);
     set(&spec->tokenizer, model->tokenizer);
@@ -138,8 +141,8 @@ static bool use_reference(const Conf *conf, JobSpec *spec, Err *err)
         const ConfReference *reference = conf_reference(conf, spec->reference);
         if (!reference)
             return err_set(err, ERR_NOT_FOUND,
-                           "no reference '%s' on host %s; its ddq.conf wants a section [reference %s]",
-                           spec->reference, conf->host, spec->reference);
+                           "no reference '%s' on host %s; its ddq.conf wants a section [reference %s]", spec->reference,
+                           conf->host, spec->reference);
         set(&spec->reference, reference->statistics);
         if (reference->inception)
             inception = reference->inception;
@@ -148,7 +151,8 @@ static bool use_reference(const Conf *conf, JobSpec *spec, Err *err)
     if (wanted && !inception)
         return err_set(err, ERR_NOT_FOUND,
                        "features want the Inception network, and ddq.conf of host %s has no 'weights' "
-                       "in [inception]", conf->host);
+                       "in [inception]",
+                       conf->host);
     set(&spec->inception, wanted ? inception : NULL);
     return true;
 }

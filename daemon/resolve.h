@@ -15,9 +15,9 @@
 #include "core/err.h"
 
 typedef struct Resolve {
-    const Conf *conf;         /* models, references, output_root, input_roots */
-    const char *folder;       /* of the job, under the output root: "ada/k3f9x2m7qa" */
-    const char *device;       /* "cpu" or "cuda" */
+    const Conf *conf;   /* models, references, output_root, input_roots */
+    const char *folder; /* of the job, under the output root: "ada/k3f9x2m7qa" */
+    const char *device; /* "cpu" or "cuda" */
 } Resolve;
 
 /* *ret_exec is the spec in EXEC form, the caller's. On failure the sentence names the field, what it is, what to do. */

@@ -103,8 +103,7 @@ static void on_server_exit(uv_process_t *process, int64_t status, int signal)
                 strsignal(signal));
     else
         err_set(&why, ERR_UNREACHABLE, "the private redis-server ended with status %d; %s/redis.log says why",
-                (int)status,
-                alone->folder);
+                (int)status, alone->folder);
     server_ended(alone, &why);
 }
 
@@ -129,7 +128,8 @@ static bool spawn(Standalone *alone, Err *err)
         uv_close((uv_handle_t *)&alone->process, on_server_closed);
         err_set(err, ERR_UNREACHABLE,
                 "redis-server cannot be started: %s; install it (apt-get install redis-server), or "
-                "give the address of a running one with --redis", uv_strerror(status));
+                "give the address of a running one with --redis",
+                uv_strerror(status));
     }
     free(conf);
     return status == 0;
@@ -195,8 +195,7 @@ void standalone_tick(Standalone *alone, Mono now)
     }
     if (alone->pid && alone->stop_deadline && now > alone->stop_deadline) {
         log_warning("redis pid=%d did not stop in %d s and is killed; its file is synced after every change",
-                    alone->pid,
-                    STOP_MS / 1000);
+                    alone->pid, STOP_MS / 1000);
         kill(alone->pid, SIGKILL);
         alone->stop_deadline = now + STOP_MS;
     }

@@ -64,7 +64,8 @@ static bool take_lock(const char *folder, int *ret_fd, Err *err)
         pid[got > 0 ? strcspn(pid, "\n") : 0] = 0;
         ok = err_set(err, ERR_REFUSED,
                      "state folder %s is used by another ddqd, pid %s: stop that one, or give this one a "
-                     "folder of its own with --state", folder, pid[0] ? pid : "unknown");
+                     "folder of its own with --state",
+                     folder, pid[0] ? pid : "unknown");
     } else if (ok) {
         int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
         ok = (ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)len, 0) == len) || err_errno(err, "state lock %s", path);

@@ -11,8 +11,8 @@
 #include "core/err.h"
 
 typedef struct StateDir {
-    char *path; /* real */
-    int lock;   /* fd */
+    char *path;    /* real */
+    int lock;      /* fd */
     char boot[33]; /* this folder's own name among daemons, made once: a restarted daemon is the same one */
 } StateDir;
 

@@ -61,8 +61,8 @@ static void on_ears_up(void *owner)
     Store *store = owner;
     if (store->url.password[0])
         redis_link_send(store->ears, 2, (const char *[]){"AUTH", store->url.password}, NULL, on_ears_reply, 0);
-    store->hinted = redis_link_subscribe(store->ears, QUEUE_CHANNEL_WAKE) &&
-                    redis_link_subscribe(store->ears, QUEUE_CHANNEL_CTL);
+    store->hinted =
+        redis_link_subscribe(store->ears, QUEUE_CHANNEL_WAKE) && redis_link_subscribe(store->ears, QUEUE_CHANNEL_CTL);
     store->ear_failures = 0;
     store->hooks.on_wake(store->owner); /* whatever was said while nobody listened */
 }

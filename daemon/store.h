@@ -25,11 +25,11 @@ typedef struct Store Store;
 
 typedef struct StoreHooks {
     void (*on_ready)(void *owner);
-    void (*on_lost)(void *owner, const Err *why);                 /* it was ready; reconnects by itself */
-    void (*on_refused)(void *owner, const Err *why, bool unfit);  /* an attempt failed; unfit: this server's version or
-                                                                     settings will not do, waiting does not help */
-    void (*on_wake)(void *owner);                                 /* work may be claimable */
-    void (*on_ctl)(void *owner, const char *text);                /* a message of the ctl channel */
+    void (*on_lost)(void *owner, const Err *why);                /* it was ready; reconnects by itself */
+    void (*on_refused)(void *owner, const Err *why, bool unfit); /* an attempt failed; unfit: this server's version or
+                                                                    settings will not do, waiting does not help */
+    void (*on_wake)(void *owner);                                /* work may be claimable */
+    void (*on_ctl)(void *owner, const char *text);               /* a message of the ctl channel */
 } StoreHooks;
 
 Store *store_open(uv_loop_t *loop, const RedisUrl *url, const char *client_name, const StoreHooks *hooks, void *owner);

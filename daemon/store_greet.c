@@ -44,9 +44,11 @@ bool greet_check_info(const char *info, bool *ret_unfit, Err *err)
     if (!info_field(info, "redis_version", value, sizeof value))
         return err_set(err, ERR_UNREACHABLE, "the server does not say its version in INFO; is it a Redis?");
     if (atoi(value) < 7)
-        return err_set(err, ERR_UNREACHABLE,
-                       "Redis is version %s, and ddq wants 7.0 or newer for function libraries: upgrade redis-server, or "
-                       "run ddqd --standalone with a newer one", value);
+        return err_set(
+            err, ERR_UNREACHABLE,
+            "Redis is version %s, and ddq wants 7.0 or newer for function libraries: upgrade redis-server, or "
+            "run ddqd --standalone with a newer one",
+            value);
     if (info_field(info, "loading", value, sizeof value) && strcmp(value, "0") != 0) {
         *ret_unfit = false;
         return err_set(err, ERR_UNREACHABLE, "Redis is still loading its data");
@@ -61,7 +63,8 @@ bool greet_check_info(const char *info, bool *ret_unfit, Err *err)
     if (!info_field(info, "maxmemory_policy", value, sizeof value) || strcmp(value, "noeviction") != 0)
         return err_set(err, ERR_UNREACHABLE,
                        "Redis may throw keys away (maxmemory-policy is %s): set 'maxmemory-policy noeviction' in its "
-                       "configuration", value);
+                       "configuration",
+                       value);
     return true;
 }
 
@@ -130,8 +133,8 @@ static Verdict judge_plain(Greet *greet, const RedisReply *reply, Err *err)
     const char *error = redis_reply_error(reply);
     if (!error)
         return GO_ON;
-    bool later = strncmp(error, "LOADING", 7) == 0 || strncmp(error, "BUSY", 4) == 0 ||
-                 strncmp(error, "MASTERDOWN", 10) == 0;
+    bool later =
+        strncmp(error, "LOADING", 7) == 0 || strncmp(error, "BUSY", 4) == 0 || strncmp(error, "MASTERDOWN", 10) == 0;
     bool auth = strncmp(error, "NOAUTH", 6) == 0;
     err_set(err, ERR_UNREACHABLE, "Redis answers: %s%s", error,
             auth ? " (write the password into the address: redis://:PASSWORD@host)" : "");
@@ -172,7 +175,8 @@ static Verdict judge_version(Greet *greet, const RedisReply *reply, Err *err)
         return GO_ON;
     err_set(err, ERR_UNREACHABLE,
             "Redis holds version %d of the queue's library and this ddqd knows version %d: install the newer ddqd here "
-            "too", greet->version, QUEUE_VERSION);
+            "too",
+            greet->version, QUEUE_VERSION);
     return UNFIT;
 }
 

@@ -18,10 +18,10 @@ typedef struct Greet {
     RedisLink *link;
     const RedisUrl *url;
     const char *client_name;
-    bool first;    /* the first greeting of this process: it may replace a library of the same version */
+    bool first; /* the first greeting of this process: it may replace a library of the same version */
     int step;
     bool missing, differs;
-    int version;   /* of the library that the server has */
+    int version; /* of the library that the server has */
     RedisReplyFn *on_reply;
     void (*done)(void *owner, const Err *why, bool unfit);
     void *owner;

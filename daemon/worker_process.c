@@ -21,8 +21,8 @@ extern char **environ;
 
 enum {
     READ_BYTES = 1 << 16,
-    WORDS_MAX = 1000,    /* a longer line of stderr is cut */
-    DRAIN_MS = 500       /* after the exit: somebody else (a grandchild) may hold the pipes open for ever */
+    WORDS_MAX = 1000, /* a longer line of stderr is cut */
+    DRAIN_MS = 500    /* after the exit: somebody else (a grandchild) may hold the pipes open for ever */
 };
 
 /* --- the environment -------------------------------------------------------------------------------- */

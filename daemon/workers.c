@@ -147,7 +147,8 @@ static void on_hello(Worker *worker, const cJSON *message)
         Err err = {0};
         err_set(&err, ERR_PROTOCOL,
                 "worker program %s speaks version %d of the protocol and this ddqd speaks %d: install "
-                "the two together", worker->table->program, version, PROTO_VERSION);
+                "the two together",
+                worker->table->program, version, PROTO_VERSION);
         worker->table->hooks.on_unfit(worker->table->owner, worker, &err);
         worker_end(worker, &err);
         return;
@@ -222,8 +223,7 @@ bool worker_send(Worker *worker, ProtoType type, cJSON *fields)
     line->text = proto_encode(type, fields);
     uv_buf_t buf = uv_buf_init(line->text, (unsigned)strlen(line->text));
     log_trace("worker=%s is told %s", worker->device.name, proto_name(type));
-    if (worker->pid &&
-        uv_write(&line->write, (uv_stream_t *)&worker->process.line, &buf, 1, on_written) == 0)
+    if (worker->pid && uv_write(&line->write, (uv_stream_t *)&worker->process.line, &buf, 1, on_written) == 0)
         return true;
     free(line->text);
     free(line);

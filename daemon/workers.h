@@ -42,34 +42,34 @@ typedef struct WorkerProcess {
     uv_pipe_t line, words; /* fd 3: the protocol; fd 2: what it prints */
     int open;              /* handles whose close callback has not come */
     bool exited;
-    bool eof, silent;      /* end of the line, end of its words */
+    bool eof, silent; /* end of the line, end of its words */
     int64_t status;
     int signal;
     Mono exit_seen;
     ProtoReader reader;
-    Buf text;              /* of fd 2, up to the next newline */
+    Buf text; /* of fd 2, up to the next newline */
 } WorkerProcess;
 
 typedef struct Worker {
     Workers *table;
     int index;
     unsigned generation;
-    bool used;      /* the row has a device */
-    bool retired;   /* its device left the configuration: it ends and the row goes free */
+    bool used;    /* the row has a device */
+    bool retired; /* its device left the configuration: it ends and the row goes free */
     Device device;
-    int lock;       /* fd, -1 */
+    int lock; /* fd, -1 */
     WorkerState state;
-    int pid;        /* 0: none */
-    char about[128];/* what hello says about the device */
+    int pid;         /* 0: none */
+    char about[128]; /* what hello says about the device */
     double memory_mib;
-    cJSON *warm;    /* array of the model files it has in memory */
+    cJSON *warm; /* array of the model files it has in memory */
     WorkerStop stop;
     Mono heard, stop_deadline, started;
     Mono claimed_at, next_claim, last_busy, next_spawn;
-    int empties;    /* claims in a row that gave nothing */
-    int failures;   /* deaths in a row without work done */
+    int empties;  /* claims in a row that gave nothing */
+    int failures; /* deaths in a row without work done */
     char last_words[256];
-    Err why;        /* why we ended it, if we did */
+    Err why; /* why we ended it, if we did */
     WorkerProcess process;
 } Worker;
 

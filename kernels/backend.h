@@ -40,9 +40,11 @@ typedef struct DeviceInfo {
 
 /* Every op, by the name that follows be_. The test of ops complains about a name without rows. */
 #define BACKEND_OPS(X)                                                                                                 \
-    X(linear) X(rms_norm) X(layer_norm_modulate) X(swiglu) X(embed_latents) X(gather) X(rope_split) X(attention)       \
-    X(argmax_linear) X(guide) X(pick) X(nearest_code) X(conv) X(group_norm) X(pixel_attention) X(map_from_rows)        \
-    X(map_to_rows) X(to_u8) X(resize_inception) X(pool) X(concat) X(global_mean) X(moments)
+    X(linear)                                                                                                          \
+    X(rms_norm)                                                                                                        \
+    X(layer_norm_modulate) X(swiglu) X(embed_latents) X(gather) X(rope_split) X(attention) X(argmax_linear) X(guide)   \
+        X(pick) X(nearest_code) X(conv) X(group_norm) X(pixel_attention) X(map_from_rows) X(map_to_rows) X(to_u8)      \
+            X(resize_inception) X(pool) X(concat) X(global_mean) X(moments)
 
 #define BACKEND_OP_ENUM(name) OP_##name,
 typedef enum BackendOp { BACKEND_OPS(BACKEND_OP_ENUM) BACKEND_OP_COUNT } BackendOp;
@@ -69,14 +71,16 @@ bool backend_is_host(const Backend *be); /* memory can be read by the host as it
 const BackendCounters *backend_counters(const Backend *be);
 const char *backend_op_name(BackendOp op); /* "linear" */
 
-/* Runs a few ops of every kind on small inputs against plain loops. False with the op, what it gave and what was wanted. */
+/* Runs a few ops of every kind on small inputs against plain loops. False with the op, what it gave and what was
+ * wanted. */
 bool backend_selftest(Backend *be, Err *err);
 
 /* Waits for all queued ops; false with the first failure since the last check. */
 bool be_check(Backend *be, Err *err);
 
 /* --- memory ------------------------------------------------------------------------------------- */
-void *be_alloc(Backend *be, size_t bytes, Err *err); /* 64-byte aligned, contents undefined; NULL: MiB wanted and free */
+void *be_alloc(Backend *be, size_t bytes,
+               Err *err); /* 64-byte aligned, contents undefined; NULL: MiB wanted and free */
 void be_free(Backend *be, void *memory);
 void be_upload(Backend *be, Tensor dst, const void *host);
 void be_download(Backend *be, void *host, Tensor src); /* the host may read after be_check */
@@ -94,8 +98,8 @@ void be_linear(Backend *be, const Linear *linear, Tensor x, Tensor y, bool accum
 /* y = x / sqrt(mean(x^2) + 1e-5) * gain; x,y [R,D], gain [D] or data NULL for 1. y may be x. */
 void be_rms_norm(Backend *be, Tensor x, Tensor gain, Tensor y);
 
-/* y = (x - mean) / sqrt(var + 1e-6) * (1 + scale) + shift over D; x,y [B,T,D]; shift_scale [B,2,D]: row 0 shift, 1 scale.
- * y may be x. */
+/* y = (x - mean) / sqrt(var + 1e-6) * (1 + scale) + shift over D; x,y [B,T,D]; shift_scale [B,2,D]: row 0 shift, 1
+ * scale. y may be x. */
 void be_layer_norm_modulate(Backend *be, Tensor x, Tensor shift_scale, Tensor y);
 
 /* y[R,F] = silu(x[R,0:F]) * x[R,F:2F]. */
@@ -107,8 +111,9 @@ void be_embed_latents(Backend *be, Tensor x, Tensor w, Tensor bias, Tensor nd, i
 /* y[R,D] = table[ids[R]], ids i32, table [V,D]. */
 void be_gather(Backend *be, Tensor table, Tensor ids, Tensor y);
 
-/* Splits qkv [B,T,3*H*hd], turns q and k by the 2-D rotary table, and writes q [B,T,H*hd] and cache rows first..first+T-1 of
- * k and v [B,H,S,hd]. Row i is grid token first+i; cos_sin [L,hd/2,2]; pairs (2j,2j+1) are turned by entry j. */
+/* Splits qkv [B,T,3*H*hd], turns q and k by the 2-D rotary table, and writes q [B,T,H*hd] and cache rows
+ * first..first+T-1 of k and v [B,H,S,hd]. Row i is grid token first+i; cos_sin [L,hd/2,2]; pairs (2j,2j+1) are turned
+ * by entry j. */
 void be_rope_split(Backend *be, Tensor qkv, Tensor cos_sin, int heads, int first, Tensor q, Tensor k, Tensor v);
 
 /* Causal attention of grid tokens first..first+T-1 over the class column and tokens 0..own. The class key is the zero
@@ -126,7 +131,8 @@ void be_guide(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y);
 /* One token a row from logits [R,V]: divide by max(temperature,1e-5); keep the top_k (0: all; ties with the k-th stay);
  * nucleus top_p (first entry always kept); softmax; the smallest id whose cumulative probability in id order exceeds
  * uniform[R]. uniform data NULL: argmax, first on ties. probs [R,V] receives the filtered distribution unless NULL. */
-void be_pick(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids, Tensor probs);
+void be_pick(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
+             Tensor probs);
 
 /* ids[R] = the row of codebook [V,C] nearest to x[R,C] by squared distance, first on ties. */
 void be_nearest_code(Backend *be, Tensor x, Tensor codebook, Tensor ids);
@@ -135,12 +141,13 @@ void be_nearest_code(Backend *be, Tensor x, Tensor codebook, Tensor ids);
 
 typedef struct ConvShape {
     int c_in, c_out, kh, kw, stride, pad_h, pad_w;
-    bool relu;       /* y = max(0, .) at the end */
-    bool upsample;   /* the input is enlarged x2, nearest, before the convolution */
+    bool relu;     /* y = max(0, .) at the end */
+    bool upsample; /* the input is enlarged x2, nearest, before the convolution */
 } ConvShape;
 
 /* w [c_out,c_in,kh,kw], bias [c_out] or NULL. NULL on failure. h,w: the input size it will meet most (a hint). */
-Conv *be_conv_pack(Backend *be, const float *w, const float *bias, const ConvShape *shape, int h_hint, int w_hint, Err *err);
+Conv *be_conv_pack(Backend *be, const float *w, const float *bias, const ConvShape *shape, int h_hint, int w_hint,
+                   Err *err);
 void be_conv_free(Backend *be, Conv *conv);
 /* y = conv(x) + bias (+ residual unless its data is NULL; residual and y may be the same map). Zero padding. */
 void be_conv(Backend *be, const Conv *conv, Map x, Map residual, Map y);

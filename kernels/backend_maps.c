@@ -4,18 +4,19 @@
 #include "kernels/backend_ops.h"
 
 #define WANT(name, dtype, ndim, ...) backend_want(be, op, #name, &(name), dtype, ndim, __VA_ARGS__)
-#define WANT_MAP(name, ...) backend_want_map(be, op, #name, &(name), __VA_ARGS__)
+#define WANT_MAP(name, ...)          backend_want_map(be, op, #name, &(name), __VA_ARGS__)
 #define BEGIN(op_name)                                                                                                 \
     const char *op = #op_name;                                                                                         \
     if (!backend_begin(be, OP_##op_name))                                                                              \
-        return
+    return
 
 static int out_size(int in, int kernel, int stride, int pad)
 {
     return in + 2 * pad < kernel ? 0 : (in + 2 * pad - kernel) / stride + 1;
 }
 
-Conv *be_conv_pack(Backend *be, const float *w, const float *bias, const ConvShape *shape, int h_hint, int w_hint, Err *err)
+Conv *be_conv_pack(Backend *be, const float *w, const float *bias, const ConvShape *shape, int h_hint, int w_hint,
+                   Err *err)
 {
     const ConvShape *s = shape;
     bool good = w && s->c_in > 0 && s->c_out > 0 && s->kh > 0 && s->kw > 0 && s->stride > 0 && s->pad_h >= 0 &&
@@ -44,9 +45,9 @@ void be_conv(Backend *be, const Conv *conv, Map x, Map residual, Map y)
     if (x.data == y.data)
         backend_fail(be, ERR_INTERNAL, "be_conv: x and y are the same map, wanted two");
     else if (WANT_MAP(x, -1, -1, -1, s->c_in) &&
-        WANT_MAP(y, x.b, out_size(x.h * scale, s->kh, s->stride, s->pad_h),
-                 out_size(x.w * scale, s->kw, s->stride, s->pad_w), s->c_out) &&
-        (!residual.data || WANT_MAP(residual, y.b, y.h, y.w, y.c)) && x.b)
+             WANT_MAP(y, x.b, out_size(x.h * scale, s->kh, s->stride, s->pad_h),
+                      out_size(x.w * scale, s->kw, s->stride, s->pad_w), s->c_out) &&
+             (!residual.data || WANT_MAP(residual, y.b, y.h, y.w, y.c)) && x.b)
         be->ops->conv(be, conv, x, residual, y);
 }
 
@@ -97,7 +98,8 @@ void be_resize_inception(Backend *be, Tensor u8, Resize pipeline, Map y)
     if (!WANT(u8, DTYPE_U8, 4, -1, -1, -1, 3) || !WANT_MAP(y, (int)u8.shape[0], 299, 299, 3))
         return;
     if (pipeline != RESIZE_PT && pipeline != RESIZE_TF)
-        backend_fail(be, ERR_INTERNAL, "be_resize_inception: pipeline %d, wanted RESIZE_PT or RESIZE_TF", (int)pipeline);
+        backend_fail(be, ERR_INTERNAL, "be_resize_inception: pipeline %d, wanted RESIZE_PT or RESIZE_TF",
+                     (int)pipeline);
     else if (tensor_count(&u8))
         be->ops->resize_inception(be, u8, pipeline, y);
 }

@@ -10,7 +10,7 @@
 #define BEGIN(op_name)                                                                                                 \
     const char *op = #op_name;                                                                                         \
     if (!backend_begin(be, OP_##op_name))                                                                              \
-        return
+    return
 
 static bool want_range(Backend *be, const char *op, const char *name, int64_t value, int64_t lo, int64_t hi)
 {
@@ -54,8 +54,7 @@ void be_rms_norm(Backend *be, Tensor x, Tensor gain, Tensor y)
 void be_layer_norm_modulate(Backend *be, Tensor x, Tensor shift_scale, Tensor y)
 {
     BEGIN(layer_norm_modulate);
-    if (WANT(x, DTYPE_F32, 3, -1, -1, -1, 0) &&
-        WANT(shift_scale, DTYPE_F32, 3, x.shape[0], 2, x.shape[2], 0) &&
+    if (WANT(x, DTYPE_F32, 3, -1, -1, -1, 0) && WANT(shift_scale, DTYPE_F32, 3, x.shape[0], 2, x.shape[2], 0) &&
         WANT(y, DTYPE_F32, 3, x.shape[0], x.shape[1], x.shape[2], 0) && tensor_count(&x))
         be->ops->layer_norm_modulate(be, x, shift_scale, y);
 }
@@ -100,8 +99,7 @@ void be_rope_split(Backend *be, Tensor qkv, Tensor cos_sin, int heads, int first
         !want_heads(be, op, q.shape[2], heads, first, q.shape[1], &k))
         return;
     int64_t hd = q.shape[2] / heads;
-    if (WANT(k, DTYPE_F32, 4, q.shape[0], heads, -1, hd) &&
-        WANT(v, DTYPE_F32, 4, q.shape[0], heads, k.shape[2], hd) &&
+    if (WANT(k, DTYPE_F32, 4, q.shape[0], heads, -1, hd) && WANT(v, DTYPE_F32, 4, q.shape[0], heads, k.shape[2], hd) &&
         WANT(qkv, DTYPE_F32, 3, q.shape[0], q.shape[1], 3 * q.shape[2], 0) &&
         WANT(cos_sin, DTYPE_F32, 3, -1, hd / 2, 2, 0) &&
         want_range(be, op, "first + T", first + q.shape[1], 0, cos_sin.shape[0]) && tensor_count(&q))
@@ -115,8 +113,7 @@ void be_attention(Backend *be, Tensor q, Tensor k, Tensor v, Tensor v_class, int
         !want_heads(be, op, q.shape[2], heads, first, q.shape[1], &k))
         return;
     int64_t hd = q.shape[2] / heads;
-    if (WANT(k, DTYPE_F32, 4, q.shape[0], heads, -1, hd) &&
-        WANT(v, DTYPE_F32, 4, q.shape[0], heads, k.shape[2], hd) &&
+    if (WANT(k, DTYPE_F32, 4, q.shape[0], heads, -1, hd) && WANT(v, DTYPE_F32, 4, q.shape[0], heads, k.shape[2], hd) &&
         WANT(v_class, DTYPE_F32, 2, q.shape[0], q.shape[2], 0, 0) &&
         WANT(y, DTYPE_F32, 3, q.shape[0], q.shape[1], q.shape[2], 0) && tensor_count(&q))
         be->ops->attention(be, q, k, v, v_class, heads, first, y);

@@ -118,7 +118,8 @@ static void check_attention(Self *self)
     float q[T * D], k[HEADS * T * HD], v[HEADS * T * HD], v_class[D];
     double want[T * D];
     Tensor tq = filled(self, 2, T, D, 6, q), tk = filled(self, 2, HEADS * T, HD, 7, k);
-    Tensor tv = filled(self, 2, HEADS * T, HD, 8, v), tc = filled(self, 2, 1, D, 9, v_class), out = empty(self, 2, T, D);
+    Tensor tv = filled(self, 2, HEADS * T, HD, 8, v), tc = filled(self, 2, 1, D, 9, v_class),
+           out = empty(self, 2, T, D);
     for (int i = 0; i < T; i++)
         for (int at = 0; at < D; at++) {
             int h = at / HD;
@@ -153,7 +154,8 @@ static void check_conv(Self *self)
         for (int c = 0; c < C * C && row >= 0 && row < SIDE && col >= 0 && col < SIDE; c++)
             want[p / 9 * C + c / C] += (double)x[(row * SIDE + col) * C + c % C] * w[c * 9 + p % 9];
     }
-    Map a = slab_take_map(&self->slab, self->be, 1, SIDE, SIDE, C), b = slab_take_map(&self->slab, self->be, 1, SIDE, SIDE, C);
+    Map a = slab_take_map(&self->slab, self->be, 1, SIDE, SIDE, C),
+        b = slab_take_map(&self->slab, self->be, 1, SIDE, SIDE, C);
     Conv *conv = be_conv_pack(self->be, w, NULL, &shape, SIDE, SIDE, self->err);
     self->good = conv != NULL;
     if (conv) {
@@ -169,7 +171,7 @@ static const struct {
     const char *what;
     void (*run)(Self *self);
 } checks[] = {
-    {"linear", check_linear}, {"rms_norm", check_rms_norm}, {"swiglu", check_swiglu},
+    {"linear", check_linear},       {"rms_norm", check_rms_norm}, {"swiglu", check_swiglu},
     {"attention", check_attention}, {"conv", check_conv},
 };
 

@@ -7,5 +7,6 @@ void settle(char **argv)
 {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("OMP_WAIT_POLICY", "passive", 0))
         return;
-    execv("/proc/self/exe", argv); /* returns only where /proc is missing: slower beside busy neighbours, nothing else */
+    execv("/proc/self/exe",
+          argv); /* returns only where /proc is missing: slower beside busy neighbours, nothing else */
 }

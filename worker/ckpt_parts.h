@@ -30,8 +30,8 @@ struct Ckpt {
     size_t size;
     FileMap map; /* empty when the bytes are the caller's */
     Arena arena;
-    Zip *zip;              /* NULL for other containers */
-    atomic_bool *checked;  /* per zip member: its checksum was compared */
+    Zip *zip;             /* NULL for other containers */
+    atomic_bool *checked; /* per zip member: its checksum was compared */
     const char *root;
     CkptEntry *entries;
     int count, cap;
@@ -75,8 +75,8 @@ typedef struct CkptType {
 } CkptType;
 const CkptType *ckpt_type(const char *name, size_t len);
 
-/* ("storage", class, key, location, count, view) of a persistent id; false if it is something else. Old files may have a
- * view, (key of the view, offset, count): the tensor then sees that part of the storage alone. */
+/* ("storage", class, key, location, count, view) of a persistent id; false if it is something else. Old files may have
+ * a view, (key of the view, offset, count): the tensor then sees that part of the storage alone. */
 typedef struct CkptPersistent {
     const CkptType *type;
     const PickleValue *key;
@@ -85,7 +85,8 @@ typedef struct CkptPersistent {
 } CkptPersistent;
 bool ckpt_persistent(const PickleValue *value, CkptPersistent *ret_id);
 
-/* The axes of a tensor from tuples of sizes and strides (NULL: C order). Sizes below 0 or more than 8 axes are errors. */
+/* The axes of a tensor from tuples of sizes and strides (NULL: C order). Sizes below 0 or more than 8 axes are errors.
+ */
 bool ckpt_axes(CkptTensor *view, const PickleValue *sizes, const PickleValue *strides, Err *err);
 /* The number of elements, and one past the largest index that the strides reach; false if beyond 64 bits. */
 bool ckpt_extent(const CkptTensor *view, int64_t *ret_count, int64_t *ret_reach);

@@ -288,11 +288,10 @@ static bool nothing_found(const Ckpt *ckpt, const PickleValue *root, Err *err)
         if (root->items[i]->kind == PICKLE_TEXT)
             buf_printf(&keys, "%s%.*s", keys.len ? ", " : "",
                        (int)(root->items[i]->len < 60 ? root->items[i]->len : 60), root->items[i]->text);
-    err_set(err, ERR_FORMAT,
-            "no tensors under ema, model, module, state_dict or at its top level, which has %s%s%s%s%s",
-            keys.len ? keys.data : "nothing", ckpt->other_count ? "; " : "",
-            ckpt->other_count ? ckpt->others[0].name : "", ckpt->other_count ? " is " : "",
-            ckpt->other_count ? ckpt->others[0].text : "");
+    err_set(
+        err, ERR_FORMAT, "no tensors under ema, model, module, state_dict or at its top level, which has %s%s%s%s%s",
+        keys.len ? keys.data : "nothing", ckpt->other_count ? "; " : "", ckpt->other_count ? ckpt->others[0].name : "",
+        ckpt->other_count ? " is " : "", ckpt->other_count ? ckpt->others[0].text : "");
     buf_free(&keys);
     return false;
 }

@@ -30,11 +30,12 @@ void file_unmap(FileMap *map); /* an empty map is fine */
 typedef struct FileOut FileOut;
 FileOut *file_create(const char *path, Err *err);
 bool file_add(FileOut *out, const void *data, size_t size, Err *err);
-bool file_patch(FileOut *out, uint64_t offset, const void *data, size_t size, Err *err); /* overwrites bytes already added */
-uint64_t file_added(const FileOut *out);                                                 /* bytes so far */
-const char *file_path(const FileOut *out);                                               /* the final name */
-bool file_commit(FileOut *out, Err *err); /* frees out in any case; after a failure no file is left */
-void file_abort(FileOut *out);            /* NULL is fine; leaves no file */
+bool file_patch(FileOut *out, uint64_t offset, const void *data, size_t size,
+                Err *err);                 /* overwrites bytes already added */
+uint64_t file_added(const FileOut *out);   /* bytes so far */
+const char *file_path(const FileOut *out); /* the final name */
+bool file_commit(FileOut *out, Err *err);  /* frees out in any case; after a failure no file is left */
+void file_abort(FileOut *out);             /* NULL is fine; leaves no file */
 
 bool file_write(const char *path, const void *data, size_t size, Err *err);
 

@@ -1,11 +1,11 @@
 /* Tr (S1 S2)^(1/2) by one symmetric eigenproblem.
  *
- * With S1 = F F^T for any F, the product S1 S2 has the eigenvalues of the symmetric C = F^T S2 F, so the trace is the sum
- * of the square roots of C's. No complex numbers, no matrix square root, nothing that can diverge.
+ * With S1 = F F^T for any F, the product S1 S2 has the eigenvalues of the symmetric C = F^T S2 F, so the trace is the
+ * sum of the square roots of C's. No complex numbers, no matrix square root, nothing that can diverge.
  *
- * F is the Cholesky factor of whichever covariance is safely positive definite: 0.05 s at 2048 instead of the second that
- * eigenvectors take. When neither is (fewer images than features, dead channels), S1 = V diag(w) V^T and F = V sqrt(w)
- * of the eigenvalues above the noise, and C is as small as the rank.
+ * F is the Cholesky factor of whichever covariance is safely positive definite: 0.05 s at 2048 instead of the second
+ * that eigenvectors take. When neither is (fewer images than features, dead channels), S1 = V diag(w) V^T and F = V
+ * sqrt(w) of the eigenvalues above the noise, and C is as small as the rank.
  *
  * Noise: eigenvalues of a rank-deficient covariance that should be 0 come out near max * eps; their square roots do not
  * vanish (1000 of them moved a FID of 100.04 by 8e-5), so in both problems those below max * dim * 2.2e-16 are 0.
@@ -26,8 +26,8 @@ static double *new_matrix(size_t rows, size_t columns, Err *err)
 {
     double *matrix = malloc(rows * columns * sizeof(double));
     if (!matrix)
-        err_set(err, ERR_MEMORY, "Frechet distance: no %zu MiB for a matrix [%zu,%zu]", rows * columns * sizeof(double) >> 20,
-                rows, columns);
+        err_set(err, ERR_MEMORY, "Frechet distance: no %zu MiB for a matrix [%zu,%zu]",
+                rows * columns * sizeof(double) >> 20, rows, columns);
     return matrix;
 }
 
@@ -54,8 +54,8 @@ static bool eigen(double *matrix, int dim, double *w, bool vectors, Err *err)
     if (info == LAPACK_WORK_MEMORY_ERROR)
         return err_set(err, ERR_MEMORY, "Frechet distance: no memory for an eigenproblem of %d", dim);
     if (info != 0)
-        return err_set(err, ERR_NUMERIC, "Frechet distance: the eigenproblem of %d did not converge (LAPACK says %d)", dim,
-                       info);
+        return err_set(err, ERR_NUMERIC, "Frechet distance: the eigenproblem of %d did not converge (LAPACK says %d)",
+                       dim, info);
     return true;
 }
 
@@ -79,8 +79,8 @@ static bool sum_of_roots(double *c, int rank, int dim, double *w, double *ret_su
 }
 
 /* C = L^T S L, in place of a copy of S. */
-static bool root_by_cholesky(const double *lower, const double *sigma, int dim, double *work, double *w, double *ret_sum,
-                             Err *err)
+static bool root_by_cholesky(const double *lower, const double *sigma, int dim, double *work, double *w,
+                             double *ret_sum, Err *err)
 {
     memcpy(work, sigma, (size_t)dim * (size_t)dim * sizeof(double));
     LAPACKE_dsygst_work(LAPACK_COL_MAJOR, 2, 'L', dim, work, dim, lower, dim);
@@ -123,7 +123,8 @@ static bool trace_of_root(const double *sigma1, const double *sigma2, int dim, d
     bool ok = false;
     if (!w)
         goto out;
-    openblas_set_num_threads(1); /* sums split over threads end in other bits, and a FID must not depend on the workers */
+    openblas_set_num_threads(
+        1); /* sums split over threads end in other bits, and a FID must not depend on the workers */
     if (factor_cholesky(sigma1, dim, factor))
         ok = root_by_cholesky(factor, sigma2, dim, work, w, ret_sum, err);
     else if (factor_cholesky(sigma2, dim, factor))
@@ -146,8 +147,8 @@ static bool check_finite(const Statistics *stats, const char *which, Err *err)
                            stats->mu[i], i);
     for (size_t i = 0; i < n * n; i++)
         if (!isfinite(stats->sigma[i]))
-            return err_set(err, ERR_NUMERIC, "Frechet distance: the covariance of the %s statistics is %f at %zu,%zu", which,
-                           stats->sigma[i], i / n, i % n);
+            return err_set(err, ERR_NUMERIC, "Frechet distance: the covariance of the %s statistics is %f at %zu,%zu",
+                           which, stats->sigma[i], i / n, i % n);
     return true;
 }
 
@@ -155,8 +156,8 @@ bool frechet_distance(const Statistics *a, const Statistics *b, Frechet *ret_fre
 {
     if (a->dim != b->dim)
         return err_set(err, ERR_FORMAT,
-                       "Frechet distance: statistics of %d features against %d; both must come from the same network", a->dim,
-                       b->dim);
+                       "Frechet distance: statistics of %d features against %d; both must come from the same network",
+                       a->dim, b->dim);
     if (!check_finite(a, "first", err) || !check_finite(b, "second", err))
         return false;
     Frechet f = {0};

@@ -11,9 +11,9 @@ enum { LEGIBLE = 64 /* pixels a side that pictures are enlarged towards */, WHIT
 
 typedef struct Layout {
     int columns, rows;
-    int scale;                     /* whole factor of enlargement */
-    int cell_width, cell_height;   /* of the largest picture, enlarged */
-    int gap;                       /* between pictures and around the page */
+    int scale;                   /* whole factor of enlargement */
+    int cell_width, cell_height; /* of the largest picture, enlarged */
+    int gap;                     /* between pictures and around the page */
     int64_t width, height;
 } Layout;
 

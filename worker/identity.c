@@ -146,11 +146,10 @@ char *identity_difference(const cJSON *found, const cJSON *wanted)
 {
     const cJSON *part;
     char *text = NULL;
-    cJSON_ArrayForEach(part, wanted)
-        if (!text)
-            text = compare(part->string, cJSON_GetObjectItemCaseSensitive(found, part->string), part);
-    cJSON_ArrayForEach(part, found)
-        if (!text && part->string && !cJSON_GetObjectItemCaseSensitive(wanted, part->string))
-            text = compare(part->string, part, NULL);
+    cJSON_ArrayForEach(part, wanted) if (!text) text =
+        compare(part->string, cJSON_GetObjectItemCaseSensitive(found, part->string), part);
+    cJSON_ArrayForEach(part,
+                       found) if (!text && part->string && !cJSON_GetObjectItemCaseSensitive(wanted, part->string))
+        text = compare(part->string, part, NULL);
     return text;
 }

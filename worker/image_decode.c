@@ -3,7 +3,8 @@
  * Owns the conversions (images.h states them) and the limits: a header that asks for more than IMAGE_MAX_*, or for
  * more pixels than deflate could have packed into the file, is refused before memory is taken, and chunks that are not
  * needed for the pixels are skipped unread, so neither a bomb in IDAT nor one in iCCP or zTXt costs anything.
- * Truncated data, a bad checksum of a critical chunk and a missing end are errors: a half image never becomes a sample. */
+ * Truncated data, a bad checksum of a critical chunk and a missing end are errors: a half image never becomes a sample.
+ */
 #include "worker/images.h"
 
 #include <errno.h>
@@ -67,11 +68,11 @@ static bool read_header(Decode *d, Err *err)
     d->width = (int)png_get_image_width(d->png, d->info);
     d->height = (int)png_get_image_height(d->png, d->info);
     if (d->width > IMAGE_MAX_SIDE || d->height > IMAGE_MAX_SIDE || (int64_t)d->width * d->height > IMAGE_MAX_PIXELS)
-        return err_set(err, ERR_FORMAT, "image %s: %dx%d pixels; a side may be at most %d and the area at most %d", d->name,
-                       d->width, d->height, IMAGE_MAX_SIDE, IMAGE_MAX_PIXELS);
+        return err_set(err, ERR_FORMAT, "image %s: %dx%d pixels; a side may be at most %d and the area at most %d",
+                       d->name, d->width, d->height, IMAGE_MAX_SIDE, IMAGE_MAX_PIXELS);
     if (!can_hold(d, (int64_t)png_get_rowbytes(d->png, d->info)))
-        return err_set(err, ERR_FORMAT, "image %s: its header says %dx%d pixels, but %zu bytes cannot hold them", d->name,
-                       d->width, d->height, d->size);
+        return err_set(err, ERR_FORMAT, "image %s: its header says %dx%d pixels, but %zu bytes cannot hold them",
+                       d->name, d->width, d->height, d->size);
     png_set_expand(d->png); /* palette to RGB, grey of 1, 2, 4 bits to 8, transparent colours to alpha */
     png_set_strip_16(d->png);
     png_set_strip_alpha(d->png);

@@ -3,9 +3,9 @@
  * Encoding is the only part of writing an image that costs anything: a job writes 50,000 of them and zlib at PIL's
  * default takes 17 ms for one of 256x256. So the container is written here (three chunks), each row gets the filter
  * whose residuals have the smallest sum of absolute values (Sub, Up, Paeth; None for flat rows falls out as Up), and
- * ISA-L deflates at level 3, which costs a few per cent of size and a small part of the time. docs/speed.md has numbers.
- * Levels 1 and 2 are 0.35 ms faster for 256x256 but not the same bytes every time: bits of the stream's address get into
- * their hash table (tests/worker/test_same_bytes.c meets it with level 1 at once).
+ * ISA-L deflates at level 3, which costs a few per cent of size and a small part of the time. docs/speed.md has
+ * numbers. Levels 1 and 2 are 0.35 ms faster for 256x256 but not the same bytes every time: bits of the stream's
+ * address get into their hash table (tests/worker/test_same_bytes.c meets it with level 1 at once).
  *
  * The compressed bytes may differ between CPU types (ISA-L picks its match finder by CPU); the pixels never do.
  * Refuses sizes beyond IMAGE_MAX_*. To add a filter: a row in `filters`; the code is the PNG filter type. */
@@ -148,10 +148,10 @@ bool image_encode_png(const uint8_t *rgb, int width, int height, uint8_t **ret_d
 {
     static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     enum { IHDR_SIZE = 13, HEAD = sizeof signature + CHUNK_FRAME + IHDR_SIZE + 8, TAIL = 4 + CHUNK_FRAME };
-    if (width < 1 || height < 1 || width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE
-        || (int64_t)width * height > IMAGE_MAX_PIXELS)
-        return err_set(err, ERR_USAGE, "PNG: %dx%d pixels; a side may be 1 to %d and the area at most %d", width, height,
-                       IMAGE_MAX_SIDE, IMAGE_MAX_PIXELS);
+    if (width < 1 || height < 1 || width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE ||
+        (int64_t)width * height > IMAGE_MAX_PIXELS)
+        return err_set(err, ERR_USAGE, "PNG: %dx%d pixels; a side may be 1 to %d and the area at most %d", width,
+                       height, IMAGE_MAX_SIDE, IMAGE_MAX_PIXELS);
     size_t raw_size, idat_size;
     uint8_t *raw = filter_image(rgb, width, height, &raw_size);
     uint8_t *png = deflate_rows(raw, raw_size, HEAD, TAIL, &idat_size);

@@ -135,8 +135,8 @@ static bool walk(ImageSource *source, const char *inside, const Trail *parent, E
     Trail here = {parent, st.st_dev, st.st_ino, parent ? parent->depth + 1 : 0};
     for (const Trail *up = parent; up; up = up->parent)
         if ((up->device == here.device && up->inode == here.inode) || here.depth > MAX_DEPTH) {
-            ok = err_set(err, ERR_FORMAT, "images %s: this folder leads back into itself, or lies more than %d deep", path,
-                         MAX_DEPTH);
+            ok = err_set(err, ERR_FORMAT, "images %s: this folder leads back into itself, or lies more than %d deep",
+                         path, MAX_DEPTH);
             goto out;
         }
     for (struct dirent *entry; ok && (entry = readdir(dir));)
@@ -192,11 +192,12 @@ static bool check_array(ImageSource *source, const NpyArray *array, Err *err)
     char shape[128];
     npy_print_shape(array, shape, sizeof shape);
     if (array->dtype != DTYPE_U8 || array->ndim != 4 || array->shape[3] != 3)
-        return err_set(err, ERR_FORMAT, "images %s: the array is %s, wanted [n,height,width,3] u8", source->path, shape);
+        return err_set(err, ERR_FORMAT, "images %s: the array is %s, wanted [n,height,width,3] u8", source->path,
+                       shape);
     if (array->shape[0] < 1)
         return err_set(err, ERR_NOT_FOUND, "images %s: the array %s holds no images", source->path, shape);
-    if (array->shape[1] < 1 || array->shape[2] < 1 || array->shape[1] > IMAGE_MAX_SIDE || array->shape[2] > IMAGE_MAX_SIDE
-        || array->shape[1] * array->shape[2] > IMAGE_MAX_PIXELS)
+    if (array->shape[1] < 1 || array->shape[2] < 1 || array->shape[1] > IMAGE_MAX_SIDE ||
+        array->shape[2] > IMAGE_MAX_SIDE || array->shape[1] * array->shape[2] > IMAGE_MAX_PIXELS)
         return err_set(err, ERR_FORMAT, "images %s: the array is %s; a side may be 1 to %d", source->path, shape,
                        IMAGE_MAX_SIDE);
     source->count = array->shape[0];
@@ -211,7 +212,8 @@ static bool npz_source_open(ImageSource *source, Err *err)
     if (!source->npz)
         return false;
     if (!npz_has(source->npz, "arr_0"))
-        return err_set(err, ERR_FORMAT, "images %s: has no arr_0; wanted samples as [n,height,width,3] u8 under that name",
+        return err_set(err, ERR_FORMAT,
+                       "images %s: has no arr_0; wanted samples as [n,height,width,3] u8 under that name",
                        source->path);
     NpyArray header;
     source->stream = npz_stream_open(source->npz, "arr_0", &header, err);

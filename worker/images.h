@@ -4,7 +4,8 @@
  *     for (Image image = {0}; image_source_next(source, &image, err) && image.rgb; image_free(&image))
  *         ...
  *
- * image_encode.c writes, image_decode.c reads (the only file that sees libpng), image_source.c walks folders and arrays. */
+ * image_encode.c writes, image_decode.c reads (the only file that sees libpng), image_source.c walks folders and
+ * arrays. */
 #ifndef WORKER_IMAGES_H
 #define WORKER_IMAGES_H
 
@@ -15,7 +16,7 @@
 #include "core/err.h"
 
 /* Beyond these an image is refused before anything is allocated for it. */
-#define IMAGE_MAX_SIDE 16384
+#define IMAGE_MAX_SIDE   16384
 #define IMAGE_MAX_PIXELS (64 << 20)
 
 /* A decoded image, 8-bit RGB, converted as PIL's convert("RGB") does it: grey is replicated (1, 2 and 4 bits scaled to

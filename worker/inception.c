@@ -1,7 +1,8 @@
 /* Inception: from the layer table and a weights file to a list of steps, and from images to features.
  *
- * The table (inception_table.c) is walked twice. The first walk loads each unit (inception_weights.c), whose width the next
- * one needs, and adds up the memory; the second places every map and writes the steps. A run is then a loop over steps.
+ * The table (inception_table.c) is walked twice. The first walk loads each unit (inception_weights.c), whose width the
+ * next one needs, and adds up the memory; the second places every map and writes the steps. A run is then a loop over
+ * steps.
  *
  * Memory: a block's result lies in one of two halls, which take turns; all else inside a block lies in `scratch`, which
  * starts over at every block. Images go through one at a time on the CPU, where a layer's maps then stay in the cache,
@@ -33,17 +34,17 @@ typedef struct Step {
 
 struct Inception {
     Backend *be;
-    int chunk;                    /* images a pass */
+    int chunk; /* images a pass */
     Conv *convs[INCEPTION_UNITS];
-    int widths[INCEPTION_UNITS];  /* c_out of each */
+    int widths[INCEPTION_UNITS]; /* c_out of each */
     Linear *fc;
     int width, classes;
     Step steps[MAX_STEPS];
     int step_count;
     Slab halls[2], scratch, ends; /* ends: input, features */
     Map input, last;
-    Tensor pool3, logits, rows;   /* rows: the sFID map, [chunk*17*17,C] */
-    void *staged;                 /* u8 images on their way in */
+    Tensor pool3, logits, rows; /* rows: the sFID map, [chunk*17*17,C] */
+    void *staged;               /* u8 images on their way in */
     size_t staged_bytes;
     InceptionTap tap;
     void *tap_ctx;
@@ -63,10 +64,10 @@ static const struct {
 typedef struct Walk {
     Inception *net;
     const Ckpt *ckpt;
-    int units;       /* met so far */
+    int units; /* met so far */
     const Block *block;
-    Slab *hall;      /* where this block's result goes */
-    bool alone;      /* the block has one part, which then goes straight into the hall */
+    Slab *hall; /* where this block's result goes */
+    bool alone; /* the block has one part, which then goes straight into the hall */
     Err *err;
 } Walk;
 
@@ -197,10 +198,10 @@ static bool walk_table(Inception *net, const Ckpt *ckpt, Err *err)
 
 static bool open_net(Inception *net, const Ckpt *ckpt, Err *err)
 {
-    return inception_weights_check(ckpt, &net->classes, &net->width, err) && walk_table(net, ckpt, err)
-           && (net->fc = inception_weights_fc(net->be, ckpt, net->classes, net->width, err)) != NULL
-           && slab_open(&net->halls[0], net->be, err) && slab_open(&net->halls[1], net->be, err)
-           && slab_open(&net->scratch, net->be, err) && slab_open(&net->ends, net->be, err) && walk_table(net, ckpt, err);
+    return inception_weights_check(ckpt, &net->classes, &net->width, err) && walk_table(net, ckpt, err) &&
+           (net->fc = inception_weights_fc(net->be, ckpt, net->classes, net->width, err)) != NULL &&
+           slab_open(&net->halls[0], net->be, err) && slab_open(&net->halls[1], net->be, err) &&
+           slab_open(&net->scratch, net->be, err) && slab_open(&net->ends, net->be, err) && walk_table(net, ckpt, err);
 }
 
 Inception *inception_open(const char *path, Backend *be, Err *err)
@@ -277,7 +278,8 @@ static void run_step(const Inception *net, const Step *step, int count)
         be_conv(net->be, step->conv, in[0], (Map){0}, out);
         break;
     case STEP_POOL:
-        be_pool(net->be, in[0], entries[step->entry].pool, 3, entries[step->entry].stride, entries[step->entry].pad, out);
+        be_pool(net->be, in[0], entries[step->entry].pool, 3, entries[step->entry].stride, entries[step->entry].pad,
+                out);
         break;
     case STEP_CONCAT:
         be_concat(net->be, in, step->parts, out);
@@ -329,13 +331,14 @@ static void run_pass(Inception *net, Tensor images, Resize pipeline, float *pool
     }
 }
 
-bool inception_run(Inception *net, const uint8_t *images, int count, int h, int w, Resize pipeline, float *pool3, float *logits,
-                   float *spatial, Err *err)
+bool inception_run(Inception *net, const uint8_t *images, int count, int h, int w, Resize pipeline, float *pool3,
+                   float *logits, float *spatial, Err *err)
 {
     if (h < 1 || w < 1)
         return err_set(err, ERR_USAGE, "Inception: images of %dx%d pixels", w, h);
     if (spatial && net->rows.shape[1] < INCEPTION_SPATIAL_CHANNELS)
-        return err_set(err, ERR_FORMAT, "Inception: sFID takes %d channels of " INCEPTION_SPATIAL_UNIT ", these weights have %d",
+        return err_set(err, ERR_FORMAT,
+                       "Inception: sFID takes %d channels of " INCEPTION_SPATIAL_UNIT ", these weights have %d",
                        INCEPTION_SPATIAL_CHANNELS, (int)net->rows.shape[1]);
     size_t image_bytes = (size_t)h * (size_t)w * 3;
     int64_t pixels = INCEPTION_SPATIAL_SIDE * INCEPTION_SPATIAL_SIDE;

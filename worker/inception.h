@@ -18,9 +18,10 @@ int inception_classes(const Inception *net); /* 1008 */
 enum { INCEPTION_SPATIAL = 2023 };           /* sFID features: 17*17*7 */
 
 /* Features of images u8 [count, h, w, 3] on the host. pool3 [count,width], logits [count,classes] without bias and
- * spatial [count,2023] (sFID) are host memory; NULL ones are not computed. Each image's result is independent of count. */
-bool inception_run(Inception *net, const uint8_t *images, int count, int h, int w, Resize pipeline, float *pool3, float *logits,
-                   float *spatial, Err *err);
+ * spatial [count,2023] (sFID) are host memory; NULL ones are not computed. Each image's result is independent of count.
+ */
+bool inception_run(Inception *net, const uint8_t *images, int count, int h, int w, Resize pipeline, float *pool3,
+                   float *logits, float *spatial, Err *err);
 
 /* Test hook: called with the name and the map of each stage ("Mixed_5b", ...) of a one-image run. NULL removes it. */
 typedef void (*InceptionTap)(const char *stage, const Map *map, void *ctx);

@@ -47,19 +47,24 @@ static const Branch mixed_7a[] = {
 };
 
 /* Mixed_7b and Mixed_7c differ in the pool alone. */
+/* clang-format off: a table reads as a table */
 #define MIXED_7(pool)                                                                                                  \
     {                                                                                                                  \
         {ENTRY_PLAIN, {{"branch1x1", K1X1}}, {{0}}},                                                                   \
-        {ENTRY_PLAIN, {{"branch3x3_1", K1X1}}, {{"branch3x3_2a", K1X3}, {"branch3x3_2b", K3X1}}},                      \
-        {ENTRY_PLAIN,                                                                                                  \
-         {{"branch3x3dbl_1", K1X1}, {"branch3x3dbl_2", K3X3}},                                                         \
-         {{"branch3x3dbl_3a", K1X3}, {"branch3x3dbl_3b", K3X1}}},                                                      \
-        {pool, {{"branch_pool", K1X1}}, {{0}}},                                                                        \
+            {ENTRY_PLAIN, {{"branch3x3_1", K1X1}}, {{"branch3x3_2a", K1X3}, {"branch3x3_2b", K3X1}}},                  \
+            {ENTRY_PLAIN,                                                                                              \
+             {{"branch3x3dbl_1", K1X1}, {"branch3x3dbl_2", K3X3}},                                                     \
+             {{"branch3x3dbl_3a", K1X3}, {"branch3x3dbl_3b", K3X1}}},                                                  \
+            {pool, {{"branch_pool", K1X1}}, {{0}}},                                                                    \
     }
 static const Branch mixed_7b[] = MIXED_7(ENTRY_AVERAGE);
 static const Branch mixed_7c[] = MIXED_7(ENTRY_MAX);
 
-#define BLOCK(name, branches) {name, branches, (int)(sizeof branches / sizeof branches[0])}
+#define BLOCK(name, branches)                                                                                          \
+    {                                                                                                                  \
+        name, branches, (int)(sizeof branches / sizeof branches[0])                                                    \
+    }
+/* clang-format on */
 const Block inception_blocks[INCEPTION_BLOCKS] = {
     BLOCK("Conv2d_1a_3x3", stem_3x3_halve), /* 299 -> 149 */
     BLOCK("Conv2d_2a_3x3", stem_3x3_valid), /* 147 */

@@ -1,8 +1,8 @@
 /* The FID Inception network as data: what inception.c walks. Internal to it and to the test that counts it.
  *
- * A block takes one map and gives one: its branches' results side by side along the channels, in the order of the table.
- * A branch enters by a pool or as it is, goes through `chain`, and ends in the last map of the chain or, where `ends` are
- * listed, in each of them applied to that map. Widths are not here: they are read off the weights. */
+ * A block takes one map and gives one: its branches' results side by side along the channels, in the order of the
+ * table. A branch enters by a pool or as it is, goes through `chain`, and ends in the last map of the chain or, where
+ * `ends` are listed, in each of them applied to that map. Widths are not here: they are read off the weights. */
 #ifndef WORKER_INCEPTION_TABLE_H
 #define WORKER_INCEPTION_TABLE_H
 
@@ -38,11 +38,11 @@ typedef struct Block {
 } Block;
 
 enum {
-    INCEPTION_SIDE = 299,     /* of the input */
-    INCEPTION_LAST_SIDE = 8,  /* of the last map */
+    INCEPTION_SIDE = 299,    /* of the input */
+    INCEPTION_LAST_SIDE = 8, /* of the last map */
     INCEPTION_BLOCKS = 18,
     INCEPTION_UNITS = 94,
-    INCEPTION_MAX_PARTS = 6   /* maps that meet in a block */
+    INCEPTION_MAX_PARTS = 6 /* maps that meet in a block */
 };
 extern const Block inception_blocks[INCEPTION_BLOCKS];
 

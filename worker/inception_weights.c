@@ -45,7 +45,8 @@ static bool fold(const Ckpt *ckpt, const char *key, float *w, float *bias, int64
         ok = (bn[i] = read_vector(ckpt, key, names[i], c_out, err)) != NULL;
     for (int64_t c = 0; ok && c < c_out; c++) {
         if (bn[3][c] < 0) {
-            ok = err_set(err, ERR_FORMAT, "Inception weights %s: %s.bn.running_var[%lld] is %g; a variance is not negative",
+            ok = err_set(err, ERR_FORMAT,
+                         "Inception weights %s: %s.bn.running_var[%lld] is %g; a variance is not negative",
                          ckpt_path(ckpt), key, (long long)c, bn[3][c]);
             break;
         }
@@ -59,8 +60,8 @@ static bool fold(const Ckpt *ckpt, const char *key, float *w, float *bias, int64
     return ok;
 }
 
-Conv *inception_weights_unit(Backend *be, const Ckpt *ckpt, const char *key, Kernel kernel, const Map *x, int *ret_width,
-                             Err *err)
+Conv *inception_weights_unit(Backend *be, const Ckpt *ckpt, const char *key, Kernel kernel, const Map *x,
+                             int *ret_width, Err *err)
 {
     const Geometry *g = &inception_geometry[kernel];
     char *name = xasprintf("%s.conv.weight", key);
@@ -69,8 +70,14 @@ Conv *inception_weights_unit(Backend *be, const Ckpt *ckpt, const char *key, Ker
     if (ckpt_shape(ckpt, name, 4, shape, err) && check_width(ckpt, name, shape[0], err)) {
         int64_t fan = shape[1] * shape[2] * shape[3];
         float *w = xmalloc((size_t)(shape[0] * fan) * sizeof(float)), *bias = xmalloc((size_t)shape[0] * sizeof(float));
-        ConvShape conv_shape = {.c_in = x->c, .c_out = (int)shape[0], .kh = g->kh, .kw = g->kw, .stride = g->stride,
-                                .pad_h = g->pad_h, .pad_w = g->pad_w, .relu = true};
+        ConvShape conv_shape = {.c_in = x->c,
+                                .c_out = (int)shape[0],
+                                .kh = g->kh,
+                                .kw = g->kw,
+                                .stride = g->stride,
+                                .pad_h = g->pad_h,
+                                .pad_w = g->pad_w,
+                                .relu = true};
         if (ckpt_read(ckpt, name, 4, shape, w, err) && fold(ckpt, key, w, bias, shape[0], fan, err))
             conv = be_conv_pack(be, w, bias, &conv_shape, x->h, x->w, err);
         free(w);
@@ -85,7 +92,8 @@ Linear *inception_weights_fc(Backend *be, const Ckpt *ckpt, int classes, int wid
 {
     int64_t shape[2] = {classes, width};
     float *w = xmalloc((size_t)(shape[0] * shape[1]) * sizeof(float));
-    Linear *fc = ckpt_read(ckpt, "fc.weight", 2, shape, w, err) ? be_linear_pack(be, w, NULL, shape[0], shape[1], err) : NULL;
+    Linear *fc =
+        ckpt_read(ckpt, "fc.weight", 2, shape, w, err) ? be_linear_pack(be, w, NULL, shape[0], shape[1], err) : NULL;
     free(w);
     return fc;
 }
@@ -95,19 +103,21 @@ bool inception_weights_check(const Ckpt *ckpt, int *ret_classes, int *ret_width,
     const CkptTensor *aux = ckpt_find_prefix(ckpt, "AuxLogits.");
     int64_t shape[2] = {-1, -1};
     if (aux)
-        return err_set(err, ERR_FORMAT,
-                       "Inception weights %s: holds %s, so these are torchvision's; FID needs pytorch-fid's weights of the 2015 "
-                       "graph (pt_inception-2015-12-05-6726825d.pth)",
-                       ckpt_path(ckpt), aux->name);
+        return err_set(
+            err, ERR_FORMAT,
+            "Inception weights %s: holds %s, so these are torchvision's; FID needs pytorch-fid's weights of the 2015 "
+            "graph (pt_inception-2015-12-05-6726825d.pth)",
+            ckpt_path(ckpt), aux->name);
     if (!ckpt_shape(ckpt, "fc.weight", 2, shape, err))
         return err_wrap(err, "not the weights of the FID Inception network");
     if (!check_width(ckpt, "fc.weight", shape[0], err))
         return false;
     if (shape[0] == TORCHVISION_CLASSES)
-        return err_set(err, ERR_FORMAT,
-                       "Inception weights %s: fc.weight has %d classes, as torchvision's has; the 2015 graph that FID needs has "
-                       "1008",
-                       ckpt_path(ckpt), TORCHVISION_CLASSES);
+        return err_set(
+            err, ERR_FORMAT,
+            "Inception weights %s: fc.weight has %d classes, as torchvision's has; the 2015 graph that FID needs has "
+            "1008",
+            ckpt_path(ckpt), TORCHVISION_CLASSES);
     *ret_classes = (int)shape[0];
     *ret_width = (int)shape[1];
     return true;

@@ -12,10 +12,10 @@
 #include "worker/npy.h"
 #include "worker/sampler.h"
 
-typedef struct Inputs { /* starts as {0} */
-    const JobSpec *spec; /* must live as long */
+typedef struct Inputs {     /* starts as {0} */
+    const JobSpec *spec;    /* must live as long */
     NpyArray noise, labels; /* data NULL: by rule */
-    SamplerInfo info;    /* since inputs_fit */
+    SamplerInfo info;       /* since inputs_fit */
 } Inputs;
 
 bool inputs_open(const JobSpec *spec, Inputs *ret_inputs, Err *err);

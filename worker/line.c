@@ -26,10 +26,10 @@ struct Line {
     int fd;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    Task *first, *last;    /* the first is the one in work */
+    Task *first, *last; /* the first is the one in work */
     int count;
-    bool stop;             /* stop came: finish the batch, answer, exit */
-    bool gone;             /* the other side is gone */
+    bool stop; /* stop came: finish the batch, answer, exit */
+    bool gone; /* the other side is gone */
     Mono gone_since;
     Err broken;            /* it spoke nonsense */
     pthread_mutex_t voice; /* one message at a time */

@@ -4,10 +4,10 @@
  *   outer[D,D]   += sum over rows of x^T x      (tiles on and right of the diagonal)
  *   mu = sum/n,  sigma = (outer - n mu mu^T)/(n-1)
  *
- * Why not a BLAS syrk: its order of additions depends on the library's kernel, the CPU and the thread count, and then two
- * hosts that share a job report different FIDs in the last digits. Here each entry adds its products one row after the
- * other; only different entries are worked on side by side (vectors, threads), and no multiply-add is fused, so
- * the bits are those of the plain loop. It costs 0.13% of the network that makes the features.
+ * Why not a BLAS syrk: its order of additions depends on the library's kernel, the CPU and the thread count, and then
+ * two hosts that share a job report different FIDs in the last digits. Here each entry adds its products one row after
+ * the other; only different entries are worked on side by side (vectors, threads), and no multiply-add is fused, so the
+ * bits are those of the plain loop. It costs 0.13% of the network that makes the features.
  *
  * float32 moments are out of the question: they moved a rank-deficient FID of 100.04 by 0.14. */
 #include "worker/moments.h"
@@ -23,7 +23,7 @@ enum { TILE_I = 4, TILE_J = 8 };
 typedef double Lane __attribute__((vector_size(TILE_J * sizeof(double)), aligned(sizeof(double))));
 
 struct Moments {
-    int dim, padded;   /* padded: dim up to a multiple of TILE_J */
+    int dim, padded; /* padded: dim up to a multiple of TILE_J */
     int64_t count;
     int pending;       /* rows of the group that is not full yet */
     float *group;      /* [MOMENTS_GROUP,dim] */
@@ -72,7 +72,8 @@ int64_t moments_count(const Moments *m)
 #define WIDE
 #endif
 
-/* out[TILE_I,TILE_J] += a^T b over the rows; left holds 4 columns of 8, right 8. stride: doubles between rows of out. */
+/* out[TILE_I,TILE_J] += a^T b over the rows; left holds 4 columns of 8, right 8. stride: doubles between rows of out.
+ */
 WIDE static void add_tile(const double *restrict left, const double *restrict right, int rows, double *restrict out,
                           size_t stride)
 {

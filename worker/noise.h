@@ -1,5 +1,6 @@
-/* Randomness by image index: Philox 4x32-10 (Salmon et al., SC'11) keyed by the seed, counted by (image, stream, block).
- * So image i gets the same numbers whatever batch, device or restart it meets. Host only: the same bits on any backend. */
+/* Randomness by image index: Philox 4x32-10 (Salmon et al., SC'11) keyed by the seed, counted by (image, stream,
+ * block). So image i gets the same numbers whatever batch, device or restart it meets. Host only: the same bits on any
+ * backend. */
 #ifndef WORKER_NOISE_H
 #define WORKER_NOISE_H
 

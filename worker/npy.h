@@ -1,4 +1,5 @@
-/* .npy and .npz: numpy's files. Reading checks everything before it trusts it; writing is atomic (write, fsync, rename). */
+/* .npy and .npz: numpy's files. Reading checks everything before it trusts it; writing is atomic (write, fsync,
+ * rename). */
 #ifndef WORKER_NPY_H
 #define WORKER_NPY_H
 
@@ -45,7 +46,8 @@ bool npz_read(const Npz *npz, const char *name, NpyArray *ret_array, Err *err);
 
 /* A member too big for memory, streamed: shape first, then rows in order (row = everything after axis 0). */
 typedef struct NpzStream NpzStream;
-NpzStream *npz_stream_open(const Npz *npz, const char *name, NpyArray *ret_header, Err *err); /* header's data is NULL */
+NpzStream *npz_stream_open(const Npz *npz, const char *name, NpyArray *ret_header,
+                           Err *err); /* header's data is NULL */
 bool npz_stream_read(NpzStream *stream, void *dst, size_t bytes, Err *err);
 void npz_stream_close(NpzStream *stream);
 

@@ -163,9 +163,8 @@ bool npz_writer_begin(NpzWriter *writer, const char *name, Dtype dtype, int ndim
         return err_wrap(err, "%s, array %s", file_path(writer->out), name);
     writer->members = xrealloc(writer->members, (writer->count + 1) * sizeof *writer->members);
     Member *m = &writer->members[writer->count++];
-    *m = (Member){.name = xasprintf("%s.npy", name),
-                  .offset = file_added(writer->out),
-                  .size = header.len + writer->missing};
+    *m = (Member){
+        .name = xasprintf("%s.npy", name), .offset = file_added(writer->out), .size = header.len + writer->missing};
     writer->open = true;
     print_local(&local, m);
     bool ok = file_add(writer->out, local.data, local.len, err) && add(writer, header.data, header.len, err);

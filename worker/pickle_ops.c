@@ -71,9 +71,8 @@ static bool op_long(Machine *m, const Op *op, Err *err)
     if (!machine_take_number(m, op->width, &len, err) || !machine_take_bytes(m, len, &bytes, err))
         return false;
     if (len > 8)
-        return machine_push_new(m,
-                                (PickleValue){.kind = PICKLE_LONG, .text = (const char *)bytes, .len = (uint32_t)len},
-                                err);
+        return machine_push_new(
+            m, (PickleValue){.kind = PICKLE_LONG, .text = (const char *)bytes, .len = (uint32_t)len}, err);
     uint64_t number = bytes_get(bytes, (int)len);
     if (len && len < 8 && bytes[len - 1] & 0x80)
         number |= UINT64_MAX << 8 * len;
@@ -118,13 +117,11 @@ static bool op_stack_global(Machine *m, const Op *op, Err *err)
     if (module->kind != PICKLE_TEXT || name->kind != PICKLE_TEXT)
         return err_set(err, ERR_FORMAT, "the pickle names a global by something that is not text");
     m->height -= 2;
-    return machine_push_new(m,
-                            (PickleValue){.kind = op->kind,
-                                          .text = module->text,
-                                          .len = module->len,
-                                          .name = name->text,
-                                          .name_len = name->len},
-                            err);
+    return machine_push_new(
+        m,
+        (PickleValue){
+            .kind = op->kind, .text = module->text, .len = module->len, .name = name->text, .name_len = name->len},
+        err);
 }
 
 static bool op_mark(Machine *m, const Op *op, Err *err)

@@ -14,12 +14,12 @@ typedef struct Report {
     const Identity *identity;
     int64_t images;
     double seconds[PHASES];
-    const cJSON *made;        /* array: {device, precision, ..., images}, how the pieces were made */
-    const cJSON *warnings;    /* array of sentences */
-    const cJSON *outputs;     /* array of file names */
-    const Statistics *stats;  /* NULL: no features */
+    const cJSON *made;       /* array: {device, precision, ..., images}, how the pieces were made */
+    const cJSON *warnings;   /* array of sentences */
+    const cJSON *outputs;    /* array of file names */
+    const Statistics *stats; /* NULL: no features */
     const Statistics *reference;
-    const Frechet *frechet;   /* NULL: no FID */
+    const Frechet *frechet;    /* NULL: no FID */
     const char *pixels_sha256; /* of measured images; NULL */
 } Report;
 

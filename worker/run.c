@@ -23,9 +23,7 @@ void run_note(Run *run, const RunHooks *hooks, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     const cJSON *said;
-    cJSON_ArrayForEach(said, run->warnings)
-        if (strcmp(said->valuestring, text) == 0)
-            return;
+    cJSON_ArrayForEach(said, run->warnings) if (strcmp(said->valuestring, text) == 0) return;
     cJSON_AddItemToArray(run->warnings, cJSON_CreateString(text));
     if (hooks && hooks->note)
         hooks->note(hooks->ctx, text);

@@ -27,15 +27,15 @@ typedef struct RunHooks {
     /* upto: first index not yet safely on disk; rate: images a second of this phase. */
     void (*progress)(void *ctx, int64_t upto, double rate, const char *stage);
     void (*loaded)(void *ctx, double seconds);
-    bool (*stop)(void *ctx); /* true: return at the next batch boundary, with ERR_CANCELLED */
+    bool (*stop)(void *ctx);                   /* true: return at the next batch boundary, with ERR_CANCELLED */
     void (*note)(void *ctx, const char *text); /* it went on, and how: a smaller batch, a warning of the report */
-} RunHooks;                  /* each may be NULL */
+} RunHooks;                                    /* each may be NULL */
 
 typedef struct Run Run;
 /* The spec must live as long as the run. Hashes the inputs and checks the folder; models are loaded when they are first
  * needed, so a report or a finished job does not wait for them. */
 Run *run_open(Workshop *shop, const JobSpec *spec, Err *err);
-void run_close(Run *run); /* NULL is fine */
+void run_close(Run *run);                                 /* NULL is fine */
 bool run_load(Run *run, const RunHooks *hooks, Err *err); /* now instead of then */
 /* True when the folder holds all of this job already; *ret_fid as run_report gives it. */
 bool run_finished(const Run *run, double *ret_fid);

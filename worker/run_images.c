@@ -18,7 +18,7 @@ typedef struct Making {
     Pieces pieces; /* what was there before */
     int64_t lo, hi;
     Writer *writer;
-    bool claimed;  /* the folder; with the first batch, so the first step does not wait for the disk */
+    bool claimed; /* the folder; with the first batch, so the first step does not wait for the disk */
     int32_t *labels;
     float *noise, *uniform;
     int64_t made;

@@ -24,9 +24,9 @@ typedef struct Measuring {
     EVP_MD_CTX *hash;
     uint8_t *pixels; /* [batch,h,w,3]: what waits to be measured */
     int count, height, width;
-    int64_t first;   /* index of the first of them */
+    int64_t first; /* index of the first of them */
     int64_t made;
-    bool mixed;      /* sizes differ */
+    bool mixed; /* sizes differ */
     double start;
     Image sheet[GRID_MAX];
     int sheet_count;

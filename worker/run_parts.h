@@ -16,10 +16,10 @@ struct Run {
     Workshop *shop;
     const JobSpec *spec;
     Identity identity;
-    int64_t images;       /* of a source: counted when it is opened */
-    PieceNeeds keeps;     /* what a piece of this job holds */
-    Inputs inputs;        /* sample */
-    Sampler *sampler;     /* the workshop's; NULL until run_load */
+    int64_t images;   /* of a source: counted when it is opened */
+    PieceNeeds keeps; /* what a piece of this job holds */
+    Inputs inputs;    /* sample */
+    Sampler *sampler; /* the workshop's; NULL until run_load */
     SamplerPlan plan;
     Inception *inception; /* NULL: not wanted, or not loaded yet */
     bool loaded;

@@ -60,13 +60,15 @@ Sampler *sampler_open_weights(const struct Weights *student, const struct Weight
 void sampler_close(Sampler *sampler); /* NULL is fine */
 const SamplerInfo *sampler_info(const Sampler *sampler);
 
-/* Makes room for batches of up to `count`; may be called again with another size. False with ERR_MEMORY if it does not fit. */
+/* Makes room for batches of up to `count`; may be called again with another size. False with ERR_MEMORY if it does not
+ * fit. */
 bool sampler_reserve(Sampler *sampler, int count, Err *err);
 
 /* A plan that this model cannot run is an error that says which value and which range. */
 bool sampler_check(const Sampler *sampler, const SamplerPlan *plan, Err *err);
 
-/* Runs one batch, count <= what was reserved. `stage` is called (if not NULL) as the work goes on: "student", "teacher", "decode". */
+/* Runs one batch, count <= what was reserved. `stage` is called (if not NULL) as the work goes on: "student",
+ * "teacher", "decode". */
 bool sampler_run(Sampler *sampler, const SamplerPlan *plan, SamplerBatch *batch,
                  void (*stage)(const char *name, void *ctx), void *ctx, Err *err);
 

@@ -69,14 +69,14 @@ bool statistics_check(Statistics *stats, const char *name, Err *err)
         largest = fmax(largest, fabs(sigma[i]));
     for (size_t i = 0; i < n; i++) {
         if (sigma[i * n + i] < 0)
-            return err_set(err, ERR_FORMAT, "statistics %s: the variance of feature %zu is %g; not a covariance", name, i,
-                           sigma[i * n + i]);
+            return err_set(err, ERR_FORMAT, "statistics %s: the variance of feature %zu is %g; not a covariance", name,
+                           i, sigma[i * n + i]);
         for (size_t j = i + 1; j < n; j++) {
             double a = sigma[i * n + j], b = sigma[j * n + i];
             if (fabs(a - b) > 1e-8 * largest)
                 return err_set(err, ERR_FORMAT,
-                               "statistics %s: the covariance is not symmetric: %g at [%zu,%zu] but %g at [%zu,%zu]", name, a,
-                               i, j, b, j, i);
+                               "statistics %s: the covariance is not symmetric: %g at [%zu,%zu] but %g at [%zu,%zu]",
+                               name, a, i, j, b, j, i);
             sigma[i * n + j] = sigma[j * n + i] = (a + b) / 2;
         }
     }
@@ -84,14 +84,16 @@ bool statistics_check(Statistics *stats, const char *name, Err *err)
 }
 
 /* The mean decides the width; the covariance must agree with it. */
-static bool check_shapes(const char *path, int mu_ndim, const int64_t *mu, int sigma_ndim, const int64_t *sigma, Err *err)
+static bool check_shapes(const char *path, int mu_ndim, const int64_t *mu, int sigma_ndim, const int64_t *sigma,
+                         Err *err)
 {
     if (mu_ndim != 1 || mu[0] < 1 || mu[0] > MAX_DIM)
-        return err_set(err, ERR_FORMAT, "statistics %s: the mean has %d dimension%s; wanted one of 1 to %d features", path,
-                       mu_ndim, mu_ndim == 1 ? " of a wrong size" : "s", MAX_DIM);
+        return err_set(err, ERR_FORMAT, "statistics %s: the mean has %d dimension%s; wanted one of 1 to %d features",
+                       path, mu_ndim, mu_ndim == 1 ? " of a wrong size" : "s", MAX_DIM);
     if (sigma_ndim != 2 || sigma[0] != mu[0] || sigma[1] != mu[0])
-        return err_set(err, ERR_FORMAT, "statistics %s: the mean has %lld features but the covariance is %s%lldx%lld", path,
-                       (long long)mu[0], sigma_ndim == 2 ? "" : "not a matrix: ", (long long)(sigma_ndim > 0 ? sigma[0] : 0),
+        return err_set(err, ERR_FORMAT, "statistics %s: the mean has %lld features but the covariance is %s%lldx%lld",
+                       path, (long long)mu[0],
+                       sigma_ndim == 2 ? "" : "not a matrix: ", (long long)(sigma_ndim > 0 ? sigma[0] : 0),
                        (long long)(sigma_ndim > 1 ? sigma[1] : 0));
     return true;
 }
@@ -114,9 +116,8 @@ static Statistics *load_torch(const char *path, Err *err)
                 ckpt_count(ckpt));
     } else if (check_shapes(path, mu->ndim, mu->shape, sigma->ndim, sigma->shape, err)) {
         stats = statistics_new((int)mu->shape[0], err);
-        if (stats
-            && !(ckpt_read_f64(ckpt, mu->name, 1, mu->shape, stats->mu, err)
-                 && ckpt_read_f64(ckpt, sigma->name, 2, sigma->shape, stats->sigma, err))) {
+        if (stats && !(ckpt_read_f64(ckpt, mu->name, 1, mu->shape, stats->mu, err) &&
+                       ckpt_read_f64(ckpt, sigma->name, 2, sigma->shape, stats->sigma, err))) {
             statistics_free(stats);
             stats = NULL;
         }
@@ -135,7 +136,8 @@ static bool to_doubles(const char *path, const char *name, const NpyArray *array
         for (size_t i = 0; i < count; i++)
             dst[i] = ((const float *)array->data)[i];
     } else {
-        return err_set(err, ERR_FORMAT, "statistics %s: %s is %s; wanted f64 or f32", path, name, dtype_name(array->dtype));
+        return err_set(err, ERR_FORMAT, "statistics %s: %s is %s; wanted f64 or f32", path, name,
+                       dtype_name(array->dtype));
     }
     return true;
 }
@@ -160,11 +162,12 @@ static Statistics *read_npz(const Npz *npz, const char *path, const char *mu_nam
 {
     NpyArray mu = {0}, sigma = {0};
     Statistics *stats = NULL;
-    bool ok = npz_read(npz, mu_name, &mu, err) && npz_read(npz, sigma_name, &sigma, err)
-              && check_shapes(path, mu.ndim, mu.shape, sigma.ndim, sigma.shape, err)
-              && (stats = statistics_new((int)mu.shape[0], err)) != NULL;
+    bool ok = npz_read(npz, mu_name, &mu, err) && npz_read(npz, sigma_name, &sigma, err) &&
+              check_shapes(path, mu.ndim, mu.shape, sigma.ndim, sigma.shape, err) &&
+              (stats = statistics_new((int)mu.shape[0], err)) != NULL;
     size_t n = ok ? (size_t)stats->dim : 0;
-    ok = ok && to_doubles(path, mu_name, &mu, n, stats->mu, err) && to_doubles(path, sigma_name, &sigma, n * n, stats->sigma, err);
+    ok = ok && to_doubles(path, mu_name, &mu, n, stats->mu, err) &&
+         to_doubles(path, sigma_name, &sigma, n * n, stats->sigma, err);
     if (ok)
         read_extras(npz, stats);
     if (mu.data)
@@ -189,8 +192,10 @@ static Statistics *load_npz(const char *path, Err *err)
     if (i < countof(namings))
         stats = read_npz(npz, path, namings[i].mu, namings[i].sigma, err);
     else if (npz_has(npz, "arr_0"))
-        err_set(err, ERR_FORMAT,
-                "statistics %s: holds samples (arr_0) but no mu and sigma; make statistics of it first (kind: statistics)", path);
+        err_set(
+            err, ERR_FORMAT,
+            "statistics %s: holds samples (arr_0) but no mu and sigma; make statistics of it first (kind: statistics)",
+            path);
     else
         err_set(err, ERR_FORMAT, "statistics %s: has no mu and sigma", path);
     npz_close(npz);
@@ -220,8 +225,8 @@ bool statistics_load(const char *path, Statistics **ret_stats, Err *err)
     return ok;
 }
 
-static bool add_member(NpzWriter *writer, const char *name, Dtype dtype, int ndim, const int64_t *shape, const void *data,
-                       size_t bytes, Err *err)
+static bool add_member(NpzWriter *writer, const char *name, Dtype dtype, int ndim, const int64_t *shape,
+                       const void *data, size_t bytes, Err *err)
 {
     return npz_writer_begin(writer, name, dtype, ndim, shape, err) && npz_writer_add(writer, data, bytes, err);
 }
@@ -233,8 +238,8 @@ bool statistics_save(const char *path, const Statistics *stats, Err *err)
         return false;
     size_t n = (size_t)stats->dim;
     int64_t shape[2] = {stats->dim, stats->dim}, one = 1, letters = 2;
-    bool ok = add_member(writer, "mu", DTYPE_F64, 1, shape, stats->mu, n * sizeof(double), err)
-              && add_member(writer, "sigma", DTYPE_F64, 2, shape, stats->sigma, n * n * sizeof(double), err);
+    bool ok = add_member(writer, "mu", DTYPE_F64, 1, shape, stats->mu, n * sizeof(double), err) &&
+              add_member(writer, "sigma", DTYPE_F64, 2, shape, stats->sigma, n * n * sizeof(double), err);
     if (ok && stats->count > 0)
         ok = add_member(writer, "num_images", DTYPE_I64, 1, &one, &stats->count, sizeof stats->count, err);
     if (ok && stats->pipeline && strlen(stats->pipeline) == 2)

@@ -9,10 +9,10 @@
 
 typedef struct Statistics { /* mean and unbiased covariance */
     int dim;
-    int64_t count;   /* 0: not known (a file that does not say) */
-    double *mu;      /* [dim] */
-    double *sigma;   /* [dim,dim], symmetric */
-    char *pipeline;  /* "pt", "tf" or NULL when the file does not say */
+    int64_t count;  /* 0: not known (a file that does not say) */
+    double *mu;     /* [dim] */
+    double *sigma;  /* [dim,dim], symmetric */
+    char *pipeline; /* "pt", "tf" or NULL when the file does not say */
 } Statistics;
 
 /* Zeroed; pipeline NULL. NULL with ERR_MEMORY if dim*dim doubles do not fit. */
@@ -23,11 +23,12 @@ void statistics_free(Statistics *stats); /* NULL is fine */
  * `name` is what errors call it. Makes sigma exactly symmetric. */
 bool statistics_check(Statistics *stats, const char *name, Err *err);
 
-/* .npz (mu, sigma), a torch.save file (m, s, as arrays or tensors; zip or legacy), or a folder with statistic.pth in it.
- * Checked as above. */
+/* .npz (mu, sigma), a torch.save file (m, s, as arrays or tensors; zip or legacy), or a folder with statistic.pth in
+ * it. Checked as above. */
 bool statistics_load(const char *path, Statistics **ret_stats, Err *err);
 
-/* .npz with mu, sigma and, where known, num_images and pipeline; whole or not at all. Other tools read the first two. */
+/* .npz with mu, sigma and, where known, num_images and pipeline; whole or not at all. Other tools read the first two.
+ */
 bool statistics_save(const char *path, const Statistics *stats, Err *err);
 
 #endif

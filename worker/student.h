@@ -2,8 +2,9 @@
  *
  *     student_step(&student, &work, &step, &result, err)
  *
- * A step at time t sees tokens 0..end-1: the first t are data, the others noise. Token i gets a code (argmax of the logits)
- * when t <= i < split and a vector (the continuous head) when max(t, split) <= i; what a token does not get is not computed. */
+ * A step at time t sees tokens 0..end-1: the first t are data, the others noise. Token i gets a code (argmax of the
+ * logits) when t <= i < split and a vector (the continuous head) when max(t, split) <= i; what a token does not get is
+ * not computed. */
 #ifndef WORKER_STUDENT_H
 #define WORKER_STUDENT_H
 
@@ -32,7 +33,8 @@ typedef struct StudentStep {
     const float *latents;  /* [b,end,C]: data for i < t, noise after; kept until the step is done */
 } StudentStep;
 
-/* Host memory, filled by a step. n = min(split,end) - t codes and m = end - max(t,split) vectors a sequence (none if < 0). */
+/* Host memory, filled by a step. n = min(split,end) - t codes and m = end - max(t,split) vectors a sequence (none if <
+ * 0). */
 typedef struct StudentResult {
     int32_t *codes; /* [b,n] */
     float *margin;  /* [b,n] top-1 minus top-2 logit */

@@ -63,7 +63,8 @@ void transformer_layout(const Transformer *tf, Slab *slab, int sequences, int la
 /* labels [b], the null class is tf->classes. Computes the class tokens not met before. */
 void transformer_begin(Transformer *tf, TransformerWork *work, const int32_t *labels, int b);
 
-/* The last hidden state, before the final norm: [b,t-from,D], inside work (gone after the next pass). work->qkv is free. */
+/* The last hidden state, before the final norm: [b,t-from,D], inside work (gone after the next pass). work->qkv is
+ * free. */
 Tensor transformer_forward(const Transformer *tf, TransformerWork *work, const TransformerPass *pass);
 
 /* After a failed run: nothing that was in flight counts as computed. */

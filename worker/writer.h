@@ -24,13 +24,13 @@
 #define PIECE_SECONDS 1.0
 
 typedef struct WriterPlan {
-    const char *output;     /* images/ and blocks/ are there */
-    PieceNeeds keeps;       /* which arrays and whether PNGs; the identity */
-    int side;               /* pixels of a PNG a side; 0: none */
+    const char *output;          /* images/ and blocks/ are there */
+    PieceNeeds keeps;            /* which arrays and whether PNGs; the identity */
+    int side;                    /* pixels of a PNG a side; 0: none */
     PieceRow rows[PIECE_ARRAYS]; /* the shape of one image in each array that is kept */
-    const cJSON *made;      /* how: device, precision, version; copied into each manifest */
-    int threads;            /* that encode PNGs, at least 1 */
-    double piece_seconds;   /* 0: PIECE_SECONDS */
+    const cJSON *made;           /* how: device, precision, version; copied into each manifest */
+    int threads;                 /* that encode PNGs, at least 1 */
+    double piece_seconds;        /* 0: PIECE_SECONDS */
 } WriterPlan;
 
 /* One batch; the arrays are malloc'd, NULL where the plan does not keep them (pixels: needed for PNGs as well). */

@@ -1,9 +1,9 @@
 /* Attention: y_i = sum_j softmax_j(q_i . k_j * scale) v_j, for the transformers (causal, many small heads, a class
  * column) and for the decoder (all pixels, one wide head).
  *
- * A chunk of query rows at a time against all their keys, as two matrix products (Isa's) with a softmax between. For the
- * first one a head's keys are turned to panels [keys/32][width][32], as weights are. The order of each sum depends on a
- * row's own position alone. */
+ * A chunk of query rows at a time against all their keys, as two matrix products (Isa's) with a softmax between. For
+ * the first one a head's keys are turned to panels [keys/32][width][32], as weights are. The order of each sum depends
+ * on a row's own position alone. */
 #include <math.h>
 #include <string.h>
 
@@ -38,7 +38,8 @@ CPU_CLONES static float soften(float *restrict scores, int64_t keys, int64_t pad
 }
 
 /* Scores of a chunk: q is rows x nsegments x depth as in Product, keys as panels. */
-static void score(const Cpu *cpu, const Product *q, const float *panels, int64_t keys, int rows, float *scores, int64_t ld)
+static void score(const Cpu *cpu, const Product *q, const float *panels, int64_t keys, int rows, float *scores,
+                  int64_t ld)
 {
     Product p = *q;
     p.u_row = PANEL;
@@ -76,14 +77,23 @@ static void attend_chunk(const Cpu *cpu, const Head *head, int64_t i, int n, int
     static const size_t start = 0;
     int64_t longest = keys + n - 1;
     float class_weight[ROWS];
-    Product q = {.x = head->q + i * head->d, .x_row = (size_t)head->d, .segments = &start, .nsegments = 1,
+    Product q = {.x = head->q + i * head->d,
+                 .x_row = (size_t)head->d,
+                 .segments = &start,
+                 .nsegments = 1,
                  .depth = (int)head->hd};
     score(cpu, &q, head->panels, longest, n, head->scores, head->ld);
     for (int r = 0; r < n; r++)
         class_weight[r] = soften(head->scores + r * head->ld, keys + r, round_up(longest, PANEL),
                                  1.0f / sqrtf((float)head->hd), true);
-    Product mix = {.x = head->scores, .x_row = (size_t)head->ld, .segments = &start, .nsegments = 1, .depth = (int)longest,
-                   .u_row = head->v_row, .y_row = (size_t)head->hd_padded, .y_block = BLOCK};
+    Product mix = {.x = head->scores,
+                   .x_row = (size_t)head->ld,
+                   .segments = &start,
+                   .nsegments = 1,
+                   .depth = (int)longest,
+                   .u_row = head->v_row,
+                   .y_row = (size_t)head->hd_padded,
+                   .y_block = BLOCK};
     for (int64_t c = 0; c < head->hd_padded; c += mix.width) {
         mix.width = head->hd_padded - c >= PANEL ? PANEL : BLOCK;
         mix.u = head->v + c;
@@ -159,12 +169,19 @@ typedef struct Pixels {
 static void attend_pixels(const Cpu *cpu, const Pixels *a, int64_t i, int n, float *scores)
 {
     static const size_t start = 0;
-    Product q = {.x = a->q + i * BLOCK, .x_row = BLOCK, .segments = a->segments, .nsegments = a->blocks, .depth = BLOCK};
+    Product q = {
+        .x = a->q + i * BLOCK, .x_row = BLOCK, .segments = a->segments, .nsegments = a->blocks, .depth = BLOCK};
     score(cpu, &q, a->panels, a->pixels, n, scores, a->ld);
     for (int r = 0; r < n; r++)
         soften(scores + r * a->ld, a->pixels, a->ld, a->scale, false);
-    Product mix = {.x = scores, .x_row = (size_t)a->ld, .segments = &start, .nsegments = 1, .depth = (int)a->pixels,
-                   .u_row = BLOCK, .width = BLOCK, .y_row = BLOCK};
+    Product mix = {.x = scores,
+                   .x_row = (size_t)a->ld,
+                   .segments = &start,
+                   .nsegments = 1,
+                   .depth = (int)a->pixels,
+                   .u_row = BLOCK,
+                   .width = BLOCK,
+                   .y_row = BLOCK};
     for (int64_t b = 0; b < a->blocks; b++) {
         mix.u = a->v + b * a->pixels * BLOCK;
         mix.y = a->y + (b * a->pixels + i) * BLOCK;
@@ -194,8 +211,15 @@ void cpu_pixel_attention(Backend *be, Map q, Map k, Map v, float scale, Map y)
     for (int i = 0; i < map_blocks(q.c); i++)
         segments[i] = (size_t)i * (size_t)pixels * BLOCK;
     for (int b = 0; b < q.b; b++) {
-        Pixels a = {.q = map_image(&q, b), .v = map_image(&v, b), .y = map_image(&y, b), .pixels = pixels, .ld = ld,
-                    .blocks = map_blocks(q.c), .scale = scale, .segments = segments, .panels = panels};
+        Pixels a = {.q = map_image(&q, b),
+                    .v = map_image(&v, b),
+                    .y = map_image(&y, b),
+                    .pixels = pixels,
+                    .ld = ld,
+                    .blocks = map_blocks(q.c),
+                    .scale = scale,
+                    .segments = segments,
+                    .panels = panels};
 #pragma omp parallel num_threads(cpu->threads)
         {
 #pragma omp for schedule(dynamic)

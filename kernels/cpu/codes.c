@@ -6,7 +6,8 @@
 /* --- argmax of a product ------------------------------------------------------------------------------ */
 
 /* Logits live for one panel of codes and LINEAR_ROWS rows. There is a run of panels for each thread, which
- * keeps, for each row and each column of a panel, the largest and second largest so far; the rest is decided at the end. */
+ * keeps, for each row and each column of a panel, the largest and second largest so far; the rest is decided at the
+ * end. */
 typedef struct Top {
     float best[PANEL], second[PANEL];
     int32_t id[PANEL];
@@ -35,7 +36,8 @@ CPU_CLONES static void tops_update(Top *restrict tops, const float *restrict log
 }
 
 /* One row over all runs' tops: the largest, the lowest id among equals, and what it is ahead of the next. */
-static void tops_decide(const Top *tops, int runs, int64_t rows, int64_t r, int64_t n, int32_t *ret_id, float *ret_margin)
+static void tops_decide(const Top *tops, int runs, int64_t rows, int64_t r, int64_t n, int32_t *ret_id,
+                        float *ret_margin)
 {
     float best = -INFINITY, second = -INFINITY;
     int32_t id = 0;
@@ -54,7 +56,8 @@ static void tops_decide(const Top *tops, int runs, int64_t rows, int64_t r, int6
         *ret_margin = n > 1 ? best - second : 0;
 }
 
-static void argmax_panel(const Cpu *cpu, const Linear *head, const LinearInput *in, int64_t rows, int64_t panel, Top *tops)
+static void argmax_panel(const Cpu *cpu, const Linear *head, const LinearInput *in, int64_t rows, int64_t panel,
+                         Top *tops)
 {
     float logits[LINEAR_ROWS * PANEL];
     int64_t columns = head->n - panel * PANEL;

@@ -1,9 +1,9 @@
 /* Convolutions: which way a shape goes, and image by image.
  *
- * Image by image keeps a layer's maps in L3 and makes every image's result independent of its batch. Channels are padded
- * to 16 with zero weights. 3x3 convolutions with stride 1 go to Winograd, which needs a quarter of the multiplications
- * but four times the weights; on a map of few tiles reading them costs more than it saves. All others run directly. In
- * bf16 convolutions stay in f32: Winograd in f32 is faster than a direct convolution in bf16. */
+ * Image by image keeps a layer's maps in L3 and makes every image's result independent of its batch. Channels are
+ * padded to 16 with zero weights. 3x3 convolutions with stride 1 go to Winograd, which needs a quarter of the
+ * multiplications but four times the weights; on a map of few tiles reading them costs more than it saves. All others
+ * run directly. In bf16 convolutions stay in f32: Winograd in f32 is faster than a direct convolution in bf16. */
 #include <stdlib.h>
 
 #include "core/mem.h"
@@ -45,8 +45,11 @@ void cpu_conv(Backend *be, const Conv *base, Map x, Map residual, Map y)
 {
     const CpuConv *conv = (const CpuConv *)base;
     for (int b = 0; b < x.b && !be->failed; b++) {
-        ConvImage image = {.x = map_image(&x, b), .h = x.h, .w = x.w,
-                           .residual = residual.data ? map_image(&residual, b) : NULL, .y = map_image(&y, b)};
+        ConvImage image = {.x = map_image(&x, b),
+                           .h = x.h,
+                           .w = x.w,
+                           .residual = residual.data ? map_image(&residual, b) : NULL,
+                           .y = map_image(&y, b)};
         if (conv->winograd)
             winograd_run(cpu_of(be), conv->winograd, &image);
         else

@@ -1,6 +1,6 @@
-/* A line of output pixels is a matrix product: rows are pixels, and each tap of each block of input channels is a segment
- * of 16 terms. 1x1 convolutions have no lines, only pixels. Where there is padding or enlarging, the image is copied
- * with its border first: the copy is small beside the product and the product then needs no cases. */
+/* A line of output pixels is a matrix product: rows are pixels, and each tap of each block of input channels is a
+ * segment of 16 terms. 1x1 convolutions have no lines, only pixels. Where there is padding or enlarging, the image is
+ * copied with its border first: the copy is small beside the product and the product then needs no cases. */
 #include "kernels/cpu/direct.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "core/mem.h"
 
 enum {
-    LINE = 64,              /* pixels of a line in a 1x1 convolution */
+    LINE = 64,               /* pixels of a line in a 1x1 convolution */
     WEIGHTS_NEAR = 640 << 10 /* bytes that leave room for lines in L2 */
 };
 
@@ -42,7 +42,9 @@ static void pack_output(Direct *d, const float *w, int o)
 Direct *direct_pack(Backend *be, const float *w, const float *bias, const ConvShape *s, Err *err)
 {
     Direct *d = xcalloc(1, sizeof(*d));
-    *d = (Direct){.shape = *s, .blocks_in = map_blocks(s->c_in), .blocks_out = map_blocks(s->c_out),
+    *d = (Direct){.shape = *s,
+                  .blocks_in = map_blocks(s->c_in),
+                  .blocks_out = map_blocks(s->c_out),
                   .depth = s->c_in < BLOCK ? s->c_in : BLOCK};
     size_t out = (size_t)d->blocks_out * BLOCK, bytes = (size_t)(segments_of(d) * d->depth) * out * sizeof(float);
     d->panels = be_alloc(be, bytes, err);
@@ -126,8 +128,8 @@ static void cut_lines(const Direct *d, int out_h, int out_w, Lines *lines)
     lines->line_step = (pixels_only ? (size_t)LINE : (size_t)s->stride * (size_t)lines->w) * BLOCK;
 }
 
-static void run_line(const Cpu *cpu, const Direct *d, const ConvImage *image, const Lines *lines, const size_t *segments,
-                     int panel, int line, size_t out_pixels)
+static void run_line(const Cpu *cpu, const Direct *d, const ConvImage *image, const Lines *lines,
+                     const size_t *segments, int panel, int line, size_t out_pixels)
 {
     int width = (panel + 1) * 2 <= d->blocks_out ? PANEL : BLOCK;
     size_t at = ((size_t)panel * 2 * out_pixels + (size_t)line * (size_t)lines->pixels) * BLOCK;
@@ -162,8 +164,8 @@ void direct_run(Cpu *cpu, const Direct *d, const ConvImage *image)
         size_t row = (size_t)(i / taps) * (size_t)lines.h + (size_t)(i % taps / s->kw);
         segments[i] = (row * (size_t)lines.w + (size_t)(i % s->kw)) * BLOCK;
     }
-    /* Small weights stay in L2 while lines go by, each line through all panels; of large ones a thread takes a panel, or
-     * an eighth of its lines, and the lines come from L3. */
+    /* Small weights stay in L2 while lines go by, each line through all panels; of large ones a thread takes a panel,
+     * or an eighth of its lines, and the lines come from L3. */
     bool lines_first = (size_t)(segments_of(d) * d->depth * d->blocks_out) * BLOCK * sizeof(float) <= WEIGHTS_NEAR;
     int tasks = panels * lines.lines;
     int together = lines_first ? panels : panels >= 4 * cpu->threads ? lines.lines : (lines.lines + 7) / 8;

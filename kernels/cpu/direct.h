@@ -21,7 +21,7 @@ typedef struct ConvImage {
 typedef struct Direct Direct;
 
 Direct *direct_pack(Backend *be, const float *w, const float *bias, const ConvShape *shape, Err *err);
-void direct_free(Backend *be, Direct *direct); /* NULL is fine */
+void direct_free(Backend *be, Direct *direct);                           /* NULL is fine */
 void direct_run(Cpu *cpu, const Direct *direct, const ConvImage *image); /* failures go to backend_fail */
 
 #endif

@@ -18,17 +18,17 @@ enum {
     TILE_OUT = 4       /* output pixels of a Winograd tile along an axis */
 };
 
-/* The one matrix product: y[r][0..width) = sum over segments s and k < depth of x[r][segments[s] + k] u[s][k][0..width).
- * Products of rows have one segment, convolutions one for each block of channels and tap. Each row's sum runs in the
- * order of u, whatever the rows beside it. */
+/* The one matrix product: y[r][0..width) = sum over segments s and k < depth of x[r][segments[s] + k]
+ * u[s][k][0..width). Products of rows have one segment, convolutions one for each block of channels and tap. Each row's
+ * sum runs in the order of u, whatever the rows beside it. */
 typedef struct Product {
     const float *x;
     size_t x_row;           /* floats from one row to the next */
     const size_t *segments; /* offsets into x */
     int nsegments, depth;
-    const float *u;        /* [nsegments][depth] rows of width, u_row floats apart */
+    const float *u; /* [nsegments][depth] rows of width, u_row floats apart */
     size_t u_row;
-    int width; /* PANEL or BLOCK */
+    int width;             /* PANEL or BLOCK */
     const float *bias;     /* [width] or NULL */
     const float *residual; /* as y, or NULL; may be y */
     float *y;              /* row r, block b at y + r * y_row + b * y_block */

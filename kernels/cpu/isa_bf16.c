@@ -44,13 +44,27 @@ INLINE void panel(const ProductBf16 *p, int rows, int vectors)
     for (; r + TILE_ROWS <= rows; r += TILE_ROWS)
         tile(p, TILE_ROWS, vectors, (size_t)r);
     switch (rows - r) {
-    case 1: tile(p, 1, vectors, (size_t)r); break;
-    case 2: tile(p, 2, vectors, (size_t)r); break;
-    case 3: tile(p, 3, vectors, (size_t)r); break;
-    case 4: tile(p, 4, vectors, (size_t)r); break;
-    case 5: tile(p, 5, vectors, (size_t)r); break;
-    case 6: tile(p, 6, vectors, (size_t)r); break;
-    case 7: tile(p, 7, vectors, (size_t)r); break;
+    case 1:
+        tile(p, 1, vectors, (size_t)r);
+        break;
+    case 2:
+        tile(p, 2, vectors, (size_t)r);
+        break;
+    case 3:
+        tile(p, 3, vectors, (size_t)r);
+        break;
+    case 4:
+        tile(p, 4, vectors, (size_t)r);
+        break;
+    case 5:
+        tile(p, 5, vectors, (size_t)r);
+        break;
+    case 6:
+        tile(p, 6, vectors, (size_t)r);
+        break;
+    case 7:
+        tile(p, 7, vectors, (size_t)r);
+        break;
     }
 }
 

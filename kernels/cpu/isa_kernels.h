@@ -1,12 +1,12 @@
-/* The source of the Isa tables: included by isa_*.c with ISA_TABLE and ISA_NAME, compiled for the vectors of that file's
- * flags. Vectors are the compilers' own type, so this is plain C for any of them.
+/* The source of the Isa tables: included by isa_*.c with ISA_TABLE and ISA_NAME, compiled for the vectors of that
+ * file's flags. Vectors are the compilers' own type, so this is plain C for any of them.
  *
  * product: a tile of rows x columns of sums in registers; for each k one load of u's columns and one broadcast of x for
  *   each row. 8 rows x 32 columns in AVX-512 reach 110-116 GFLOP/s on one Zen 4 core, its peak; 4..14 rows and 1..4
  *   vectors were tried, within 5% of each other.
  * Winograd transforms: F(4,3) with the points 0, +-sqrt(1/2), +-sqrt(2), infinity, and F(4,2) with +-3/8, +-5/4,
- *   infinity. Chosen by error: 1.3e-6 and 0.7e-6 at 256 channels, against 3.3e-6 for 0, +-1, +-2. Symmetric points share
- *   their even and odd parts. The matching weight transforms are in winograd.c. */
+ *   infinity. Chosen by error: 1.3e-6 and 0.7e-6 at 256 channels, against 3.3e-6 for 0, +-1, +-2. Symmetric points
+ * share their even and odd parts. The matching weight transforms are in winograd.c. */
 #include "kernels/cpu/isa.h"
 
 #if defined(__AVX512F__)
@@ -97,16 +97,30 @@ INLINE void product_columns(const Product *p, int rows, int vectors, int from, b
     for (; r + TILE_ROWS <= rows; r += TILE_ROWS)
         TILE(TILE_ROWS);
     switch (rows - r) {
-    case 1: TILE(1); break;
-    case 2: TILE(2); break;
-    case 3: TILE(3); break;
+    case 1:
+        TILE(1);
+        break;
+    case 2:
+        TILE(2);
+        break;
+    case 3:
+        TILE(3);
+        break;
 #if defined(__AVX2__)
-    case 4: TILE(4); break;
-    case 5: TILE(5); break;
+    case 4:
+        TILE(4);
+        break;
+    case 5:
+        TILE(5);
+        break;
 #endif
 #if defined(__AVX512F__)
-    case 6: TILE(6); break;
-    case 7: TILE(7); break;
+    case 6:
+        TILE(6);
+        break;
+    case 7:
+        TILE(7);
+        break;
 #endif
     }
 #undef TILE
@@ -129,12 +143,13 @@ static void product(const Product *p, int rows)
 
 #if defined(__AVX512F__)
 #define INTERLEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define INTERLEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#define INTERLEAVE_HIGH(a, b)                                                                                          \
+    __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 #elif defined(__AVX2__)
-#define INTERLEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define INTERLEAVE_LOW(a, b)  __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
 #define INTERLEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
 #else
-#define INTERLEAVE_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define INTERLEAVE_LOW(a, b)  __builtin_shufflevector(a, b, 0, 4, 1, 5)
 #define INTERLEAVE_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
 #endif
 

@@ -1,8 +1,9 @@
 /* Matrix products with packed weights: y[R,N] = x[R,K] w^T + bias (+ y).
  *
- * Weights lie in panels of 32 columns, [panel][K][32], so that a task streams one panel, which stays in L2 while its rows
- * go by. A row's sum runs over K in order whatever rows are beside it and however tasks are cut: results do not depend on
- * the batch or on the threads. In bf16, panels and rows are pairs of rounded values and products are exact in f32. */
+ * Weights lie in panels of 32 columns, [panel][K][32], so that a task streams one panel, which stays in L2 while its
+ * rows go by. A row's sum runs over K in order whatever rows are beside it and however tasks are cut: results do not
+ * depend on the batch or on the threads. In bf16, panels and rows are pairs of rounded values and products are exact in
+ * f32. */
 #include "kernels/cpu/linear.h"
 
 #include <stdlib.h>
@@ -128,15 +129,30 @@ void linear_panel(const Cpu *cpu, const Linear *base, const LinearInput *in, int
     const float *bias = linear->bias ? linear->bias + panel * PANEL : NULL;
     int width = linear_panel_width(base, panel);
     if (in->pairs) {
-        ProductBf16 product = {.x = in->pairs + first * pairs, .pairs = (int)pairs,
-                               .u = linear->panels_bf16 + panel * PANEL * pairs, .width = width, .bias = bias,
-                               .residual = accumulate ? y : NULL, .y = y, .y_row = y_row};
+        ProductBf16 product = {.x = in->pairs + first * pairs,
+                               .pairs = (int)pairs,
+                               .u = linear->panels_bf16 + panel * PANEL * pairs,
+                               .width = width,
+                               .bias = bias,
+                               .residual = accumulate ? y : NULL,
+                               .y = y,
+                               .y_row = y_row};
         isa_product_bf16(&product, rows);
         return;
     }
-    Product product = {.x = in->x + first * k, .x_row = (size_t)k, .segments = &one_segment, .nsegments = 1,
-                       .depth = (int)k, .u = linear->panels + panel * PANEL * k, .u_row = (size_t)width, .width = width,
-                       .bias = bias, .residual = accumulate ? y : NULL, .y = y, .y_row = y_row, .y_block = BLOCK};
+    Product product = {.x = in->x + first * k,
+                       .x_row = (size_t)k,
+                       .segments = &one_segment,
+                       .nsegments = 1,
+                       .depth = (int)k,
+                       .u = linear->panels + panel * PANEL * k,
+                       .u_row = (size_t)width,
+                       .width = width,
+                       .bias = bias,
+                       .residual = accumulate ? y : NULL,
+                       .y = y,
+                       .y_row = y_row,
+                       .y_block = BLOCK};
     cpu->isa->product(&product, rows);
 }
 

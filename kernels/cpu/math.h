@@ -18,8 +18,8 @@ static inline float exp_f32(float x)
     x = x > exp_most ? exp_most : x;
     float z = x * 0x1.715476p+0f + 0x1.8p+23f;
     float n = z - 0x1.8p+23f;
-    float r = x - n * 0x1.63p-1f;  /* ln 2, the upper 9 bits: n times this is exact */
-    r = r + n * 0x1.bd0106p-13f;   /* and what is missing of it */
+    float r = x - n * 0x1.63p-1f; /* ln 2, the upper 9 bits: n times this is exact */
+    r = r + n * 0x1.bd0106p-13f;  /* and what is missing of it */
     float p = 0x1.6a23dp-10f;
     p = p * r + 0x1.123a2p-7f;
     p = p * r + 0x1.5558f2p-5f;

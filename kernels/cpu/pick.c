@@ -1,8 +1,8 @@
 /* One token a row: temperature, top-k, nucleus, softmax, draw.
  *
- * Order of floats: a key is the float's bits made to rise with its value, so that selecting and sorting are radix passes
- * over integers. The k-th largest is found byte by byte from the top; the nucleus sorts what top-k left (stable, so
- * equal logits stay in id order). Sums of probabilities are in double. NaN logits count as minus infinity. */
+ * Order of floats: a key is the float's bits made to rise with its value, so that selecting and sorting are radix
+ * passes over integers. The k-th largest is found byte by byte from the top; the nucleus sorts what top-k left (stable,
+ * so equal logits stay in id order). Sums of probabilities are in double. NaN logits count as minus infinity. */
 #include <math.h>
 #include <string.h>
 
@@ -86,7 +86,8 @@ static void sort_entries(Entry *entries, Entry *other, int64_t n)
     }
 }
 
-/* Drops entries whose mass before them, in falling order, exceeds top_p; the first always stays. weight: e^(z - max). */
+/* Drops entries whose mass before them, in falling order, exceeds top_p; the first always stays. weight: e^(z - max).
+ */
 static void nucleus(const PickWork *work, int64_t v, float top_p)
 {
     int64_t n = 0;

@@ -62,8 +62,8 @@ static void mix_columns(const uint8_t *row, const Tap *columns, const float unit
     }
 }
 
-static const float *mixed_row(Mixed *mixed, const uint8_t *row, const Tap *columns, const float unit[256], Resize pipeline,
-                              const uint8_t *keep)
+static const float *mixed_row(Mixed *mixed, const uint8_t *row, const Tap *columns, const float unit[256],
+                              Resize pipeline, const uint8_t *keep)
 {
     for (int i = 0; i < 2; i++)
         if (mixed->of[i] == row)

@@ -4,8 +4,8 @@
  * m [n*n][c_out/16][tiles][16]; so the product at one position is a plain matrix product with contiguous rows.
  *
  * Two ways to cut. Large maps: each thread takes blocks of tiles through all three steps in memory of its own, without
- * meeting the others. Small maps with many channels: the weights are larger than the map, so all threads share one block
- * of tiles and divide its positions, which reads every weight once; they meet between the steps. */
+ * meeting the others. Small maps with many channels: the weights are larger than the map, so all threads share one
+ * block of tiles and divide its positions, which reads every weight once; they meet between the steps. */
 #include "kernels/cpu/winograd.h"
 
 #include <stdlib.h>
@@ -35,7 +35,8 @@ bool winograd_takes(const ConvShape *s)
 
 /* --- weights ------------------------------------------------------------------------------------------ */
 
-static const double points_6[] = {0, 0.70710678118654752, -0.70710678118654752, 1.4142135623730951, -1.4142135623730951};
+static const double points_6[] = {0, 0.70710678118654752, -0.70710678118654752, 1.4142135623730951,
+                                  -1.4142135623730951};
 static const double points_5[] = {0.375, -0.375, 1.25, -1.25};
 
 /* Row i of G for n - 1 points and infinity: powers of the point over the product of its distances to the others. */
@@ -93,13 +94,15 @@ static void pack_row(const Winograd *win, const float *w, int phase, int panel, 
     int positions = win->n * win->n, width = (panel + 1) * 2 <= win->blocks_out ? PANEL : BLOCK;
     float turned[36], by_position[36][PANEL] = {{0}};
     for (int i = 0; i < width && c < win->shape.c_in && panel * PANEL + i < win->shape.c_out; i++) {
-        turn_pair(win, w + ((size_t)(panel * PANEL + i) * (size_t)win->shape.c_in + (size_t)c) * 9, phase, rows, turned);
+        turn_pair(win, w + ((size_t)(panel * PANEL + i) * (size_t)win->shape.c_in + (size_t)c) * 9, phase, rows,
+                  turned);
         for (int p = 0; p < positions; p++)
             by_position[p][i] = turned[p];
     }
     size_t channels = (size_t)win->blocks_in * BLOCK, outputs = (size_t)win->blocks_out * BLOCK;
     for (int p = 0; p < positions; p++)
-        memcpy(win->u + ((size_t)(phase * positions + p) * outputs + (size_t)panel * PANEL) * channels + (size_t)(c * width),
+        memcpy(win->u + ((size_t)(phase * positions + p) * outputs + (size_t)panel * PANEL) * channels +
+                   (size_t)(c * width),
                by_position[p], (size_t)width * sizeof(float));
 }
 
@@ -148,9 +151,9 @@ typedef struct Work {
     const Isa *isa;
     const Winograd *win;
     const ConvImage *image;
-    int out_h, out_w;   /* of one phase */
-    int across, tiles;  /* tiles in a row, and in all */
-    size_t block;       /* most tiles of a block */
+    int out_h, out_w;  /* of one phase */
+    int across, tiles; /* tiles in a row, and in all */
+    size_t block;      /* most tiles of a block */
     const size_t *segments;
     size_t v_stride, m_stride, run_floats;
     float *v, *m, *run; /* run: per thread */
@@ -166,8 +169,11 @@ static void step_in(const Work *w, int phase, int first, int count, int b, float
     for (int t = 0, n; t < count; t += n) {
         int row = (first + t) / w->across, column = (first + t) % w->across;
         n = w->across - column < count - t ? w->across - column : count - t;
-        TileRun tiles = {.h = w->image->h, .w = w->image->w, .row = row * TILE_OUT - pad_h,
-                         .column = column * TILE_OUT - pad_w, .tiles = n};
+        TileRun tiles = {.h = w->image->h,
+                         .w = w->image->w,
+                         .row = row * TILE_OUT - pad_h,
+                         .column = column * TILE_OUT - pad_w,
+                         .tiles = n};
         w->isa->tiles_in(win->n, w->image->x + (size_t)b * image_block, &tiles, run,
                          w->v + ((size_t)b * w->block + (size_t)t) * BLOCK, w->v_stride);
     }
@@ -184,7 +190,8 @@ static void step_multiply(const Work *w, int phase, int count, int position, int
                        .segments = w->segments,
                        .nsegments = win->blocks_in,
                        .depth = BLOCK,
-                       .u = win->u + ((size_t)(phase * win->n * win->n + position) * outputs + (size_t)panel * PANEL) * channels,
+                       .u = win->u +
+                            ((size_t)(phase * win->n * win->n + position) * outputs + (size_t)panel * PANEL) * channels,
                        .u_row = (size_t)width,
                        .width = width,
                        .y = w->m + (size_t)position * w->m_stride + (size_t)panel * PANEL * w->block,
@@ -283,7 +290,8 @@ void winograd_run(Cpu *cpu, const Winograd *win, const ConvImage *image)
     /* A cache line more between positions: without it all positions of a tile fall into the same cache set. */
     w.v_stride = (size_t)win->blocks_in * w.block * BLOCK + BLOCK;
     w.m_stride = (size_t)win->blocks_out * w.block * BLOCK + BLOCK;
-    size_t positions = (size_t)(win->n * win->n), tiles = positions * (w.v_stride + w.m_stride), own = tiles + w.run_floats;
+    size_t positions = (size_t)(win->n * win->n), tiles = positions * (w.v_stride + w.m_stride),
+           own = tiles + w.run_floats;
     size_t threads = (size_t)cpu->threads, floats = shared ? tiles + threads * w.run_floats : threads * own;
     size_t *segments = cpu_scratch(cpu, SCRATCH_WORK, CACHE_LINE * (size_t)win->blocks_in + floats * sizeof(float));
     if (!segments)

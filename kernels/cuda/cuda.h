@@ -10,7 +10,8 @@
 #include "kernels/cuda/num.h"
 #include "kernels/cuda/runtime.h"
 
-namespace GPU_SPACE {
+namespace GPU_SPACE
+{
 
 enum { CHANNEL_PAD = 8 };
 
@@ -108,7 +109,8 @@ void cuda_attention(Backend *be, Tensor q, Tensor k, Tensor v, Tensor v_class, i
 
 void cuda_argmax_linear(Backend *be, const Linear *head, Tensor x, Tensor ids, Tensor margin);
 void cuda_nearest_code(Backend *be, Tensor x, Tensor codebook, Tensor ids);
-void cuda_pick(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids, Tensor probs);
+void cuda_pick(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
+               Tensor probs);
 
 void cuda_moments(Backend *be, Tensor x, Tensor sum, Tensor outer);
 

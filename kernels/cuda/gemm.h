@@ -10,7 +10,8 @@
 
 #include "kernels/cuda/runtime.h"
 
-namespace GPU_SPACE {
+namespace GPU_SPACE
+{
 
 struct Gemm; /* the library's handle, its workspace, the algorithms chosen so far */
 
@@ -20,8 +21,8 @@ void gemm_close(Gemm *gemm);
 struct GemmCall {
     Precision precision; /* PREC_F16 and PREC_BF16: x and w are 16-bit; PREC_F32 and PREC_TF32: floats */
     int64_t rows, n, k;
-    const void *x; /* [rows,k] */
-    const void *w; /* [n,k] */
+    const void *x;     /* [rows,k] */
+    const void *w;     /* [n,k] */
     const float *bias; /* [n] or NULL */
     float *y;          /* [rows,n] */
     bool accumulate;   /* y += */

@@ -25,7 +25,7 @@
 #include <cuda_runtime.h>
 
 #define GPU_SPACE gpu_device
-#define UNROLL _Pragma("unroll")
+#define UNROLL    _Pragma("unroll")
 
 #define SHARED(type, name, dims) __shared__ type name dims
 #define DYN_SHARED(type, name)                                                                                         \
@@ -41,7 +41,8 @@
         }                                                                                                              \
     } while (0)
 
-namespace GPU_SPACE {
+namespace GPU_SPACE
+{
 typedef cudaStream_t GpuStream;
 bool gpu_may_launch(const void *kernel, size_t shared_bytes); /* false after a failure; asks for more than 48 KiB */
 void gpu_launched(const char *kernel);                        /* keeps a refused launch's words */
@@ -50,12 +51,13 @@ void gpu_launched(const char *kernel);                        /* keeps a refused
 #else
 
 #define GPU_SPACE gpu_host
-#define UNROLL /* the compiler's own choice */
+#define UNROLL    /* the compiler's own choice */
 #include "kernels/cuda/host/gpu_host.h"
 
 #endif
 
-namespace GPU_SPACE {
+namespace GPU_SPACE
+{
 
 static constexpr int WARP = 32; /* in kernels: sizes are ints, for enums of different kinds do not multiply */
 

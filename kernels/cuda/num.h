@@ -8,16 +8,35 @@
 
 #include "kernels/cuda/gpu.h"
 
-namespace GPU_SPACE {
+namespace GPU_SPACE
+{
 
-__device__ static inline float widen(float x) { return x; }
-__device__ static inline float widen(__half x) { return __half2float(x); }
-__device__ static inline float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
+__device__ static inline float widen(float x)
+{
+    return x;
+}
+__device__ static inline float widen(__half x)
+{
+    return __half2float(x);
+}
+__device__ static inline float widen(__nv_bfloat16 x)
+{
+    return __bfloat162float(x);
+}
 
 template <class T> __device__ inline T narrow(float x);
-template <> __device__ inline float narrow<float>(float x) { return x; }
-template <> __device__ inline __half narrow<__half>(float x) { return __float2half_rn(x); }
-template <> __device__ inline __nv_bfloat16 narrow<__nv_bfloat16>(float x) { return __float2bfloat16_rn(x); }
+template <> __device__ inline float narrow<float>(float x)
+{
+    return x;
+}
+template <> __device__ inline __half narrow<__half>(float x)
+{
+    return __float2half_rn(x);
+}
+template <> __device__ inline __nv_bfloat16 narrow<__nv_bfloat16>(float x)
+{
+    return __float2bfloat16_rn(x);
+}
 
 template <class T> __device__ static inline unsigned pack2(float lo, float hi)
 {

@@ -10,7 +10,8 @@
 #include "kernels/backend.h"
 #include "kernels/cuda/gpu.h"
 
-namespace GPU_SPACE {
+namespace GPU_SPACE
+{
 
 struct GpuDevice {
     int index; /* the runtime's number */

@@ -216,10 +216,14 @@ static void test_redis_addresses(void **state)
         assert_string_equal(url.password, good[i].password);
     }
     static const char *const bad[][2] = {
-        {"", "not one of"},      {"unix:", "without a path"}, {"http://h", "redis://"},     {"redis://h:0", "host[:port]"},
-        {"redis://h:70000", ""}, {"redis://h/x", "database"}, {"redis://ada:p@h", "user"},  {"redis://:%4@h", "%XX"},
-        {"redis://:%00@h", ""},  {"[::1", "host[:port]"},     {"redis://", "host[:port]"},  {":6379", "host[:port]"},
-        {"rediss://h", "TLS"},   {"h:6379x", "host[:port]"},  {"redis://p@h", "password"},
+        {"", "not one of"},          {"unix:", "without a path"},
+        {"http://h", "redis://"},    {"redis://h:0", "host[:port]"},
+        {"redis://h:70000", ""},     {"redis://h/x", "database"},
+        {"redis://ada:p@h", "user"}, {"redis://:%4@h", "%XX"},
+        {"redis://:%00@h", ""},      {"[::1", "host[:port]"},
+        {"redis://", "host[:port]"}, {":6379", "host[:port]"},
+        {"rediss://h", "TLS"},       {"h:6379x", "host[:port]"},
+        {"redis://p@h", "password"},
     };
     for (size_t i = 0; i < countof(bad); i++) {
         RedisUrl url = {.port = -7};

@@ -138,9 +138,12 @@ static void test_bad_recipes(void **state)
         {"{\"about\": \"a\", \"source\": \"s\", \"jobs\": []}", {"jobs", "at least one", ""}},
         {"{\"about\": \"a\", \"source\": \"s\", \"jobs\": [7]}", {"jobs[0]", "", ""}},
         {"{\"about\": \"a\", \"source\": \"s\", \"jobs\": [{\"kind\": \"sample\", \"model\": \"m\", \"t_lst\": [0], "
-         "\"images\": 1}]}", {"jobs[0]", "t_lst", "t_list"}},
-        {"{\"about\": \"a\", \"source\": \"s\", \"jobs\": [{\"kind\": \"sample\", \"model\": \"m\", \"split_t\": 1, \"t_list\": [0], "
-         "\"images\": 0}]}", {"jobs[0]", "images", "0"}},
+         "\"images\": 1}]}",
+         {"jobs[0]", "t_lst", "t_list"}},
+        {"{\"about\": \"a\", \"source\": \"s\", \"jobs\": [{\"kind\": \"sample\", \"model\": \"m\", \"split_t\": 1, "
+         "\"t_list\": [0], "
+         "\"images\": 0}]}",
+         {"jobs[0]", "images", "0"}},
     };
     for (size_t i = 0; i < countof(cases); i++) {
         RecipeList list = {0};

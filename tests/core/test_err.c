@@ -14,12 +14,21 @@ static void test_clean(void **state)
         {"\xc3\xa9t\xc3\xa9 \xe2\x82\xac \xf0\x9f\x99\x82", "\xc3\xa9t\xc3\xa9 \xe2\x82\xac \xf0\x9f\x99\x82"},
         {"\xc3", "?"},
         {"\xc3(", "?("},
-        {"\xe2\x82", "?" "?"},
-        {"\xe2\x82(", "?" "?("},
-        {"\xc0\xaf", "?" "?"},
-        {"\xed\xa0\x80", "?" "?" "?"},
-        {"\xf4\x90\x80\x80", "?" "?" "?" "?"},
-        {"\xff\xfe", "?" "?"},
+        {"\xe2\x82", "?"
+                     "?"},
+        {"\xe2\x82(", "?"
+                      "?("},
+        {"\xc0\xaf", "?"
+                     "?"},
+        {"\xed\xa0\x80", "?"
+                         "?"
+                         "?"},
+        {"\xf4\x90\x80\x80", "?"
+                             "?"
+                             "?"
+                             "?"},
+        {"\xff\xfe", "?"
+                     "?"},
         {"\x7f", "?"},
     };
     for (size_t i = 0; i < countof(rows); i++) {
@@ -50,7 +59,8 @@ static void test_errno(void **state)
     static const struct {
         int number;
         ErrKind kind;
-    } rows[] = {{ENOENT, ERR_NOT_FOUND}, {ENOSPC, ERR_DISK_FULL}, {EDQUOT, ERR_DISK_FULL}, {EACCES, ERR_PERMISSION}, {ENOMEM, ERR_MEMORY}, {EIO, ERR_IO}};
+    } rows[] = {{ENOENT, ERR_NOT_FOUND},  {ENOSPC, ERR_DISK_FULL}, {EDQUOT, ERR_DISK_FULL},
+                {EACCES, ERR_PERMISSION}, {ENOMEM, ERR_MEMORY},    {EIO, ERR_IO}};
     for (size_t i = 0; i < countof(rows); i++) {
         Err err = {0};
         errno = rows[i].number;

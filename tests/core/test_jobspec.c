@@ -5,7 +5,7 @@
 
 #include "tests/test.h"
 
-#define SAMPLE_EXEC "\"kind\":\"sample\",\"student\":\"s\",\"tokenizer\":\"v\",\"split_t\":80,\"output\":\"o\""
+#define SAMPLE_EXEC   "\"kind\":\"sample\",\"student\":\"s\",\"tokenizer\":\"v\",\"split_t\":80,\"output\":\"o\""
 #define SAMPLE_QUEUED "\"kind\":\"sample\",\"model\":\"digits\",\"split_t\":20"
 
 static void test_defaults(void **state)
@@ -38,10 +38,13 @@ static void test_defaults(void **state)
 }
 
 static const char whole[] =
-    "{\"kind\":\"sample\",\"name\":\"my-job.1\",\"recipe\":\"r\",\"model\":\"m\",\"student\":\"s.pt\",\"tokenizer\":\"v.pt\","
-    "\"teacher\":\"t.pt\",\"heads\":4,\"grid\":8,\"t_list\":[0,20],\"split_t\":45,\"teacher_start_t\":10,\"cfg_scale\":1.5,"
+    "{\"kind\":\"sample\",\"name\":\"my-job.1\",\"recipe\":\"r\",\"model\":\"m\",\"student\":\"s.pt\",\"tokenizer\":"
+    "\"v.pt\","
+    "\"teacher\":\"t.pt\",\"heads\":4,\"grid\":8,\"t_list\":[0,20],\"split_t\":45,\"teacher_start_t\":10,\"cfg_scale\":"
+    "1.5,"
     "\"cfg_interval\":7,\"top_k\":0,\"top_p\":0.9,\"temperature\":0.5,\"pick\":\"argmax\",\"images\":1000000000,"
-    "\"seed\":99999999999999,\"classes\":[3,1,3],\"noise\":\"n.npy\",\"labels\":\"l.npy\",\"precision\":\"bf16\",\"batch\":5,"
+    "\"seed\":99999999999999,\"classes\":[3,1,3],\"noise\":\"n.npy\",\"labels\":\"l.npy\",\"precision\":\"bf16\","
+    "\"batch\":5,"
     "\"save\":[\"png\",\"codes\",\"features\"],\"inception\":\"i.pth\",\"reference\":\"r.npz\",\"published_fid\":6.76,"
     "\"device\":\"GPU-1\",\"output\":\"out\"}";
 
@@ -137,17 +140,28 @@ static const struct {
     {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":1,\"noise\":\"a\\nb\"}", {"noise", "control character 10", ""}},
     {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":1,\"name\":\"../up\"}", {"name: \"../up\"", "letters", ""}},
     {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":1,\"teacher_start_t\":3}", {"t_list", "wanted two", ""}},
-    {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":1,\"teacher_start_t\":9,\"t_list\":[0,9]}", {"teacher_start_t: 9", "less than 9", ""}},
+    {FORM_EXEC,
+     "{" SAMPLE_EXEC ",\"images\":1,\"teacher_start_t\":9,\"t_list\":[0,9]}",
+     {"teacher_start_t: 9", "less than 9", ""}},
     {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":1,\"teacher_start_t\":3,\"t_list\":[0,9]}", {"teacher", "missing", ""}},
     {FORM_EXEC, "{\"tokenizer\":\"v\",\"split_t\":1,\"output\":\"o\",\"images\":1}", {"student", "missing", ""}},
     {FORM_EXEC, "{\"student\":\"s\",\"tokenizer\":\"v\",\"output\":\"o\",\"images\":1}", {"split_t", "missing", ""}},
-    {FORM_EXEC, "{\"kind\":\"evaluate\",\"images\":5,\"inception\":\"i\",\"reference\":\"r\",\"output\":\"o\"}", {"images: 5", "text", ""}},
-    {FORM_EXEC, "{\"kind\":\"evaluate\",\"images\":\"d\",\"inception\":\"i\",\"output\":\"o\"}", {"reference", "missing", ""}},
-    {FORM_EXEC, "{\"kind\":\"evaluate\",\"images\":\"d\",\"inception\":\"i\",\"reference\":\"r\",\"output\":\"o\",\"save\":[\"png\"]}",
+    {FORM_EXEC,
+     "{\"kind\":\"evaluate\",\"images\":5,\"inception\":\"i\",\"reference\":\"r\",\"output\":\"o\"}",
+     {"images: 5", "text", ""}},
+    {FORM_EXEC,
+     "{\"kind\":\"evaluate\",\"images\":\"d\",\"inception\":\"i\",\"output\":\"o\"}",
+     {"reference", "missing", ""}},
+    {FORM_EXEC,
+     "{\"kind\":\"evaluate\",\"images\":\"d\",\"inception\":\"i\",\"reference\":\"r\",\"output\":\"o\",\"save\":["
+     "\"png\"]}",
      {"save: [\"png\"]", "any of features", ""}},
-    {FORM_EXEC, "{\"kind\":\"statistics\",\"images\":\"d\",\"seed\":1,\"inception\":\"i\",\"output\":\"o\"}",
+    {FORM_EXEC,
+     "{\"kind\":\"statistics\",\"images\":\"d\",\"seed\":1,\"inception\":\"i\",\"output\":\"o\"}",
      {"seed", "statistics job does not take it", ""}},
-    {FORM_QUEUED, "{" SAMPLE_QUEUED ",\"images\":1,\"output\":\"o\"}", {"output", "queued sample job does not take it", ""}},
+    {FORM_QUEUED,
+     "{" SAMPLE_QUEUED ",\"images\":1,\"output\":\"o\"}",
+     {"output", "queued sample job does not take it", ""}},
     {FORM_QUEUED, "{" SAMPLE_QUEUED ",\"images\":1,\"student\":\"o\"}", {"student", "does not take it", ""}},
     {FORM_QUEUED, "{\"split_t\":1,\"images\":1}", {"model", "missing", ""}},
 };
@@ -172,9 +186,15 @@ static void test_text(void **state)
     static const struct {
         const char *field, *text, *json;
     } rows[] = {
-        {"t_list", "0,80", "[0,80]"},       {"cfg_scale", "1.5", "1.5"},      {"save", "png,codes", "[\"png\",\"codes\"]"},
-        {"classes", "balanced", "\"balanced\""}, {"classes", "7,7", "[7,7]"}, {"images", "64", "64"},
-        {"images", "some/folder", "\"some/folder\""}, {"pick", "argmax", "\"argmax\""}, {"save", "", "[]"},
+        {"t_list", "0,80", "[0,80]"},
+        {"cfg_scale", "1.5", "1.5"},
+        {"save", "png,codes", "[\"png\",\"codes\"]"},
+        {"classes", "balanced", "\"balanced\""},
+        {"classes", "7,7", "[7,7]"},
+        {"images", "64", "64"},
+        {"images", "some/folder", "\"some/folder\""},
+        {"pick", "argmax", "\"argmax\""},
+        {"save", "", "[]"},
     };
     cJSON *object = cJSON_CreateObject();
     for (size_t i = 0; i < countof(rows); i++) {
@@ -226,7 +246,8 @@ static void test_page(void **state)
         buf_add(&page, &(char){(char)c}, 1);
     fclose(file);
     if (strcmp(text, page.data) != 0)
-        fail_msg("docs/jobspec.md differs from the table; print it with: ddq-worker describe --markdown > docs/jobspec.md");
+        fail_msg(
+            "docs/jobspec.md differs from the table; print it with: ddq-worker describe --markdown > docs/jobspec.md");
     buf_free(&page);
     free(text);
 }

@@ -152,9 +152,13 @@ static void unknown_names_get_a_sentence(void **state)
         ErrKind kind;
     } rows[] = {
         {"{" FEW ",\"model\":\"boht\"}", {"boht", "did you mean 'both'", "[model boht]"}, ERR_NOT_FOUND},
-        {"{" FEW ",\"model\":\"student\",\"teacher_start_t\":4}", {"teacher_start_t", "[model student]", "h1"}, ERR_NOT_FOUND},
+        {"{" FEW ",\"model\":\"student\",\"teacher_start_t\":4}",
+         {"teacher_start_t", "[model student]", "h1"},
+         ERR_NOT_FOUND},
         {"{" FEW ",\"model\":\"teacher\"}", {"student", "[model teacher]", "teacher_start_t"}, ERR_NOT_FOUND},
-        {"{" FEW ",\"model\":\"both\",\"reference\":\"in\"}", {"no reference 'in'", "h1", "[reference in]"}, ERR_NOT_FOUND},
+        {"{" FEW ",\"model\":\"both\",\"reference\":\"in\"}",
+         {"no reference 'in'", "h1", "[reference in]"},
+         ERR_NOT_FOUND},
         {"{" FEW ",\"model\":\"both\",\"output\":\"/etc\"}", {"output", "", ""}, ERR_USAGE},
         {"{" FEW ",\"model\":\"both\",\"student\":\"/etc/passwd\"}", {"student", "", ""}, ERR_USAGE},
     };
@@ -213,8 +217,8 @@ static void inputs_stay_where_jobs_may_read(void **state)
 static void output_stays_below_its_root(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "/etc", "../x", "ada/../../x", "ada/..", ".", "ada/.hidden", "ada//x", "ada/",
-                                      "bob/job", "bob", "ada/\nx", "loop/x"};
+    static const char *const bad[] = {"",       "/etc", "../x",    "ada/../../x", "ada/..",  ".",     "ada/.hidden",
+                                      "ada//x", "ada/", "bob/job", "bob",         "ada/\nx", "loop/x"};
     char *root = path("root");
     for (size_t i = 0; i < countof(bad); i++) {
         Err err = {0};

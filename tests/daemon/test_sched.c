@@ -3,7 +3,10 @@
 
 #include "daemon/sched.h"
 
-#define IDLE(...) {.state = WORKER_IDLE, __VA_ARGS__}
+#define IDLE(...)                                                                                                      \
+    {                                                                                                                  \
+        .state = WORKER_IDLE, __VA_ARGS__                                                                              \
+    }
 
 static void check_due(const SchedRow *rows, int count, Mono now, const int *wanted, int wanted_count)
 {
@@ -17,7 +20,7 @@ static void check_due(const SchedRow *rows, int count, Mono now, const int *want
 static void due_takes_idle_rows_whose_time_has_come(void **state)
 {
     (void)state;
-    const SchedRow rows[] = {{.state = WORKER_BUSY}, IDLE(.next_claim = 100), IDLE(.next_claim = 101),
+    const SchedRow rows[] = {{.state = WORKER_BUSY},     IDLE(.next_claim = 100),    IDLE(.next_claim = 101),
                              {.state = WORKER_STARTING}, {.state = WORKER_STOPPING}, {.state = WORKER_CLAIMING}};
     check_due(rows, 6, 100, (const int[]){1}, 1);
     check_due(rows, 6, 99, NULL, 0);
@@ -28,8 +31,12 @@ static void due_takes_idle_rows_whose_time_has_come(void **state)
 static void due_prefers_warm_then_latest(void **state)
 {
     (void)state;
-    const SchedRow rows[] = {IDLE(.last_busy = 50), IDLE(.last_busy = 0), IDLE(.warm = true, .last_busy = 10),
-                             IDLE(.last_busy = 70), IDLE(.warm = true, .last_busy = 20), IDLE(.last_busy = 0)};
+    const SchedRow rows[] = {IDLE(.last_busy = 50),
+                             IDLE(.last_busy = 0),
+                             IDLE(.warm = true, .last_busy = 10),
+                             IDLE(.last_busy = 70),
+                             IDLE(.warm = true, .last_busy = 20),
+                             IDLE(.last_busy = 0)};
     check_due(rows, 6, 1000, (const int[]){4, 2, 3, 0, 1, 5}, 6);
 }
 
@@ -42,8 +49,9 @@ static void polling_backs_off_only_while_hints_arrive(void **state)
         double chance;
         Mono wanted;
     } rows[] = {
-        {1, true, 0.0, 500},   {1, true, 0.5, 1000},  {1, true, 0.999, 1499}, {2, true, 0.5, 2000}, {3, true, 0.5, 4000},
-        {4, true, 0.5, 5000},  {99, true, 0.5, 5000}, {1, false, 0.5, 1000},  {99, false, 0.5, 1000}, {99, false, 0.0, 500},
+        {1, true, 0.0, 500},    {1, true, 0.5, 1000},  {1, true, 0.999, 1499}, {2, true, 0.5, 2000},
+        {3, true, 0.5, 4000},   {4, true, 0.5, 5000},  {99, true, 0.5, 5000},  {1, false, 0.5, 1000},
+        {99, false, 0.5, 1000}, {99, false, 0.0, 500},
     };
     for (size_t i = 0; i < countof(rows); i++)
         assert_int_equal(sched_poll_ms(rows[i].empties, rows[i].hints, rows[i].chance), rows[i].wanted);

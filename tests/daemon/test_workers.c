@@ -6,7 +6,9 @@
 
 #include "daemon/workers.h"
 
-#define HELLO "printf '{\"type\":\"hello\",\"version\":1,\"pid\":1,\"device\":\"cpu\",\"name\":\"sh\",\"memory_mib\":1}\\n' >&3\n"
+#define HELLO                                                                                                          \
+    "printf '{\"type\":\"hello\",\"version\":1,\"pid\":1,\"device\":\"cpu\",\"name\":\"sh\",\"memory_mib\":1}\\n' "    \
+    ">&3\n"
 
 typedef struct Stage {
     char *folder;
@@ -212,8 +214,11 @@ static void another_version_is_unfit(void **state)
 {
     (void)state;
     Stage stage;
-    stage_open(&stage, "printf '{\"type\":\"hello\",\"version\":2,\"pid\":1,\"device\":\"cpu\",\"name\":\"\",\"memory_mib\":1}\\n' >&3\n"
-                       "exec sleep 30\n");
+    stage_open(
+        &stage,
+        "printf '{\"type\":\"hello\",\"version\":2,\"pid\":1,\"device\":\"cpu\",\"name\":\"\",\"memory_mib\":1}\\n' "
+        ">&3\n"
+        "exec sleep 30\n");
     until(&stage, &stage.unfits, 1);
     check_why(&stage, "speaks version 2");
     until(&stage, &stage.gones, 1);

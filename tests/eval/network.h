@@ -29,7 +29,8 @@ static inline void golden_images_open(GoldenImages *images)
     images->arrays[1] = golden_npy(INCEPTION_GOLDEN("images/image_64.npy"));
     images->arrays[2] = golden_npy(INCEPTION_GOLDEN("images/image_300x200.npy"));
     for (int i = 0; i < 6; i++)
-        images->items[i] = (GoldenImage){names[i], 256, 256, (const uint8_t *)images->arrays[0].data + i * 256 * 256 * 3};
+        images->items[i] =
+            (GoldenImage){names[i], 256, 256, (const uint8_t *)images->arrays[0].data + i * 256 * 256 * 3};
     images->items[6] = (GoldenImage){names[6], 64, 64, images->arrays[1].data};
     images->items[7] = (GoldenImage){names[7], 300, 200, images->arrays[2].data};
 }

@@ -42,7 +42,8 @@ typedef struct WeightFile {
     Buf header, data;
 } WeightFile;
 
-static inline void weight_file_add(WeightFile *file, const char *name, int ndim, const int64_t *shape, const float *values)
+static inline void weight_file_add(WeightFile *file, const char *name, int ndim, const int64_t *shape,
+                                   const float *values)
 {
     int64_t count = 1;
     buf_printf(&file->header, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[", file->header.len ? "," : "{", name);
@@ -63,8 +64,8 @@ static inline void weight_file_write(WeightFile *file, const char *path)
     uint64_t size = file->header.len;
     FILE *out = fopen(path, "wb");
     assert(out);
-    bool ok = fwrite(&size, 8, 1, out) == 1 && fwrite(file->header.data, file->header.len, 1, out) == 1
-              && fwrite(file->data.data, file->data.len, 1, out) == 1;
+    bool ok = fwrite(&size, 8, 1, out) == 1 && fwrite(file->header.data, file->header.len, 1, out) == 1 &&
+              fwrite(file->data.data, file->data.len, 1, out) == 1;
     ok = fclose(out) == 0 && ok;
     assert(ok);
     buf_free(&file->header);
@@ -75,18 +76,18 @@ static inline void weight_file_write(WeightFile *file, const char *path)
 
 /* Real widths, unit by unit in the order of the table. */
 static const int full_widths[INCEPTION_UNITS] = {
-    32,  32,  64,  80,  192,                                    /* stem */
-    64,  48,  64,  64,  96,  96,  32,                           /* Mixed_5b */
-    64,  48,  64,  64,  96,  96,  64,                           /* 5c */
-    64,  48,  64,  64,  96,  96,  64,                           /* 5d */
-    384, 64,  96,  96,                                          /* 6a */
-    192, 128, 128, 192, 128, 128, 128, 128, 192, 192,           /* 6b */
-    192, 160, 160, 192, 160, 160, 160, 160, 192, 192,           /* 6c */
-    192, 160, 160, 192, 160, 160, 160, 160, 192, 192,           /* 6d */
-    192, 192, 192, 192, 192, 192, 192, 192, 192, 192,           /* 6e */
-    192, 320, 192, 192, 192, 192,                               /* 7a */
-    320, 384, 384, 384, 448, 384, 384, 384, 192,                /* 7b */
-    320, 384, 384, 384, 448, 384, 384, 384, 192,                /* 7c */
+    32,  32,  64,  80,  192,                          /* stem */
+    64,  48,  64,  64,  96,  96,  32,                 /* Mixed_5b */
+    64,  48,  64,  64,  96,  96,  64,                 /* 5c */
+    64,  48,  64,  64,  96,  96,  64,                 /* 5d */
+    384, 64,  96,  96,                                /* 6a */
+    192, 128, 128, 192, 128, 128, 128, 128, 192, 192, /* 6b */
+    192, 160, 160, 192, 160, 160, 160, 160, 192, 192, /* 6c */
+    192, 160, 160, 192, 160, 160, 160, 160, 192, 192, /* 6d */
+    192, 192, 192, 192, 192, 192, 192, 192, 192, 192, /* 6e */
+    192, 320, 192, 192, 192, 192,                     /* 7a */
+    320, 384, 384, 384, 448, 384, 384, 384, 192,      /* 7b */
+    320, 384, 384, 384, 448, 384, 384, 384, 192,      /* 7c */
 };
 
 typedef struct Procedure {
@@ -95,7 +96,8 @@ typedef struct Procedure {
     bool centred;       /* v = 2u-1 instead of u */
 } Procedure;
 
-static inline void procedural_tensor(WeightFile *file, const char *prefix, const Procedure *rule, int ndim, const int64_t *shape)
+static inline void procedural_tensor(WeightFile *file, const char *prefix, const Procedure *rule, int ndim,
+                                     const int64_t *shape)
 {
     char *key = xasprintf("%s.%s", prefix, rule->name);
     int64_t count = 1;
@@ -114,8 +116,10 @@ static inline void procedural_tensor(WeightFile *file, const char *prefix, const
 
 static inline void procedural_unit(WeightFile *file, const char *block, const Unit *unit, int c_in, int c_out)
 {
-    static const Procedure batch_norm[] = {
-        {"bn.weight", 0.75, 0.5, false}, {"bn.bias", 0, 0.5, true}, {"bn.running_mean", 0, 0.3, true}, {"bn.running_var", 0.6, 0.8, false}};
+    static const Procedure batch_norm[] = {{"bn.weight", 0.75, 0.5, false},
+                                           {"bn.bias", 0, 0.5, true},
+                                           {"bn.running_mean", 0, 0.3, true},
+                                           {"bn.running_var", 0.6, 0.8, false}};
     const Geometry *g = &inception_geometry[unit->kernel];
     char *prefix = xasprintf("%s%s%s", block, *unit->name ? "." : "", unit->name);
     int64_t shape[4] = {c_out, c_in, g->kh, g->kw};

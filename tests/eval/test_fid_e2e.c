@@ -22,7 +22,8 @@ static Statistics *statistics_of(Inception *net, const char *source_path, Resize
             break;
         assert_ok(inception_run(net, image.rgb, 1, image.height, image.width, pipeline, pool3, NULL, NULL, &err), err);
         for (int k = 0; k < WIDTH; k++)
-            assert_near((double)pool3[k], npy_at(&golden, i * WIDTH + k), pipeline == RESIZE_PT ? 2e-4 : 5e-4, source_path, i);
+            assert_near((double)pool3[k], npy_at(&golden, i * WIDTH + k), pipeline == RESIZE_PT ? 2e-4 : 5e-4,
+                        source_path, i);
         assert_ok(moments_add(m, pool3, 1, &err), err);
         image_free(&image);
     }

@@ -52,8 +52,8 @@ static void check_values(const char *path, const int *values, int count)
 static void test_natural_order(void **state)
 {
     (void)state;
-    static const char *const names[] = {"1.png",     "2.png",     "02.png",      "10.png",   "a/1.png",    "a/b/3.png",
-                                        "a2/9.png",  "a10/1.png", "img9x10.png", "img9x9.PNG", "img10x1.png"};
+    static const char *const names[] = {"1.png",    "2.png",     "02.png",      "10.png",     "a/1.png",    "a/b/3.png",
+                                        "a2/9.png", "a10/1.png", "img9x10.png", "img9x9.PNG", "img10x1.png"};
     /* 02 and 2 are equal as numbers, so the bytes decide; a folder's files stay together, before names that go on. */
     static const int order[] = {0, 2, 1, 3, 4, 5, 6, 7, 9, 8, 10};
     char *folder = test_folder();
@@ -167,7 +167,8 @@ static void test_bad_arrays(void **state)
 {
     (void)state;
     Err err = {0};
-    assert_err(image_source_open(INCEPTION_GOLDEN("e2e/pool3_a_pt.npy"), &err) != NULL, err, "[192,128] f32", "[n,height,width,3]");
+    assert_err(image_source_open(INCEPTION_GOLDEN("e2e/pool3_a_pt.npy"), &err) != NULL, err, "[192,128] f32",
+               "[n,height,width,3]");
     assert_err(image_source_open(INCEPTION_GOLDEN("stats/stats_savez.npz"), &err) != NULL, err, "arr_0");
     char *folder = test_folder(), *path = xasprintf("%s/none.npy", folder);
     assert_ok(npy_write(path, DTYPE_U8, 4, (int64_t[]){0, 8, 8, 3}, "", &err), err);

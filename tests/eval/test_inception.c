@@ -46,8 +46,8 @@ static void test_resize(void **state)
             for (int c = 0, k = 0; c < 3; c++)
                 for (int y = 0; y < 299; y += 13)
                     for (int x = 0; x < 299; x += 13, k++)
-                        assert_near((double)rows[(y * 299 + x) * 3 + c], npy_at(&grid, (int64_t)i * 3 * 23 * 23 + k), 2e-6,
-                                    images.items[i].name, k);
+                        assert_near((double)rows[(y * 299 + x) * 3 + c], npy_at(&grid, (int64_t)i * 3 * 23 * 23 + k),
+                                    2e-6, images.items[i].name, k);
             for (int k = 0; p == 0 && i == 0 && k < 3 * 299 * 299; k++)
                 assert_near((double)rows[k % (299 * 299) * 3 + k / (299 * 299)], npy_at(&whole, k), 2e-6, "img0", k);
         }
@@ -109,7 +109,8 @@ static void on_stage(const char *name, const Map *map, void *ctx)
     for (int i = 0; i < 16; i++)
         assert_near(values[i], cJSON_GetArrayItem(golden_get(golden, "first16"), i)->valuedouble, t, name, i);
     for (int i = 0; i < 4; i++)
-        assert_near(values[count - 4 + i], cJSON_GetArrayItem(golden_get(golden, "last4"), i)->valuedouble, t, name, -4 + i);
+        assert_near(values[count - 4 + i], cJSON_GetArrayItem(golden_get(golden, "last4"), i)->valuedouble, t, name,
+                    -4 + i);
     assert_near(sum / (double)count, golden_number(golden, "mean"), t / 4, name, 100);
     assert_near(least, golden_number(golden, "min"), t, name, 101);
     assert_near(most, golden_number(golden, "max"), t, name, 102);
@@ -134,7 +135,9 @@ static void test_stages(void **state)
             const cJSON *stages = golden_get(of_pipeline, image->name);
             StageCheck check = {be, stages, stages->child, pipelines[p].pool3};
             inception_tap(net, on_stage, &check);
-            assert_ok(inception_run(net, image->rgb, 1, image->h, image->w, pipelines[p].resize, NULL, NULL, NULL, &err), err);
+            assert_ok(
+                inception_run(net, image->rgb, 1, image->h, image->w, pipelines[p].resize, NULL, NULL, NULL, &err),
+                err);
             assert_string_equal(check.next->string, "pool3"); /* every stage came */
         }
     }
@@ -171,7 +174,8 @@ static void check_network(const char *path)
     for (int p = 0; p < 2; p++)
         for (int i = 0; i < GOLDEN_IMAGES; i++) {
             const GoldenImage *image = &images.items[i];
-            assert_ok(inception_run(net, image->rgb, 1, image->h, image->w, pipelines[p].resize, pool3, logits, spatial, &err),
+            assert_ok(inception_run(net, image->rgb, 1, image->h, image->w, pipelines[p].resize, pool3, logits, spatial,
+                                    &err),
                       err);
             check_features("pool3", pipelines[p].name, i, pool3, pipelines[p].pool3);
             check_features("logits_unbiased", pipelines[p].name, i, logits, pipelines[p].logits);
@@ -214,8 +218,9 @@ static void test_batches(void **state)
     for (int k = 0; k < 3; k++)
         for (int at = 0; at < IMAGES; at += batches[k]) {
             int count = IMAGES - at < batches[k] ? IMAGES - at : batches[k];
-            assert_ok(inception_run(net, (const uint8_t *)set.data + at * 3072, count, 32, 32, RESIZE_PT, pool3[k] + at * WIDTH,
-                                    logits[k] + at * 1008, spatial[k] + at * INCEPTION_SPATIAL, &err),
+            assert_ok(inception_run(net, (const uint8_t *)set.data + at * 3072, count, 32, 32, RESIZE_PT,
+                                    pool3[k] + at * WIDTH, logits[k] + at * 1008, spatial[k] + at * INCEPTION_SPATIAL,
+                                    &err),
                       err);
         }
     for (int k = 1; k < 3; k++) {
@@ -257,7 +262,8 @@ static void test_refuses(void **state)
         const char *from, *to, *says;
     } cases[] = {
         {"Mixed_6c.branch7x7_3.conv.weight", "AuxLogits.branch7x7_3.conv.weigh", "torchvision"},
-        {"Mixed_7b.branch3x3dbl_3a.conv.weight", "Mixed_7b.branch3x3dbl_9a.conv.weight", "Mixed_7b.branch3x3dbl_3a.conv.weight"},
+        {"Mixed_7b.branch3x3dbl_3a.conv.weight", "Mixed_7b.branch3x3dbl_9a.conv.weight",
+         "Mixed_7b.branch3x3dbl_3a.conv.weight"},
         {"Conv2d_3b_1x1.bn.running_var", "Conv2d_3b_1x1.bn.running_vax", "Conv2d_3b_1x1.bn.running_var"},
         {"\"fc.weight\"", "\"fc.weighs\"", "fc.weight"},
     };
@@ -333,7 +339,8 @@ static void test_refuses_numbers(void **state)
     assert_int_equal(inception_width(net), 6 * 4);
     uint8_t image[27] = {0};
     float spatial[INCEPTION_SPATIAL], pool3[24];
-    assert_err(inception_run(net, image, 1, 3, 3, RESIZE_PT, NULL, NULL, spatial, &err), err, "sFID", "7 channels", "have 4");
+    assert_err(inception_run(net, image, 1, 3, 3, RESIZE_PT, NULL, NULL, spatial, &err), err, "sFID", "7 channels",
+               "have 4");
     assert_err(inception_run(net, image, 1, 0, 3, RESIZE_PT, pool3, NULL, NULL, &err), err, "3x0");
     assert_ok(inception_run(net, image, 1, 3, 3, RESIZE_PT, pool3, NULL, NULL, &err), err);
     inception_close(net);
@@ -361,10 +368,11 @@ static void test_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),       cmocka_unit_test(test_resize),  cmocka_unit_test(test_stages),
-        cmocka_unit_test(test_zip),         cmocka_unit_test(test_legacy),  cmocka_unit_test(test_safetensors),
-        cmocka_unit_test(test_batches),     cmocka_unit_test(test_refuses), cmocka_unit_test(test_refuses_numbers),
-        cmocka_unit_test(test_refuses_values),
+        cmocka_unit_test(test_table),           cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_stages),          cmocka_unit_test(test_zip),
+        cmocka_unit_test(test_legacy),          cmocka_unit_test(test_safetensors),
+        cmocka_unit_test(test_batches),         cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_refuses_numbers), cmocka_unit_test(test_refuses_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

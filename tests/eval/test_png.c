@@ -10,10 +10,28 @@
 enum { CORPUS_W = 13, CORPUS_H = 9, CORPUS_BYTES = CORPUS_W * CORPUS_H * 3 };
 
 static const char *const corpus[] = {
-    "grey1",    "grey2",    "grey4",         "grey8",            "grey16",          "grey_alpha8",
-    "grey_alpha16", "grey_clear", "rgb8",    "rgb16",            "rgb_clear",       "rgba8",
-    "rgba16",   "palette1", "palette2",      "palette4",         "palette8",        "palette_alpha",
-    "interlaced_grey1", "interlaced_rgb8", "interlaced_palette4", "gamma_text",
+    "grey1",
+    "grey2",
+    "grey4",
+    "grey8",
+    "grey16",
+    "grey_alpha8",
+    "grey_alpha16",
+    "grey_clear",
+    "rgb8",
+    "rgb16",
+    "rgb_clear",
+    "rgba8",
+    "rgba16",
+    "palette1",
+    "palette2",
+    "palette4",
+    "palette8",
+    "palette_alpha",
+    "interlaced_grey1",
+    "interlaced_rgb8",
+    "interlaced_palette4",
+    "gamma_text",
 };
 
 typedef enum Fill { FILL_NOISE, FILL_GRADIENT, FILL_FLAT } Fill;
@@ -26,7 +44,9 @@ static uint8_t *make_pixels(int width, int height, Fill fill)
         for (int x = 0; x < width; x++)
             for (int c = 0; c < 3; c++, i++) {
                 state = state * 1664525 + 1013904223;
-                rgb[i] = (uint8_t)(fill == FILL_NOISE ? (int)(state >> 24) : fill == FILL_GRADIENT ? x + 2 * y + 80 * c : 255);
+                rgb[i] = (uint8_t)(fill == FILL_NOISE      ? (int)(state >> 24)
+                                   : fill == FILL_GRADIENT ? x + 2 * y + 80 * c
+                                                           : 255);
             }
     return rgb;
 }
@@ -52,7 +72,8 @@ static void check_round_trip(int width, int height, Fill fill)
 static void test_round_trip(void **state)
 {
     (void)state;
-    static const int sizes[][2] = {{1, 1}, {1, 7}, {7, 1}, {13, 9}, {64, 64}, {256, 256}, {2000, 3}, {5, 3001}, {1031, 517}};
+    static const int sizes[][2] = {{1, 1},     {1, 7},    {7, 1},    {13, 9},    {64, 64},
+                                   {256, 256}, {2000, 3}, {5, 3001}, {1031, 517}};
     for (size_t i = 0; i < countof(sizes); i++)
         for (int fill = FILL_NOISE; fill <= FILL_FLAT; fill++)
             check_round_trip(sizes[i][0], sizes[i][1], (Fill)fill);
@@ -111,9 +132,15 @@ static void test_bad_files(void **state)
     static const struct {
         const char *name, *says;
     } bad[] = {
-        {"empty", "empty"},          {"text", "not a PNG"},      {"jpeg", "JPEG"},
-        {"half", "ends too early"},  {"no_end", "ends too early"}, {"checksum", "damaged"},
-        {"huge", "65000x65000"},     {"hollow", "cannot hold"},  {"short_rows", "damaged"},
+        {"empty", "empty"},
+        {"text", "not a PNG"},
+        {"jpeg", "JPEG"},
+        {"half", "ends too early"},
+        {"no_end", "ends too early"},
+        {"checksum", "damaged"},
+        {"huge", "65000x65000"},
+        {"hollow", "cannot hold"},
+        {"short_rows", "damaged"},
         {"palette_missing", "damaged"},
     };
     for (size_t i = 0; i < countof(bad); i++) {
@@ -214,9 +241,10 @@ static void test_write_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_encode_is_small), cmocka_unit_test(test_encode_refuses),
-        cmocka_unit_test(test_corpus),      cmocka_unit_test(test_bad_files),       cmocka_unit_test(test_every_prefix),
-        cmocka_unit_test(test_write),       cmocka_unit_test(test_write_refused),
+        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_encode_is_small),
+        cmocka_unit_test(test_encode_refuses), cmocka_unit_test(test_corpus),
+        cmocka_unit_test(test_bad_files),      cmocka_unit_test(test_every_prefix),
+        cmocka_unit_test(test_write),          cmocka_unit_test(test_write_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

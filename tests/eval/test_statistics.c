@@ -16,11 +16,12 @@ static void check_golden(const Statistics *stats, double mu_tolerance)
     for (int i = 0; i < 64 * 64; i++)
         sum += stats->sigma[i];
     for (int i = 0; i < 8; i++)
-        assert_near(stats->mu[i], cJSON_GetArrayItem(golden_get(json, "m_first8"), i)->valuedouble, mu_tolerance, "mu", i);
+        assert_near(stats->mu[i], cJSON_GetArrayItem(golden_get(json, "m_first8"), i)->valuedouble, mu_tolerance, "mu",
+                    i);
     static const int corner[] = {0, 1, 64, 65};
     for (int i = 0; i < 4; i++)
-        assert_near(stats->sigma[corner[i]], cJSON_GetArrayItem(golden_get(json, "s_00_01_10_11"), i)->valuedouble, 1e-15,
-                    "sigma", corner[i]);
+        assert_near(stats->sigma[corner[i]], cJSON_GetArrayItem(golden_get(json, "s_00_01_10_11"), i)->valuedouble,
+                    1e-15, "sigma", corner[i]);
     assert_near(mu_sum, golden_number(json, "m_sum"), 64 * mu_tolerance, "sum of mu", 0);
     assert_near(trace, golden_number(json, "s_trace"), 1e-12, "trace", 0);
     assert_near(sum, golden_number(json, "s_sum"), 1e-11, "sum of sigma", 0);
@@ -31,9 +32,10 @@ static void test_containers(void **state)
 {
     (void)state;
     static const char *const files[] = {
-        "dd/statistic.pth",       "dd", /* the folder that --fid_statistic of the release names */
-        "statistic_f64.pth",      "statistic_legacy.pth", "statistic_tensors.pth",
-        "statistic_numpy2.pth",   "stats_savez.npz",      "stats_savez_compressed.npz",
+        "dd/statistic.pth",      "dd", /* the folder that --fid_statistic of the release names */
+        "statistic_f64.pth",     "statistic_legacy.pth",
+        "statistic_tensors.pth", "statistic_numpy2.pth",
+        "stats_savez.npz",       "stats_savez_compressed.npz",
         "adm_style_ref.npz",
     };
     for (size_t i = 0; i < countof(files); i++) {
@@ -64,8 +66,8 @@ static void test_fortran(void **state)
         assert_true(s[i] == npy_at(&truth, i));
     npy_free(&truth);
     ckpt_close(ckpt);
-    assert_err(statistics_load(INCEPTION_GOLDEN("stats/statistic_fortran.pth"), &stats, &err), err, "statistic_fortran.pth",
-               "not symmetric");
+    assert_err(statistics_load(INCEPTION_GOLDEN("stats/statistic_fortran.pth"), &stats, &err), err,
+               "statistic_fortran.pth", "not symmetric");
 }
 
 static Statistics *small(void)
@@ -123,16 +125,18 @@ static void test_check(void **state)
     statistics_free(stats);
 }
 
-static void write_npz(const char *path, const char *mu, int mu_ndim, int64_t *mu_shape, const char *sigma, int64_t *sigma_shape)
+static void write_npz(const char *path, const char *mu, int mu_ndim, int64_t *mu_shape, const char *sigma,
+                      int64_t *sigma_shape)
 {
     Err err = {0};
     static double zeros[64];
     NpzWriter *writer = npz_writer_open(path, &err);
     size_t mu_bytes = sizeof(double) * (size_t)(mu_ndim == 1 ? mu_shape[0] : mu_shape[0] * mu_shape[1]);
-    assert_ok(npz_writer_begin(writer, mu, DTYPE_F64, mu_ndim, mu_shape, &err) && npz_writer_add(writer, zeros, mu_bytes, &err)
-                  && npz_writer_begin(writer, sigma, DTYPE_F64, 2, sigma_shape, &err)
-                  && npz_writer_add(writer, zeros, sizeof(double) * (size_t)(sigma_shape[0] * sigma_shape[1]), &err)
-                  && npz_writer_finish(writer, &err),
+    assert_ok(npz_writer_begin(writer, mu, DTYPE_F64, mu_ndim, mu_shape, &err) &&
+                  npz_writer_add(writer, zeros, mu_bytes, &err) &&
+                  npz_writer_begin(writer, sigma, DTYPE_F64, 2, sigma_shape, &err) &&
+                  npz_writer_add(writer, zeros, sizeof(double) * (size_t)(sigma_shape[0] * sigma_shape[1]), &err) &&
+                  npz_writer_finish(writer, &err),
               err);
 }
 
@@ -142,8 +146,10 @@ static void test_refuses(void **state)
     Err err = {0};
     Statistics *stats;
     char *folder = test_folder(), *path = xasprintf("%s/a.npz", folder);
-    assert_err(statistics_load(INCEPTION_GOLDEN("stats/adm_style_samples.npz"), &stats, &err), err, "arr_0", "no mu and sigma");
-    assert_err(statistics_load(INCEPTION_GOLDEN("net/inception_w16.pth"), &stats, &err), err, "inception_w16.pth", "m and s");
+    assert_err(statistics_load(INCEPTION_GOLDEN("stats/adm_style_samples.npz"), &stats, &err), err, "arr_0",
+               "no mu and sigma");
+    assert_err(statistics_load(INCEPTION_GOLDEN("net/inception_w16.pth"), &stats, &err), err, "inception_w16.pth",
+               "m and s");
     assert_err(statistics_load("/nonexistent/statistic.pth", &stats, &err), err, "/nonexistent/statistic.pth");
     assert_int_equal(err.kind, ERR_NOT_FOUND);
     assert_err(statistics_load(folder, &stats, &err), err, "statistic.pth"); /* a folder without one */

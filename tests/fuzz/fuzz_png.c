@@ -1,5 +1,5 @@
-/* PNG from memory: whatever the bytes are, they are refused with a sentence or give an image that survives being written
- * and read again. Checksums are made right first, else nothing behind them would ever be reached. */
+/* PNG from memory: whatever the bytes are, they are refused with a sentence or give an image that survives being
+ * written and read again. Checksums are made right first, else nothing behind them would ever be reached. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,9 +37,9 @@ static void write_and_read(const Image *image)
     uint8_t *png;
     size_t size;
     Image back;
-    if (!image_encode_png(image->rgb, image->width, image->height, &png, &size, &err)
-        || !image_decode_png(png, size, "again", &back, &err)
-        || memcmp(back.rgb, image->rgb, (size_t)image->width * (size_t)image->height * 3) != 0)
+    if (!image_encode_png(image->rgb, image->width, image->height, &png, &size, &err) ||
+        !image_decode_png(png, size, "again", &back, &err) ||
+        memcmp(back.rgb, image->rgb, (size_t)image->width * (size_t)image->height * 3) != 0)
         abort();
     image_free(&back);
     free(png);

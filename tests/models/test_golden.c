@@ -57,7 +57,8 @@ static void read_plan(Case *c, const cJSON *object, bool teacher)
     c->plan = plan;
 }
 
-/* Codes against golden argmax [B,L] and margin [B,L] (or [B,n], the last n of `upto` tokens). Returns the flips at near-ties. */
+/* Codes against golden argmax [B,L] and margin [B,L] (or [B,n], the last n of `upto` tokens). Returns the flips at
+ * near-ties. */
 static int compare_codes(const Case *c, const NpyArray *want, const NpyArray *margin, int from, int upto)
 {
     int flips = 0, tokens = c->set->grid * c->set->grid, wide = (int)want->shape[1], margins = (int)margin->shape[1];

@@ -1,5 +1,5 @@
-/* bf16 products and convolutions against the float64 goldens, by the bounds for that precision: relative L2 of the tokens 3e-2, 95% of
- * the argmaxes, 40 dB of the image at equal codes. A machine without bf16 skips by name. */
+/* bf16 products and convolutions against the float64 goldens, by the bounds for that precision: relative L2 of the
+ * tokens 3e-2, 95% of the argmaxes, 40 dB of the image at equal codes. A machine without bf16 skips by name. */
 #include "tests/models/golden.h"
 
 #include "worker/decoder.h"

@@ -1,5 +1,5 @@
-/* What the sampler promises apart from golden numbers: batches do not matter, plans and files that do not fit are refused
- * with a sentence, and the teacher works alone. */
+/* What the sampler promises apart from golden numbers: batches do not matter, plans and files that do not fit are
+ * refused with a sentence, and the teacher works alone. */
 #include "tests/models/golden.h"
 
 #include "worker/noise.h"
@@ -166,7 +166,8 @@ static void test_teacher_alone(void **state)
     backend_close(be);
 }
 
-/* A second batch allocates nothing; and codes are searched for only where the continuous head made a teacher's prefix. */
+/* A second batch allocates nothing; and codes are searched for only where the continuous head made a teacher's prefix.
+ */
 static void test_counters(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* The rows of the test of ops: one element, primes, no multiple of a block, real shapes thinned. What the numbers of a row
- * mean stands at the op's section in op_rows.c and op_maps.c. */
+/* The rows of the test of ops: one element, primes, no multiple of a block, real shapes thinned. What the numbers of a
+ * row mean stands at the op's section in op_rows.c and op_maps.c. */
 #include "core/mem.h"
 #include "tests/ops/op_tests.h"
 

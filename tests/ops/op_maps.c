@@ -1,7 +1,7 @@
 /* The map ops, as op_rows.c has the row ops.
  *
- * Bounds: Winograd F(4,3) adds and multiplies transformed values that are some times larger than the input: 1.3e-6 at 256
- * channels, squared 2e-12, more with 512. The rest rounds some times by 6e-8. Copies and bytes are exact. In bf16 a
+ * Bounds: Winograd F(4,3) adds and multiplies transformed values that are some times larger than the input: 1.3e-6 at
+ * 256 channels, squared 2e-12, more with 512. The rest rounds some times by 6e-8. Copies and bytes are exact. In bf16 a
  * convolution may round both factors, as a product of rows does. */
 #include <math.h>
 #include <string.h>
@@ -10,13 +10,21 @@
 #include "tests/ops/op_tests.h"
 #include "tests/ops/ref.h"
 
-/* --- conv: b, h, w, c_in, c_out, kernel (kh * 10 + kw), stride, pad (pad_h * 10 + pad_w), flags -------------------- */
+/* --- conv: b, h, w, c_in, c_out, kernel (kh * 10 + kw), stride, pad (pad_h * 10 + pad_w), flags --------------------
+ */
 
 static void conv_setup(Rig *rig)
 {
     const int *p = rig->p;
-    const ConvShape s = {.c_in = p[3], .c_out = p[4], .kh = p[5] / 10, .kw = p[5] % 10, .stride = p[6],
-                         .pad_h = p[7] / 10, .pad_w = p[7] % 10, .relu = p[8] & RELU, .upsample = p[8] & UPSAMPLE};
+    const ConvShape s = {.c_in = p[3],
+                         .c_out = p[4],
+                         .kh = p[5] / 10,
+                         .kw = p[5] % 10,
+                         .stride = p[6],
+                         .pad_h = p[7] / 10,
+                         .pad_w = p[7] % 10,
+                         .relu = p[8] & RELU,
+                         .upsample = p[8] & UPSAMPLE};
     int scale = s.upsample ? 2 : 1, fan = s.c_in * s.kh * s.kw, hint = p[8] & OTHER_HINT ? 40 : 0;
     int h = (p[1] * scale + 2 * s.pad_h - s.kh) / s.stride + 1, w = (p[2] * scale + 2 * s.pad_w - s.kw) / s.stride + 1;
     const float *x = rig_map(rig, 1, p[0], p[1], p[2], s.c_in), *residual = rig_map(rig, 1, p[0], h, w, s.c_out);
@@ -45,7 +53,8 @@ static void conv_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest conv_test = {conv_setup, conv_call, NULL, 2e-11, 3e-5, 2e-5};
 
-/* --- group_norm: b, h, w, c, groups, silu, in place, mean ---------------------------------------------------------- */
+/* --- group_norm: b, h, w, c, groups, silu, in place, mean ----------------------------------------------------------
+ */
 
 static void group_norm_setup(Rig *rig)
 {
@@ -70,7 +79,8 @@ static void group_norm_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest group_norm_test = {group_norm_setup, group_norm_call, NULL, 1e-12, 2e-5, 0};
 
-/* --- pixel_attention: b, h, w, c ----------------------------------------------------------------------------------- */
+/* --- pixel_attention: b, h, w, c -----------------------------------------------------------------------------------
+ */
 
 static void pixel_attention_setup(Rig *rig)
 {
@@ -90,7 +100,8 @@ static void pixel_attention_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest pixel_attention_test = {pixel_attention_setup, pixel_attention_call, NULL, 1e-12, 3e-5, 0};
 
-/* --- map_from_rows, map_to_rows: b, h, w, c ------------------------------------------------------------------------ */
+/* --- map_from_rows, map_to_rows: b, h, w, c ------------------------------------------------------------------------
+ */
 
 static void want_copy(const float *x, Slot *y)
 {
@@ -133,7 +144,8 @@ const OpTest map_from_rows_test = {from_rows_setup, from_rows_call, NULL, 0, 0, 
 
 const OpTest map_to_rows_test = {to_rows_setup, to_rows_call, NULL, 0, 0, 0};
 
-/* --- to_u8: b, h, w ------------------------------------------------------------------------------------------------ */
+/* --- to_u8: b, h, w ------------------------------------------------------------------------------------------------
+ */
 
 static void to_u8_setup(Rig *rig)
 {
@@ -155,7 +167,8 @@ static void to_u8_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest to_u8_test = {to_u8_setup, to_u8_call, NULL, 0, 0, 0};
 
-/* --- resize_inception: b, h, w, pipeline --------------------------------------------------------------------------- */
+/* --- resize_inception: b, h, w, pipeline ---------------------------------------------------------------------------
+ */
 
 static void resize_setup(Rig *rig)
 {
@@ -174,7 +187,8 @@ static void resize_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest resize_inception_test = {resize_setup, resize_call, NULL, 1e-13, 2e-6, 0};
 
-/* --- pool: b, h, w, c, kind, size, stride, pad --------------------------------------------------------------------- */
+/* --- pool: b, h, w, c, kind, size, stride, pad ---------------------------------------------------------------------
+ */
 
 static void pool_setup(Rig *rig)
 {
@@ -195,7 +209,8 @@ static void pool_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest pool_test = {pool_setup, pool_call, NULL, 1e-13, 1e-6, 0};
 
-/* --- concat: b, h, w, then four widths (0: fewer) ------------------------------------------------------------------ */
+/* --- concat: b, h, w, then four widths (0: fewer) ------------------------------------------------------------------
+ */
 
 static void concat_setup(Rig *rig)
 {
@@ -225,7 +240,8 @@ static void concat_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest concat_test = {concat_setup, concat_call, NULL, 0, 0, 0};
 
-/* --- global_mean: b, h, w, c --------------------------------------------------------------------------------------- */
+/* --- global_mean: b, h, w, c ---------------------------------------------------------------------------------------
+ */
 
 static void global_mean_setup(Rig *rig)
 {

@@ -1,10 +1,10 @@
-/* The row ops: how a rig is filled, how the op is called, what it should give, and its bounds (nmse, largest, nmse in bf16).
- * The numbers of a case are named beside each op. To add an op: its section here, its rows in op_cases.c.
+/* The row ops: how a rig is filled, how the op is called, what it should give, and its bounds (nmse, largest, nmse in
+ * bf16). The numbers of a case are named beside each op. To add an op: its section here, its rows in op_cases.c.
  *
- * Bounds: f32 rounds by 6e-8, so one operation has nmse 1e-15 and sums of some thousand products reach 1e-13. Copies are
- * exact. Attention: an error of a score, 1e-6 for a score of 20, is a relative error of its weight. bf16 rounds both factors
- * of a product by 2^-9: nmse about 5e-6; ops that precision does not touch have 0 there. CUDA's attention takes 16-bit
- * operands: a score of 20 is then off by 0.01 in bf16, and so is its weight. */
+ * Bounds: f32 rounds by 6e-8, so one operation has nmse 1e-15 and sums of some thousand products reach 1e-13. Copies
+ * are exact. Attention: an error of a score, 1e-6 for a score of 20, is a relative error of its weight. bf16 rounds
+ * both factors of a product by 2^-9: nmse about 5e-6; ops that precision does not touch have 0 there. CUDA's attention
+ * takes 16-bit operands: a score of 20 is then off by 0.01 in bf16, and so is its weight. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,8 @@ static Tensor none(void)
     return (Tensor){0};
 }
 
-/* --- linear: rows, n, k, bias, accumulate -------------------------------------------------------------------------- */
+/* --- linear: rows, n, k, bias, accumulate --------------------------------------------------------------------------
+ */
 
 static void pack_linear(Rig *rig, int n, int k, bool bias)
 {
@@ -49,7 +50,8 @@ static void linear_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest linear_test = {linear_setup, linear_call, NULL, 1e-12, 1e-5, 2e-5};
 
-/* --- rms_norm: rows, d, gain, in place --------------------------------------------------------------------------------------- */
+/* --- rms_norm: rows, d, gain, in place
+ * --------------------------------------------------------------------------------------- */
 
 static void rms_norm_setup(Rig *rig)
 {
@@ -71,7 +73,8 @@ static void rms_norm_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest rms_norm_test = {rms_norm_setup, rms_norm_call, NULL, 1e-13, 1e-5, 0};
 
-/* --- layer_norm_modulate: b, t, d, in place ---------------------------------------------------------------------------------- */
+/* --- layer_norm_modulate: b, t, d, in place
+ * ---------------------------------------------------------------------------------- */
 
 static void layer_norm_setup(Rig *rig)
 {
@@ -95,7 +98,8 @@ static void layer_norm_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest layer_norm_modulate_test = {layer_norm_setup, layer_norm_call, NULL, 1e-12, 1e-5, 0};
 
-/* --- swiglu: rows, f, scale ---------------------------------------------------------------------------------------- */
+/* --- swiglu: rows, f, scale ----------------------------------------------------------------------------------------
+ */
 
 static void swiglu_setup(Rig *rig)
 {
@@ -112,7 +116,8 @@ static void swiglu_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest swiglu_test = {swiglu_setup, swiglu_call, NULL, 1e-13, 1e-5, 0};
 
-/* --- embed_latents: b, t, c, d, first, known ----------------------------------------------------------------------- */
+/* --- embed_latents: b, t, c, d, first, known -----------------------------------------------------------------------
+ */
 
 static void embed_setup(Rig *rig)
 {
@@ -132,7 +137,8 @@ static void embed_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest embed_latents_test = {embed_setup, embed_call, NULL, 1e-13, 1e-5, 0};
 
-/* --- gather: rows, v, d -------------------------------------------------------------------------------------------- */
+/* --- gather: rows, v, d --------------------------------------------------------------------------------------------
+ */
 
 static void gather_setup(Rig *rig)
 {
@@ -150,7 +156,8 @@ static void gather_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest gather_test = {gather_setup, gather_call, NULL, 0, 0, 0};
 
-/* --- rope_split: b, t, heads, hd, s, first ------------------------------------------------------------------------- */
+/* --- rope_split: b, t, heads, hd, s, first -------------------------------------------------------------------------
+ */
 
 static void rope_setup(Rig *rig)
 {
@@ -172,7 +179,8 @@ static void rope_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest rope_split_test = {rope_setup, rope_call, NULL, 1e-13, 1e-5, 0};
 
-/* --- attention: b, t, heads, hd, s, first, query scale ------------------------------------------------------------- */
+/* --- attention: b, t, heads, hd, s, first, query scale -------------------------------------------------------------
+ */
 
 static void attention_setup(Rig *rig)
 {
@@ -180,7 +188,8 @@ static void attention_setup(Rig *rig)
     const float *q = rig_tensor(rig, (float)rig->p[6], 3, b, t, heads * hd, 0);
     float *k = rig_tensor(rig, 1, 4, b, heads, s, hd), *v = rig_tensor(rig, 1, 4, b, heads, s, hd);
     const float *v_class = rig_tensor(rig, 1, 2, b, heads * hd, 0, 0);
-    ref_attention(q, k, v, v_class, b, t, heads, hd, s, first, rig_output(rig, DTYPE_F32, 3, b, t, heads * hd, 0)->want);
+    ref_attention(q, k, v, v_class, b, t, heads, hd, s, first,
+                  rig_output(rig, DTYPE_F32, 3, b, t, heads * hd, 0)->want);
     for (int64_t i = 0; i < (int64_t)b * heads * s * hd; i++) /* rows that are not filled yet may hold anything */
         if (i / hd % s >= first + t)
             k[i] = v[i] = NAN;
@@ -195,7 +204,8 @@ static void attention_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest attention_test = {attention_setup, attention_call, NULL, 1e-12, 3e-5, 2e-4};
 
-/* --- argmax_linear: rows, v, d, ties, no margin -------------------------------------------------------------------- */
+/* --- argmax_linear: rows, v, d, ties, no margin --------------------------------------------------------------------
+ */
 
 static void argmax_setup(Rig *rig)
 {
@@ -223,7 +233,8 @@ static void argmax_call(Rig *rig, int64_t from, int64_t n)
 static void argmax_judge(Rig *rig)
 {
     int rows = rig->p[0], v = rig->p[1], d = rig->p[2];
-    static const double bounds[] = {[PREC_F32] = 1e-5, [PREC_TF32] = 0.05 / 8, [PREC_F16] = 0.05 / 8, [PREC_BF16] = 0.05};
+    static const double bounds[] = {
+        [PREC_F32] = 1e-5, [PREC_TF32] = 0.05 / 8, [PREC_F16] = 0.05 / 8, [PREC_BF16] = 0.05};
     double bound = bounds[backend_precision(rig->be)], worst = 0;
     double *logits = xcalloc((size_t)rows * (size_t)v, sizeof(*logits));
     int32_t *ids = xcalloc((size_t)rows, sizeof(*ids));
@@ -257,12 +268,14 @@ static void argmax_judge(Rig *rig)
 
 const OpTest argmax_linear_test = {argmax_setup, argmax_call, argmax_judge, 0, 1e-5, 1};
 
-/* --- guide: a, b, c, scale in tenths ------------------------------------------------------------------------------- */
+/* --- guide: a, b, c, scale in tenths -------------------------------------------------------------------------------
+ */
 
 static void guide_setup(Rig *rig)
 {
     const int *p = rig->p;
-    const float *cond = rig_tensor(rig, 1, 3, p[0], p[1], p[2], 0), *uncond = rig_tensor(rig, 1, 3, p[0], p[1], p[2], 0);
+    const float *cond = rig_tensor(rig, 1, 3, p[0], p[1], p[2], 0),
+                *uncond = rig_tensor(rig, 1, 3, p[0], p[1], p[2], 0);
     ref_guide(cond, uncond, (float)p[3] / 10, (int64_t)p[0] * p[1] * p[2],
               rig_output(rig, DTYPE_F32, 3, p[0], p[1], p[2], 0)->want);
     rig->count = p[0];
@@ -270,12 +283,14 @@ static void guide_setup(Rig *rig)
 
 static void guide_call(Rig *rig, int64_t from, int64_t n)
 {
-    be_guide(rig->be, rig_part(rig, 0, from, n), rig_part(rig, 1, from, n), (float)rig->p[3] / 10, rig_part(rig, 2, from, n));
+    be_guide(rig->be, rig_part(rig, 0, from, n), rig_part(rig, 1, from, n), (float)rig->p[3] / 10,
+             rig_part(rig, 2, from, n));
 }
 
 const OpTest guide_test = {guide_setup, guide_call, NULL, 1e-13, 1e-5, 0};
 
-/* --- pick: rows, v, top_k, top_p in percent, temperature in percent, uniform, levels (0: all different), no probs --- */
+/* --- pick: rows, v, top_k, top_p in percent, temperature in percent, uniform, levels (0: all different), no probs ---
+ */
 
 static void pick_setup(Rig *rig)
 {
@@ -300,7 +315,8 @@ static void pick_call(Rig *rig, int64_t from, int64_t n)
 {
     const int *p = rig->p;
     be_pick(rig->be, rig_part(rig, 0, from, n), p[2], (float)p[3] / 100, (float)p[4] / 100,
-            p[5] ? rig_part(rig, 1, from, n) : none(), rig_part(rig, 2, from, n), p[7] ? none() : rig_part(rig, 3, from, n));
+            p[5] ? rig_part(rig, 1, from, n) : none(), rig_part(rig, 2, from, n),
+            p[7] ? none() : rig_part(rig, 3, from, n));
 }
 
 static void pick_judge(Rig *rig)
@@ -312,7 +328,8 @@ static void pick_judge(Rig *rig)
 
 const OpTest pick_test = {pick_setup, pick_call, pick_judge, 1e-12, 1e-5, 0};
 
-/* --- nearest_code: rows, v, c, duplicate --------------------------------------------------------------------------- */
+/* --- nearest_code: rows, v, c, duplicate ---------------------------------------------------------------------------
+ */
 
 static void nearest_setup(Rig *rig)
 {
@@ -339,7 +356,8 @@ static void nearest_judge(Rig *rig)
     int32_t *ids = xcalloc((size_t)rows, sizeof(*ids));
     be_download(rig->be, ids, rig->slots[2].t);
     for (int r = 0; r < rows; r++) {
-        double best = INFINITY, got = ids[r] >= 0 && ids[r] < v ? ref_distance(x + r * c, codes + ids[r] * c, c) : INFINITY;
+        double best = INFINITY,
+               got = ids[r] >= 0 && ids[r] < v ? ref_distance(x + r * c, codes + ids[r] * c, c) : INFINITY;
         int first = 0;
         for (int i = 0; i < v; i++) {
             double far = ref_distance(x + r * c, codes + i * c, c);
@@ -354,7 +372,8 @@ static void nearest_judge(Rig *rig)
 
 const OpTest nearest_code_test = {nearest_setup, nearest_call, nearest_judge, 0, 0, 0};
 
-/* --- moments: rows, d. In pieces the same sums must come out: rows are added in index order. ----------------------- */
+/* --- moments: rows, d. In pieces the same sums must come out: rows are added in index order. -----------------------
+ */
 
 static void moments_setup(Rig *rig)
 {

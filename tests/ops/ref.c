@@ -199,7 +199,8 @@ void ref_conv(const float *x, const float *w, const float *bias, const float *re
               int64_t h, int64_t width, double *y)
 {
     int64_t scale = s->upsample ? 2 : 1, big_h = h * scale, big_w = width * scale;
-    int64_t out_h = (big_h + 2 * s->pad_h - s->kh) / s->stride + 1, out_w = (big_w + 2 * s->pad_w - s->kw) / s->stride + 1;
+    int64_t out_h = (big_h + 2 * s->pad_h - s->kh) / s->stride + 1,
+            out_w = (big_w + 2 * s->pad_w - s->kw) / s->stride + 1;
     for (int64_t at = 0; at < b * out_h * out_w; at++)
         for (int64_t o = 0; o < s->c_out; o++) {
             int64_t image = at / (out_h * out_w), i = at / out_w % out_h, j = at % out_w;
@@ -262,8 +263,8 @@ void ref_resize(const uint8_t *image, int64_t h, int64_t w, Resize pipeline, dou
 {
     for (int64_t i = 0; i < 299; i++)
         for (int64_t j = 0; j < 299; j++) {
-            /* Positions too: the golden inputs are float64 throughout. The public tools keep them in f32 and so differ by up
-             * to 1e-4 in a noisy image. */
+            /* Positions too: the golden inputs are float64 throughout. The public tools keep them in f32 and so differ
+             * by up to 1e-4 in a noisy image. */
             double sh = (double)h / 299, sw = (double)w / 299;
             double row = pipeline == RESIZE_PT ? fmax(((double)i + 0.5) * sh - 0.5, 0) : (double)i * sh;
             double col = pipeline == RESIZE_PT ? fmax(((double)j + 0.5) * sw - 0.5, 0) : (double)j * sw;

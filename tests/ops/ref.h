@@ -36,7 +36,7 @@ void ref_group_norm(const float *x, const float *gamma, const float *beta, int64
                     int64_t groups, bool silu, double *y);
 void ref_pixel_attention(const float *q, const float *k, const float *v, int64_t b, int64_t pixels, int64_t c,
                          double scale, double *y);
-uint8_t ref_to_u8(float x);                                                                 /* f32, as written in the header */
+uint8_t ref_to_u8(float x); /* f32, as written in the header */
 void ref_resize(const uint8_t *image, int64_t h, int64_t w, Resize pipeline, double *y); /* [299,299,3] */
 void ref_pool(const float *x, int64_t b, int64_t h, int64_t w, int64_t c, Pool kind, int size, int stride, int pad,
               double *y);

@@ -284,7 +284,10 @@ static void check_padding(Rig *rig, const Slot *slot)
         ones[i] = 1;
     Conv *conv = be_conv_pack(rig->be, ones, NULL, &shape, m->h, m->w, &err);
     Map sum = {.data = be_alloc(rig->be, be_map_bytes(rig->be, m->b, m->h, m->w, 1), &err),
-               .b = m->b, .h = m->h, .w = m->w, .c = 1};
+               .b = m->b,
+               .h = m->h,
+               .w = m->w,
+               .c = 1};
     Slot view = {.m = sum, .host_bytes = (size_t)m->b * (size_t)m->h * (size_t)m->w * sizeof(float)};
     float *values = xmalloc(view.host_bytes);
     if (conv && sum.data) {
@@ -320,7 +323,8 @@ void rig_near(Rig *rig, int index, const double *want, double nmse, double max)
             worst_at = i;
         }
     }
-    double rms = sqrt(squares / (double)n), found = errors / (squares > 0 ? squares : 1), most = worst / (rms > 0 ? rms : 1);
+    double rms = sqrt(squares / (double)n), found = errors / (squares > 0 ? squares : 1),
+           most = worst / (rms > 0 ? rms : 1);
     if (!(found <= nmse) || !(most <= max))
         rig_fail(rig, "slot %d: nmse %.3g (bound %.3g), largest error %.3g (bound %.3g) at %zu: got %.9g, wanted %.9g",
                  index, found, nmse, most, max, worst_at, value_at(slot, got, worst_at), want[worst_at]);

@@ -1,5 +1,6 @@
-/* Rig: one row of the test of ops being run. An op's description (op_rows.c, op_maps.c) says how to fill the rig's slots, how to
- * call the op on images (or rows) from..from+n-1 of them, and what the outputs should hold; the rig does the rest:
+/* Rig: one row of the test of ops being run. An op's description (op_rows.c, op_maps.c) says how to fill the rig's
+ * slots, how to call the op on images (or rows) from..from+n-1 of them, and what the outputs should hold; the rig does
+ * the rest:
  *
  * - every tensor and map lies between guard bytes, outputs start as NaN unless they are also inputs;
  * - the op runs once on everything and is compared with the reference, then again in uneven pieces, which must give
@@ -24,11 +25,11 @@ typedef struct Slot {
     bool is_map, output, shared; /* shared: a piece of a call gets the whole of it */
     Tensor t;
     Map m;
-    char *block;   /* with guards */
+    char *block; /* with guards */
     size_t bytes;
-    void *host;    /* the values: f32 rows for maps */
+    void *host; /* the values: f32 rows for maps */
     size_t host_bytes;
-    double *want;  /* outputs: the reference's values, or NULL when the op's judge looks */
+    double *want; /* outputs: the reference's values, or NULL when the op's judge looks */
 } Slot;
 
 typedef struct Rig {
@@ -51,8 +52,8 @@ typedef struct OpTest {
     void (*setup)(Rig *rig);
     void (*call)(Rig *rig, int64_t from, int64_t n);
     void (*judge)(Rig *rig); /* NULL: outputs are compared with `want` within the bounds */
-    double nmse, max;        /* bounds in f32: mean squared error over mean square; largest error over the root of that */
-    double nmse_bf16;        /* in bf16, 0: precision does not touch this op */
+    double nmse, max; /* bounds in f32: mean squared error over mean square; largest error over the root of that */
+    double nmse_bf16; /* in bf16, 0: precision does not touch this op */
 } OpTest;
 
 extern const OpTest *const op_tests[BACKEND_OP_COUNT];
@@ -61,7 +62,7 @@ extern const int op_case_count;
 
 /* For setup functions. Slots are numbered in the order of these calls. Values are normal with deviation `scale`. */
 float *rig_tensor(Rig *rig, float scale, int ndim, int64_t a, int64_t b, int64_t c, int64_t d);
-int32_t *rig_ids(Rig *rig, int64_t n, int32_t below);  /* uniform in 0..below-1 */
+int32_t *rig_ids(Rig *rig, int64_t n, int32_t below); /* uniform in 0..below-1 */
 float *rig_map(Rig *rig, float scale, int b, int h, int w, int c);
 uint8_t *rig_bytes(Rig *rig, int b, int h, int w, int c);
 Slot *rig_output(Rig *rig, Dtype dtype, int ndim, int64_t a, int64_t b, int64_t c, int64_t d);

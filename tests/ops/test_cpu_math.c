@@ -45,6 +45,7 @@ static void test_silu(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exp), cmocka_unit_test(test_exp_ends), cmocka_unit_test(test_silu)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_exp), cmocka_unit_test(test_exp_ends),
+                                       cmocka_unit_test(test_silu)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
-/* Every op of kernels/backend.h against plain loops in double, on one device, in every precision it offers and, on the CPU,
- * with every width of vectors. Rows: op_cases.c; bounds: op_rows.c, op_maps.c. Each passing row prints how much of its
- * bounds it used. "cuda-host" is the CUDA backend with its kernels run on the host (kernels/cuda/README.md).
+/* Every op of kernels/backend.h against plain loops in double, on one device, in every precision it offers and, on the
+ * CPU, with every width of vectors. Rows: op_cases.c; bounds: op_rows.c, op_maps.c. Each passing row prints how much of
+ * its bounds it used. "cuda-host" is the CUDA backend with its kernels run on the host (kernels/cuda/README.md).
  *
  *     test_ops [--device cpu|cuda|cuda-host] [--list] [--coverage] [OP or OP/ROW]
  */
@@ -62,8 +62,9 @@ static void test_row(void **state)
 static void test_threads(void **state)
 {
     (void)state;
-    static const char *const names[] = {"qkv_thin", "latents_out", "codes", "grid_16", "res_128", "mid_thin", "upsample_256",
-                                        "inc_1x7", "nin_shortcut", "large", "across_blocks", "both_ties", "prime"};
+    static const char *const names[] = {"qkv_thin",      "latents_out",  "codes",   "grid_16",      "res_128",
+                                        "mid_thin",      "upsample_256", "inc_1x7", "nin_shortcut", "large",
+                                        "across_blocks", "both_ties",    "prime"};
     static Rig rig;
     Err err = {0};
     if (!backend_is_host(be)) /* threads are the CPU's */
@@ -146,7 +147,8 @@ static void test_sticky_errors(void **state)
     be_group_norm(be, (Map){.data = memory, .b = 1, .h = 1, .w = 1, .c = 6}, tensor_f32(memory, 1, 6, 0, 0, 0),
                   tensor_f32(memory, 1, 6, 0, 0, 0), 4, true, (Map){.data = memory, .b = 1, .h = 1, .w = 1, .c = 6});
     assert_err(be_check(be, &err), err, "6 channels", "4 groups");
-    assert_null(be_conv_pack(be, memory, NULL, &(ConvShape){.c_in = 1, .c_out = 1, .kh = 3, .kw = 3, .stride = 1}, 2, 2, &err));
+    assert_null(
+        be_conv_pack(be, memory, NULL, &(ConvShape){.c_in = 1, .c_out = 1, .kh = 3, .kw = 3, .stride = 1}, 2, 2, &err));
     assert_non_null(strstr(err.text, "be_conv_pack"));
     be_free(be, memory);
 }

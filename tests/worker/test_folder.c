@@ -44,8 +44,8 @@ static int teardown(void **state)
 
 static JobSpec *spec_of(const Bench *bench, const char *student, const char *more)
 {
-    char *text = xasprintf("{\"student\":\"%s\",\"tokenizer\":\"%s\",\"split_t\":2,\"images\":5,\"output\":\"%s\"%s}", student,
-                           bench->tokenizer, bench->output, more);
+    char *text = xasprintf("{\"student\":\"%s\",\"tokenizer\":\"%s\",\"split_t\":2,\"images\":5,\"output\":\"%s\"%s}",
+                           student, bench->tokenizer, bench->output, more);
     JobSpec *spec = NULL;
     Err err = {0};
     assert_ok(jobspec_parse_text(text, FORM_EXEC, &spec, &err), err);
@@ -100,7 +100,8 @@ static bool check(const Bench *bench, const char *more, bool claim, Err *err)
     JobSpec *spec = spec_of(bench, bench->student, more);
     Identity identity;
     assert_ok(identity_make(spec, &identity, err), *err);
-    bool good = folder_check(bench->output, &identity, err) && (!claim || folder_claim(bench->output, spec, &identity, err));
+    bool good =
+        folder_check(bench->output, &identity, err) && (!claim || folder_claim(bench->output, spec, &identity, err));
     identity_free(&identity);
     jobspec_free(spec);
     return good;

@@ -92,8 +92,9 @@ static void test_bad_files(void **state)
         char *noise, *labels;
         const char *words[2];
     } rows[] = {
-        {flat, NULL, {"noise", "[9,4]"}},   {half, NULL, {"noise", "f16"}}, {few, NULL, {"[6,4,2]", "at least 7"}},
-        {NULL, real, {"labels", "[9] f32"}}, {NULL, few, {"labels", "[6,4,2]"}}, {"/nowhere.npy", NULL, {"noise", "/nowhere.npy"}},
+        {flat, NULL, {"noise", "[9,4]"}},       {half, NULL, {"noise", "f16"}},
+        {few, NULL, {"[6,4,2]", "at least 7"}}, {NULL, real, {"labels", "[9] f32"}},
+        {NULL, few, {"labels", "[6,4,2]"}},     {"/nowhere.npy", NULL, {"noise", "/nowhere.npy"}},
     };
     for (size_t i = 0; i < countof(rows); i++) {
         JobSpec spec = {.images = IMAGES, .noise = rows[i].noise, .labels = rows[i].labels};
@@ -110,6 +111,7 @@ static void test_bad_files(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_files), cmocka_unit_test(test_bad_files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_files),
+                                       cmocka_unit_test(test_bad_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

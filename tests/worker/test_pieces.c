@@ -108,7 +108,8 @@ static void test_write_and_read(void **state)
     Seen seen = {20, 0};
     assert_ok(pieces_read(&pieces, ARRAY_FEATURES, 20, 33, see_features, &seen, &err), err);
     assert_int_equal(seen.next, 33);
-    assert_err(pieces_read(&pieces, ARRAY_FEATURES, 0, 33, see_features, &(Seen){0, 0}, &err), err, "no features of image 12");
+    assert_err(pieces_read(&pieces, ARRAY_FEATURES, 0, 33, see_features, &(Seen){0, 0}, &err), err,
+               "no features of image 12");
     pieces_done(&pieces);
 
     Image image;
@@ -165,7 +166,7 @@ static void damage(const char *output, const char *name, long offset, int byte)
 
 static const struct {
     const char *name;
-    long offset;  /* 0: remove; byte < 0: cut there; else write the byte there, from the end */
+    long offset; /* 0: remove; byte < 0: cut there; else write the byte there, from the end */
     int byte;
     bool sizes_see_it;
 } damages[] = {
@@ -274,7 +275,8 @@ static void test_pixels_of_the_first_alone(void **state)
     assert_ok(writer_add(writer, batch_of(20, 4), &err), err);
     assert_ok(writer_finish(writer, &err), err);
     writer_close(writer);
-    char *with = piece_array_path(output, 8, 12, ARRAY_PIXELS), *without = piece_array_path(output, 20, 24, ARRAY_PIXELS);
+    char *with = piece_array_path(output, 8, 12, ARRAY_PIXELS),
+         *without = piece_array_path(output, 20, 24, ARRAY_PIXELS);
     assert_int_equal(access(with, F_OK), 0);
     assert_int_not_equal(access(without, F_OK), 0);
     Pieces pieces = {0};
@@ -337,10 +339,14 @@ static void test_sweep(void **state)
         const char *name;
         bool stays;
     } files[] = {
-        {".codes.npy.host-1-1.part", false},         {"notes.txt", true},
-        {"images/.000001.png.host-1-1.part", false}, {"images/other.png", true},
-        {"blocks/000020-000030.features.npy", false}, {"blocks/000020-000030.json", false},
-        {"blocks/junk", false},                      {"blocks/000000-000012.features.npy", true},
+        {".codes.npy.host-1-1.part", false},
+        {"notes.txt", true},
+        {"images/.000001.png.host-1-1.part", false},
+        {"images/other.png", true},
+        {"blocks/000020-000030.features.npy", false},
+        {"blocks/000020-000030.json", false},
+        {"blocks/junk", false},
+        {"blocks/000000-000012.features.npy", true},
     };
     for (size_t i = 0; i < countof(files); i++) {
         char *path = xasprintf("%s/%s", output, files[i].name);

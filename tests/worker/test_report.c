@@ -25,7 +25,13 @@ static char *json_of(const char *name, double fid, double published)
     Identity identity = {.inputs = {{"inception", "a<b.pth", "00", 7}}, .count = 1};
     cJSON *list = cJSON_CreateArray(), *warnings = cJSON_CreateStringArray((const char *const[]){"a & b <i>"}, 1);
     Frechet frechet = {.fid = fid, .raw = fid, .mean_term = 1.0 / 3};
-    Report report = {.spec = &spec, .identity = &identity, .images = 40, .made = list, .outputs = list, .warnings = warnings, .frechet = &frechet};
+    Report report = {.spec = &spec,
+                     .identity = &identity,
+                     .images = 40,
+                     .made = list,
+                     .outputs = list,
+                     .warnings = warnings,
+                     .frechet = &frechet};
     report.seconds[PHASE_FEATURES] = 8;
     report.seconds[PHASE_LOAD] = 2;
     char *text = report_json(&report);
@@ -92,7 +98,7 @@ static void test_phases(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_numbers), cmocka_unit_test(test_json), cmocka_unit_test(test_page),
-                                       cmocka_unit_test(test_phases)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_numbers), cmocka_unit_test(test_json),
+                                       cmocka_unit_test(test_page), cmocka_unit_test(test_phases)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,9 +6,10 @@
 
 #include "kernels/cuda/host/gpu_host.h"
 
-namespace gpu_host {
+namespace gpu_host
+{
 
-int warp_lanes();                                  /* of the running thread's warp: 32, fewer in a ragged last one */
+int warp_lanes();                                     /* of the running thread's warp: 32, fewer in a ragged last one */
 bool in_shared(const void *at, size_t aligned_bytes); /* inside this block's shared memory, and aligned to its size */
 
 struct AsyncCopy {

@@ -27,13 +27,14 @@ extern constinit thread_local dim3 blockDim, gridDim;
 #define SHARED(type, name, dims)                                                                                       \
     typedef type name##_shared dims;                                                                                   \
     static const char name##_key = 0;                                                                                  \
-    name##_shared &name =                                                                                              \
-        *static_cast<name##_shared *>(gpu_host::static_shared(&name##_key, sizeof(name##_shared), alignof(name##_shared)))
+    name##_shared &name = *static_cast<name##_shared *>(                                                               \
+        gpu_host::static_shared(&name##_key, sizeof(name##_shared), alignof(name##_shared)))
 #define DYN_SHARED(type, name) type *name = static_cast<type *>(gpu_host::dynamic_shared())
 #define LAUNCH(kernel, grid, block, bytes, stream, ...)                                                                \
     gpu_host::launch(#kernel, grid, block, bytes, stream, kernel, __VA_ARGS__)
 
-namespace gpu_host {
+namespace gpu_host
+{
 
 /* Of the targets: sm_80 has 163 KiB of shared memory a block, sm_89 99, sm_90 227. */
 enum { THREADS_MAX = 1024, GRID_YZ_MAX = 65535, STATIC_SHARED_MAX = 48 << 10, SHARED_MAX = 227 << 10 };
@@ -66,8 +67,14 @@ template <class Body> struct KernelWork : Work {
     Grid grid;
     Body body;
     KernelWork(const Grid &g, const Body &b) : grid(g), body(b) {}
-    static void thread(const void *self) { (*static_cast<const Body *>(self))(); }
-    void run() override { run_grid(grid, thread, &body); }
+    static void thread(const void *self)
+    {
+        (*static_cast<const Body *>(self))();
+    }
+    void run() override
+    {
+        run_grid(grid, thread, &body);
+    }
 };
 
 template <class Body> Work *kernel_work(const Grid &grid, const Body &body)
@@ -77,7 +84,8 @@ template <class Body> Work *kernel_work(const Grid &grid, const Body &body)
 
 /* Arguments are taken by value at the launch, as a GPU takes them. */
 template <class... Params, class... Args>
-void launch(const char *name, dim3 grid, dim3 block, size_t shared, Stream *stream, void (*kernel)(Params...), Args... args)
+void launch(const char *name, dim3 grid, dim3 block, size_t shared, Stream *stream, void (*kernel)(Params...),
+            Args... args)
 {
     auto bound = [kernel](Params... values) { return [=] { kernel(values...); }; };
     stream_take(stream, kernel_work(Grid{name, grid, block, shared}, bound(args...)));
@@ -248,19 +256,58 @@ template <class To, class From> static inline To gpu_host_bits(From from)
     return to;
 }
 
-static inline unsigned __float_as_uint(float x) { return gpu_host_bits<unsigned>(x); }
-static inline int __float_as_int(float x) { return gpu_host_bits<int>(x); }
-static inline float __uint_as_float(unsigned x) { return gpu_host_bits<float>(x); }
-static inline float __int_as_float(int x) { return gpu_host_bits<float>(x); }
-static inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+static inline unsigned __float_as_uint(float x)
+{
+    return gpu_host_bits<unsigned>(x);
+}
+static inline int __float_as_int(float x)
+{
+    return gpu_host_bits<int>(x);
+}
+static inline float __uint_as_float(unsigned x)
+{
+    return gpu_host_bits<float>(x);
+}
+static inline float __int_as_float(int x)
+{
+    return gpu_host_bits<float>(x);
+}
+static inline float rsqrtf(float x)
+{
+    return 1.0f / sqrtf(x);
+}
 #define __expf(x) expf(x) /* glibc has its own function of that name */
-static inline float __fdividef(float x, float y) { return x / y; }
-static inline float __fmul_rn(float x, float y) { return x * y; }
-static inline float __fadd_rn(float x, float y) { return x + y; }
-static inline int __popc(unsigned x) { return __builtin_popcount(x); }
-static inline int __clz(int x) { return x ? __builtin_clz(static_cast<unsigned>(x)) : 32; }
-static inline int __ffs(int x) { return __builtin_ffs(x); }
-static inline int min(int a, int b) { return a < b ? a : b; }
-static inline int max(int a, int b) { return a > b ? a : b; }
+static inline float __fdividef(float x, float y)
+{
+    return x / y;
+}
+static inline float __fmul_rn(float x, float y)
+{
+    return x * y;
+}
+static inline float __fadd_rn(float x, float y)
+{
+    return x + y;
+}
+static inline int __popc(unsigned x)
+{
+    return __builtin_popcount(x);
+}
+static inline int __clz(int x)
+{
+    return x ? __builtin_clz(static_cast<unsigned>(x)) : 32;
+}
+static inline int __ffs(int x)
+{
+    return __builtin_ffs(x);
+}
+static inline int min(int a, int b)
+{
+    return a < b ? a : b;
+}
+static inline int max(int a, int b)
+{
+    return a > b ? a : b;
+}
 
 #endif

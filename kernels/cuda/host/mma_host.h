@@ -4,7 +4,8 @@
 
 #include "kernels/cuda/host/gpu_host.h"
 
-namespace gpu_host {
+namespace gpu_host
+{
 
 void mma_half(float *d, const unsigned *a, const unsigned *b, Site site);
 void mma_bfloat16(float *d, const unsigned *a, const unsigned *b, Site site);
@@ -23,7 +24,8 @@ inline void mma_16816<__half>(float (&d)[4], const unsigned (&a)[4], const unsig
 }
 
 template <>
-inline void mma_16816<__nv_bfloat16>(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], const char *file, int line)
+inline void mma_16816<__nv_bfloat16>(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], const char *file,
+                                     int line)
 {
     mma_bfloat16(d, a, b, {file, line});
 }

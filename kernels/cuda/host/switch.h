@@ -8,9 +8,8 @@
 #include <ucontext.h>
 #endif
 
-namespace gpu_host {
-
-
+namespace gpu_host
+{
 
 #if defined(__x86_64__)
 
@@ -37,7 +36,6 @@ static inline void context_start(Context *context, char *stack, size_t size, voi
 }
 
 #else
-
 
 struct Context {
     ucontext_t place;
