@@ -41,8 +41,7 @@ constinit thread_local dim3 blockDim, gridDim;
 
 namespace gpu_host {
 
-enum { WARP_LANES = 32, STACK = 128 << 10, GUARD = 64, ARENA = STATIC_SHARED_MAX + 4096, ARRAYS_MAX = 32 };
-static const unsigned char POISON = 0xff, GUARD_BYTE = 0xa5; /* as floats: NaN */
+enum { WARP_LANES = 32, STACK = 128 << 10 };
 
 enum State { FRESH, READY, AT_WARP, AT_BLOCK, GONE };
 
@@ -63,13 +62,6 @@ struct Lane {
     int copy_group;
 };
 
-/* A static shared array of the running block. */
-struct SharedArray {
-    const void *key;
-    char *at;
-    size_t bytes;
-};
-
 struct Machine {
     Context scheduler;
     std::vector<Fiber *> idle;
@@ -79,19 +71,12 @@ struct Machine {
     const Grid *grid;
     void (*thread)(const void *);
     const void *closure;
-    char *dynamic; /* dynamic shared memory, exactly the launch's bytes and a guard */
-    char *arena;   /* static shared memory */
-    size_t arena_used, arena_dirty;
-    SharedArray arrays[ARRAYS_MAX];
-    int narrays;
     bool broken; /* this launch */
     uint64_t random;
     ~Machine();
 };
 
 static thread_local Machine machine;
-static thread_local bool failed;
-static thread_local char failure[512];
 
 Machine::~Machine()
 {
@@ -99,39 +84,9 @@ Machine::~Machine()
         munmap(fiber->stack, STACK);
         delete fiber;
     }
-    free(arena);
 }
 
 /* --- failures --------------------------------------------------------------------------------------------- */
-
-static void keep_failure(const char *format, va_list args)
-{
-    if (!failed)
-        vsnprintf(failure, sizeof(failure), format, args);
-    failed = true;
-}
-
-void device_fail(const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    keep_failure(format, args);
-    va_end(args);
-}
-
-bool device_failed()
-{
-    return failed;
-}
-
-bool device_take_failure(char *ret_text, size_t size)
-{
-    bool was = failed;
-    if (was)
-        snprintf(ret_text, size, "%s", failure);
-    failed = false;
-    return was;
-}
 
 /* The launch's failure, with the place in the grid. */
 static void launch_fail(const char *text)
@@ -151,65 +106,6 @@ void lane_fail(const char *format, ...)
     launch_fail(text);
     for (;;) /* the scheduler does not come back */
         context_switch(&machine.running->fiber->context, &machine.scheduler);
-}
-
-/* --- shared memory ---------------------------------------------------------------------------------------- */
-
-void *static_shared(const void *key, size_t bytes, size_t align)
-{
-    Machine &m = machine;
-    for (int i = 0; i < m.narrays; i++)
-        if (m.arrays[i].key == key)
-            return m.arrays[i].at;
-    size_t at = (m.arena_used + align - 1) / align * align;
-    if (m.narrays == ARRAYS_MAX || at + bytes > STATIC_SHARED_MAX)
-        lane_fail("static shared memory: %zu bytes and %zu more; a block has %d", m.arena_used, bytes, (int)STATIC_SHARED_MAX);
-    m.arrays[m.narrays++] = {key, m.arena + at, bytes};
-    m.arena_used = at + bytes + GUARD;
-    memset(m.arena + at + bytes, GUARD_BYTE, GUARD);
-    m.arena_dirty = m.arena_used > m.arena_dirty ? m.arena_used : m.arena_dirty;
-    return m.arena + at;
-}
-
-void *dynamic_shared()
-{
-    return machine.dynamic;
-}
-
-bool in_shared(const void *at, size_t aligned_bytes)
-{
-    const Machine &m = machine;
-    const char *p = static_cast<const char *>(at);
-    bool dynamic = m.grid->shared && p >= m.dynamic && p + aligned_bytes <= m.dynamic + m.grid->shared;
-    bool fixed = p >= m.arena && p + aligned_bytes <= m.arena + m.arena_used;
-    return (dynamic || fixed) && reinterpret_cast<uintptr_t>(at) % aligned_bytes == 0;
-}
-
-static void poison_shared()
-{
-    Machine &m = machine;
-    memset(m.arena, POISON, m.arena_dirty);
-    m.arena_used = 0;
-    m.narrays = 0;
-    memset(m.dynamic, POISON, m.grid->shared);
-}
-
-static bool guarded(const char *at)
-{
-    for (int i = 0; i < GUARD; i++)
-        if (static_cast<unsigned char>(at[i]) != GUARD_BYTE)
-            return false;
-    return true;
-}
-
-static void check_shared()
-{
-    Machine &m = machine;
-    for (int i = 0; i < m.narrays; i++)
-        if (!guarded(m.arrays[i].at + m.arrays[i].bytes))
-            launch_fail("a static shared array is written past its end");
-    if (!guarded(m.dynamic + m.grid->shared))
-        launch_fail("dynamic shared memory is written past its end");
 }
 
 /* --- threads ---------------------------------------------------------------------------------------------- */
@@ -441,7 +337,7 @@ static void block_run()
     int warps = (m.threads + WARP_LANES - 1) / WARP_LANES;
     for (int i = 0; i < m.threads; i++)
         m.lanes[static_cast<size_t>(i)].state = FRESH;
-    poison_shared();
+    shared_poison();
     do {
         int first = static_cast<int>(random_bits() % static_cast<unsigned>(warps));
         bool backwards = random_bits() & 1;
@@ -450,8 +346,9 @@ static void block_run()
             warp_run(&m.lanes[static_cast<size_t>(from)], m.threads - from < WARP_LANES ? m.threads - from : WARP_LANES, backwards);
         }
     } while (!m.broken && barrier_pass());
-    if (!m.broken)
-        check_shared();
+    const char *complaint = m.broken ? nullptr : shared_check();
+    if (complaint)
+        launch_fail(complaint);
     for (Lane &lane : m.lanes)
         if (lane.fiber) { /* a broken block's */
             fiber_reset(lane.fiber);
@@ -516,27 +413,19 @@ static void blocks_run(const Grid &g)
 void run_grid(const Grid &grid, void (*thread)(const void *), const void *closure)
 {
     Machine &m = machine;
-    if (failed || grid_refused(grid))
+    if (device_failed() || grid_refused(grid))
         return; /* as on a GPU: nothing runs after a failure */
-    if (!m.arena) {
-        m.arena = static_cast<char *>(aligned_alloc(1024, ARENA));
-        m.random = 1;
-    }
+    m.random = m.random ? m.random : 1;
     m.grid = &grid;
     m.thread = thread;
     m.closure = closure;
     m.broken = false;
-    void *dynamic = nullptr;
-    if (!m.arena || posix_memalign(&dynamic, 128, grid.shared + GUARD))
-        abort();
-    m.dynamic = static_cast<char *>(dynamic);
-    memset(m.dynamic + grid.shared, GUARD_BYTE, GUARD);
+    shared_begin(grid.shared);
     blockDim = grid.block;
     gridDim = grid.grid;
     lanes_place(grid);
     blocks_run(grid);
-    free(dynamic);
-    m.dynamic = nullptr;
+    shared_end();
 }
 
 } // namespace gpu_host

@@ -9,8 +9,7 @@
 namespace gpu_host
 {
 
-int warp_lanes();                                     /* of the running thread's warp: 32, fewer in a ragged last one */
-bool in_shared(const void *at, size_t aligned_bytes); /* inside this block's shared memory, and aligned to its size */
+int warp_lanes(); /* of the running thread's warp: 32, fewer in a ragged last one */
 
 struct AsyncCopy {
     void *shared;
@@ -19,6 +18,14 @@ struct AsyncCopy {
 };
 std::vector<AsyncCopy> &lane_copies(); /* of the running thread, oldest first */
 int &lane_copy_group();                /* groups committed so far */
+
+/* Shared memory (shared.cpp): a launch's dynamic bytes and whatever static arrays its blocks ask for. Each block starts
+ * from poison; behind every array stand guard bytes. */
+void shared_begin(size_t dynamic_bytes);
+void shared_poison();       /* a block begins */
+const char *shared_check(); /* a block has ended: NULL, or what it did */
+void shared_end();
+bool in_shared(const void *at, size_t aligned_bytes); /* of this block, and aligned to its size */
 
 /* The first failure of a launch or call since the last take. */
 void device_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

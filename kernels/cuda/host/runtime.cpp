@@ -2,6 +2,8 @@
  * keeps it for the graph. Device memory starts as NaN and is plain malloc memory, so AddressSanitizer watches it. */
 #include "kernels/cuda/runtime.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -26,6 +28,35 @@ struct Event {
 };
 
 enum { POISON = 0xff, ALIGN = 256, MEMORY_MIB = 2048 };
+
+/* --- failures --------------------------------------------------------------------------------------------- */
+
+static thread_local bool failed;
+static thread_local char failure[512];
+
+void device_fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (!failed)
+        vsnprintf(failure, sizeof(failure), format, args);
+    failed = true;
+    va_end(args);
+}
+
+bool device_failed()
+{
+    return failed;
+}
+
+bool device_take_failure(char *ret_text, size_t size)
+{
+    bool was = failed;
+    if (was)
+        snprintf(ret_text, size, "%s", failure);
+    failed = false;
+    return was;
+}
 
 /* --- devices ---------------------------------------------------------------------------------------------- */
 
