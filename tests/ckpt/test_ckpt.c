@@ -91,7 +91,6 @@ static void test_variants(void **state)
         {TINY "teacher.pt", TINY "variants/teacher.safetensors", "", 0},
         {TINY "teacher.pt", TINY "variants/teacher_bf16.pt", "model", 1.0 / 256},
         {TINY "teacher.pt", TINY "variants/teacher_fp16.pt", "model", 1.0 / 2048},
-        {TINY "teacher.pt", TINY "variants/teacher_legacy_format.pt", "model", 0},
         {TINY "teacher.pt", TINY "variants/teacher_one_storage.pt", "model", 0},
         {TINY "teacher.pt", TINY "variants/teacher_strided.pt", "model", 0},
         {TINY "student.pt", TINY "variants/student_parameters.pt", "ema", 0},
