@@ -24,7 +24,9 @@ static cJSON *needs_of(const cJSON *spec)
             cJSON_AddItemToArray(needs, cJSON_CreateString(need));
             free(need);
         }
-    if (strcmp(job_text(spec, "kind"), "statistics") == 0)
+    bool measures = strcmp(job_text(spec, "kind"), "sample") != 0 ||
+                    cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(spec, "metrics")) > 0;
+    if (measures && !*job_text(spec, "reference"))
         cJSON_AddItemToArray(needs, cJSON_CreateString("inception"));
     return needs;
 }

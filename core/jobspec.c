@@ -1,5 +1,5 @@
 /* What a job is: the one table of its parameters. Everything about a field that is not in its row is in its type
- * (jobfield.c); rules between fields are in check_together. A name may have several rows where kinds or forms differ,
+ * (jobfield.c); rules between fields are in jobrules.c. A name may have several rows where kinds or forms differ,
  * as long as no kind and form sees two of them.
  *
  * To add a parameter: a member in jobspec.h, a row here, the line that uses it; then print docs/jobspec.md anew. */
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/jobfield.h"
+#include "core/jobrules.h"
 #include "core/mem.h"
 
 #define AT(name)   offsetof(JobSpec, name), sizeof(((JobSpec *)0)->name)
@@ -28,6 +29,11 @@ static const char *const pick_words[] = {"sample", "argmax", NULL};
 static const char *const classes_words[] = {"uniform", "balanced", NULL};
 static const char *const precision_words[] = {"fp32", "tf32", "fp16", "bf16", NULL};
 static const char *const save_words[] = {"png", "npz", "codes", "vectors", "features", NULL};
+static const char *const metric_words[] = {"fid", "sfid", "is", "kid", "prdc", "fid_inf", NULL};
+static const char *const pipeline_words[] = {"pt", "tf", "both", NULL};
+static const char *const one_pipeline_words[] = {"pt", "tf", NULL};
+static const char *const like_words[] = {"exact", "pytorch-fid", NULL};
+static const char *const no_yes_words[] = {"no", "yes", NULL};
 
 static const JobField fields[] = {
     {"kind", TYPE_WORD, AT(kind), ANY_KIND, BOTH, false, "sample", 0, 0, kind_words,
@@ -93,13 +99,28 @@ static const JobField fields[] = {
     {"inception", TYPE_TEXT, AT(inception), EVALUATE | STATISTICS, EXEC, true, NULL, 0, 0, NULL,
      "The FID network's weights."},
     {"reference", TYPE_TEXT, AT(reference), SAMPLE, QUEUED, false, NULL, 0, 0, NULL,
-     "The name of a [reference] of the daemon's configuration, to have the FID as well."},
-    {"reference", TYPE_TEXT, AT(reference), EVALUATE, QUEUED, true, NULL, 0, 0, NULL,
-     "The name of a [reference] of the daemon's configuration."},
+     "The name of a [reference] of the daemon's configuration, to compare with."},
+    {"reference", TYPE_TEXT, AT(reference), EVALUATE, QUEUED, false, NULL, 0, 0, NULL,
+     "The name of a [reference] of the daemon's configuration; metrics is alone goes without."},
     {"reference", TYPE_TEXT, AT(reference), SAMPLE, EXEC, false, NULL, 0, 0, NULL,
-     "Reference statistics (.npz or .pth), to have the FID as well."},
-    {"reference", TYPE_TEXT, AT(reference), EVALUATE, EXEC, true, NULL, 0, 0, NULL,
-     "Reference statistics (.npz or .pth)."},
+     "What to compare with: statistics (.npz or .pth), a folder of images, or an array of them (.npz, .npy)."},
+    {"reference", TYPE_TEXT, AT(reference), EVALUATE, EXEC, false, NULL, 0, 0, NULL,
+     "What to compare with: statistics (.npz or .pth), a folder of images, or an array of them (.npz, .npy); metrics "
+     "is alone goes without."},
+    {"metrics", TYPE_SET, AT(metrics), SAMPLE | EVALUATE, BOTH, false, NULL, 0, METRICS_ALL, metric_words,
+     "What to measure; kid and prdc want a reference with images or features; absent: fid where there is a "
+     "reference."},
+    {"pipeline", TYPE_WORD, AT(pipeline), SAMPLE | EVALUATE, BOTH, false, NULL, 0, 0, pipeline_words,
+     "How images are resized for the network: as pytorch-fid or as the ADM evaluator does, or both; absent: as the "
+     "reference says, else pt."},
+    {"pipeline", TYPE_WORD, AT(pipeline), STATISTICS, BOTH, false, NULL, 0, 0, one_pipeline_words,
+     "How images are resized for the network: as pytorch-fid or as the ADM evaluator does; absent: pt."},
+    {"neighbours", TYPE_INT, AT(neighbours), SAMPLE | EVALUATE, BOTH, false, "3", 1, 100, NULL,
+     "Precision, recall, density and coverage look at this many nearest neighbours."},
+    {"like", TYPE_WORD, AT(like), SAMPLE | EVALUATE, BOTH, false, "exact", 0, 0, like_words,
+     "The FID's square root: exact, or with the 1e-6 on the diagonal that pytorch-fid adds for singular products."},
+    {"skip_bad", TYPE_WORD, AT(skip_bad), EVALUATE | STATISTICS, BOTH, false, "no", 0, 0, no_yes_words,
+     "Images that cannot be read: no ends the job with their names, yes names them and leaves them out."},
     {"published_fid", TYPE_REAL, AT(published_fid), SAMPLE | EVALUATE, BOTH, false, NULL, 0, 1e6, NULL,
      "A published FID; the report puts it beside the measured one."},
     {"device", TYPE_TEXT, AT(device), ANY_KIND, QUEUED, false, NULL, 0, 0, NULL,
@@ -185,51 +206,6 @@ static bool decode_row(const JobField *field, const cJSON *object, JobSpec *spec
     return done;
 }
 
-static bool check_teacher(const JobSpec *spec, JobForm form, Err *err)
-{
-    if (spec->teacher_start_t < 0)
-        return true;
-    if (spec->t_count != 2)
-        return err_set(
-            err, ERR_USAGE,
-            "job field t_list: %d value%s, wanted two with teacher_start_t: 0 and the step where the student "
-            "takes over (L: the teacher alone)",
-            spec->t_count, spec->t_count == 1 ? "" : "s");
-    if (spec->teacher_start_t >= spec->t_list[1])
-        return err_set(err, ERR_USAGE,
-                       "job field teacher_start_t: %d, wanted less than %d, the last of t_list: the teacher draws "
-                       "the tokens between them",
-                       spec->teacher_start_t, spec->t_list[1]);
-    if (form == FORM_EXEC && !spec->teacher)
-        return err_set(err, ERR_USAGE, "job field teacher: missing, and teacher_start_t %d needs it",
-                       spec->teacher_start_t);
-    return true;
-}
-
-/* Rules between fields. What depends on the model's sizes is checked when it is loaded. */
-static bool check_together(const JobSpec *spec, JobForm form, Err *err)
-{
-    if (spec->kind != KIND_SAMPLE)
-        return true;
-    bool student_may_rest = spec->teacher_start_t == 0; /* whether it does depends on L */
-    if (spec->split_t < 0 && !student_may_rest)
-        return err_set(err, ERR_USAGE, "job field split_t: missing, and a sample job needs it. %s",
-                       row_find("split_t", KIND_SAMPLE, form)->help);
-    if (!check_teacher(spec, form, err))
-        return false;
-    if (form == FORM_QUEUED)
-        return true;
-    if (!spec->student && !student_may_rest)
-        return err_set(err, ERR_USAGE,
-                       "job field student: missing, and only the teacher alone (teacher_start_t 0) goes "
-                       "without it");
-    if (spec->reference && !spec->inception)
-        return err_set(err, ERR_USAGE, "job field inception: missing, and reference needs it to measure the FID");
-    if (spec->save & SAVE_FEATURES && !spec->inception)
-        return err_set(err, ERR_USAGE, "job field inception: missing, and save features needs it");
-    return true;
-}
-
 static bool read_kind(const cJSON *object, JobForm form, JobSpec *spec, Err *err)
 {
     const JobField *field = row_find("kind", KIND_SAMPLE, form);
@@ -244,11 +220,14 @@ bool jobspec_parse(const cJSON *object, JobForm form, JobSpec **ret_spec, Err *e
     spec->teacher_start_t = spec->split_t = -1;
     spec->published_fid = NAN;
     spec->precision = PRECISION_AUTO;
+    spec->pipeline = PIPELINE_AUTO;
     bool good = read_kind(object, form, spec, err) && check_names(object, spec->kind, form, err);
     for (size_t i = 0; good && i < countof(fields); i++)
         if (row_fits(&fields[i], spec->kind, form))
             good = decode_row(&fields[i], object, spec, err);
-    if (!good || !check_together(spec, form, err)) {
+    if (good && !value_of(object, "metrics"))
+        spec->metrics = jobrules_metrics(spec);
+    if (!good || !jobrules_check(spec, form, err)) {
         jobspec_free(spec);
         return false;
     }
@@ -345,6 +324,14 @@ bool jobspec_set_text(cJSON *object, const char *field, const char *text, Err *e
 const char *jobspec_kind_name(JobKind kind)
 {
     return kind_words[kind];
+}
+
+const char *jobspec_metric_name(unsigned metrics)
+{
+    int i = 0;
+    while (metric_words[i + 1] && !(metrics & 1u << i))
+        i++;
+    return metric_words[i];
 }
 
 /* --- help ----------------------------------------------------------------------------------------- */

@@ -27,9 +27,29 @@ typedef enum JobPrecision {
     PRECISION_BF16,
     PRECISION_AUTO /* not said: fp32 on the CPU, fp16 on CUDA */
 } JobPrecision;
+typedef enum JobPipeline {
+    PIPELINE_PT,   /* resized as pytorch-fid does */
+    PIPELINE_TF,   /* as the TensorFlow graph of the ADM evaluator does */
+    PIPELINE_BOTH, /* both, pt first */
+    PIPELINE_AUTO  /* not said: what the reference says of itself, else pt */
+} JobPipeline;
+typedef enum JobLike { LIKE_EXACT, LIKE_PYTORCH_FID } JobLike;
 
 /* Bits of `save`. */
 enum { SAVE_PNG = 1 << 0, SAVE_NPZ = 1 << 1, SAVE_CODES = 1 << 2, SAVE_VECTORS = 1 << 3, SAVE_FEATURES = 1 << 4 };
+
+/* Bits of `metrics`, in the order of the report. */
+enum {
+    METRIC_FID = 1 << 0,
+    METRIC_SFID = 1 << 1,
+    METRIC_IS = 1 << 2,
+    METRIC_KID = 1 << 3,
+    METRIC_PRDC = 1 << 4,
+    METRIC_FID_INF = 1 << 5,
+    METRICS_ALL = (1 << 6) - 1,
+    METRICS_OF_REFERENCE = METRICS_ALL & ~METRIC_IS, /* these compare with a reference */
+    METRICS_OF_ROWS = METRIC_KID | METRIC_PRDC       /* these want the reference's features, not its moments alone */
+};
 
 typedef struct JobSpec {
     JobKind kind;
@@ -61,9 +81,14 @@ typedef struct JobSpec {
     int batch;     /* 0: chosen by the worker */
     unsigned save; /* SAVE_ bits */
     /* evaluation */
-    char *source;         /* JSON name "images" of evaluate and statistics: a folder or .npz */
-    char *inception;      /* EXEC: weights file */
-    char *reference;      /* QUEUED: [reference NAME]; EXEC: a statistics file */
+    char *source;     /* JSON name "images" of evaluate and statistics: a folder or .npz */
+    char *inception;  /* EXEC: weights file */
+    char *reference;  /* QUEUED: a registered name; EXEC: a statistics file, a folder or an array of images */
+    unsigned metrics; /* METRIC_ bits; FID when not said and there is a reference, else none */
+    JobPipeline pipeline;
+    int neighbours; /* k of precision, recall, density, coverage */
+    JobLike like;
+    int skip_bad;         /* 1: unreadable images are named and left out; 0: they end the job */
     double published_fid; /* NaN when there is none; printed beside the measured value */
     /* where */
     char *device; /* "cpu", "cuda" or a UUID; NULL in a QUEUED spec that does not mind */
@@ -96,5 +121,6 @@ const char *jobspec_field_name(int i);
 const char *jobspec_field_help(int i);
 
 const char *jobspec_kind_name(JobKind kind);
+const char *jobspec_metric_name(unsigned metrics); /* of the lowest METRIC_ bit: "fid"; metrics is not 0 */
 
 #endif

@@ -147,7 +147,7 @@ static bool use_reference(const Conf *conf, JobSpec *spec, Err *err)
         if (reference->inception)
             inception = reference->inception;
     }
-    bool wanted = spec->reference || spec->kind != KIND_SAMPLE || (spec->save & SAVE_FEATURES);
+    bool wanted = spec->reference || spec->kind != KIND_SAMPLE || spec->metrics || (spec->save & SAVE_FEATURES);
     if (wanted && !inception)
         return err_set(err, ERR_NOT_FOUND,
                        "features want the Inception network, and ddq.conf of host %s has no 'weights' "

@@ -15,7 +15,8 @@
 /* In neither identity: how and where, not what. */
 static const char *const indifferent[] = {"batch", "device", "output"};
 /* In the job's identity alone: what only the report shows. */
-static const char *const report_only[] = {"name", "recipe", "model", "published_fid", "reference"};
+static const char *const report_only[] = {"name",      "recipe",  "model",      "published_fid",
+                                          "reference", "metrics", "neighbours", "like"};
 
 static void hex_of(const char *text, char ret_hex[65])
 {

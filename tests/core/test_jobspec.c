@@ -45,7 +45,9 @@ static const char whole[] =
     "\"cfg_interval\":7,\"top_k\":0,\"top_p\":0.9,\"temperature\":0.5,\"pick\":\"argmax\",\"images\":1000000000,"
     "\"seed\":99999999999999,\"classes\":[3,1,3],\"noise\":\"n.npy\",\"labels\":\"l.npy\",\"precision\":\"bf16\","
     "\"batch\":5,"
-    "\"save\":[\"png\",\"codes\",\"features\"],\"inception\":\"i.pth\",\"reference\":\"r.npz\",\"published_fid\":6.76,"
+    "\"save\":[\"png\",\"codes\",\"features\"],\"inception\":\"i.pth\",\"reference\":\"r.npz\","
+    "\"metrics\":[\"fid\",\"is\",\"prdc\"],\"pipeline\":\"both\",\"neighbours\":5,\"like\":\"pytorch-fid\","
+    "\"published_fid\":6.76,"
     "\"device\":\"GPU-1\",\"output\":\"out\"}";
 
 static void test_there_and_back(void **state)
@@ -98,6 +100,50 @@ static void test_other_kinds(void **state)
     assert_null(cJSON_GetObjectItem(object, "split_t"));
     cJSON_Delete(object);
     jobspec_free(spec);
+}
+
+#define EVALUATE_EXEC "\"kind\":\"evaluate\",\"images\":\"d\",\"inception\":\"i\",\"output\":\"o\""
+
+/* What a job measures when it does not say, and when it does; specs from before the field mean what they meant. */
+static void test_metrics(void **state)
+{
+    (void)state;
+    static const struct {
+        JobForm form;
+        const char *json;
+        unsigned metrics;
+    } rows[] = {
+        {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":1}", 0},
+        {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":1,\"inception\":\"i\"}", 0},
+        {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":1,\"inception\":\"i\",\"reference\":\"r\"}", METRIC_FID},
+        {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":1,\"inception\":\"i\",\"metrics\":[\"is\"]}", METRIC_IS},
+        {FORM_QUEUED, "{" SAMPLE_QUEUED ",\"images\":1}", 0},
+        {FORM_QUEUED, "{" SAMPLE_QUEUED ",\"images\":1,\"reference\":\"r\"}", METRIC_FID},
+        {FORM_QUEUED, "{" SAMPLE_QUEUED ",\"images\":1,\"reference\":\"r\",\"metrics\":[]}", 0},
+        {FORM_QUEUED, "{" SAMPLE_QUEUED ",\"images\":1,\"metrics\":[\"is\"]}", METRIC_IS},
+        {FORM_EXEC, "{" EVALUATE_EXEC ",\"reference\":\"r\"}", METRIC_FID},
+        {FORM_EXEC, "{" EVALUATE_EXEC ",\"metrics\":[\"is\"]}", METRIC_IS},
+        {FORM_EXEC, "{" EVALUATE_EXEC ",\"reference\":\"r\",\"metrics\":[\"kid\",\"sfid\"]}", METRIC_KID | METRIC_SFID},
+        {FORM_EXEC, "{\"kind\":\"statistics\",\"images\":\"d\",\"inception\":\"i\",\"output\":\"o\"}", 0},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        Err err = {0};
+        JobSpec *spec = NULL;
+        assert_ok(jobspec_parse_text(rows[i].json, rows[i].form, &spec, &err), err);
+        assert_int_equal(spec->metrics, rows[i].metrics);
+        assert_int_equal(spec->pipeline, PIPELINE_AUTO);
+        assert_int_equal(spec->like, LIKE_EXACT);
+        assert_int_equal(spec->skip_bad, 0);
+        assert_int_equal(spec->neighbours, spec->kind == KIND_STATISTICS ? 0 : 3);
+        cJSON *object = jobspec_to_json(spec, rows[i].form);
+        JobSpec *again = NULL;
+        assert_ok(jobspec_parse(object, rows[i].form, &again, &err), err);
+        assert_int_equal(again->metrics, rows[i].metrics);
+        cJSON_Delete(object);
+        jobspec_free(again);
+        jobspec_free(spec);
+    }
+    assert_string_equal(jobspec_metric_name(METRIC_PRDC | METRIC_FID_INF), "prdc");
 }
 
 static const struct {
@@ -159,6 +205,26 @@ static const struct {
     {FORM_EXEC,
      "{\"kind\":\"statistics\",\"images\":\"d\",\"seed\":1,\"inception\":\"i\",\"output\":\"o\"}",
      {"seed", "statistics job does not take it", ""}},
+    {FORM_EXEC, "{" EVALUATE_EXEC ",\"reference\":\"r\",\"metrics\":[]}", {"metrics", "empty", "fid sfid is"}},
+    {FORM_EXEC, "{" EVALUATE_EXEC ",\"metrics\":[\"is\",\"kid\"]}", {"reference", "missing", "metrics kid"}},
+    {FORM_EXEC,
+     "{" EVALUATE_EXEC ",\"reference\":\"r\",\"metrics\":[\"fdi\"]}",
+     {"metrics: [\"fdi\"]", "any of fid sfid is kid prdc fid_inf", ""}},
+    {FORM_EXEC, "{" EVALUATE_EXEC ",\"reference\":\"r\",\"neighbours\":0}", {"neighbours: 0", "1 to 100", ""}},
+    {FORM_EXEC, "{" EVALUATE_EXEC ",\"reference\":\"r\",\"pipeline\":\"tv\"}", {"pipeline", "pt, tf or both", ""}},
+    {FORM_EXEC, "{" EVALUATE_EXEC ",\"reference\":\"r\",\"like\":\"tf\"}", {"like", "exact or pytorch-fid", ""}},
+    {FORM_EXEC, "{" EVALUATE_EXEC ",\"reference\":\"r\",\"skip_bad\":true}", {"skip_bad: true", "no or yes", ""}},
+    {FORM_EXEC,
+     "{\"kind\":\"statistics\",\"images\":\"d\",\"pipeline\":\"both\",\"inception\":\"i\",\"output\":\"o\"}",
+     {"pipeline: \"both\"", "pt or tf", ""}},
+    {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":1,\"metrics\":[\"is\"]}", {"inception", "missing", "metrics is"}},
+    {FORM_EXEC,
+     "{" SAMPLE_EXEC ",\"images\":1,\"inception\":\"i\",\"metrics\":[\"prdc\"]}",
+     {"reference", "missing", "metrics prdc"}},
+    {FORM_QUEUED,
+     "{" SAMPLE_QUEUED ",\"images\":1,\"metrics\":[\"fid_inf\"]}",
+     {"reference", "missing", "metrics fid_inf"}},
+    {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":1,\"skip_bad\":\"yes\"}", {"skip_bad", "does not take it", ""}},
     {FORM_QUEUED,
      "{" SAMPLE_QUEUED ",\"images\":1,\"output\":\"o\"}",
      {"output", "queued sample job does not take it", ""}},
@@ -195,6 +261,8 @@ static void test_text(void **state)
         {"images", "some/folder", "\"some/folder\""},
         {"pick", "argmax", "\"argmax\""},
         {"save", "", "[]"},
+        {"metrics", "fid,kid", "[\"fid\",\"kid\"]"},
+        {"neighbours", "5", "5"},
     };
     cJSON *object = cJSON_CreateObject();
     for (size_t i = 0; i < countof(rows); i++) {
@@ -257,7 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults), cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_other_kinds),
         cmocka_unit_test(test_refusals), cmocka_unit_test(test_text),           cmocka_unit_test(test_names),
-        cmocka_unit_test(test_page),
+        cmocka_unit_test(test_page),     cmocka_unit_test(test_metrics),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,84 @@
+/* What depends on the model's sizes is checked when it is loaded, what depends on the reference when it is opened. */
+#include "core/jobrules.h"
+
+unsigned jobrules_metrics(const JobSpec *spec)
+{
+    bool compares = spec->kind == KIND_EVALUATE || (spec->kind == KIND_SAMPLE && spec->reference);
+    return compares ? METRIC_FID : 0;
+}
+
+static bool check_teacher(const JobSpec *spec, JobForm form, Err *err)
+{
+    if (spec->teacher_start_t < 0)
+        return true;
+    if (spec->t_count != 2)
+        return err_set(
+            err, ERR_USAGE,
+            "job field t_list: %d value%s, wanted two with teacher_start_t: 0 and the step where the student "
+            "takes over (L: the teacher alone)",
+            spec->t_count, spec->t_count == 1 ? "" : "s");
+    if (spec->teacher_start_t >= spec->t_list[1])
+        return err_set(err, ERR_USAGE,
+                       "job field teacher_start_t: %d, wanted less than %d, the last of t_list: the teacher draws "
+                       "the tokens between them",
+                       spec->teacher_start_t, spec->t_list[1]);
+    if (form == FORM_EXEC && !spec->teacher)
+        return err_set(err, ERR_USAGE, "job field teacher: missing, and teacher_start_t %d needs it",
+                       spec->teacher_start_t);
+    return true;
+}
+
+static bool check_metrics(const JobSpec *spec, Err *err)
+{
+    if (spec->kind == KIND_STATISTICS)
+        return true;
+    if (spec->kind == KIND_EVALUATE && !spec->metrics)
+        return err_set(err, ERR_USAGE,
+                       "job field metrics: empty, and an evaluate job measures something: any of fid sfid is kid prdc "
+                       "fid_inf");
+    if (spec->metrics & METRICS_OF_REFERENCE && !spec->reference)
+        return err_set(err, ERR_USAGE,
+                       "job field reference: missing, and metrics %s needs it to compare with; metrics is alone goes "
+                       "without",
+                       jobspec_metric_name(spec->metrics & METRICS_OF_REFERENCE));
+    return true;
+}
+
+static bool check_sampler(const JobSpec *spec, JobForm form, Err *err)
+{
+    bool student_may_rest = spec->teacher_start_t == 0; /* whether it does depends on L */
+    if (spec->split_t < 0 && !student_may_rest)
+        return err_set(err, ERR_USAGE,
+                       "job field split_t: missing, and a sample job needs it: tokens below it come from the codebook, "
+                       "the others from the continuous head");
+    if (!check_teacher(spec, form, err))
+        return false;
+    if (form == FORM_EXEC && !spec->student && !student_may_rest)
+        return err_set(err, ERR_USAGE,
+                       "job field student: missing, and only the teacher alone (teacher_start_t 0) goes without it");
+    return true;
+}
+
+/* In the queued form the daemon finds the network. */
+static bool check_network(const JobSpec *spec, Err *err)
+{
+    if (spec->inception)
+        return true;
+    if (spec->reference)
+        return err_set(err, ERR_USAGE, "job field inception: missing, and reference needs it to measure the FID");
+    if (spec->metrics)
+        return err_set(err, ERR_USAGE, "job field inception: missing, and metrics %s needs it",
+                       jobspec_metric_name(spec->metrics));
+    if (spec->save & SAVE_FEATURES)
+        return err_set(err, ERR_USAGE, "job field inception: missing, and save features needs it");
+    return true;
+}
+
+bool jobrules_check(const JobSpec *spec, JobForm form, Err *err)
+{
+    if (!check_metrics(spec, err))
+        return false;
+    if (spec->kind != KIND_SAMPLE)
+        return true;
+    return check_sampler(spec, form, err) && (form == FORM_QUEUED || check_network(spec, err));
+}
