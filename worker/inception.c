@@ -32,6 +32,11 @@ typedef struct Step {
     const char *stage; /* the block's name at its last step */
 } Step;
 
+typedef struct Level { /* features from the middle of the network */
+    int steps;         /* that lead to it */
+    Tensor features;   /* [chunk,width] */
+} Level;
+
 struct Inception {
     Backend *be;
     int chunk; /* images a pass */
@@ -43,11 +48,19 @@ struct Inception {
     int step_count;
     Slab halls[2], scratch, ends; /* ends: input, features */
     Map input, last;
+    Level levels[INCEPTION_LEVELS];
     Tensor pool3, logits, rows; /* rows: the sFID map, [chunk*17*17,C] */
     void *staged;               /* u8 images on their way in */
     size_t staged_bytes;
     InceptionTap tap;
     void *tap_ctx;
+};
+
+static const char *const level_blocks[INCEPTION_LEVELS] = {
+    [INCEPTION_64] = "maxpool1",
+    [INCEPTION_192] = "maxpool2",
+    [INCEPTION_768] = "Mixed_6e",
+    [INCEPTION_2048] = "Mixed_7c",
 };
 
 static const struct {
@@ -169,6 +182,9 @@ static bool walk_block(Walk *walk, const Block *block, Map *x)
         *x = step->out;
     }
     walk->net->steps[walk->net->step_count - 1].stage = block->name;
+    for (int i = 0; i < INCEPTION_LEVELS; i++)
+        if (strcmp(block->name, level_blocks[i]) == 0)
+            walk->net->levels[i] = (Level){walk->net->step_count, {.shape = {0, x->c}}};
     return true;
 }
 
@@ -191,6 +207,9 @@ static bool walk_table(Inception *net, const Ckpt *ckpt, Err *err)
     int64_t pixels = (int64_t)net->chunk * INCEPTION_SPATIAL_SIDE * INCEPTION_SPATIAL_SIDE;
     net->last = map;
     net->pool3 = slab_take(&net->ends, DTYPE_F32, 2, net->chunk, net->width, 0, 0);
+    for (int i = 0; i < INCEPTION_LEVELS; i++)
+        net->levels[i].features =
+            slab_take(&net->ends, DTYPE_F32, 2, net->chunk, net->levels[i].features.shape[1], 0, 0);
     net->logits = slab_take(&net->ends, DTYPE_F32, 2, net->chunk, net->classes, 0, 0);
     net->rows = slab_take(&net->ends, DTYPE_F32, 2, pixels, net->rows.shape[1], 0, 0);
     return true;
@@ -246,6 +265,11 @@ int inception_width(const Inception *net)
 int inception_classes(const Inception *net)
 {
     return net->classes;
+}
+
+int inception_level_width(const Inception *net, InceptionLevel level)
+{
+    return (int)net->levels[level].features.shape[1];
 }
 
 void inception_tap(Inception *net, InceptionTap tap, void *ctx)
@@ -358,4 +382,31 @@ bool inception_run(Inception *net, const uint8_t *images, int count, int h, int 
     ok = be_check(net->be, ok ? err : NULL) && ok;
     free(rows);
     return ok;
+}
+
+static void run_level(Inception *net, Tensor images, Resize pipeline, const Level *level, float *features)
+{
+    int count = (int)images.shape[0];
+    be_resize_inception(net->be, images, pipeline, first(net->input, count));
+    for (int i = 0; i < level->steps; i++)
+        run_step(net, &net->steps[i], count);
+    be_global_mean(net->be, first(net->steps[level->steps - 1].out, count), first_rows(level->features, count));
+    be_download(net->be, features, first_rows(level->features, count));
+}
+
+bool inception_run_level(Inception *net, const uint8_t *images, int count, int h, int w, Resize pipeline,
+                         InceptionLevel level, float *features, Err *err)
+{
+    if (h < 1 || w < 1)
+        return err_set(err, ERR_USAGE, "Inception: images of %dx%d pixels", w, h);
+    size_t image_bytes = (size_t)h * (size_t)w * 3;
+    bool ok = stage_room(net, image_bytes * (size_t)net->chunk, err);
+    for (int at = 0; ok && at < count; at += net->chunk) {
+        int take = count - at < net->chunk ? count - at : net->chunk;
+        Tensor staged = {.data = net->staged, .dtype = DTYPE_U8, .ndim = 4, .shape = {take, h, w, 3}};
+        be_upload(net->be, staged, images + image_bytes * (size_t)at);
+        run_level(net, staged, pipeline, &net->levels[level],
+                  features + (size_t)at * (size_t)inception_level_width(net, level));
+    }
+    return be_check(net->be, ok ? err : NULL) && ok;
 }

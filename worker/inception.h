@@ -23,6 +23,20 @@ enum { INCEPTION_SPATIAL = 2023 };           /* sFID features: 17*17*7 */
 bool inception_run(Inception *net, const uint8_t *images, int count, int h, int w, Resize pipeline, float *pool3,
                    float *logits, float *spatial, Err *err);
 
+/* The features that pytorch-fid calls 64, 192, 768 and 2048: the mean over the map after the first max pool, after the
+ * second, after Mixed_6e, and pool3. Their widths are those of the weights. */
+typedef enum InceptionLevel {
+    INCEPTION_64,
+    INCEPTION_192,
+    INCEPTION_768,
+    INCEPTION_2048,
+    INCEPTION_LEVELS
+} InceptionLevel;
+int inception_level_width(const Inception *net, InceptionLevel level);
+/* As inception_run, features [count,width of the level] alone; no layer behind the level is computed. */
+bool inception_run_level(Inception *net, const uint8_t *images, int count, int h, int w, Resize pipeline,
+                         InceptionLevel level, float *features, Err *err);
+
 /* Test hook: called with the name and the map of each stage ("Mixed_5b", ...) of a one-image run. NULL removes it. */
 typedef void (*InceptionTap)(const char *stage, const Map *map, void *ctx);
 void inception_tap(Inception *net, InceptionTap tap, void *ctx);

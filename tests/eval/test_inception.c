@@ -160,6 +160,24 @@ static void check_features(const char *what, const char *pipeline, int image, co
     free(path);
 }
 
+/* The features from the middle of the network, and pool3 as one of the levels, bit for bit. */
+static void check_levels(Inception *net, const char *pipeline, Resize resize, int i, const GoldenImage *image,
+                         const float *pool3)
+{
+    static const char *const goldens[] = {"block0", "block1", "block2", "pool3"};
+    static const int widths[] = {4, 12, 48, 128};
+    float values[128];
+    Err err = {0};
+    for (int level = 0; level < INCEPTION_LEVELS; level++) {
+        assert_int_equal(inception_level_width(net, (InceptionLevel)level), widths[level]);
+        assert_ok(
+            inception_run_level(net, image->rgb, 1, image->h, image->w, resize, (InceptionLevel)level, values, &err),
+            err);
+        check_features(goldens[level], pipeline, i, values, 5e-4);
+    }
+    assert_memory_equal(values, pool3, sizeof values);
+}
+
 static void check_network(const char *path)
 {
     Err err = {0};
@@ -180,6 +198,8 @@ static void check_network(const char *path)
             check_features("pool3", pipelines[p].name, i, pool3, pipelines[p].pool3);
             check_features("logits_unbiased", pipelines[p].name, i, logits, pipelines[p].logits);
             check_features("sfid", pipelines[p].name, i, spatial, pipelines[p].spatial);
+            if (strcmp(path, W16) == 0) /* the weights are the same in the other files */
+                check_levels(net, pipelines[p].name, pipelines[p].resize, i, image, pool3);
         }
     golden_images_close(&images);
     inception_close(net);
