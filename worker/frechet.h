@@ -8,11 +8,16 @@ typedef struct Frechet {
     double fid; /* >= 0 */
     double raw; /* before clamping at 0 */
     double mean_term, trace1, trace2, trace_sqrt;
+    bool eps; /* frechet_like_pytorch_fid added 1e-6 to both diagonals */
 } Frechet;
 
 /* |mu1-mu2|^2 + Tr S1 + Tr S2 - 2 Tr (S1 S2)^(1/2). Eigenvalues below max * dim * 2.2e-16 count as zero.
  * Different widths and non-finite input are errors. About 0.9 s at 2048 on one core; one thread, so the same bits
  * wherever it runs. */
 bool frechet_distance(const Statistics *a, const Statistics *b, Frechet *ret_frechet, Err *err);
+
+/* The value that pytorch-fid prints: as above, but where its matrix root diverges (features that are constant in a set)
+ * the root is of both covariances with 1e-6 added to their diagonals. */
+bool frechet_like_pytorch_fid(const Statistics *a, const Statistics *b, Frechet *ret_frechet, Err *err);
 
 #endif

@@ -46,6 +46,7 @@ void statistics_free(Statistics *stats)
     free(stats->mu);
     free(stats->sigma);
     free(stats->pipeline);
+    statistics_free(stats->spatial);
     free(stats);
 }
 

@@ -9,10 +9,11 @@
 
 typedef struct Statistics { /* mean and unbiased covariance */
     int dim;
-    int64_t count;  /* 0: not known (a file that does not say) */
-    double *mu;     /* [dim] */
-    double *sigma;  /* [dim,dim], symmetric */
-    char *pipeline; /* "pt", "tf" or NULL when the file does not say */
+    int64_t count;              /* 0: not known (a file that does not say) */
+    double *mu;                 /* [dim] */
+    double *sigma;              /* [dim,dim], symmetric */
+    char *pipeline;             /* "pt", "tf" or NULL when the file does not say */
+    struct Statistics *spatial; /* of the same images' spatial features (sFID); NULL when there are none. Owned. */
 } Statistics;
 
 /* Zeroed; pipeline NULL. NULL with ERR_MEMORY if dim*dim doubles do not fit. */
