@@ -1,12 +1,17 @@
 #!lua name=ddq
 -- The queue, as one Redis function library (Redis >= 7.0). It is the only thing that writes queue state: clients and
--- daemons call it, so this text is the specification. It is written in four files that are loaded as one text, in this
--- order; docs/queue.md has the keys, and the functions as printed from the comments that begin with "--- ".
+-- daemons call it, so this text is the specification. It is written in files that are loaded as one text, in this order;
+-- docs/queue.md has the keys, and the functions as printed from the comments that begin with "--- ".
 --
 --     queue.lua          constants, answers, arguments, keys, the life of a job: `apply` is the one door to its state
---     queue_work.lua     fair share between users, ranges of images, leases on them, what a loss does
---     queue_jobs.lua     what clients call
---     queue_daemons.lua  what daemons call, and the list of all functions
+--     queue_fair.lua     fair share between users, where a job stands in the queue, what work costs
+--     queue_work.lua     ranges of images, leases on them, what a loss does
+--     queue_jobs.lua     submit, and what a person says to a job
+--     queue_users.lua    what users may have
+--     queue_why.lua      why a job waits
+--     queue_look.lua     what callers see: list, show, events, logs, hosts
+--     queue_claim.lua    who is next
+--     queue_daemons.lua  what else daemons call, and the list of all functions
 --
 -- A job's work is its images, 0..n-1, and then one report: the range [n, n+1), claimable only when every image is done
 -- and no lease lives. Evaluation and statistics have no images to make, only the report.
@@ -242,3 +247,4 @@ local function tell_kids()
     end
 end
 
+local F = {} -- the functions by name

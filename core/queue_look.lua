@@ -1,0 +1,128 @@
+-- ---- what callers see ------------------------------------------------------------------------------------------------
+
+local function lease_view(lease)
+    return {token = lease.token, phase = lease.phase, lo = lease.lo, hi = lease.hi, upto = lease.upto, host = lease.host,
+        worker = lease.worker, device = lease.device, pid = lease.pid, rate = lease.rate, stage = lease.stage,
+        since = lease.since}
+end
+
+-- A list of a thousand jobs is asked for often, so a job's JSON is put together from texts in Redis: what never changes is
+-- kept as it will be told (about), the rest goes in by one format, and then what not every job has.
+local CHANGES = {'about', 'state', 'done', 'bad', 'errors', 'priority', 'folder', 'root', 'reason', 'error', 'started',
+    'finished', 'fid', 'rate'}
+local FORMAT = '{%s,"state":"%s","done":%s,"bad":%s,"errors":%s,"priority":%s,"workers":%d,"output":%s,"reason":%s'
+
+-- The JSON of a job, without its last brace, its leases and its state; nil if there is none. Times are ms since 1970, rate
+-- is images a second: of all its workers now, or of the last range while none works.
+local function job_view(id, why)
+    local about, state, done, bad, errors, priority, folder, root, reason, err, started, finished, fid, rate =
+        unpack(call('HMGET', job_key(id), unpack(CHANGES)))
+    if not state then return nil end
+    local leases, live_rate = list(), 0
+    if state == 'running' or state == 'held' then
+        for _, token in ipairs(call('SMEMBERS', job_key(id, 'leases'))) do
+            local lease = lease_get(token)
+            if lease and lease.phase == 'images' then live_rate = live_rate + lease.rate end
+            leases[#leases + 1] = lease and lease_view(lease)
+        end
+    end
+    if why and state == 'queued' then reason = why(id) end
+    local text = FORMAT:format(about, state, done, bad, errors, priority, #leases,
+        root and cjson.encode(root .. '/' .. folder) or '""', reason == '' and '""' or cjson.encode(reason))
+    if started then text = text .. ',"started":' .. started end
+    if finished then text = text .. ',"finished":' .. finished end
+    if fid then text = text .. ',"fid":' .. fid end
+    if live_rate > 0 or rate then text = text .. ',"rate":' .. encode(live_rate > 0 and live_rate or tonumber(rate)) end
+    if err then text = text .. ',"error":' .. cjson.encode(err) end
+    return text, leases, state
+end
+
+-- What the hosts that are alive can do, and how many there are.
+
+--- ddq_list {user?, state?, active?, limit?} -> {jobs[], more}
+--- Newest first; active: only those that have not ended. A job is {id, user, kind, model, name, state, reason, error?,
+--- device, folder, output, images, n, done, bad, errors, priority, created, started?, finished?, rate?, workers, fid?}.
+--- more: not every job was looked at.
+function F.list(a)
+    local user, state = text_arg(a, 'user', NAME, true), text_arg(a, 'state', WORD, true)
+    if state and not TRANSITIONS[state] then refuse('usage', 'state is ' .. shown(state) .. ', which no job has') end
+    local limit = number_arg(a, 'limit', 1, 100000, 100)
+    local active = a.active == true or (state and not FINAL[state])
+    local key = P .. (active and 'active' or 'jobs') .. (user and ':' .. user or '')
+    local jobs, looked, all = list(), 0, math.min(call('ZCARD', key), math.max(limit, 20000))
+    while #jobs < limit and looked < all do
+        local ids = call('ZREVRANGE', key, looked, looked + math.min(limit, 500) - 1)
+        for i = 1, #ids do
+            if #jobs == limit then break end
+            local view, _, is = job_view(ids[i])
+            if view and (not state or is == state) then jobs[#jobs + 1] = raw(view .. '}') end
+            looked = looked + 1
+        end
+    end
+    return {jobs = jobs, more = call('ZCARD', key) > looked}
+end
+
+--- ddq_show {id} -> {job{}, leases[]}
+--- The id may be a unique prefix. job is as in list, with spec, needs, missing[] (images that were given up, at most 100)
+--- and, while it is queued, a reason with numbers. A lease is {token, phase, lo, hi, upto, host, worker, device, pid,
+--- rate, stage, since}.
+function F.show(a)
+    local id = job_arg(a, 'id')
+    local view, leases = job_view(id, why_queued)
+    local spec, needs = job_get(id, 'spec', 'needs')
+    local missing = table.concat(call('ZRANGE', job_key(id, 'bad'), 0, 99), ',')
+    view = view .. ',"needs":' .. cjson.encode(needs) .. ',"missing":[' .. missing .. '],"spec":' .. spec .. '}'
+    return {job = raw(view), leases = leases}
+end
+
+local function stream_rows(rows)
+    local items = list()
+    for _, row in ipairs(rows) do
+        local item = {id = row[1]}
+        for i = 1, #row[2], 2 do item[row[2][i]] = row[2][i + 1] end
+        items[#items + 1] = item
+    end
+    return items, #items > 0 and items[#items].id or nil
+end
+
+--- ddq_events {after?, count?} -> {events[], last}
+--- Transitions {id, job, user, event, from, to, reason}, oldest first. after: the last one seen. Without it, the newest
+--- `count`. An event's id begins with its time in ms.
+function F.events(a)
+    local after, count = text_arg(a, 'after', STREAM_ID, true), number_arg(a, 'count', 1, 10000, 100)
+    local rows
+    if after then
+        rows = call('XRANGE', P .. 'events', '(' .. after, '+', 'COUNT', count)
+    else
+        local newest = call('XREVRANGE', P .. 'events', '+', '-', 'COUNT', count)
+        rows = {}
+        for i = #newest, 1, -1 do rows[#rows + 1] = newest[i] end
+    end
+    local events, last = stream_rows(rows)
+    return {events = events, last = last or after or '0-0'}
+end
+
+--- ddq_logs {id, after?, count?} -> {lines[], last}
+--- What the workers of a job said, {id, level, text}, oldest first; after: the last one seen.
+function F.logs(a)
+    local id, after = job_arg(a, 'id'), text_arg(a, 'after', STREAM_ID, true)
+    local count, from = number_arg(a, 'count', 1, 10000, 1000), after and '(' .. after or '-'
+    local lines, last = stream_rows(call('XRANGE', job_key(id, 'log'), from, '+', 'COUNT', count))
+    return {lines = lines, last = last or after or '0-0'}
+end
+
+--- ddq_hosts {} -> {hosts[]}
+--- What each daemon said of itself last (see ddq_beat), with age_ms and alive; the latest first.
+function F.hosts()
+    local hosts, time = list(), now()
+    local seen = call('ZREVRANGE', P .. 'hosts', 0, 999, 'WITHSCORES')
+    for i = 1, #seen, 2 do
+        local about, ttl = unpack(call('HMGET', P .. 'host:' .. seen[i], 'about', 'ttl_ms'))
+        local age = time - tonumber(seen[i + 1])
+        if about then
+            local alive = tostring(age <= tonumber(ttl))
+            hosts[#hosts + 1] = raw('{"age_ms":' .. int(age) .. ',"alive":' .. alive .. ',' .. about:sub(2))
+        end
+    end
+    return {hosts = hosts}
+end
