@@ -141,7 +141,7 @@ bool job_tick(cJSON *job, const cJSON *message)
         if (strcmp(job_text(lease, "token"), job_text(message, "token")) != 0)
             continue;
         double more = job_number(message, "upto", 0) - job_number(lease, "upto", 0);
-        if (more > 0 && strcmp(job_text(message, "phase"), "report") != 0) {
+        if (more > 0 && strcmp(job_text(message, "phase"), "images") == 0) {
             put_number(job, "done", job_number(job, "done", 0) + more);
             put_number(lease, "upto", job_number(message, "upto", 0));
         }

@@ -13,7 +13,7 @@ static double share_of(const cJSON *job)
     double images = job_number(job, "images", 0), done = job_number(job, "done", 0);
     if (job_state(job) == JOB_DONE)
         return 1;
-    return images > 0 ? fmin(done / images, 1) : 0; /* an evaluation makes none */
+    return images > 0 ? fmin(done / images, 1) : 0; /* an evaluation before its survey */
 }
 
 /* "1,240/5,000  31/s  ETA 2m01s", or why it does not run. */

@@ -2,19 +2,21 @@
  *
  *   daemon -> worker                                     worker -> daemon
  *   load    {spec}                                       hello    {version, pid, device, name, memory_mib}
- *   work    {token, job, phase, lo, hi, spec}            loaded   {job, seconds, warm}  weights are in memory; `warm`
+ *   work    {token, job, phase, lo, hi, n, spec}         loaded   {job, seconds, warm}  weights are in memory; `warm`
  *   yield   {token}  stop at the next batch                       lists the model keys that are (spec "student" paths)
  *   cancel  {token}  stop, the job is over               progress {token, upto, rate, stage}
- *   stop    {}       finish the batch, then exit         finished {token, upto, ms, fid?}   phase is over, upto == hi
+ *   stop    {}       finish the batch, then exit         finished {token, upto, ms, fid?, images?}   phase is over,
+ *                                                                 upto == hi; images: what a survey counted
  *                                                        yielded  {token, upto}   after yield, cancel or stop
  *                                                        failed   {token, upto, kind, policy, text}
  *                                                        log      {level, text}
  *                                                        alive    {}   at least every 5 s, from a thread of its own
  *
- * phase is "images" (write images lo..hi-1) or "report" (everything that needs all images). upto is the first
- * index that is not safely on disk. spec is a job spec in EXEC form. EOF is an event: the other side is gone.
- * If any message changes, raise PROTO_VERSION; the daemon refuses a worker of another version.
- * A line is at most PROTO_LINE_MAX bytes. The traffic can be read in a terminal and typed by hand. */
+ * phase is "survey" (count the images of the source), "images" (make or measure images lo..hi-1) or "report"
+ * (everything that needs all images). n is how many images the job has, 0 before its survey. upto is the first index
+ * that is not safely on disk. spec is a job spec in EXEC form. EOF is an event: the other side is gone. If any message
+ * changes, raise PROTO_VERSION; the daemon refuses a worker of another version. A line is at most PROTO_LINE_MAX bytes.
+ * The traffic can be read in a terminal and typed by hand. */
 #ifndef CORE_PROTO_H
 #define CORE_PROTO_H
 
@@ -25,7 +27,7 @@
 #include "core/err.h"
 #include "core/mem.h"
 
-#define PROTO_VERSION  1
+#define PROTO_VERSION  2
 #define PROTO_LINE_MAX (1 << 20)
 #define PROTO_FD       3
 

@@ -14,7 +14,8 @@
 --     queue_daemons.lua  what else daemons call, and the list of all functions
 --
 -- A job's work is its images, 0..n-1, and then one report: the range [n, n+1), claimable only when every image is done
--- and no lease lives. Evaluation and statistics have no images to make, only the report.
+-- and no lease lives. How many images an evaluation or statistics have is known where their source is: such a job starts
+-- with n = 0 and the range [0, 1), its survey, whose finish says n.
 --
 -- Rules. Leases are zset deadlines in Redis time, never keys with a TTL: a TTL would run out while Redis is down. A token
 -- is a fencing token: what comes late is answered "stale". What a renew or a finish says up to `upto` is on disk and is

@@ -75,13 +75,15 @@ end
 local function take(id, claim, start)
     local user, model, images, pace = job_get(id, 'user', 'model', 'images', 'pace')
     images = tonumber(images)
-    local report = call('ZSCORE', job_key(id, 'ranges'), range_member(images, images + 1)) and true
-    local speed = (report and 'report ' or '') .. pace .. ' on ' .. (claim.uuid or claim.host .. ' ' .. claim.device)
+    local last = call('ZSCORE', job_key(id, 'ranges'), range_member(images, images + 1))
+    local phase = images == 0 and 'survey' or last and 'report' or 'images'
+    local device = claim.uuid or claim.host .. ' ' .. claim.device
+    local speed = (phase == 'images' and '' or phase .. ' ') .. pace .. ' on ' .. device
     local ms = tonumber(call('HGET', P .. 'speed', speed) or nil)
-    local lo, hi, blame = take_range(id, report and 1 or chunk(id, ms, claim.chunk_ms))
-    local cost = ms and ms * (report and math.max(1, images) or hi - lo) or claim.chunk_ms
+    local lo, hi, blame = take_range(id, phase == 'images' and chunk(id, ms, claim.chunk_ms) or 1)
+    local cost = ms and ms * (phase == 'report' and images or hi - lo) or claim.chunk_ms
     local token = new_token(claim.time)
-    call('HSET', lease_key(token), 'job', id, 'phase', report and 'report' or 'images', 'lo', int(lo), 'hi', int(hi),
+    call('HSET', lease_key(token), 'job', id, 'phase', phase, 'lo', int(lo), 'hi', int(hi),
         'upto', int(lo), 'host', claim.host, 'worker', claim.worker, 'device', claim.uuid or claim.device,
         'pid', int(claim.pid), 'speed', speed, 'charged', cost, 'blame', blame or '',
         'since', int(claim.time), 'period', int(claim.deadline - claim.time))
@@ -99,9 +101,9 @@ end
 --- ddq_claim {host, worker, pid, device, uuid?, root, lease_ms, chunk_ms, offers[], warm[]}
 ---   -> {token, job, user, kind, phase, lo, hi, n, spec{}, folder, again}, or status empty
 --- Takes a range for an idle worker. offers: what this host can do ("model:digits", "reference:digits", "inception");
---- warm: names of models in memory; device cpu or cuda, with the GPU's uuid. phase images: make images lo..hi-1; report:
---- all else. A worker has one lease: if it has one already, its answer was lost, and it gets what is left of that again
---- (again: true).
+--- warm: names of models in memory; device cpu or cuda, with the GPU's uuid. phase survey: say how many images there are;
+--- images: make or measure images lo..hi-1; report: all else. A worker has one lease: if it has one already, its answer was
+--- lost, and it gets what is left of that again (again: true).
 function F.claim(a)
     local time = now()
     local claim = {time = time, fits = {},

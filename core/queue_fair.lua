@@ -61,7 +61,7 @@ local function lacks(needs, offers)
 end
 
 -- Jobs of one pace take the same time an image on one device; its speed is learnt from what ran.
-local PACE_FIELDS = {'t_list', 'split_t', 'teacher_start_t', 'cfg_scale', 'precision'}
+local PACE_FIELDS = {'t_list', 'split_t', 'teacher_start_t', 'cfg_scale', 'precision', 'pipeline'}
 local function pace_of(kind, model, spec)
     local words = {kind, model}
     for i = 1, #PACE_FIELDS do

@@ -1,6 +1,6 @@
 -- ---- submit, and what a person says to a job -------------------------------------------------------------------------
 
-local KINDS = {sample = 1, evaluate = 0, statistics = 0} -- the fewest images; only sampling has any
+local KINDS = {sample = 1, evaluate = 0, statistics = 0} -- the fewest images; only of sampling they are known now
 
 -- The spec's text, kept to the letter where it came as text, and its fields.
 local function spec_arg(a)
@@ -45,7 +45,7 @@ end
 --- ddq_submit {id, user, kind, spec{}, images, name?, model?, device?, priority?, needs[]?, after[]?}
 ---   -> {id, state, folder, duplicate}
 --- A new job: queued, or waiting for the jobs of `after`. The same id again changes nothing and answers duplicate: true.
---- kind is sample (images > 0), evaluate or statistics (images = 0). needs: what a host must offer, "model:NAME",
+--- kind is sample (images > 0), evaluate or statistics (images = 0: their survey says how many). needs: what a host must offer, "model:NAME",
 --- "reference:NAME", "inception". device: cpu, cuda, a UUID, or any (absent). priority -100..100 orders the user's own
 --- jobs.
 function F.submit(a)
@@ -67,12 +67,12 @@ function F.submit(a)
     local folder, seq, lane = folder_of(user, name, id), call('INCR', P .. 'seq'), lane_of(needs, device)
     local created = int(now())
     local about = encode({id = id, user = user, kind = kind, model = model, device = device, name = name or id,
-        folder = folder, images = images, n = images, created = tonumber(created)}):sub(2, -2)
+        folder = folder, created = tonumber(created)}):sub(2, -2)
     call('HSET', job_key(id), 'id', id, 'user', user, 'kind', kind, 'model', model, 'device', device, 'name', name or id,
         'folder', folder, 'images', int(images), 'created', created, 'about', about, 'spec', spec,
         'needs', table.concat(needs, ' '), 'lane', lane, 'pace', pace_of(kind, model, fields), 'seq', seq,
         'parents', #waits, 'after', table.concat(waits, ' '), 'priority', int(priority), 'state', state, 'reason', reason,
-        'report', images == 0 and 1 or 0, 'done', 0, 'bad', 0, 'errors', 0)
+        'report', 0, 'done', 0, 'bad', 0, 'errors', 0)
     for i = 1, #waits do call('SADD', job_key(waits[i], 'kids'), id) end
     for _, index in ipairs({'jobs', 'jobs:' .. user, 'active', 'active:' .. user}) do call('ZADD', P .. index, seq, id) end
     call('ZADD', P .. 'ids', 0, id)

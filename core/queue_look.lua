@@ -8,14 +8,15 @@ end
 
 -- A list of a thousand jobs is asked for often, so a job's JSON is put together from texts in Redis: what never changes is
 -- kept as it will be told (about), the rest goes in by one format, and then what not every job has.
-local CHANGES = {'about', 'state', 'done', 'bad', 'errors', 'priority', 'folder', 'root', 'reason', 'error', 'started',
+local CHANGES = {'about', 'state', 'images', 'done', 'bad', 'errors', 'priority', 'folder', 'root', 'reason', 'error', 'started',
     'finished', 'fid', 'rate'}
-local FORMAT = '{%s,"state":"%s","done":%s,"bad":%s,"errors":%s,"priority":%s,"workers":%d,"output":%s,"reason":%s'
+local FORMAT = '{%s,"state":"%s","images":%s,"n":%s,"done":%s,"bad":%s,"errors":%s,"priority":%s,"workers":%d,' ..
+    '"output":%s,"reason":%s'
 
 -- The JSON of a job, without its last brace, its leases and its state; nil if there is none. Times are ms since 1970, rate
 -- is images a second: of all its workers now, or of the last range while none works.
 local function job_view(id, why)
-    local about, state, done, bad, errors, priority, folder, root, reason, err, started, finished, fid, rate =
+    local about, state, images, done, bad, errors, priority, folder, root, reason, err, started, finished, fid, rate =
         unpack(call('HMGET', job_key(id), unpack(CHANGES)))
     if not state then return nil end
     local leases, live_rate = list(), 0
@@ -27,7 +28,7 @@ local function job_view(id, why)
         end
     end
     if why and state == 'queued' then reason = why(id) end
-    local text = FORMAT:format(about, state, done, bad, errors, priority, #leases,
+    local text = FORMAT:format(about, state, images, images, done, bad, errors, priority, #leases,
         root and cjson.encode(root .. '/' .. folder) or '""', reason == '' and '""' or cjson.encode(reason))
     if started then text = text .. ',"started":' .. started end
     if finished then text = text .. ',"finished":' .. finished end

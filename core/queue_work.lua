@@ -83,7 +83,7 @@ end
 -- What is on disk counts at once, and only once.
 local function credit(lease, upto)
     upto = math.min(math.max(upto, lease.upto), lease.hi)
-    if upto == lease.upto or lease.phase == 'report' then return end -- a report is whole, or not there
+    if upto == lease.upto or lease.phase ~= 'images' then return end -- a report or a survey is whole, or not there
     call('HINCRBY', job_key(lease.job), 'done', int(upto - lease.upto))
     lease.upto = upto
     call('HSET', lease_key(lease.token), 'upto', int(upto))
@@ -112,12 +112,19 @@ local function open_report(id, images, bad)
     apply(id, 'complete', text .. ', the other ' .. int(images - bad) .. ' are there, a report is not')
 end
 
+-- A survey said how many images there are.
+local function open_images(id, images)
+    call('HSET', job_key(id), 'images', int(images))
+    put_range(id, 0, images)
+end
+
 -- After a lease went: is there a report to make, does anybody still work on it, is there something to claim?
 local function settle(id, reason)
     local state, images, done, bad, report = job_get(id, 'state', 'images', 'done', 'bad', 'report')
     if FINAL[state] then return state end
     local live = call('SCARD', job_key(id, 'leases'))
-    if live == 0 and report == '0' and tonumber(done) + tonumber(bad) >= tonumber(images) then
+    local surveyed = tonumber(images) > 0
+    if live == 0 and report == '0' and surveyed and tonumber(done) + tonumber(bad) >= tonumber(images) then
         open_report(id, tonumber(images), tonumber(bad))
         state = job_get(id, 'state')
         if FINAL[state] then return state end
@@ -140,8 +147,8 @@ local function lose(lease, amount, text)
         if seconds == 0 then put_range(id, lo, hi, blame) else put_later(id, lo, hi, blame, seconds * 1000) end
         return true
     end
-    if lease.phase == 'report' then
-        apply(id, 'fail', 'its report failed again and again, the last time: ' .. text)
+    if lease.phase ~= 'images' then
+        apply(id, 'fail', 'its ' .. lease.phase .. ' failed again and again, the last time: ' .. text)
         return false
     end
     if hi - lo > 1 then -- each half may fail once before it is split again; alone, an image has all its tries

@@ -153,6 +153,7 @@ static cJSON *work_message(const Lease *lease, cJSON *exec)
     cJSON_AddStringToObject(work, "phase", lease->phase);
     cJSON_AddNumberToObject(work, "lo", (double)lease->lo);
     cJSON_AddNumberToObject(work, "hi", (double)lease->hi);
+    cJSON_AddNumberToObject(work, "n", (double)lease->n);
     cJSON_AddItemToObject(work, "spec", exec);
     return work;
 }

@@ -69,8 +69,14 @@ static void on_finished(Daemon *d, Worker *worker, Lease *lease, const cJSON *me
         nonsense(worker, lease, "says that it finished before the end");
         return;
     }
+    int64_t images = (int64_t)proto_number(message, "images", 0);
+    if (strcmp(lease->phase, "survey") == 0 && images < 1) {
+        nonsense(worker, lease, "says that it finished a survey and not how many images there are");
+        return;
+    }
     if (!lease->lost)
-        reports_finish(d, lease, proto_number(message, "ms", 0), cJSON_GetObjectItemCaseSensitive(message, "fid"));
+        reports_finish(d, lease, proto_number(message, "ms", 0), cJSON_GetObjectItemCaseSensitive(message, "fid"),
+                       images);
     worker->failures = 0;
     worker_free(d, worker);
 }

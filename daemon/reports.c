@@ -51,12 +51,14 @@ static cJSON *args_of(const Lease *lease)
     return args;
 }
 
-void reports_finish(Daemon *d, const Lease *lease, double ms, const cJSON *fid)
+void reports_finish(Daemon *d, const Lease *lease, double ms, const cJSON *fid, int64_t images)
 {
     cJSON *args = args_of(lease);
     cJSON_AddNumberToObject(args, "ms", ms);
     if (cJSON_IsNumber(fid))
         cJSON_AddNumberToObject(args, "fid", fid->valuedouble);
+    if (images > 0)
+        cJSON_AddNumberToObject(args, "images", (double)images);
     d->counts.finished++;
     add(d, QUEUE_FINISH, args);
 }

@@ -6,7 +6,7 @@
 
 #include "daemon/leases.h"
 
-void reports_finish(Daemon *d, const Lease *lease, double ms, const cJSON *fid);
+void reports_finish(Daemon *d, const Lease *lease, double ms, const cJSON *fid, int64_t images);
 void reports_giveback(Daemon *d, const Lease *lease); /* no blame: yield, cancel, drain */
 void reports_fail(Daemon *d, const Lease *lease, const char *kind, const char *policy, const char *text);
 void reports_send(Daemon *d); /* whatever is in the journal and not sent */

@@ -96,6 +96,7 @@ static void add_task(Line *line, ProtoType type, const cJSON *message)
     task->phase = xstrdup(proto_text(message, "phase", ""));
     task->lo = (int64_t)proto_number(message, "lo", 0);
     task->hi = (int64_t)proto_number(message, "hi", 0);
+    task->n = (int64_t)proto_number(message, "n", 0);
     task->spec = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(message, "spec"), true);
     if (line->last)
         line->last->next = task;

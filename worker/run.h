@@ -4,8 +4,9 @@
  *     run_images(run, lo, hi, hooks)      images lo..hi-1: sampled, decoded, written, features taken
  *     run_report(run, hooks)              everything that needs all images: arrays, statistics, FID, grid, report
  *
- * `ddq-worker exec` calls the two phases on 0..n; `ddq-worker serve` calls them as the daemon says. For evaluate and
- * statistics there are no images to make, and run_report does the whole job.
+ *     run_survey(run, &images)            evaluate and statistics: how many images there are
+ *
+ * `ddq-worker exec` calls the phases on 0..n; `ddq-worker serve` calls them as the daemon says.
  *
  * Output is the truth: blocks/LO-HI.json (a manifest: range, identity of the images, sizes and checksums) is written
  * after all files of LO..HI-1 are safely on disk, so a range whose manifests are valid is skipped. */
@@ -39,6 +40,8 @@ void run_close(Run *run);                                 /* NULL is fine */
 bool run_load(Run *run, const RunHooks *hooks, Err *err); /* now instead of then */
 /* True when the folder holds all of this job already; *ret_fid as run_report gives it. */
 bool run_finished(const Run *run, double *ret_fid);
+/* Counts the images of an evaluation's source. */
+bool run_survey(Run *run, int64_t *ret_images, Err *err);
 /* *ret_upto is set in any case. */
 bool run_images(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err);
 bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err); /* *ret_fid NaN when none was asked */

@@ -179,3 +179,14 @@ bool run_measure(Run *run, const RunHooks *hooks, char ret_sha256[65], Err *err)
     measuring_done(&m);
     return good;
 }
+
+bool run_survey(Run *run, int64_t *ret_images, Err *err)
+{
+    if (run->spec->kind == KIND_SAMPLE)
+        return err_set(err, ERR_PROTOCOL, "a sample job has no survey: its spec says how many images it has");
+    ImageSource *source = image_source_open(run->spec->source, err);
+    if (source)
+        *ret_images = image_source_count(source);
+    image_source_close(source);
+    return source != NULL;
+}

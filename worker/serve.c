@@ -106,34 +106,75 @@ static void on_note(void *ctx, const char *text)
 
 /* --- doing a task ---------------------------------------------------------------------------------- */
 
-static bool do_phase(Serve *serve, const JobSpec *spec, int64_t *ret_upto, double *ret_fid, Err *err)
+/* What a task came to. */
+typedef struct Done {
+    int64_t upto;
+    double fid;     /* NaN: none */
+    int64_t images; /* that a survey counted, else 0 */
+} Done;
+
+typedef bool (*PhaseFn)(Run *run, const Task *task, const RunHooks *hooks, Done *done, Err *err);
+
+static bool do_load(Run *run, const Task *task, const RunHooks *hooks, Done *done, Err *err)
+{
+    (void)task, (void)done;
+    return run_load(run, hooks, err);
+}
+
+static bool do_survey(Run *run, const Task *task, const RunHooks *hooks, Done *done, Err *err)
+{
+    (void)task, (void)hooks;
+    return run_survey(run, &done->images, err);
+}
+
+static bool do_images(Run *run, const Task *task, const RunHooks *hooks, Done *done, Err *err)
+{
+    return run_images(run, task->lo, task->hi, hooks, &done->upto, err);
+}
+
+static bool do_report(Run *run, const Task *task, const RunHooks *hooks, Done *done, Err *err)
+{
+    (void)task;
+    return run_report(run, hooks, &done->fid, err);
+}
+
+static PhaseFn phase_of(const Task *task)
+{
+    static const struct {
+        const char *name;
+        PhaseFn phase;
+    } phases[] = {{"survey", do_survey}, {"images", do_images}, {"report", do_report}};
+    for (size_t i = 0; i < countof(phases); i++)
+        if (strcmp(task->phase, phases[i].name) == 0)
+            return phases[i].phase;
+    return task->load ? do_load : NULL;
+}
+
+static bool do_phase(Serve *serve, const JobSpec *spec, Done *done, Err *err)
 {
     const Task *task = serve->task;
     const RunHooks hooks = {serve, on_progress, on_loaded, on_stop, on_note};
-    bool images = strcmp(task->phase, "images") == 0;
-    if (!task->load && !images && strcmp(task->phase, "report") != 0)
-        return err_set(err, ERR_PROTOCOL, "worker protocol: phase \"%.40s\" is neither images nor report", task->phase);
+    PhaseFn phase = phase_of(task);
+    if (!phase)
+        return err_set(err, ERR_PROTOCOL, "worker protocol: phase \"%.40s\" is neither survey, images nor report",
+                       task->phase);
     Run *run = run_open(serve->shop, spec, err);
-    bool good = run != NULL;
-    if (good && task->load)
-        good = run_load(run, &hooks, err);
-    else if (good && images)
-        good = run_images(run, task->lo, task->hi, &hooks, ret_upto, err);
-    else if (good)
-        good = run_report(run, &hooks, ret_fid, err);
+    bool good = run && phase(run, task, &hooks, done, err);
     if (good)
-        *ret_upto = task->hi;
+        done->upto = task->hi;
     run_close(run);
     return good;
 }
 
-static void answer(const Serve *serve, bool good, int64_t upto, double seconds, double fid, const Err *err)
+static void answer(const Serve *serve, bool good, const Done *done, double seconds, const Err *err)
 {
-    cJSON *fields = fields_of(serve->task, upto);
+    cJSON *fields = fields_of(serve->task, done->upto);
     if (good) {
         cJSON_AddNumberToObject(fields, "ms", seconds * 1000);
-        if (isfinite(fid))
-            cJSON_AddNumberToObject(fields, "fid", fid);
+        if (isfinite(done->fid))
+            cJSON_AddNumberToObject(fields, "fid", done->fid);
+        if (done->images > 0)
+            cJSON_AddNumberToObject(fields, "images", (double)done->images);
         line_say(serve->line, PROTO_FINISHED, fields);
     } else if (err->kind == ERR_CANCELLED) {
         line_say(serve->line, PROTO_YIELDED, fields);
@@ -150,16 +191,16 @@ static bool do_task(Serve *serve, Task *task)
 {
     JobSpec *spec = NULL;
     Err err = {0};
-    int64_t upto = task->lo;
-    double fid = NAN, start = mono_seconds();
+    Done done = {.upto = task->lo, .fid = NAN};
+    double start = mono_seconds();
     serve->task = task;
     serve->said = 0;
     serve->said_upto = -1;
     bool good = !on_stop(serve) || err_set(&err, ERR_CANCELLED, "called off before it began");
-    good = good && jobspec_parse(task->spec, FORM_EXEC, &spec, &err) && do_phase(serve, spec, &upto, &fid, &err);
+    good = good && jobspec_parse(task->spec, FORM_EXEC, &spec, &err) && do_phase(serve, spec, &done, &err);
     double seconds = mono_seconds() - start;
     if (!task->load)
-        answer(serve, good, upto, seconds, fid, &err);
+        answer(serve, good, &done, seconds, &err);
     else if (good)
         say_loaded(serve, "", seconds);
     else if (err.kind != ERR_CANCELLED)

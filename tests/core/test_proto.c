@@ -11,16 +11,17 @@ static void on_message(ProtoType type, const cJSON *message, void *ctx)
 }
 
 static const char traffic[] =
-    "{\"type\":\"hello\",\"version\":1,\"pid\":7,\"device\":\"cpu\",\"name\":\"a b\",\"memory_mib\":4096}\n"
+    "{\"type\":\"hello\",\"version\":2,\"pid\":7,\"device\":\"cpu\",\"name\":\"a b\",\"memory_mib\":4096}\n"
     "{\"type\":\"load\",\"spec\":{\"kind\":\"sample\"}}\n"
     "{\"type\":\"loaded\",\"job\":\"k\",\"seconds\":0.25,\"warm\":[\"s.pt\"]}\n"
-    "{\"type\":\"work\",\"token\":\"t\",\"job\":\"k\",\"phase\":\"images\",\"lo\":0,\"hi\":10,\"spec\":{}}\n"
+    "{\"type\":\"work\",\"token\":\"t\",\"job\":\"k\",\"phase\":\"images\",\"lo\":0,\"hi\":10,\"n\":10,\"spec\":{}}\n"
     "{\"type\":\"progress\",\"token\":\"t\",\"upto\":4,\"rate\":1.5,\"stage\":\"decode\"}\n"
     "{\"type\":\"yield\",\"token\":\"t\"}\n"
     "{\"type\":\"cancel\",\"token\":\"t\"}\n"
     "{\"type\":\"yielded\",\"token\":\"t\",\"upto\":5}\n"
     "{\"type\":\"finished\",\"token\":\"t\",\"upto\":10,\"ms\":1200,\"fid\":1.5}\n"
     "{\"type\":\"finished\",\"token\":\"t\",\"upto\":10,\"ms\":1200,\"fid\":null}\n"
+    "{\"type\":\"finished\",\"token\":\"t\",\"upto\":1,\"ms\":3,\"images\":50000}\n"
     "{\"type\":\"failed\",\"token\":\"t\",\"upto\":0,\"kind\":\"io\",\"policy\":\"hold\",\"text\":\"x\"}\n"
     "{\"type\":\"log\",\"level\":\"info\",\"text\":\"one\\nline\"}\n"
     "{\"type\":\"alive\"}\n"

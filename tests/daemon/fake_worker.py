@@ -5,6 +5,7 @@ The job's free text `recipe` says how, as words "NAME=VALUE":
     ms=N              an image takes N ms (default 2)
     once=crash        at the middle of the range: kill -9 itself, the first time this job meets it
     always=crash      ... every time
+    uncounted=1       the first survey forgets to say how many images there are
     crash, silent, babble, lie, early, stranger, deaf, exit, fail:KIND     what `once` and `always` can be
 FAKE_WORKER in the environment says how to start: good (default), version, mute, exit.
 Image i is the file images/00000i.png, its bytes depend on i and the seed alone; trace.txt says who made what.
@@ -103,7 +104,7 @@ def make_image(folder, spec, i, token):
     new = not path.exists()
     if new:
         part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_bytes(f"image {i} of seed {spec['seed']}\n".encode())
+        part.write_bytes(f"image {i} of seed {spec.get('seed', 0)}\n".encode())
         part.rename(path)
     with open(folder / "trace.txt", "a") as trace:
         fcntl.flock(trace, fcntl.LOCK_EX)
@@ -119,6 +120,10 @@ def work_on(inbox, work):
     words = dict(w.split("=", 1) for w in spec.get("recipe", "").split() if "=" in w)
     fault = fault_of(words, folder, work["phase"])
     started, stop = time.monotonic(), False
+    if work["phase"] == "survey":
+        lost = "uncounted" in words and not seen_before(folder, "uncounted")
+        say("finished", token=token, upto=hi, ms=1, **({} if lost else {"images": len(os.listdir(spec["images"]))}))
+        return False
     if work["phase"] == "report":
         (folder / "report.json").write_text(json.dumps({"images": len(list((folder / "images").glob("*.png")))}))
         say("finished", token=token, upto=hi, ms=1)
@@ -149,7 +154,7 @@ def main():
         sys.exit(4)
     if how == "mute":
         time.sleep(60)
-    say("hello", version=99 if how == "version" else 1, pid=os.getpid(), device="cpu", name="fake", memory_mib=64)
+    say("hello", version=99 if how == "version" else 2, pid=os.getpid(), device="cpu", name="fake", memory_mib=64)
     threading.Thread(target=Alive.run, daemon=True).start()
     inbox, loaded = Inbox(), set()
     while True:

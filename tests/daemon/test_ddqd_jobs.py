@@ -93,6 +93,25 @@ def test_a_bad_worker_is_replaced_and_the_job_ends_well(farm, fault, words):
     wait_for(lambda: not [p for p in farm.leftovers() if p != farm.redis_pid()][1:], 5, "one worker is left")
 
 
+def test_a_survey_comes_before_the_images_of_a_folder():
+    with Farm(workers="cpu:2") as farm:
+        farm.write_conf(["m"], more=f"input_roots = {farm.folder}\n[inception]\nweights = m.pt\n")
+        farm.daemon.send_signal(signal.SIGHUP)
+        pictures = farm.folder / "pictures"
+        pictures.mkdir()
+        for i in range(30):
+            (pictures / f"{i}.png").touch()
+        job, size = farm.next_id(), len(farm.log())
+        farm.jobs += 1
+        reply = farm.redis.fcall("submit", id=job, user="ada", kind="statistics", images=0,
+                                 spec={"kind": "statistics", "images": str(pictures), "recipe": "uncounted=1 ms=10"})
+        assert reply["status"] == "ok", reply
+        found = farm.wait(job)
+        assert found["images"] == 30 and found["done"] == 30 and farm.made(job) == list(range(30))
+        assert len({row[0] for row in farm.trace(job)}) == 2  # both workers measured
+        assert "finished a survey and not how many images there are" in farm.log()[size:]
+
+
 @pytest.mark.parametrize("kind, state", [("format", "failed"), ("numeric", "failed"), ("disk_full", "held"), ("io", "held")])
 def test_a_failure_has_the_consequence_of_its_kind(farm, kind, state):
     job = farm.submit(images=6, how=f"always=fail:{kind}")

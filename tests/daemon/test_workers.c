@@ -7,7 +7,7 @@
 #include "daemon/workers.h"
 
 #define HELLO                                                                                                          \
-    "printf '{\"type\":\"hello\",\"version\":1,\"pid\":1,\"device\":\"cpu\",\"name\":\"sh\",\"memory_mib\":1}\\n' "    \
+    "printf '{\"type\":\"hello\",\"version\":2,\"pid\":1,\"device\":\"cpu\",\"name\":\"sh\",\"memory_mib\":1}\\n' "    \
     ">&3\n"
 
 typedef struct Stage {
@@ -216,11 +216,11 @@ static void another_version_is_unfit(void **state)
     Stage stage;
     stage_open(
         &stage,
-        "printf '{\"type\":\"hello\",\"version\":2,\"pid\":1,\"device\":\"cpu\",\"name\":\"\",\"memory_mib\":1}\\n' "
+        "printf '{\"type\":\"hello\",\"version\":3,\"pid\":1,\"device\":\"cpu\",\"name\":\"\",\"memory_mib\":1}\\n' "
         ">&3\n"
         "exec sleep 30\n");
     until(&stage, &stage.unfits, 1);
-    check_why(&stage, "speaks version 2");
+    check_why(&stage, "speaks version 3");
     until(&stage, &stage.gones, 1);
     assert_int_equal(stage.hellos, 0);
     stage_close(&stage);

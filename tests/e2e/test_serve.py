@@ -29,8 +29,8 @@ class Worker:
     def send(self, kind, **fields):
         self.line.sendall(json.dumps({"type": kind, **fields}).encode() + b"\n")
 
-    def work(self, spec, lo, hi, phase="images", token="t", job="j"):
-        self.send("work", token=token, job=job, phase=phase, lo=lo, hi=hi, spec=spec)
+    def work(self, spec, lo, hi, phase="images", token="t", job="j", n=60):
+        self.send("work", token=token, job=job, phase=phase, lo=lo, hi=hi, n=n, spec=spec)
 
     def read(self, *kinds, timeout=60):
         """The next message of one of these kinds; others are kept in `seen`."""
@@ -73,7 +73,7 @@ def expected(tmp_path_factory):
 
 
 def test_hello(worker):
-    assert worker.hello["version"] == 1 and worker.hello["pid"] == worker.process.pid
+    assert worker.hello["version"] == 2 and worker.hello["pid"] == worker.process.pid
     assert worker.hello["device"] == "cpu" and worker.hello["memory_mib"] > 100
 
 

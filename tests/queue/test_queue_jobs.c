@@ -150,8 +150,7 @@ static void cancel_at_every_stage(void **state)
     say(QUEUE_SHOW, "{'id':'aaaaaa0002'}", "job.state=cancelled; job.done=4");
     claim("a", "status=empty");
     submit("aaaaaa0003", "ada", 0, "");
-    claim("a", "phase=report");
-    say(QUEUE_FINISH, "{'token':'$a','upto':1,'ms':5}", "state=done");
+    do_evaluation("a", "aaaaaa0003");
     say(QUEUE_CANCEL, "{'id':'aaaaaa0003','user':'ada'}", "status=refused; text~done already");
     say(QUEUE_HOLD, "{'id':'aaaaaa0003','user':'ada'}", "status=refused; text~done already");
 }
@@ -188,8 +187,7 @@ static void jobs_that_wait_for_others(void **state)
     say(QUEUE_SHOW, "{'id':'kkkkkk0001'}", "job.state=waiting; job.reason=waits for job aaaaaa0001, aaaaaa0002");
     say(QUEUE_HOLD, "{'id':'kkkkkk0001','user':'ada'}", "state=held");
     say(QUEUE_RELEASE, "{'id':'kkkkkk0001','user':'ada'}", "state=waiting"); /* not past the jobs it waits for */
-    claim("a", "job=aaaaaa0001");
-    say(QUEUE_FINISH, "{'token':'$a','upto':1,'ms':5}", "state=done");
+    do_evaluation("a", "aaaaaa0001");
     say(QUEUE_SHOW, "{'id':'kkkkkk0001'}", "job.state=waiting; job.reason=waits for job aaaaaa0002");
     say(QUEUE_CANCEL, "{'id':'aaaaaa0002','user':'ada'}", "state=cancelled");
     say(QUEUE_SHOW, "{'id':'kkkkkk0001'}", "job.state=failed; job.reason~aaaaaa0002, which is cancelled");
@@ -197,8 +195,7 @@ static void jobs_that_wait_for_others(void **state)
     say(QUEUE_SUBMIT, JOB("'after':['kkkkkk0003']"), "status=refused; text~never be done");
     submit("kkkkkk0004", "ada", 0, "'after':['aaaaaa0001']"); /* done already: nothing to wait for */
     submit("kkkkkk0005", "ada", 0, "'after':['kkkkkk0004']");
-    claim("a", "job=kkkkkk0004");
-    say(QUEUE_FINISH, "{'token':'$a','upto':1,'ms':5}", "state=done");
+    do_evaluation("a", "kkkkkk0004");
     claim("a", "job=kkkkkk0005");
 }
 

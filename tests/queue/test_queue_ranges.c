@@ -52,13 +52,59 @@ static void from_the_first_image_to_the_report(void **state)
     say(QUEUE_LIST, "{'active':true}", "jobs=[]");
 }
 
-static void kinds_without_images(void **state)
+static void a_survey_says_how_many_images_there_are(void **state)
 {
     (void)state;
     submit("aaaaaa0001", "ada", 0, "");
-    claim("a", "phase=report; lo=0; hi=1; n=0; kind=evaluate");
-    FINISH("a", 1, "state=done");
-    say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=done; job.done=0; job.images=0");
+    claim("a", "phase=survey; lo=0; hi=1; n=0; kind=evaluate");
+    claim("b", "status=empty");                                            /* nothing to measure before it is counted */
+    say(QUEUE_RENEW, "{'leases':[{'token':'$a','upto':1}]}", "leases~ok"); /* a survey is whole, or not there */
+    say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=running; job.done=0; job.images=0; leases.0.phase=survey");
+    say(QUEUE_FINISH, "{'token':'$a','upto':1,'ms':5,'images':1000000001}", "status=usage; text~images");
+    say(QUEUE_FINISH, "{'token':'$a','upto':1,'ms':5,'images':20}", "state=queued");
+    say(QUEUE_FINISH, "{'token':'$a','upto':1,'ms':5,'images':30}", "status=already");
+    say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=queued; job.done=0; job.images=20; job.n=20");
+    say(QUEUE_LIST, "{}", "jobs.0.images=20; jobs.0.n=20");
+    claim("a", "phase=images; lo=0; hi=8; n=20");
+    claim("b", "phase=images; lo=8; hi=16; n=20");
+    FINISH("b", 16, "state=running");
+    FINISH("a", 8, "state=queued");
+    claim("a", "phase=images; lo=16; hi=20");
+    FINISH("a", 20, "state=queued");
+    claim("a", "phase=report; lo=20; hi=21; n=20");
+    FINISH("a", 21, "state=done");
+    say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=done; job.done=20; job.images=20");
+}
+
+static void a_survey_that_ends_early_is_made_again(void **state)
+{
+    (void)state;
+    submit("aaaaaa0001", "ada", 0, "");
+    claim("a", "phase=survey");
+    say(QUEUE_GIVEBACK, "{'token':'$a','upto':0}", "state=queued");
+    claim("a", "phase=survey; lo=0; hi=1");
+    FINISH("a", 1, "state=queued"); /* without a count it was none */
+    claim("a", "phase=survey; lo=0; hi=1");
+    time_passes();
+    say(QUEUE_REAP, "{}", "reaped=1");
+    claim("b", "phase=survey; lo=0; hi=1");
+    say(QUEUE_HOLD, "{'id':'aaaa','user':'ada'}", "state=held");
+    say(QUEUE_FINISH, "{'token':'$b','upto':1,'ms':5,'images':4}", "state=held");
+    claim("a", "status=empty");
+    say(QUEUE_RELEASE, "{'id':'aaaa','user':'ada'}", "state=queued");
+    claim("a", "phase=images; lo=0; hi=4; n=4");
+}
+
+static void a_survey_that_always_fails(void **state)
+{
+    (void)state;
+    submit("aaaaaa0002", "ada", 0, "");
+    for (int i = 0; i < 3; i++) {
+        claim("b", "job=aaaaaa0002; phase=survey");
+        RETRY("b", 0, i < 2 ? "state=queued; again=true" : "state=failed; again=false");
+        time_passes();
+    }
+    say(QUEUE_SHOW, "{'id':'aaaaaa0002'}", "job.state=failed; job.reason~its survey failed again and again");
 }
 
 static void chunks_follow_the_measured_speed(void **state)
@@ -285,10 +331,18 @@ static void progress_clears_blame(void **state)
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=done; job.bad=0; job.errors=7");
 }
 
+/* A job of one image, which is there. */
+static void to_the_report(const char *id)
+{
+    submit(id, "ada", 1, "");
+    claim("a", "phase=images");
+    FINISH("a", 1, "state=queued");
+}
+
 static void silence_blames_less_than_failure(void **state)
 {
     (void)state;
-    submit("aaaaaa0001", "ada", 0, "");
+    to_the_report("aaaaaa0001");
     for (int i = 0; i < 5; i++) {
         claim("a", "phase=report");
         time_passes();
@@ -296,16 +350,16 @@ static void silence_blames_less_than_failure(void **state)
         time_passes();
     }
     claim("a", "phase=report"); /* five hosts died: the sixth may do it */
-    FINISH("a", 1, "state=done");
+    FINISH("a", 2, "state=done");
 }
 
 static void a_report_that_always_fails(void **state)
 {
     (void)state;
-    submit("aaaaaa0001", "ada", 0, "");
+    to_the_report("aaaaaa0001");
     for (int i = 0; i < 3; i++) {
         claim("a", "phase=report");
-        RETRY("a", 0, i < 2 ? "state=queued; again=true" : "state=failed; again=false");
+        RETRY("a", 1, i < 2 ? "state=queued; again=true" : "state=failed; again=false");
         time_passes();
     }
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=failed; job.reason~the last time: boom");
@@ -338,10 +392,10 @@ static void policies(void **state)
 static void report_in_flight_when_held(void **state)
 {
     (void)state;
-    submit("aaaaaa0001", "ada", 0, "");
+    to_the_report("aaaaaa0001");
     claim("a", "phase=report");
     say(QUEUE_HOLD, "{'id':'aaaa','user':'ada'}", "state=held");
-    FINISH("a", 1, "state=done");
+    FINISH("a", 2, "state=done");
 }
 
 static void sentences_are_one_line_of_whole_characters(void **state)
@@ -367,7 +421,9 @@ int main(void)
 #define T(f) cmocka_unit_test_setup(f, transcript_clear)
     const struct CMUnitTest tests[] = {
         T(from_the_first_image_to_the_report),
-        T(kinds_without_images),
+        T(a_survey_says_how_many_images_there_are),
+        T(a_survey_that_ends_early_is_made_again),
+        T(a_survey_that_always_fails),
         T(chunks_follow_the_measured_speed),
         T(progress_counts_at_once_and_once),
         T(unfinished_rest_goes_back),

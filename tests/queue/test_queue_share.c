@@ -15,7 +15,7 @@ static cJSON *claim_offering(const char *worker, const char *device, const char 
 static void finish_whole(const cJSON *answer, double ms_per_image)
 {
     double lo = number_at(answer, "lo"), hi = number_at(answer, "hi");
-    say_f(QUEUE_FINISH, "", "{'token':'%s','upto':%.0f,'ms':%.0f}", text_at(answer, "token"), hi,
+    say_f(QUEUE_FINISH, "", "{'token':'%s','upto':%.0f,'ms':%.0f,'images':9}", text_at(answer, "token"), hi,
           (hi - lo) * ms_per_image);
 }
 
@@ -227,7 +227,7 @@ static void random_end(const char *worker)
     case 3:
         break; /* falls silent */
     default:
-        say_f(QUEUE_FINISH, "status~", "{'token':'%s','upto':%d,'ms':%d}", token, hi, 10 * (hi - lo));
+        say_f(QUEUE_FINISH, "status~", "{'token':'%s','upto':%d,'ms':%d,'images':11}", token, hi, 10 * (hi - lo));
     }
     free(token);
 }
@@ -235,7 +235,7 @@ static void random_end(const char *worker)
 static void random_person(int jobs)
 {
     static const QueueFn verbs[] = {QUEUE_HOLD, QUEUE_RELEASE, QUEUE_RELEASE, QUEUE_RELEASE, QUEUE_PRIO};
-    QueueFn fn = random_below(12) == 0 ? QUEUE_CANCEL : verbs[random_below(countof(verbs))];
+    QueueFn fn = random_below(6) == 0 ? QUEUE_CANCEL : verbs[random_below(countof(verbs))];
     say_f(fn, "status~", "{'id':'j0b%05d','user':'root','priority':%d}", random_below(jobs), random_below(10));
 }
 

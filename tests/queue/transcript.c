@@ -219,6 +219,21 @@ cJSON *submit(const char *id, const char *user, int images, const char *rest)
                  images ? "sample" : "evaluate", images, fields, *rest ? "," : "", rest);
 }
 
+void do_evaluation(const char *worker, const char *id)
+{
+    static const struct {
+        const char *phase;
+        int upto;
+    } steps[] = {{"survey; n=0; lo=0; hi=1", 1}, {"images; n=2; lo=0; hi=2", 2}, {"report; n=2; lo=2; hi=3", 3}};
+    for (size_t i = 0; i < countof(steps); i++) {
+        char expected[96];
+        snprintf(expected, sizeof expected, "job=%s; phase=%s", id, steps[i].phase);
+        cJSON *answer = claim(worker, expected);
+        say_f(QUEUE_FINISH, i + 1 < countof(steps) ? "state=queued" : "state=done", "{'token':'%s','upto':%d,'ms':5%s}",
+              text_at(answer, "token"), steps[i].upto, i ? "" : ",'images':2");
+    }
+}
+
 void time_passes(void)
 {
     static const char lua[] =

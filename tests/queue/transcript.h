@@ -30,6 +30,9 @@ cJSON *claim(const char *worker, const char *expected);
 /* submit of a job for model digits; rest: more fields, "'images':16,'priority':3", or "". */
 cJSON *submit(const char *id, const char *user, int images, const char *rest);
 
+/* All that an evaluation of 2 images needs, done by this worker: survey, images, report. The job is id's, and next. */
+void do_evaluation(const char *worker, const char *id);
+
 double number_at(const cJSON *answer, const char *path);
 const char *text_at(const cJSON *answer, const char *path);
 
