@@ -13,7 +13,8 @@
 #include "kernels/cuda/host/driver.h"
 #endif
 
-namespace GPU_SPACE {
+namespace GPU_SPACE
+{
 
 enum { DEVICES_MAX = 64 };
 
@@ -26,8 +27,8 @@ static void *cuda_alloc(Backend *be, size_t bytes, Err *err)
     if (memory)
         return memory;
     gpu_memory(&have, &all);
-    err_set(err, ERR_MEMORY, "device %s (%s): wanted %zu MiB, %zu of %zu MiB are free; a smaller batch needs less", be->info.uuid,
-            be->info.name, (bytes >> 20) + 1, have >> 20, all >> 20);
+    err_set(err, ERR_MEMORY, "device %s (%s): wanted %zu MiB, %zu of %zu MiB are free; a smaller batch needs less",
+            be->info.uuid, be->info.name, (bytes >> 20) + 1, have >> 20, all >> 20);
     return nullptr;
 }
 
@@ -50,8 +51,8 @@ static void cuda_move(Backend *be, void *dst, const void *src, size_t bytes)
 static size_t cuda_map_bytes(const Backend *be, int b, int h, int w, int c)
 {
     const Cuda *cuda = reinterpret_cast<const Cuda *>(be);
-    return static_cast<size_t>(b) * static_cast<size_t>(h) * static_cast<size_t>(w) * static_cast<size_t>(map_channels(c)) *
-           map_element(cuda);
+    return static_cast<size_t>(b) * static_cast<size_t>(h) * static_cast<size_t>(w) *
+           static_cast<size_t>(map_channels(c)) * map_element(cuda);
 }
 
 void *cuda_scratch(Cuda *cuda, CudaScratch which, size_t bytes)
@@ -99,7 +100,8 @@ template <BackendOp op, class... Args> static void missing(Backend *be, Args...)
     backend_fail(be, ERR_REFUSED, "be_%s: not built for CUDA yet", backend_op_name(op));
 }
 
-static Conv *missing_conv(Backend *be, const float *w, const float *bias, const ConvShape *shape, int h_hint, int w_hint, Err *err)
+static Conv *missing_conv(Backend *be, const float *w, const float *bias, const ConvShape *shape, int h_hint,
+                          int w_hint, Err *err)
 {
     (void)be, (void)w, (void)bias, (void)shape, (void)h_hint, (void)w_hint;
     err_set(err, ERR_REFUSED, "be_conv: not built for CUDA yet");
@@ -143,14 +145,14 @@ static const BackendOps cuda_ops = {
     .nearest_code = cuda_nearest_code,
     .conv = missing<OP_conv>,
     .group_norm = missing<OP_group_norm>,
-    .pixel_attention = missing<OP_pixel_attention>,
-    .map_from_rows = missing<OP_map_from_rows>,
-    .map_to_rows = missing<OP_map_to_rows>,
-    .to_u8 = missing<OP_to_u8>,
-    .resize_inception = missing<OP_resize_inception>,
-    .pool = missing<OP_pool>,
-    .concat = missing<OP_concat>,
-    .global_mean = missing<OP_global_mean>,
+    .pixel_attention = cuda_pixel_attention,
+    .map_from_rows = cuda_map_from_rows,
+    .map_to_rows = cuda_map_to_rows,
+    .to_u8 = cuda_to_u8,
+    .resize_inception = cuda_resize_inception,
+    .pool = cuda_pool,
+    .concat = cuda_concat,
+    .global_mean = cuda_global_mean,
     .moments = cuda_moments,
 };
 
@@ -190,7 +192,8 @@ static Backend *cuda_open(const DeviceInfo *info, Precision precision, int threa
     cuda->base.ops = &cuda_ops;
     cuda->base.info = *info;
     cuda->base.precision = precision;
-    bool good = find_device(info, &cuda->device) || err_set(err, ERR_DEVICE, "device %s (%s): gone", info->uuid, info->name);
+    bool good =
+        find_device(info, &cuda->device) || err_set(err, ERR_DEVICE, "device %s (%s): gone", info->uuid, info->name);
     good = good && gpu_bind(cuda->device.index, err);
     cuda->stream = good ? gpu_stream_new(err) : nullptr;
     cuda->fault = cuda->stream ? static_cast<Fault *>(gpu_pinned(sizeof(Fault))) : nullptr;

@@ -112,6 +112,15 @@ void cuda_nearest_code(Backend *be, Tensor x, Tensor codebook, Tensor ids);
 void cuda_pick(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
                Tensor probs);
 
+void cuda_map_from_rows(Backend *be, Tensor rows, Map y);
+void cuda_map_to_rows(Backend *be, Map x, Tensor rows);
+void cuda_concat(Backend *be, const Map *x, int n, Map y);
+void cuda_to_u8(Backend *be, Map x, Tensor u8);
+void cuda_resize_inception(Backend *be, Tensor u8, Resize pipeline, Map y);
+void cuda_pool(Backend *be, Map x, Pool kind, int size, int stride, int pad, Map y);
+void cuda_global_mean(Backend *be, Map x, Tensor y);
+void cuda_pixel_attention(Backend *be, Map q, Map k, Map v, float scale, Map y);
+
 void cuda_moments(Backend *be, Tensor x, Tensor sum, Tensor outer);
 
 } // namespace GPU_SPACE

@@ -88,6 +88,17 @@ static Slot *add_map(Rig *rig, int b, int h, int w, int c)
     return slot;
 }
 
+static void move_map(Rig *rig, const Slot *slot, void *host, bool to_map);
+
+void rig_hold(Rig *rig, int index)
+{
+    Slot *slot = &rig->slots[index];
+    if (rig->text[0])
+        return;
+    move_map(rig, slot, slot->host, true);
+    move_map(rig, slot, slot->host, false);
+}
+
 static void fill(Rig *rig, float scale, Slot *slot)
 {
     for (size_t i = 0; i < slot->host_bytes / sizeof(float); i++)
@@ -113,6 +124,7 @@ float *rig_map(Rig *rig, float scale, int b, int h, int w, int c)
 {
     Slot *slot = add_map(rig, b, h, w, c);
     fill(rig, scale, slot);
+    rig_hold(rig, rig->nslots - 1);
     return slot->host;
 }
 
@@ -173,6 +185,8 @@ void rig_inout(Rig *rig, int index)
             ((double *)slot->host)[i] = normal(rig, 1);
     else
         fill(rig, 1, slot);
+    if (slot->is_map)
+        rig_hold(rig, index);
     for (size_t i = 0; i < slot_count(slot); i++)
         slot->want[i] = value_at(slot, slot->host, i);
 }

@@ -64,6 +64,9 @@ extern const int op_case_count;
 float *rig_tensor(Rig *rig, float scale, int ndim, int64_t a, int64_t b, int64_t c, int64_t d);
 int32_t *rig_ids(Rig *rig, int64_t n, int32_t below); /* uniform in 0..below-1 */
 float *rig_map(Rig *rig, float scale, int b, int h, int w, int c);
+/* Rounds a map's values to what the backend's maps hold, so that the reference starts from the same numbers. rig_map
+ * has done so; call it after changing them. */
+void rig_hold(Rig *rig, int slot);
 uint8_t *rig_bytes(Rig *rig, int b, int h, int w, int c);
 Slot *rig_output(Rig *rig, Dtype dtype, int ndim, int64_t a, int64_t b, int64_t c, int64_t d);
 Slot *rig_output_map(Rig *rig, int b, int h, int w, int c);

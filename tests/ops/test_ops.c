@@ -87,6 +87,33 @@ static void test_threads(void **state)
         }
 }
 
+/* Bytes that other programs' are compared with come out of every device alike, and so do copies and pools. */
+static void test_cpu_bytes(void **state)
+{
+    (void)state;
+    static const BackendOp ops[] = {OP_to_u8, OP_resize_inception, OP_pool, OP_concat, OP_global_mean};
+    static Rig rig;
+    Err err = {0};
+    Backend *cpu = backend_open("cpu", PREC_F32, 1, &err);
+    assert_ok(cpu != NULL, err);
+    for (int i = 0; i < op_case_count; i++)
+        for (size_t j = 0; j < countof(ops); j++) {
+            if (op_cases[i].op != ops[j])
+                continue;
+            uint64_t digests[2];
+            for (int k = 0; k < 2; k++) {
+                if (!rig_run(&rig, k ? cpu : be, &op_cases[i])) {
+                    skip_missing(rig.text);
+                    fail_msg("%s/%s: %s", backend_op_name(ops[j]), op_cases[i].name, rig.text);
+                }
+                digests[k] = rig.digest;
+            }
+            if (digests[0] != digests[1])
+                fail_msg("%s/%s: other bytes than the CPU's", backend_op_name(ops[j]), op_cases[i].name);
+        }
+    backend_close(cpu);
+}
+
 /* A second call with the same shapes must not allocate. */
 static void test_no_allocation(void **state)
 {
@@ -192,7 +219,7 @@ static int close_backend(void **state)
 
 static int run_all(void)
 {
-    struct CMUnitTest *tests = xcalloc((size_t)op_case_count + 5, sizeof(*tests));
+    struct CMUnitTest *tests = xcalloc((size_t)op_case_count + 6, sizeof(*tests));
     char(*names)[96] = xcalloc((size_t)op_case_count, sizeof(*names));
     size_t n = 0;
     for (int i = 0; i < op_case_count; i++)
@@ -205,6 +232,8 @@ static int run_all(void)
         tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_selftest);
     if (!only && !narrow && precision == PREC_F32 && !strcmp(device, "cpu"))
         tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_threads);
+    if (!only && precision == PREC_F32 && strcmp(device, "cpu") != 0)
+        tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_cpu_bytes);
     if (!only && !narrow && precision == PREC_F32) {
         tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_no_allocation);
         tests[n++] = (struct CMUnitTest)cmocka_unit_test(test_sticky_errors);

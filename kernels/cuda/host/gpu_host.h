@@ -289,6 +289,14 @@ static inline float __fadd_rn(float x, float y)
 {
     return x + y;
 }
+static inline double __dmul_rn(double x, double y)
+{
+    return x * y;
+}
+static inline double __dadd_rn(double x, double y)
+{
+    return x + y;
+}
 static inline int __popc(unsigned x)
 {
     return __builtin_popcount(x);
