@@ -49,6 +49,7 @@ static const struct {
                          {"upto", INDEX, false},
                          {"ms", NUMBER, false},
                          {"fid", NUMBER, true},
+                         {"metrics", OBJECT, true},
                          {"images", INDEX, true}}},
     [PROTO_YIELDED] = {"yielded", {{"token", TEXT, false}, {"upto", INDEX, false}}},
     [PROTO_FAILED] = {"failed",

@@ -5,8 +5,9 @@
  *   work    {token, job, phase, lo, hi, n, spec}         loaded   {job, seconds, warm}  weights are in memory; `warm`
  *   yield   {token}  stop at the next batch                       lists the model keys that are (spec "student" paths)
  *   cancel  {token}  stop, the job is over               progress {token, upto, rate, stage}
- *   stop    {}       finish the batch, then exit         finished {token, upto, ms, fid?, images?}   phase is over,
- *                                                                 upto == hi; images: what a survey counted
+ *   stop    {}       finish the batch, then exit         finished {token, upto, ms, fid?, metrics?, images?}   phase
+ *                                                                 is over, upto == hi; images: what a survey counted;
+ *                                                                 metrics: the report's figures (core/figure.h)
  *                                                        yielded  {token, upto}   after yield, cancel or stop
  *                                                        failed   {token, upto, kind, policy, text}
  *                                                        log      {level, text}

@@ -121,6 +121,19 @@ local function amount_arg(a, name) -- a measurement that may be absent
     local value = given(a, name)
     if type(value) == 'number' and value >= 0 and value < 2 ^ 53 then return value end
 end
+-- A flat object of measured numbers that may be absent: its JSON. What is no number under a plain name is left out.
+local function figures_arg(a, name, most)
+    local value, parts = given(a, name), {}
+    if type(value) ~= 'table' then return nil end
+    for key, number in pairs(value) do
+        if type(key) == 'string' and #key <= 32 and key:match('^[a-z][a-z0-9_]*$') and type(number) == 'number' and
+            math.abs(number) < 2 ^ 53 and #parts < most then
+            parts[#parts + 1] = '"' .. key .. '":' .. encode(number)
+        end
+    end
+    table.sort(parts)
+    return #parts > 0 and '{' .. table.concat(parts, ',') .. '}' or nil
+end
 local function list_arg(a, name, longest)
     local value = given(a, name)
     if value == nil then return {} end

@@ -52,14 +52,15 @@ local function put_rest(lease)
     put_range(lease.job, lease.upto, lease.hi, lease.upto == lease.lo and lease.blame or nil)
 end
 
---- ddq_finish {token, upto, ms, fid?, images?} -> {job, state}, or status already or stale
+--- ddq_finish {token, upto, ms, fid?, metrics{}?, images?} -> {job, state}, or status already or stale
 --- The range is done up to `upto`; what is left of it goes back. ms: time spent on it, without loading models. The
---- survey's finish says how many images the job has, the report's completes it.
+--- survey's finish says how many images the job has, the report's completes it. metrics: numbers by name, kept as
+--- they are told.
 function F.finish(a)
     local ms, images = amount_arg(a, 'ms'), number_arg(a, 'images', 1, 1e9, 0)
     local lease, answer = close(a, ms)
     if not lease then return answer end
-    local id, fid = lease.job, amount_arg(a, 'fid')
+    local id, fid, metrics = lease.job, amount_arg(a, 'fid'), figures_arg(a, 'metrics', 100)
     local whole = lease.phase == 'report' and a.upto >= lease.hi
     local surveyed = lease.phase == 'survey' and a.upto >= lease.hi and images > 0
     local made = surveyed and 1 or whole and tonumber((job_get(id, 'images'))) or lease.upto - lease.lo
@@ -68,6 +69,7 @@ function F.finish(a)
         if lease.phase == 'images' then call('HSET', job_key(id), 'rate', 1000 * made / math.max(ms, 0.001)) end
     end
     if fid then call('HSET', job_key(id), 'fid', fid) end
+    if metrics then call('HSET', job_key(id), 'metrics', metrics) end
     if whole and not FINAL[job_get(id, 'state')] then return {job = id, state = apply(id, 'complete')} end
     if surveyed then open_images(id, images) else put_rest(lease) end
     return {job = id, state = settle(id)}

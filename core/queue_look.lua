@@ -9,15 +9,15 @@ end
 -- A list of a thousand jobs is asked for often, so a job's JSON is put together from texts in Redis: what never changes is
 -- kept as it will be told (about), the rest goes in by one format, and then what not every job has.
 local CHANGES = {'about', 'state', 'images', 'done', 'bad', 'errors', 'priority', 'folder', 'root', 'reason', 'error', 'started',
-    'finished', 'fid', 'rate'}
+    'finished', 'fid', 'rate', 'metrics'}
 local FORMAT = '{%s,"state":"%s","images":%s,"n":%s,"done":%s,"bad":%s,"errors":%s,"priority":%s,"workers":%d,' ..
     '"output":%s,"reason":%s'
 
 -- The JSON of a job, without its last brace, its leases and its state; nil if there is none. Times are ms since 1970, rate
 -- is images a second: of all its workers now, or of the last range while none works.
 local function job_view(id, why)
-    local about, state, images, done, bad, errors, priority, folder, root, reason, err, started, finished, fid, rate =
-        unpack(call('HMGET', job_key(id), unpack(CHANGES)))
+    local about, state, images, done, bad, errors, priority, folder, root, reason, err, started, finished, fid, rate,
+        metrics = unpack(call('HMGET', job_key(id), unpack(CHANGES)))
     if not state then return nil end
     local leases, live_rate = list(), 0
     if state == 'running' or state == 'held' then
@@ -33,6 +33,7 @@ local function job_view(id, why)
     if started then text = text .. ',"started":' .. started end
     if finished then text = text .. ',"finished":' .. finished end
     if fid then text = text .. ',"fid":' .. fid end
+    if metrics then text = text .. ',"metrics":' .. metrics end
     if live_rate > 0 or rate then text = text .. ',"rate":' .. encode(live_rate > 0 and live_rate or tonumber(rate)) end
     if err then text = text .. ',"error":' .. cjson.encode(err) end
     return text, leases, state
@@ -42,7 +43,8 @@ end
 
 --- ddq_list {user?, state?, active?, limit?} -> {jobs[], more}
 --- Newest first; active: only those that have not ended. A job is {id, user, kind, model, name, state, reason, error?,
---- device, folder, output, images, n, done, bad, errors, priority, created, started?, finished?, rate?, workers, fid?}.
+--- device, folder, output, images, n, done, bad, errors, priority, created, started?, finished?, rate?, workers, fid?,
+--- metrics{}?}.
 --- more: not every job was looked at.
 function F.list(a)
     local user, state = text_arg(a, 'user', NAME, true), text_arg(a, 'state', WORD, true)

@@ -75,8 +75,7 @@ static void on_finished(Daemon *d, Worker *worker, Lease *lease, const cJSON *me
         return;
     }
     if (!lease->lost)
-        reports_finish(d, lease, proto_number(message, "ms", 0), cJSON_GetObjectItemCaseSensitive(message, "fid"),
-                       images);
+        reports_finish(d, lease, message);
     worker->failures = 0;
     worker_free(d, worker);
 }

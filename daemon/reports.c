@@ -51,14 +51,18 @@ static cJSON *args_of(const Lease *lease)
     return args;
 }
 
-void reports_finish(Daemon *d, const Lease *lease, double ms, const cJSON *fid, int64_t images)
+void reports_finish(Daemon *d, const Lease *lease, const cJSON *finished)
 {
+    static const char *const told[] = {"ms", "fid", "metrics"};
+    double images = proto_number(finished, "images", 0); /* the queue takes no 0 */
     cJSON *args = args_of(lease);
-    cJSON_AddNumberToObject(args, "ms", ms);
-    if (cJSON_IsNumber(fid))
-        cJSON_AddNumberToObject(args, "fid", fid->valuedouble);
     if (images > 0)
-        cJSON_AddNumberToObject(args, "images", (double)images);
+        cJSON_AddNumberToObject(args, "images", images);
+    for (size_t i = 0; i < countof(told); i++) {
+        const cJSON *value = cJSON_GetObjectItemCaseSensitive(finished, told[i]);
+        if (value && !cJSON_IsNull(value))
+            cJSON_AddItemToObject(args, told[i], cJSON_Duplicate(value, true));
+    }
     d->counts.finished++;
     add(d, QUEUE_FINISH, args);
 }

@@ -45,5 +45,8 @@ bool run_survey(Run *run, int64_t *ret_images, Err *err);
 /* *ret_upto is set in any case. */
 bool run_images(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err);
 bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err); /* *ret_fid NaN when none was asked */
+/* After the report: its figures (core/figure.h) as one flat object of numbers, those of a second pipeline with tf_ in
+ * front; NULL when there is no figure. The caller owns it. */
+cJSON *run_figures(const Run *run);
 
 #endif

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/figure.h"
 #include "core/mem.h"
 #include "worker/fid.h"
 #include "worker/file.h"
@@ -384,6 +385,18 @@ bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err)
     cJSON_Delete(r.outputs);
     cJSON_Delete(r.made);
     return good;
+}
+
+cJSON *run_figures(const Run *run)
+{
+    cJSON *json = folder_read_json(run->spec->output, "report.json"), *figures = cJSON_CreateObject();
+    figures_copy(figures, "", json);
+    figures_copy(figures, "tf_", cJSON_GetObjectItemCaseSensitive(json, "tf"));
+    cJSON_Delete(json);
+    if (figures->child)
+        return figures;
+    cJSON_Delete(figures);
+    return NULL;
 }
 
 static bool outputs_there(const char *output, const cJSON *names)

@@ -110,6 +110,7 @@ static void on_note(void *ctx, const char *text)
 typedef struct Done {
     int64_t upto;
     double fid;     /* NaN: none */
+    cJSON *figures; /* of a report, or NULL */
     int64_t images; /* that a survey counted, else 0 */
 } Done;
 
@@ -135,7 +136,10 @@ static bool do_images(Run *run, const Task *task, const RunHooks *hooks, Done *d
 static bool do_report(Run *run, const Task *task, const RunHooks *hooks, Done *done, Err *err)
 {
     (void)task;
-    return run_report(run, hooks, &done->fid, err);
+    if (!run_report(run, hooks, &done->fid, err))
+        return false;
+    done->figures = run_figures(run);
+    return true;
 }
 
 static PhaseFn phase_of(const Task *task)
@@ -173,6 +177,8 @@ static void answer(const Serve *serve, bool good, const Done *done, double secon
         cJSON_AddNumberToObject(fields, "ms", seconds * 1000);
         if (isfinite(done->fid))
             cJSON_AddNumberToObject(fields, "fid", done->fid);
+        if (done->figures)
+            cJSON_AddItemToObject(fields, "metrics", cJSON_Duplicate(done->figures, true));
         if (done->images > 0)
             cJSON_AddNumberToObject(fields, "images", (double)done->images);
         line_say(serve->line, PROTO_FINISHED, fields);
@@ -205,6 +211,7 @@ static bool do_task(Serve *serve, Task *task)
         say_loaded(serve, "", seconds);
     else if (err.kind != ERR_CANCELLED)
         log_error("load failed: %s", err.text);
+    cJSON_Delete(done.figures);
     jobspec_free(spec);
     return good || !err_ends_worker(err.kind);
 }

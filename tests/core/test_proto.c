@@ -19,7 +19,7 @@ static const char traffic[] =
     "{\"type\":\"yield\",\"token\":\"t\"}\n"
     "{\"type\":\"cancel\",\"token\":\"t\"}\n"
     "{\"type\":\"yielded\",\"token\":\"t\",\"upto\":5}\n"
-    "{\"type\":\"finished\",\"token\":\"t\",\"upto\":10,\"ms\":1200,\"fid\":1.5}\n"
+    "{\"type\":\"finished\",\"token\":\"t\",\"upto\":10,\"ms\":1200,\"fid\":1.5,\"metrics\":{\"kid\":0.5}}\n"
     "{\"type\":\"finished\",\"token\":\"t\",\"upto\":10,\"ms\":1200,\"fid\":null}\n"
     "{\"type\":\"finished\",\"token\":\"t\",\"upto\":1,\"ms\":3,\"images\":50000}\n"
     "{\"type\":\"failed\",\"token\":\"t\",\"upto\":0,\"kind\":\"io\",\"policy\":\"hold\",\"text\":\"x\"}\n"
@@ -98,6 +98,8 @@ static void test_nonsense(void **state)
         {"{\"type\":\"yielded\",\"token\":\"t\",\"upto\":-1}\n", "\"upto\" is not a whole number"},
         {"{\"type\":\"finished\",\"token\":\"t\",\"upto\":1,\"ms\":1e999}\n", "\"ms\" is not a number"},
         {"{\"type\":\"finished\",\"token\":\"t\",\"upto\":1,\"ms\":1,\"fid\":\"x\"}\n", "\"fid\" is not a number"},
+        {"{\"type\":\"finished\",\"token\":\"t\",\"upto\":1,\"ms\":1,\"metrics\":[1]}\n",
+         "\"metrics\" is not an object"},
         {"{\"type\":\"load\",\"spec\":[]}\n", "\"spec\" is not an object"},
     };
     for (size_t i = 0; i < countof(rows); i++) {

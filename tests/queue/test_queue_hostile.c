@@ -23,7 +23,7 @@ static const struct {
      "{'host':'h','worker':'w','pid':1,'device':'cpu','uuid':'u','root':'/out','lease_ms':1000,'chunk_ms':1000,"
      "'offers':['model:digits'],'warm':['digits']}"},
     {QUEUE_RENEW, "{'lease_ms':1000,'leases':[{'token':'$a','upto':1,'rate':1.5,'stage':'s','pid':3}]}"},
-    {QUEUE_FINISH, "{'token':'17','upto':1,'ms':5,'fid':1.5}"},
+    {QUEUE_FINISH, "{'token':'17','upto':1,'ms':5,'fid':1.5,'metrics':{'kid':1.5}}"},
     {QUEUE_GIVEBACK, "{'token':'17','upto':1,'ms':5}"},
     {QUEUE_FAIL, "{'token':'17','upto':1,'kind':'device','policy':'retry','text':'boom'}"},
     {QUEUE_REAP, "{}"},

@@ -40,9 +40,14 @@ static void from_the_first_image_to_the_report(void **state)
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.done=20; job.state=queued");
     claim("a", "phase=report; lo=20; hi=21");
     claim("b", "status=empty");
-    say(QUEUE_FINISH, "{'token':'$a','upto':21,'ms':7,'fid':12.25}", "state=done");
+    say(QUEUE_FINISH,
+        "{'token':'$a','upto':21,'ms':7,'fid':12.25,'metrics':{'fid':12.25,'kid':-0.0625,'tf_fid':3,'No':1,'x':'y','l':"
+        "[1]}}",
+        "state=done");
     cJSON *job = say(QUEUE_SHOW, "{'id':'aaaa'}",
-                     "job.state=done; job.done=20; job.fid=12.25; job.errors=0; job.reason=; leases=[]");
+                     "job.state=done; job.done=20; job.fid=12.25; job.metrics.kid=-0.0625; job.metrics.tf_fid=3; "
+                     "job.metrics.No=(absent); job.metrics.x=(absent); job.metrics.l=(absent); job.errors=0; "
+                     "job.reason=; leases=[]");
     assert_true(number_at(job, "job.created") <= number_at(job, "job.started"));
     assert_true(number_at(job, "job.started") <= number_at(job, "job.finished"));
     /* what happens between ranges is not told */
