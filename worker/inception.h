@@ -23,13 +23,13 @@ enum { INCEPTION_SPATIAL = 2023 };           /* sFID features: 17*17*7 */
 bool inception_run(Inception *net, const uint8_t *images, int count, int h, int w, Resize pipeline, float *pool3,
                    float *logits, float *spatial, Err *err);
 
-/* The features that pytorch-fid calls 64, 192, 768 and 2048: the mean over the map after the first max pool, after the
- * second, after Mixed_6e, and pool3. Their widths are those of the weights. */
+/* The features that pytorch-fid calls 2048, 768, 192 and 64: pool3, and the mean over the map after Mixed_6e, after the
+ * second max pool, after the first. Their widths are those of the weights. */
 typedef enum InceptionLevel {
-    INCEPTION_64,
-    INCEPTION_192,
-    INCEPTION_768,
     INCEPTION_2048,
+    INCEPTION_768,
+    INCEPTION_192,
+    INCEPTION_64,
     INCEPTION_LEVELS
 } InceptionLevel;
 int inception_level_width(const Inception *net, InceptionLevel level);

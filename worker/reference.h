@@ -13,13 +13,18 @@
  * - images: a folder, an .npz with arr_0 and no mu, or an .npy.
  * Images are decoded once to name them by content, and measured once for a network, pipeline and precision; what came
  * out is kept in the cache. A folder whose listing (names, sizes, times of change) is as it was is not read again; one
- * that changed is, so an old measurement never answers for new images. */
+ * that changed is, so an old measurement never answers for new images.
+ *
+ * reference.c knows the kinds, reference_cache.c what is remembered, reference_measure.c how images are measured,
+ * reference_save.c writes one as a file of statistics. */
 #ifndef WORKER_REFERENCE_H
 #define WORKER_REFERENCE_H
 
 #include "core/jobspec.h"
 #include "kernels/backend.h"
 #include "worker/features.h"
+#include "worker/inception.h"
+#include "worker/npy.h"
 #include "worker/run.h"
 #include "worker/statistics.h"
 
@@ -36,6 +41,8 @@ typedef struct ReferenceMaker {
     Workshop *shop;
     const char *inception; /* weights */
     JobPrecision precision;
+    InceptionLevel level;  /* zero: pool3 */
+    int batch;             /* images at a time; 0: chosen here. It changes nothing but the speed */
     const char *cache;     /* folder, made when it is not there; NULL: reference_cache() */
     const RunHooks *hooks; /* progress and stop; NULL is fine */
 } ReferenceMaker;
@@ -48,10 +55,9 @@ typedef struct Reference {
     const char *pipeline; /* "pt" or "tf"; NULL: a file that does not say */
     char weights[65];     /* hash of the network's file; "": a file that does not say */
     Statistics *stats;
-    Statistics *spatial; /* NULL unless wanted */
-    Features features;   /* rows NULL unless wanted; they lie in a mapped file */
-    void *map;           /* of the features */
-    size_t map_size;
+    const Statistics *spatial; /* those of stats; NULL unless wanted */
+    Features features;         /* rows NULL unless wanted; they lie in a mapped file */
+    NpyArray feature_file;     /* that file */
 } Reference;
 
 /* On failure *ret_reference is untouched. Errors say what the file is and what would do: no statistics at all, another
@@ -66,7 +72,7 @@ typedef struct ReferenceLook {
     ReferenceKind kind;
     int dim;              /* of the statistics; 0: images */
     int64_t images;       /* 0: a file that does not say */
-    const char *pipeline; /* as above; ADM's .npz (mu_s and sigma_s, and no word about it) means "tf" */
+    const char *pipeline; /* "pt" or "tf", NULL: not said; ADM's .npz (mu_s, sigma_s, no word about it) means "tf" */
     bool has_images, has_spatial;
 } ReferenceLook;
 bool reference_look(const char *path, ReferenceLook *ret_look, Err *err);
@@ -74,7 +80,13 @@ bool reference_look(const char *path, ReferenceLook *ret_look, Err *err);
 /* A sentence for the report about what cannot be known or is dubious; NULL: nothing. Caller frees. */
 char *reference_doubt(const Reference *reference, Resize pipeline);
 
+/* An .npz that reads back as statistics: mu, sigma, where known mu_s, sigma_s, num_images, pipeline, weights. Whole or
+ * not at all. Other tools read the first two. */
+bool reference_save(const char *path, const Reference *reference, Err *err);
+
 /* Where measurements are kept unless somebody says: $XDG_CACHE_HOME/ddq or ~/.cache/ddq. Caller frees. */
 char *reference_cache(void);
+
+const char *pipeline_name(Resize pipeline); /* "pt", "tf" */
 
 #endif

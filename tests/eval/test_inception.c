@@ -164,8 +164,8 @@ static void check_features(const char *what, const char *pipeline, int image, co
 static void check_levels(Inception *net, const char *pipeline, Resize resize, int i, const GoldenImage *image,
                          const float *pool3)
 {
-    static const char *const goldens[] = {"block0", "block1", "block2", "pool3"};
-    static const int widths[] = {4, 12, 48, 128};
+    static const char *const goldens[] = {"pool3", "block2", "block1", "block0"};
+    static const int widths[] = {128, 48, 12, 4};
     float values[128];
     Err err = {0};
     for (int level = 0; level < INCEPTION_LEVELS; level++) {
@@ -174,8 +174,9 @@ static void check_levels(Inception *net, const char *pipeline, Resize resize, in
             inception_run_level(net, image->rgb, 1, image->h, image->w, resize, (InceptionLevel)level, values, &err),
             err);
         check_features(goldens[level], pipeline, i, values, 5e-4);
+        if (level == INCEPTION_2048)
+            assert_memory_equal(values, pool3, sizeof values);
     }
-    assert_memory_equal(values, pool3, sizeof values);
 }
 
 static void check_network(const char *path)
