@@ -128,6 +128,17 @@ static Outcome until_ended(Waiting *wait, const char *id, bool known, cJSON **re
     return outcome;
 }
 
+/* Of several jobs each table is under its id. */
+static void print_figures(const Waiting *wait, const cJSON *job)
+{
+    if (!cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(job, "metrics")))
+        return;
+    if (wait->count > 1)
+        printf("%s\n", job_text(job, "id"));
+    result_figures(job);
+    fflush(stdout);
+}
+
 /* The job has ended: what it made, or why it did not. */
 static void report(Waiting *wait, const cJSON *job)
 {
@@ -144,11 +155,13 @@ static void report(Waiting *wait, const cJSON *job)
         cmd_say(cmd, "ddq: job %s %s", job_text(job, "id"), job_text(job, "state"));
     else if (wait->how->progress)
         result_print(job);
+    else if (!cmd->quiet)
+        print_figures(wait, job);
 }
 
 static cJSON *ending(const cJSON *job)
 {
-    static const char *const fields[] = {"id", "state", "done", "images", "reason", "output", "fid"};
+    static const char *const fields[] = {"id", "state", "done", "images", "reason", "output", "fid", "metrics"};
     cJSON *object = cJSON_CreateObject();
     for (size_t i = 0; i < countof(fields); i++)
         if (cJSON_HasObjectItem(job, fields[i]))

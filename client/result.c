@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/job.h"
+#include "core/figure.h"
 #include "core/mem.h"
 
 /* A line with the path, if the file is there or the folder is not to be seen from here. */
@@ -18,6 +19,19 @@ static void print_path(const char *label, const char *folder, const char *file, 
     free(path);
 }
 
+bool result_figures(const cJSON *job)
+{
+    Buf text = {0};
+    figures_table(&text, cJSON_GetObjectItemCaseSensitive(job, "metrics"),
+                  cJSON_GetObjectItemCaseSensitive(job, "spec"));
+    if (text.data)
+        fputs(text.data, stdout);
+    bool any = text.len > 0;
+    buf_free(&text);
+    return any;
+}
+
+/* Of a job whose worker told no other figures. */
 static void print_fid(const cJSON *job)
 {
     double fid = job_number(job, "fid", NAN);
@@ -41,7 +55,8 @@ void result_print(const cJSON *job)
         print_path("report", folder, "report.html", visible);
         print_path("numbers", folder, "report.json", visible);
     }
-    print_fid(job);
+    if (!result_figures(job))
+        print_fid(job);
     if (*job_text(job, "reason")) {
         printf("%-9s ", "note");
         term_put(stdout, job_text(job, "reason"), 0);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/figure.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
 #include "core/recipe.h"
@@ -118,20 +119,33 @@ static bool read_source(Cmd *cmd, cJSON **ret_jobs, Err *err)
 
 /* --- flags on top --------------------------------------------------------------------------------------- */
 
-/* A published FID was measured with the published numbers; these do not touch it. */
+/* Published values were measured with the published numbers; these do not touch them. */
 static bool neutral(const char *field)
 {
-    static const char *const names[] = {"name", "seed",   "precision",     "batch",
-                                        "save", "device", "published_fid", "recipe"};
+    static const char *const names[] = {"name",   "seed",   "precision", "batch", "save",
+                                        "device", "recipe", "metrics",   "like"};
     for (size_t i = 0; i < countof(names); i++)
         if (strcmp(names[i], field) == 0)
             return true;
-    return false;
+    return strncmp(field, "published_", strlen("published_")) == 0;
+}
+
+static void drop_published(const Cmd *cmd, cJSON *job, const char *changes)
+{
+    const Figure *figure;
+    bool dropped = false;
+    for (int i = 0; (figure = figure_at(i)); i++)
+        if (figure->published && cJSON_HasObjectItem(job, figure->published)) {
+            cJSON_DeleteItemFromObjectCaseSensitive(job, figure->published);
+            dropped = true;
+        }
+    if (dropped)
+        cmd_say(cmd, "ddq: the published FID is left out, %s differs from what it was measured with", changes);
 }
 
 static bool apply_flags(const Cmd *cmd, cJSON *job, Err *err)
 {
-    bool own_fid = false;
+    bool own = false;
     const char *changes = NULL;
     for (int pass = 0; pass < 2; pass++) /* the kind decides what the others may be */
         for (int i = 0; i < cmd->field_count; i++) {
@@ -140,13 +154,11 @@ static bool apply_flags(const Cmd *cmd, cJSON *job, Err *err)
                 continue;
             if (!jobspec_set_text(job, flag->name, flag->value, err))
                 return false;
-            own_fid |= strcmp(flag->name, "published_fid") == 0;
+            own |= strncmp(flag->name, "published_", strlen("published_")) == 0;
             changes = neutral(flag->name) ? changes : flag->name;
         }
-    if (changes && !own_fid && cJSON_HasObjectItem(job, "published_fid")) {
-        cJSON_DeleteItemFromObjectCaseSensitive(job, "published_fid");
-        cmd_say(cmd, "ddq: the published FID is left out, %s differs from what it was measured with", changes);
-    }
+    if (changes && !own)
+        drop_published(cmd, job, changes);
     return true;
 }
 

@@ -122,7 +122,13 @@ static const JobField fields[] = {
     {"skip_bad", TYPE_WORD, AT(skip_bad), EVALUATE | STATISTICS, BOTH, false, "no", 0, 0, no_yes_words,
      "Images that cannot be read: no ends the job with their names, yes names them and leaves them out."},
     {"published_fid", TYPE_REAL, AT(published_fid), SAMPLE | EVALUATE, BOTH, false, NULL, 0, 1e6, NULL,
-     "A published FID; the report puts it beside the measured one."},
+     "A published FID; the report puts it beside the measured one, and so do the next three with theirs."},
+    {"published_is", TYPE_REAL, AT(published_is), SAMPLE | EVALUATE, BOTH, false, NULL, 0, 1e6, NULL,
+     "A published Inception score."},
+    {"published_precision", TYPE_REAL, AT(published_precision), SAMPLE | EVALUATE, BOTH, false, NULL, 0, 1, NULL,
+     "A published precision."},
+    {"published_recall", TYPE_REAL, AT(published_recall), SAMPLE | EVALUATE, BOTH, false, NULL, 0, 1, NULL,
+     "A published recall."},
     {"device", TYPE_TEXT, AT(device), ANY_KIND, QUEUED, false, NULL, 0, 0, NULL,
      "Where to run: cpu, cuda or a GPU's UUID; absent: wherever a worker is free."},
     {"device", TYPE_TEXT, AT(device), ANY_KIND, EXEC, false, "cpu", 0, 0, NULL,
@@ -218,7 +224,7 @@ bool jobspec_parse(const cJSON *object, JobForm form, JobSpec **ret_spec, Err *e
         return err_set(err, ERR_USAGE, "job: not a JSON object; wanted {\"kind\": \"sample\", ...}");
     JobSpec *spec = xcalloc(1, sizeof *spec);
     spec->teacher_start_t = spec->split_t = -1;
-    spec->published_fid = NAN;
+    spec->published_fid = spec->published_is = spec->published_precision = spec->published_recall = NAN;
     spec->precision = PRECISION_AUTO;
     spec->pipeline = PIPELINE_AUTO;
     bool good = read_kind(object, form, spec, err) && check_names(object, spec->kind, form, err);

@@ -88,8 +88,9 @@ typedef struct JobSpec {
     JobPipeline pipeline;
     int neighbours; /* k of precision, recall, density, coverage */
     JobLike like;
-    int skip_bad;         /* 1: unreadable images are named and left out; 0: they end the job */
-    double published_fid; /* NaN when there is none; printed beside the measured value */
+    int skip_bad; /* 1: unreadable images are named and left out; 0: they end the job */
+    /* NaN where there is none; printed beside the measured values */
+    double published_fid, published_is, published_precision, published_recall;
     /* where */
     char *device; /* "cpu", "cuda" or a UUID; NULL in a QUEUED spec that does not mind */
     char *output; /* EXEC: a folder */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/figure.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "worker/report.h"
@@ -113,7 +114,19 @@ static bool read_job(const char *path, JobSpec **ret_spec, Err *err)
 
 /* --- the run --------------------------------------------------------------------------------------- */
 
-static void print_results(const JobSpec *spec, double fid, bool again)
+static void print_figures(const Run *run, const JobSpec *spec)
+{
+    cJSON *figures = run_figures(run), *fields = jobspec_to_json(spec, FORM_EXEC);
+    Buf text = {0};
+    figures_table(&text, figures, fields);
+    if (text.len)
+        fputs(text.data, stdout);
+    buf_free(&text);
+    cJSON_Delete(fields);
+    cJSON_Delete(figures);
+}
+
+static void print_results(const Run *run, const JobSpec *spec, double fid, bool again)
 {
     static const char *const names[] = {"images",         "samples.npz", "codes.npy",   "vectors.npy", "features.npy",
                                         "statistics.npz", "grid.png",    "report.html", "report.json"};
@@ -125,6 +138,7 @@ static void print_results(const JobSpec *spec, double fid, bool again)
             printf("%s\n", path);
         free(path);
     }
+    print_figures(run, spec);
     if (isfinite(fid)) {
         char number[32];
         report_number(fid, number);
@@ -145,7 +159,7 @@ static bool run_job(const JobSpec *spec, int threads, bool quiet, Err *err)
         again || (run && run_images(run, 0, spec->images, &hooks, &upto, err) && run_report(run, &hooks, &fid, err));
     clear_line(&show);
     if (good && !quiet)
-        print_results(spec, fid, again);
+        print_results(run, spec, fid, again);
     run_close(run);
     workshop_free(shop);
     return good;

@@ -15,8 +15,9 @@
 /* In neither identity: how and where, not what. */
 static const char *const indifferent[] = {"batch", "device", "output"};
 /* In the job's identity alone: what only the report shows. */
-static const char *const report_only[] = {"name",      "recipe",  "model",      "published_fid",
-                                          "reference", "metrics", "neighbours", "like"};
+static const char *const report_only[] = {
+    "name",      "recipe",  "model",      "published_fid", "published_is", "published_precision", "published_recall",
+    "reference", "metrics", "neighbours", "like"};
 
 static void hex_of(const char *text, char ret_hex[65])
 {

@@ -102,12 +102,13 @@ class Desk:
     def finish(self, lease, **more):
         return self.call("finish", token=lease["token"], upto=lease["hi"], ms=1000, **more)
 
-    def complete(self, job, fid=None):
-        """Works on the job until it is done, as a daemon would."""
+    def complete(self, job, fid=None, **results):
+        """Works on the job until it is done, as a daemon would. results: what the report's worker tells."""
+        results = {**({"fid": fid} if fid else {}), **results}
         while self.json("show", job)["state"] != "done":
             lease = self.claim()
             assert lease["job"] == job
-            self.finish(lease, **({"fid": fid} if fid and lease["phase"] == "report" else {}))
+            self.finish(lease, **(results if lease["phase"] == "report" else {}))
 
 
 def terminal(desk, words, columns, keys=None):

@@ -24,6 +24,39 @@ def test_wait_and_watch_of_a_done_job(desk):
     assert "published 1.5" in desk.ddq("show", job).stdout
 
 
+FIGURES = {"fid": 11.41, "fid_low": 11.2, "fid_high": 11.6, "is_mean": 193.25, "is_std": 2.5, "kid": 0.00123}
+
+
+def test_figures_are_a_table(desk):
+    job = desk.submit(images=10, reference="digits", published_fid=11.35, published_is=200)
+    desk.complete(job, fid=11.41, metrics={**FIGURES, "tf_fid": 11.5, "no figure": 3, "fid_text": "x"})
+    wait = desk.ddq("wait", job).stdout.splitlines()
+    assert [line.split() for line in wait] == [
+        ["pipeline", "pt", "value", "95%", "interval", "deviation"],
+        ["FID", "11.410", "[11.200,", "11.600]", "published", "11.35,", "within", "the", "interval"],
+        ["Inception", "score", "193.25", "2.50", "published", "200,", "difference", "-6.75"],
+        ["KID", "0.001230"],
+        ["pipeline", "tf", "value", "95%", "interval", "deviation"],
+        ["FID", "11.500"]]
+    assert all(len(line[:29].rstrip()) == 29 for line in wait)  # values stand under each other
+    for verb in ("watch", "show"):
+        assert "\n".join(wait) in desk.ddq(verb, job).stdout
+    assert desk.ddq("wait", job, "--quiet").stdout == ""
+    assert desk.json("wait", job)["jobs"][0]["metrics"] == {**FIGURES, "tf_fid": 11.5}
+    assert desk.json("show", job)["metrics"]["is_std"] == 2.5
+    assert desk.json("ls")["jobs"][0]["metrics"]["kid"] == FIGURES["kid"]
+
+
+def test_figures_of_several_jobs_are_told_apart(desk):
+    jobs = [desk.submit(images=1, reference="digits") for _ in range(3)]
+    for job, fid in zip(jobs[:2], (1.5, 2.5)):
+        desk.complete(job, metrics={"fid": fid})
+    desk.complete(jobs[2])
+    lines = desk.ddq("wait", *jobs).stdout.split("\n")
+    assert lines[0] == jobs[0] and "1.500" in lines[2] and lines[3] == jobs[1] and "2.500" in lines[5]
+    assert jobs[2] not in lines  # which measured nothing
+
+
 def test_wait_of_a_failed_job(desk):
     job = desk.submit()
     lease = desk.claim()

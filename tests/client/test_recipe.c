@@ -38,22 +38,27 @@ static const struct {
     const char *name, *model, *reference;
     int t_count, t_list[2], split_t, teacher_start_t;
     int images;
-    double fid;
+    double fid, is, precision, recall; /* 0: not published */
 } wanted[] = {
-    {"b-1step", "llamagen-b-dd", "imagenet256", 1, {0}, 80, -1, 50000, 15.50},
-    {"b-2step", "llamagen-b-dd", "imagenet256", 2, {0, 80}, 80, -1, 50000, 11.17},
-    {"l-1step", "llamagen-l-dd", "imagenet256", 1, {0}, 130, -1, 50000, 11.35},
-    {"l-2step", "llamagen-l-dd", "imagenet256", 2, {0, 80}, 130, -1, 50000, 7.58},
-    {"l-teacher-22", "llamagen-l-dd", "imagenet256", 2, {0, 80}, 180, 60, 50000, 6.76},
-    {"l-teacher-42", "llamagen-l-dd", "imagenet256", 2, {0, 80}, 180, 40, 50000, 6.20},
-    {"l-teacher-81", "llamagen-l-dd", "imagenet256", 2, {0, 80}, 220, 0, 50000, 5.71},
-    {"digits-teacher", "digits", "digits", 2, {0, 64}, 64, 0, 5000, 0.749},
-    {"digits-1step", "digits", "digits", 1, {0}, 20, -1, 5000, 1.715},
-    {"digits-2step", "digits", "digits", 2, {0, 20}, 20, -1, 5000, 1.663},
-    {"digits-teacher-7", "digits", "digits", 2, {0, 20}, 45, 15, 5000, 1.112},
-    {"digits-teacher-12", "digits", "digits", 2, {0, 20}, 45, 10, 5000, 0.928},
-    {"digits-teacher-21", "digits", "digits", 2, {0, 20}, 55, 0, 5000, 0.915},
+    {"b-1step", "llamagen-b-dd", "imagenet256", 1, {0}, 80, -1, 50000, 15.50, 135.4, 0.76, 0.26},
+    {"b-2step", "llamagen-b-dd", "imagenet256", 2, {0, 80}, 80, -1, 50000, 11.17, 154.8, 0.80, 0.31},
+    {"l-1step", "llamagen-l-dd", "imagenet256", 1, {0}, 130, -1, 50000, 11.35, 193.6, 0.81, 0.30},
+    {"l-2step", "llamagen-l-dd", "imagenet256", 2, {0, 80}, 130, -1, 50000, 7.58, 237.5, 0.84, 0.37},
+    {"l-teacher-22", "llamagen-l-dd", "imagenet256", 2, {0, 80}, 180, 60, 50000, 6.76, 231.4, 0.83, 0.40},
+    {"l-teacher-42", "llamagen-l-dd", "imagenet256", 2, {0, 80}, 180, 40, 50000, 6.20, 233.8, 0.83, 0.41},
+    {"l-teacher-81", "llamagen-l-dd", "imagenet256", 2, {0, 80}, 220, 0, 50000, 5.71, 238.6, 0.83, 0.43},
+    {"digits-teacher", "digits", "digits", 2, {0, 64}, 64, 0, 5000, 0.749, 0, 0, 0},
+    {"digits-1step", "digits", "digits", 1, {0}, 20, -1, 5000, 1.715, 0, 0, 0},
+    {"digits-2step", "digits", "digits", 2, {0, 20}, 20, -1, 5000, 1.663, 0, 0, 0},
+    {"digits-teacher-7", "digits", "digits", 2, {0, 20}, 45, 15, 5000, 1.112, 0, 0, 0},
+    {"digits-teacher-12", "digits", "digits", 2, {0, 20}, 45, 10, 5000, 0.928, 0, 0, 0},
+    {"digits-teacher-21", "digits", "digits", 2, {0, 20}, 55, 0, 5000, 0.915, 0, 0, 0},
 };
+
+static void check_published(double found, double published)
+{
+    assert_true(published > 0 ? found == published : isnan(found));
+}
 
 static void check_job(const cJSON *job, size_t row)
 {
@@ -69,7 +74,11 @@ static void check_job(const cJSON *job, size_t row)
     assert_int_equal(spec->split_t, wanted[row].split_t);
     assert_int_equal(spec->teacher_start_t, wanted[row].teacher_start_t);
     assert_int_equal(spec->images, wanted[row].images);
-    assert_true(spec->published_fid == wanted[row].fid);
+    check_published(spec->published_fid, wanted[row].fid);
+    check_published(spec->published_is, wanted[row].is);
+    check_published(spec->published_precision, wanted[row].precision);
+    check_published(spec->published_recall, wanted[row].recall);
+    assert_int_equal(spec->metrics, digits ? METRIC_FID : METRIC_FID | METRIC_IS);
     assert_true(spec->cfg_scale == (digits ? 1.5 : 2.0));
     assert_int_equal(spec->top_k, digits ? 0 : 8000);
     assert_int_equal(spec->cfg_interval, -1);

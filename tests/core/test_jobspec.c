@@ -47,7 +47,7 @@ static const char whole[] =
     "\"batch\":5,"
     "\"save\":[\"png\",\"codes\",\"features\"],\"inception\":\"i.pth\",\"reference\":\"r.npz\","
     "\"metrics\":[\"fid\",\"is\",\"prdc\"],\"pipeline\":\"both\",\"neighbours\":5,\"like\":\"pytorch-fid\","
-    "\"published_fid\":6.76,"
+    "\"published_fid\":6.76,\"published_is\":231.4,\"published_precision\":0.83,\"published_recall\":0.4,"
     "\"device\":\"GPU-1\",\"output\":\"out\"}";
 
 static void test_there_and_back(void **state)
