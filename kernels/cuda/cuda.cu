@@ -40,6 +40,7 @@ static void cuda_free(Backend *be, void *memory)
 
 static void cuda_copy(Backend *be, void *dst, const void *src, size_t bytes)
 {
+    cuda_of(be)->stats.map.data = nullptr; /* it may be what is written */
     gpu_copy(dst, src, bytes, cuda_of(be)->stream);
 }
 
@@ -94,25 +95,6 @@ static void cuda_close(Backend *be)
     free(cuda);
 }
 
-/* An op whose kernels are not written: whoever calls it is told so. */
-template <BackendOp op, class... Args> static void missing(Backend *be, Args...)
-{
-    backend_fail(be, ERR_REFUSED, "be_%s: not built for CUDA yet", backend_op_name(op));
-}
-
-static Conv *missing_conv(Backend *be, const float *w, const float *bias, const ConvShape *shape, int h_hint,
-                          int w_hint, Err *err)
-{
-    (void)be, (void)w, (void)bias, (void)shape, (void)h_hint, (void)w_hint;
-    err_set(err, ERR_REFUSED, "be_conv: not built for CUDA yet");
-    return nullptr;
-}
-
-static void missing_conv_free(Backend *be, Conv *conv)
-{
-    (void)be, (void)conv;
-}
-
 static const BackendOps cuda_ops = {
 #ifdef __CUDACC__
     .name = "cuda",
@@ -129,8 +111,8 @@ static const BackendOps cuda_ops = {
     .map_bytes = cuda_map_bytes,
     .linear_pack = cuda_linear_pack,
     .linear_free = cuda_linear_free,
-    .conv_pack = missing_conv,
-    .conv_free = missing_conv_free,
+    .conv_pack = cuda_conv_pack,
+    .conv_free = cuda_conv_free,
     .linear = cuda_linear,
     .rms_norm = cuda_rms_norm,
     .layer_norm_modulate = cuda_layer_norm_modulate,
@@ -143,8 +125,8 @@ static const BackendOps cuda_ops = {
     .guide = cuda_guide,
     .pick = cuda_pick,
     .nearest_code = cuda_nearest_code,
-    .conv = missing<OP_conv>,
-    .group_norm = missing<OP_group_norm>,
+    .conv = cuda_conv,
+    .group_norm = cuda_group_norm,
     .pixel_attention = cuda_pixel_attention,
     .map_from_rows = cuda_map_from_rows,
     .map_to_rows = cuda_map_to_rows,

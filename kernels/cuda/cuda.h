@@ -20,6 +20,7 @@ enum CudaScratch {
     SCRATCH_OPERAND, /* a product's rows in 16 bits */
     SCRATCH_WORK,    /* the op's own: logits, partial results */
     SCRATCH_PACK,    /* weights on their way into their packed form */
+    SCRATCH_STATS,   /* what a convolution found out about the map it wrote: map_stats.h */
     SCRATCHES
 };
 
@@ -27,6 +28,13 @@ enum CudaScratch {
 struct Fault {
     int op; /* BackendOp + 1 */
     int row, found, limit;
+};
+
+/* Whose statistics are in SCRATCH_STATS: [map.b][parts][channels] of a map, for the op after the op-th. */
+struct CudaStats {
+    Map map;
+    int parts;
+    int64_t op;
 };
 
 struct Cuda {
@@ -39,6 +47,7 @@ struct Cuda {
         void *data;
         size_t size;
     } scratch[SCRATCHES];
+    CudaStats stats;
 };
 
 static inline Cuda *cuda_of(Backend *be)
@@ -120,6 +129,12 @@ void cuda_resize_inception(Backend *be, Tensor u8, Resize pipeline, Map y);
 void cuda_pool(Backend *be, Map x, Pool kind, int size, int stride, int pad, Map y);
 void cuda_global_mean(Backend *be, Map x, Tensor y);
 void cuda_pixel_attention(Backend *be, Map q, Map k, Map v, float scale, Map y);
+
+Conv *cuda_conv_pack(Backend *be, const float *w, const float *bias, const ConvShape *shape, int h_hint, int w_hint,
+                     Err *err);
+void cuda_conv_free(Backend *be, Conv *conv);
+void cuda_conv(Backend *be, const Conv *conv, Map x, Map residual, Map y);
+void cuda_group_norm(Backend *be, Map x, Tensor gamma, Tensor beta, int groups, bool silu, Map y);
 
 void cuda_moments(Backend *be, Tensor x, Tensor sum, Tensor outer);
 

@@ -33,6 +33,25 @@ template <class T> __device__ static inline void group_store(T *at, const Group<
     UNROLL for (int i = 0; i < words; i++) reinterpret_cast<uint4 *>(at)[i] = bits[i];
 }
 
+/* The same as eight floats. */
+template <class T> __device__ static inline void load8(const T *at, float (&ret)[GROUP])
+{
+    Group<T> group = group_load(at);
+    UNROLL for (int i = 0; i < GROUP; i++) ret[i] = widen(group.v[i]);
+}
+
+/* x becomes what was stored: rounded to T. */
+template <class T> __device__ static inline void store8(T *at, float (&x)[GROUP])
+{
+    Group<T> group;
+    UNROLL for (int i = 0; i < GROUP; i++)
+    {
+        group.v[i] = narrow<T>(x[i]);
+        x[i] = widen(group.v[i]);
+    }
+    group_store(at, group);
+}
+
 /* Of a pixel. */
 static inline int map_groups(int c)
 {

@@ -1,0 +1,12 @@
+/* Convolutions with bf16 operands: conv_tile.h. A file a type, so that they compile side by side. */
+#include "kernels/cuda/conv_tile.h"
+
+namespace GPU_SPACE
+{
+
+void conv_tile_bf16(Cuda *cuda, const ConvCall &call, int wide)
+{
+    tile_by_width<__nv_bfloat16>(cuda, call, wide);
+}
+
+} // namespace GPU_SPACE

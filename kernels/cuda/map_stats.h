@@ -1,0 +1,76 @@
+/* Statistics of maps in pieces, for group_norm: a piece knows its values' count, their mean as one of the values and
+ * the rest (in f32 a mean far from zero alone would cost digits), and the sum of squared distances from the mean. Two
+ * pieces join without the difference of large squares in which a small variance would drown. Pieces are always joined
+ * in an order that the map's shape fixes.
+ *
+ * A convolution knows the values that it writes, so it leaves a piece for each of its tiles and channels in
+ * Cuda.stats, and group_norm need not read the map again to measure it. That holds for the op that follows directly
+ * and for no other, which is where group_norm stands in the decoder: so no op has to know whose map it overwrites. */
+#ifndef KERNELS_CUDA_MAP_STATS_H
+#define KERNELS_CUDA_MAP_STATS_H
+
+#include "kernels/cuda/cuda.h"
+
+namespace GPU_SPACE
+{
+
+struct alignas(16) MapPartial {
+    float count, base, off, squares; /* mean = base + off */
+};
+
+__device__ static inline MapPartial join(const MapPartial &a, const MapPartial &b)
+{
+    float count = a.count + b.count;
+    if (a.count == 0 || b.count == 0)
+        return a.count == 0 ? b : a;
+    float apart = b.base - a.base + b.off - a.off, share = b.count / count;
+    return {count, a.base, a.off + apart * share, a.squares + b.squares + apart * apart * a.count * share};
+}
+
+/* Of the lanes whose numbers differ in the bits from `step` up; all lanes get it. */
+__device__ static inline MapPartial join_lanes(MapPartial piece, int step)
+{
+    for (; step < WARP; step *= 2) {
+        MapPartial other = {
+            __shfl_xor_sync(0xffffffffu, piece.count, step), __shfl_xor_sync(0xffffffffu, piece.base, step),
+            __shfl_xor_sync(0xffffffffu, piece.off, step), __shfl_xor_sync(0xffffffffu, piece.squares, step)};
+        bool upper = (static_cast<int>(threadIdx.x) & step) != 0; /* one order for both of them */
+        piece = upper ? join(other, piece) : join(piece, other);
+    }
+    return piece;
+}
+
+/* Sums of eight channels over pixels, as distances from the first: the squares of the values themselves would be as
+ * large as their mean. */
+struct MapSums {
+    float count, first[8], sum[8], squares[8];
+};
+
+__device__ static inline void sums_add(MapSums &s, const float (&x)[8])
+{
+    UNROLL for (int i = 0; i < 8; i++)
+    {
+        s.first[i] = s.count == 0 ? x[i] : s.first[i];
+        float off = x[i] - s.first[i];
+        s.sum[i] += off;
+        s.squares[i] = fmaf(off, off, s.squares[i]);
+    }
+    s.count += 1;
+}
+
+__device__ static inline MapPartial sums_of(const MapSums &s, int i)
+{
+    if (s.count == 0)
+        return {0, 0, 0, 0};
+    float off = s.sum[i] / s.count;
+    return {s.count, s.first[i], off, fmaxf(s.squares[i] - s.sum[i] * off, 0.0f)};
+}
+
+/* Room for [images][parts][channels] of a map that the calling op is about to write; NULL after backend_fail. */
+MapPartial *stats_room(Cuda *cuda, Map map, int parts);
+/* Those of map, if the op that has just begun follows the one that left them; else NULL. */
+const MapPartial *stats_of(const Cuda *cuda, Map map, int *ret_parts);
+
+} // namespace GPU_SPACE
+
+#endif
