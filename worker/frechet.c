@@ -9,7 +9,8 @@
  *
  * Noise: eigenvalues of a rank-deficient covariance that should be 0 come out near max * eps; their square roots do not
  * vanish (1000 of them moved a FID of 100.04 by 8e-5), so in both problems those below max * dim * 2.2e-16 are 0.
- * pytorch-fid instead adds 1e-6 to both diagonals when its root diverges, and so reports another number. */
+ * pytorch-fid instead adds 1e-6 to both diagonals when its root diverges, and so reports another number, which
+ * frechet_like_pytorch_fid repeats. */
 #include "worker/frechet.h"
 
 #include <cblas.h>
@@ -17,6 +18,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "core/mem.h"
 
 #define NOISE 2.2e-16
 
@@ -64,7 +67,7 @@ static double threshold(const double *w, int dim, int full)
     return dim ? fmax(w[dim - 1], 0) * full * NOISE : 0;
 }
 
-/* trace of the root from C [rank,rank]; w has room for rank. */
+/* The trace of the root from C [rank,rank]; w has room for rank. */
 static bool sum_of_roots(double *c, int rank, int dim, double *w, double *ret_sum, Err *err)
 {
     *ret_sum = 0;
@@ -87,27 +90,33 @@ static bool root_by_cholesky(const double *lower, const double *sigma, int dim, 
     return sum_of_roots(work, dim, dim, w, ret_sum, err);
 }
 
-/* C = F^T S2 F with F = V sqrt(w) of S1, rank columns. `factor` and `work` are [dim,dim] scratch. */
-static bool root_by_eigen(const double *sigma1, const double *sigma2, int dim, double *factor, double *work, double *w,
-                          double *ret_sum, Err *err)
+/* F = V sqrt(w) of sigma, over `factor` [dim,dim]: its last *ret_rank columns, those above the noise. */
+static bool factor_eigen(const double *sigma, int dim, double *factor, double *w, int *ret_rank, Err *err)
 {
     size_t n = (size_t)dim;
-    memcpy(factor, sigma1, n * n * sizeof(double));
+    memcpy(factor, sigma, n * n * sizeof(double));
     if (!eigen(factor, dim, w, true, err))
         return false;
     int first = 0;
     double noise = threshold(w, dim, dim);
     while (first < dim && w[first] <= noise)
         first++;
-    int rank = dim - first;
-    double *f = factor + (size_t)first * n; /* columns first.. */
-    for (int k = 0; k < rank; k++)
-        cblas_dscal(dim, sqrt(w[first + k]), f + (size_t)k * n, 1);
+    for (int k = first; k < dim; k++)
+        cblas_dscal(dim, sqrt(w[k]), factor + (size_t)k * n, 1);
+    *ret_rank = dim - first;
+    return true;
+}
+
+/* C = F^T S F with F from factor_eigen. `work` is [dim,dim] scratch. */
+static bool root_by_eigen(const double *factor, int rank, const double *sigma, int dim, double *work, double *w,
+                          double *ret_sum, Err *err)
+{
+    const double *f = factor + (size_t)(dim - rank) * (size_t)dim;
     double *c = new_matrix((size_t)rank + 1, (size_t)rank + 1, err);
     if (!c)
         return false;
     if (rank > 0) {
-        cblas_dsymm(CblasColMajor, CblasLeft, CblasLower, dim, rank, 1, sigma2, dim, f, dim, 0, work, dim);
+        cblas_dsymm(CblasColMajor, CblasLeft, CblasLower, dim, rank, 1, sigma, dim, f, dim, 0, work, dim);
         cblas_dgemm(CblasColMajor, CblasTrans, CblasNoTrans, rank, rank, dim, 1, f, dim, work, dim, 0, c, rank);
     }
     bool ok = sum_of_roots(c, rank, dim, w, ret_sum, err);
@@ -115,28 +124,58 @@ static bool root_by_eigen(const double *sigma1, const double *sigma2, int dim, d
     return ok;
 }
 
-static bool trace_of_root(const double *sigma1, const double *sigma2, int dim, double *ret_sum, Err *err)
+/* --- one covariance, factored -------------------------------------------------------------------- */
+
+struct FrechetRoot {
+    const Statistics *stats;
+    bool cholesky;
+    int rank;       /* of an eigen factor */
+    double *factor; /* [dim,dim] */
+};
+
+/* NULL without an error when only Cholesky may be tried and fails. */
+static FrechetRoot *root_new(const Statistics *stats, bool only_cholesky, Err *err)
 {
+    size_t n = (size_t)stats->dim;
+    FrechetRoot *root = xcalloc(1, sizeof *root);
+    *root = (FrechetRoot){.stats = stats, .factor = new_matrix(n, n, err)};
+    /* Sums split over threads end in other bits, and a FID must not depend on the workers. */
+    openblas_set_num_threads(1);
+    bool ok = root->factor != NULL;
+    if (ok)
+        root->cholesky = factor_cholesky(stats->sigma, stats->dim, root->factor);
+    if (ok && !root->cholesky) {
+        double *w = only_cholesky ? NULL : new_matrix(n, 1, err);
+        ok = w && factor_eigen(stats->sigma, stats->dim, root->factor, w, &root->rank, err);
+        free(w);
+    }
+    if (ok)
+        return root;
+    frechet_root_free(root);
+    return NULL;
+}
+
+void frechet_root_free(FrechetRoot *root)
+{
+    if (!root)
+        return;
+    free(root->factor);
+    free(root);
+}
+
+static bool trace_of_root(const FrechetRoot *root, const double *sigma, double *ret_sum, Err *err)
+{
+    int dim = root->stats->dim;
     size_t n = (size_t)dim;
-    double *factor = new_matrix(n, n, err), *work = factor ? new_matrix(n, n, err) : NULL;
-    double *w = work ? new_matrix(n, 1, err) : NULL;
-    bool ok = false;
-    if (!w)
-        goto out;
-    openblas_set_num_threads(
-        1); /* sums split over threads end in other bits, and a FID must not depend on the workers */
-    if (factor_cholesky(sigma1, dim, factor))
-        ok = root_by_cholesky(factor, sigma2, dim, work, w, ret_sum, err);
-    else if (factor_cholesky(sigma2, dim, factor))
-        ok = root_by_cholesky(factor, sigma1, dim, work, w, ret_sum, err);
-    else
-        ok = root_by_eigen(sigma1, sigma2, dim, factor, work, w, ret_sum, err);
-out:
-    free(factor);
+    double *work = new_matrix(n, n, err), *w = work ? new_matrix(n, 1, err) : NULL;
+    bool ok = w && (root->cholesky ? root_by_cholesky(root->factor, sigma, dim, work, w, ret_sum, err)
+                                   : root_by_eigen(root->factor, root->rank, sigma, dim, work, w, ret_sum, err));
     free(work);
     free(w);
     return ok;
 }
+
+/* --- the distance -------------------------------------------------------------------------------- */
 
 static bool check_finite(const Statistics *stats, const char *which, Err *err)
 {
@@ -152,15 +191,18 @@ static bool check_finite(const Statistics *stats, const char *which, Err *err)
     return true;
 }
 
-bool frechet_distance(const Statistics *a, const Statistics *b, Frechet *ret_frechet, Err *err)
+static bool check(const Statistics *a, const Statistics *b, Err *err)
 {
     if (a->dim != b->dim)
         return err_set(err, ERR_FORMAT,
                        "Frechet distance: statistics of %d features against %d; both must come from the same network",
                        a->dim, b->dim);
-    if (!check_finite(a, "first", err) || !check_finite(b, "second", err))
-        return false;
-    Frechet f = {0};
+    return check_finite(a, "first", err) && check_finite(b, "second", err);
+}
+
+static Frechet add_terms(const Statistics *a, const Statistics *b, double trace_sqrt)
+{
+    Frechet f = {.trace_sqrt = trace_sqrt};
     size_t n = (size_t)a->dim;
     for (size_t i = 0; i < n; i++) {
         double d = a->mu[i] - b->mu[i];
@@ -168,10 +210,113 @@ bool frechet_distance(const Statistics *a, const Statistics *b, Frechet *ret_fre
         f.trace1 += a->sigma[i * n + i];
         f.trace2 += b->sigma[i * n + i];
     }
-    if (!trace_of_root(a->sigma, b->sigma, a->dim, &f.trace_sqrt, err))
-        return false;
     f.raw = f.mean_term + f.trace1 + f.trace2 - 2 * f.trace_sqrt;
     f.fid = fmax(f.raw, 0);
-    *ret_frechet = f;
+    return f;
+}
+
+static bool identical(const Statistics *a, const Statistics *b)
+{
+    size_t n = (size_t)a->dim;
+    return memcmp(a->mu, b->mu, n * sizeof(double)) == 0 && memcmp(a->sigma, b->sigma, n * n * sizeof(double)) == 0;
+}
+
+/* By the covariance that has a Cholesky factor, the first if both do. The root of S S is S: identical sets give exactly
+ * 0, whatever their rank. */
+static bool distance(const Statistics *a, const Statistics *b, Frechet *ret_frechet, Err *err)
+{
+    if (identical(a, b)) {
+        *ret_frechet = add_terms(a, b, 0);
+        ret_frechet->trace_sqrt = ret_frechet->trace1;
+        ret_frechet->fid = ret_frechet->raw = 0;
+        return true;
+    }
+    const Statistics *other = b;
+    FrechetRoot *root = root_new(a, true, err);
+    if (!root) {
+        root = root_new(b, true, err);
+        other = a;
+    }
+    if (!root) {
+        root = root_new(a, false, err);
+        other = b;
+    }
+    double trace_sqrt;
+    bool ok = root && trace_of_root(root, other->sigma, &trace_sqrt, err);
+    if (ok)
+        *ret_frechet = add_terms(a, b, trace_sqrt);
+    frechet_root_free(root);
+    return ok;
+}
+
+bool frechet_distance(const Statistics *a, const Statistics *b, Frechet *ret_frechet, Err *err)
+{
+    return check(a, b, err) && distance(a, b, ret_frechet, err);
+}
+
+FrechetRoot *frechet_root(const Statistics *reference, Err *err)
+{
+    return check_finite(reference, "reference", err) ? root_new(reference, false, err) : NULL;
+}
+
+bool frechet_from_root(const FrechetRoot *root, const Statistics *stats, Frechet *ret_frechet, Err *err)
+{
+    double trace_sqrt;
+    if (!check(stats, root->stats, err) || !trace_of_root(root, stats->sigma, &trace_sqrt, err))
+        return false;
+    *ret_frechet = add_terms(stats, root->stats, trace_sqrt);
     return true;
+}
+
+/* --- as pytorch-fid ------------------------------------------------------------------------------ */
+
+/* scipy's sqrtm takes the root of a triangular matrix in blocks of 64 or more. Inside a block it divides by the sum of
+ * two eigenvalues' roots and gives up when that is exactly 0; between blocks it cannot meet one. A feature that is
+ * constant in one set alone makes an exact zero at one end of the triangle (a zero row) or at the other (a zero
+ * column), so it takes one of each, and both ends in one block: fewer than 128 features. */
+enum { ONE_BLOCK = 127 };
+
+static bool constant(const Statistics *stats, size_t i)
+{
+    return stats->sigma[i * (size_t)stats->dim + i] == 0;
+}
+
+static bool sqrtm_diverges(const Statistics *a, const Statistics *b)
+{
+    bool only_a = false, only_b = false;
+    for (size_t i = 0; i < (size_t)a->dim; i++) {
+        only_a = only_a || (constant(a, i) && !constant(b, i));
+        only_b = only_b || (constant(b, i) && !constant(a, i));
+    }
+    return only_a && only_b && a->dim <= ONE_BLOCK;
+}
+
+static Statistics *with_eps(const Statistics *stats, Err *err)
+{
+    Statistics *copy = statistics_new(stats->dim, err);
+    size_t n = (size_t)stats->dim;
+    if (copy) {
+        memcpy(copy->sigma, stats->sigma, n * n * sizeof(double));
+        for (size_t i = 0; i < n; i++)
+            copy->sigma[i * n + i] += 1e-6;
+    }
+    return copy;
+}
+
+bool frechet_like_pytorch_fid(const Statistics *a, const Statistics *b, Frechet *ret_frechet, Err *err)
+{
+    if (!check(a, b, err))
+        return false;
+    if (!sqrtm_diverges(a, b))
+        return distance(a, b, ret_frechet, err);
+    Statistics *a_eps = with_eps(a, err), *b_eps = a_eps ? with_eps(b, err) : NULL;
+    Frechet f;
+    bool ok = b_eps && distance(a_eps, b_eps, &f, err);
+    if (ok) {
+        *ret_frechet = add_terms(a, b, f.trace_sqrt);
+        ret_frechet->eps = true;
+    }
+    statistics_free(a_eps);
+    statistics_free(b_eps);
+    return ok;
 }

@@ -16,8 +16,16 @@ typedef struct Frechet {
  * wherever it runs. */
 bool frechet_distance(const Statistics *a, const Statistics *b, Frechet *ret_frechet, Err *err);
 
-/* The value that pytorch-fid prints: as above, but where its matrix root diverges (features that are constant in a set)
- * the root is of both covariances with 1e-6 added to their diagonals. */
+/* One reference against many: its covariance is factored once. The statistics must outlive the root, which any number
+ * of threads may use at once. Equal to frechet_distance up to rounding. */
+typedef struct FrechetRoot FrechetRoot;
+FrechetRoot *frechet_root(const Statistics *reference, Err *err);
+void frechet_root_free(FrechetRoot *root); /* NULL is fine */
+bool frechet_from_root(const FrechetRoot *root, const Statistics *stats, Frechet *ret_frechet, Err *err);
+
+/* The value that pytorch-fid prints: frechet_distance, but where its matrix root diverges the root is that of both
+ * covariances with 1e-6 added to their diagonals, and `eps` is set. That happens below 128 features when each set has a
+ * feature that is constant in it alone; wider, as at 2048, its root comes through and the values agree. */
 bool frechet_like_pytorch_fid(const Statistics *a, const Statistics *b, Frechet *ret_frechet, Err *err);
 
 #endif

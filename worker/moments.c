@@ -146,32 +146,68 @@ bool moments_add(Moments *m, const float *rows, int64_t count, Err *err)
     return true;
 }
 
-bool moments_finish(const Moments *m, Statistics **ret_stats, Err *err)
+/* Sums of all rows, the pending ones too, in new memory: [dim] and [padded,padded]. */
+static void total(const Moments *m, double **ret_sum, double **ret_outer)
 {
-    if (m->count < 2)
-        return err_set(err, ERR_USAGE, "statistics: %lld image%s; a covariance needs at least 2", (long long)m->count,
-                       m->count == 1 ? "" : "s");
-    Statistics *stats = statistics_new(m->dim, err);
+    size_t dim = (size_t)m->dim, padded = (size_t)m->padded;
+    *ret_sum = xmalloc(dim * sizeof(double));
+    *ret_outer = xmalloc(padded * padded * sizeof(double));
+    memcpy(*ret_sum, m->sum, dim * sizeof(double));
+    memcpy(*ret_outer, m->outer, padded * padded * sizeof(double));
+    if (m->pending)
+        add_group(m, *ret_sum, *ret_outer);
+}
+
+static bool statistics_of(const double *sum, const double *outer, int64_t count, int width, size_t stride,
+                          Statistics **ret_stats, Err *err)
+{
+    if (count < 2)
+        return err_set(err, ERR_USAGE, "statistics: %lld image%s; a covariance needs at least 2", (long long)count,
+                       count == 1 ? "" : "s");
+    Statistics *stats = statistics_new(width, err);
     if (!stats)
         return false;
-    size_t dim = (size_t)m->dim, padded = (size_t)m->padded;
-    double *outer = xmalloc(padded * padded * sizeof(double)), n = (double)m->count;
-    memcpy(outer, m->outer, padded * padded * sizeof(double));
-    memcpy(stats->mu, m->sum, dim * sizeof(double));
-    if (m->pending)
-        add_group(m, stats->mu, outer);
+    size_t dim = (size_t)width;
+    double n = (double)count;
     for (size_t i = 0; i < dim; i++)
-        stats->mu[i] /= n;
+        stats->mu[i] = sum[i] / n;
     for (size_t i = 0; i < dim; i++)
         for (size_t j = i; j < dim; j++) {
-            double covariance = (outer[i * padded + j] - n * stats->mu[i] * stats->mu[j]) / (n - 1);
+            double covariance = (outer[i * stride + j] - n * stats->mu[i] * stats->mu[j]) / (n - 1);
             stats->sigma[i * dim + j] = stats->sigma[j * dim + i] = covariance;
         }
-    free(outer);
     for (size_t i = 0; i < dim; i++)
         if (stats->sigma[i * dim + i] < 0) /* a constant feature, less its rounding */
             stats->sigma[i * dim + i] = 0;
-    stats->count = m->count;
+    stats->count = count;
     *ret_stats = stats;
     return true;
+}
+
+bool moments_finish(const Moments *m, Statistics **ret_stats, Err *err)
+{
+    double *sum, *outer;
+    total(m, &sum, &outer);
+    bool ok = statistics_of(sum, outer, m->count, m->dim, (size_t)m->padded, ret_stats, err);
+    free(sum);
+    free(outer);
+    return ok;
+}
+
+bool moments_finish_without(const Moments *m, const Moments *part, Statistics **ret_stats, Err *err)
+{
+    assert(m->dim == part->dim && m->count >= part->count);
+    double *sum, *outer, *part_sum, *part_outer;
+    total(m, &sum, &outer);
+    total(part, &part_sum, &part_outer);
+    for (size_t i = 0; i < (size_t)m->dim; i++)
+        sum[i] -= part_sum[i];
+    for (size_t i = 0; i < (size_t)m->padded * (size_t)m->padded; i++)
+        outer[i] -= part_outer[i];
+    bool ok = statistics_of(sum, outer, m->count - part->count, m->dim, (size_t)m->padded, ret_stats, err);
+    free(sum);
+    free(outer);
+    free(part_sum);
+    free(part_outer);
+    return ok;
 }

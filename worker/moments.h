@@ -25,4 +25,7 @@ int64_t moments_count(const Moments *m);
  * The caller sets ret_stats->pipeline if it wants it saved. */
 bool moments_finish(const Moments *m, Statistics **ret_stats, Err *err);
 
+/* The same without some of the rows, whose sums are `part` (rows of m, in any order, as wide). At least 2 must stay. */
+bool moments_finish_without(const Moments *m, const Moments *part, Statistics **ret_stats, Err *err);
+
 #endif
