@@ -3,7 +3,9 @@
  * Owns the names under which mean and covariance are found and what a covariance must be. Refuses a matrix that is not
  * symmetric or has a negative variance: both mean that the file is something else. It cannot see which images or which
  * pipeline made a file that does not say, so callers report the file's hash beside every distance.
- * To read another tool's file: a row in `namings`. */
+ * To read another tool's file: a row in `namings`.
+ *
+ * Beside them an .npz may hold mu_s and sigma_s, the statistics of spatial features that ADM's sFID takes. */
 #include "worker/statistics.h"
 
 #include <math.h>
@@ -181,6 +183,16 @@ static Statistics *read_npz(const Npz *npz, const char *path, const char *mu_nam
     return NULL;
 }
 
+/* mu_s and sigma_s, where the file has them. */
+static bool read_spatial(const Npz *npz, const char *path, Statistics *stats, Err *err)
+{
+    bool mu = npz_has(npz, "mu_s"), sigma = npz_has(npz, "sigma_s");
+    if (mu != sigma)
+        return err_set(err, ERR_FORMAT, "statistics %s: has %s but no %s", path, mu ? "mu_s" : "sigma_s",
+                       mu ? "sigma_s" : "mu_s");
+    return !mu || (stats->spatial = read_npz(npz, path, "mu_s", "sigma_s", err)) != NULL;
+}
+
 static Statistics *load_npz(const char *path, Err *err)
 {
     Npz *npz = npz_open(path, err);
@@ -199,6 +211,10 @@ static Statistics *load_npz(const char *path, Err *err)
             path);
     else
         err_set(err, ERR_FORMAT, "statistics %s: has no mu and sigma", path);
+    if (stats && !read_spatial(npz, path, stats, err)) {
+        statistics_free(stats);
+        stats = NULL;
+    }
     npz_close(npz);
     return stats;
 }
@@ -218,6 +234,8 @@ bool statistics_load(const char *path, Statistics **ret_stats, Err *err)
     char *file = folder ? xasprintf("%s/statistic.pth", path) : xstrdup(path);
     Statistics *stats = is_npz(file) ? load_npz(file, err) : load_torch(file, err);
     bool ok = stats && statistics_check(stats, file, err);
+    if (ok && stats->spatial && !statistics_check(stats->spatial, file, err))
+        ok = err_wrap(err, "mu_s and sigma_s");
     free(file);
     if (ok)
         *ret_stats = stats;
@@ -232,15 +250,23 @@ static bool add_member(NpzWriter *writer, const char *name, Dtype dtype, int ndi
     return npz_writer_begin(writer, name, dtype, ndim, shape, err) && npz_writer_add(writer, data, bytes, err);
 }
 
+static bool add_moments(NpzWriter *writer, const char *mu, const char *sigma, const Statistics *stats, Err *err)
+{
+    size_t n = (size_t)stats->dim;
+    int64_t shape[2] = {stats->dim, stats->dim};
+    return add_member(writer, mu, DTYPE_F64, 1, shape, stats->mu, n * sizeof(double), err) &&
+           add_member(writer, sigma, DTYPE_F64, 2, shape, stats->sigma, n * n * sizeof(double), err);
+}
+
 bool statistics_save(const char *path, const Statistics *stats, Err *err)
 {
     NpzWriter *writer = npz_writer_open(path, err);
     if (!writer)
         return false;
-    size_t n = (size_t)stats->dim;
-    int64_t shape[2] = {stats->dim, stats->dim}, one = 1, letters = 2;
-    bool ok = add_member(writer, "mu", DTYPE_F64, 1, shape, stats->mu, n * sizeof(double), err) &&
-              add_member(writer, "sigma", DTYPE_F64, 2, shape, stats->sigma, n * n * sizeof(double), err);
+    int64_t one = 1, letters = 2;
+    bool ok = add_moments(writer, "mu", "sigma", stats, err);
+    if (ok && stats->spatial)
+        ok = add_moments(writer, "mu_s", "sigma_s", stats->spatial, err);
     if (ok && stats->count > 0)
         ok = add_member(writer, "num_images", DTYPE_I64, 1, &one, &stats->count, sizeof stats->count, err);
     if (ok && stats->pipeline && strlen(stats->pipeline) == 2)

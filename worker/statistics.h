@@ -24,12 +24,12 @@ void statistics_free(Statistics *stats); /* NULL is fine */
  * `name` is what errors call it. Makes sigma exactly symmetric. */
 bool statistics_check(Statistics *stats, const char *name, Err *err);
 
-/* .npz (mu, sigma), a torch.save file (m, s, as arrays or tensors; zip or legacy), or a folder with statistic.pth in
- * it. Checked as above. */
+/* .npz (mu, sigma and, where there are, mu_s, sigma_s into `spatial`), a torch.save file (m, s, as arrays or tensors;
+ * zip or legacy), or a folder with statistic.pth in it. Checked as above. */
 bool statistics_load(const char *path, Statistics **ret_stats, Err *err);
 
-/* .npz with mu, sigma and, where known, num_images and pipeline; whole or not at all. Other tools read the first two.
- */
+/* .npz with mu, sigma and, where known, mu_s, sigma_s, num_images and pipeline; whole or not at all. Other tools read
+ * the first two, ADM's evaluator the first four. */
 bool statistics_save(const char *path, const Statistics *stats, Err *err);
 
 #endif

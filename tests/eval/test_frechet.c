@@ -20,6 +20,15 @@ static Statistics *from_npz(const Npz *npz, const char *name, int which)
     return stats;
 }
 
+static Statistics *unit_gaussian(int dim)
+{
+    Err err = {0};
+    Statistics *stats = statistics_new(dim, &err);
+    for (int i = 0; i < dim; i++)
+        stats->sigma[(size_t)i * (size_t)dim + (size_t)i] = 1;
+    return stats;
+}
+
 static void test_cases(void **state)
 {
     (void)state;
@@ -42,6 +51,16 @@ static void test_cases(void **state)
         assert_near(f.trace1, golden_number(item, "trace1"), 1e-12 * scale, item->string, 3);
         assert_near(f.trace2, golden_number(item, "trace2"), 1e-12 * scale, item->string, 4);
         assert_true(f.fid >= 0 && f.fid >= f.raw);
+        FrechetRoot *root = frechet_root(b, &err);
+        assert_ok(root && frechet_from_root(root, a, &back, &err), err);
+        assert_near(back.fid, expected, 1e-6 * scale, item->string, 5);
+        frechet_root_free(root);
+        /* What pytorch-fid printed; its root diverges in the case with dead features and in no other. */
+        assert_ok(frechet_like_pytorch_fid(a, b, &back, &err), err);
+        assert_near(back.raw, golden_number(item, "fid_scipy"), 1e-6 * scale, item->string, 6);
+        assert_int_equal(back.eps, strcmp(item->string, "e_dead_dims16") == 0);
+        if (back.eps)
+            assert_near(back.raw, golden_number(item, "fid_symmetric_eps1e6"), 1e-10 * scale, item->string, 7);
         statistics_free(a);
         statistics_free(b);
         count++;
@@ -51,13 +70,53 @@ static void test_cases(void **state)
     cJSON_Delete(json);
 }
 
-static Statistics *unit_gaussian(int dim)
+/* Zero to the last bit, where eigenvalues of a singular covariance would leave some: rank 1 in 40. */
+static void test_identical(void **state)
 {
+    (void)state;
     Err err = {0};
-    Statistics *stats = statistics_new(dim, &err);
-    for (int i = 0; i < dim; i++)
-        stats->sigma[(size_t)i * (size_t)dim + (size_t)i] = 1;
-    return stats;
+    Statistics *a = statistics_new(40, &err), *b = statistics_new(40, &err);
+    for (int i = 0; i < 40; i++) {
+        a->mu[i] = b->mu[i] = 0.1 * i;
+        for (int j = 0; j < 40; j++)
+            a->sigma[i * 40 + j] = b->sigma[i * 40 + j] = sqrt(1 + i) * sqrt(1 + j);
+    }
+    Frechet f;
+    assert_ok(frechet_distance(a, b, &f, &err), err);
+    assert_true(f.fid == 0 && f.raw == 0);
+    assert_near(f.trace_sqrt, f.trace1, 0, "trace", 0);
+    b->mu[3] += 0.5;
+    assert_ok(frechet_distance(a, b, &f, &err), err);
+    assert_near(f.fid, 0.25, 1e-9, "moved", 0);
+    statistics_free(a);
+    statistics_free(b);
+}
+
+/* Each set has a constant feature of its own. scipy's root diverges up to 127 features and not at 128. */
+static void test_eps_branch(void **state)
+{
+    (void)state;
+    Err err = {0};
+    static const int dims[] = {16, 127, 128, 300};
+    for (size_t k = 0; k < countof(dims); k++) {
+        int dim = dims[k];
+        Statistics *a = unit_gaussian(dim), *b = unit_gaussian(dim);
+        Frechet f;
+        a->sigma[0] = 0;
+        assert_ok(frechet_like_pytorch_fid(a, b, &f, &err), err);
+        assert_false(f.eps); /* one set alone is not enough */
+        b->sigma[(size_t)dim + 1] = 0;
+        assert_ok(frechet_like_pytorch_fid(a, b, &f, &err), err);
+        assert_int_equal(f.eps, dim <= 127);
+        /* Features 0 and 1 pair 1 with 0 (or eps), the others 1 with 1. */
+        double pair = f.eps ? sqrt(1e-6 * (1 + 1e-6)) : 0, others = (dim - 2) * (f.eps ? 1 + 1e-6 : 1);
+        assert_near(f.raw, 2 * (dim - 1) - 2 * (2 * pair + others), 1e-9, "distance", dim);
+        a->sigma[(size_t)dim + 1] = b->sigma[0] = 0; /* dead in both: no divergence either */
+        assert_ok(frechet_like_pytorch_fid(a, b, &f, &err), err);
+        assert_false(f.eps);
+        statistics_free(a);
+        statistics_free(b);
+    }
 }
 
 static void test_must_fail(void **state)
@@ -151,9 +210,8 @@ static void test_big(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_must_fail),
-        cmocka_unit_test(test_big),
+        cmocka_unit_test(test_cases),     cmocka_unit_test(test_identical), cmocka_unit_test(test_eps_branch),
+        cmocka_unit_test(test_must_fail), cmocka_unit_test(test_big),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

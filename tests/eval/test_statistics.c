@@ -105,6 +105,42 @@ static void test_round_trip(void **state)
     test_folder_remove(folder);
 }
 
+/* ADM's reference batches carry what sFID needs; the mean there is float32, as its evaluator writes it. */
+static void test_spatial(void **state)
+{
+    (void)state;
+    Err err = {0};
+    Statistics *stats, *back;
+    assert_ok(statistics_load(INCEPTION_GOLDEN("stats/adm_style_ref.npz"), &stats, &err), err);
+    assert_non_null(stats->spatial);
+    assert_int_equal(stats->spatial->dim, 49);
+    assert_null(stats->spatial->spatial);
+    Npz *npz = npz_open(INCEPTION_GOLDEN("stats/adm_style_ref.npz"), &err);
+    NpyArray mu, sigma;
+    assert_ok(npz_read(npz, "mu_s", &mu, &err) && npz_read(npz, "sigma_s", &sigma, &err), err);
+    for (int i = 0; i < 49; i++)
+        assert_true(stats->spatial->mu[i] == npy_at(&mu, i));
+    for (int i = 0; i < 49 * 49; i++)
+        assert_near(stats->spatial->sigma[i], npy_at(&sigma, i), 1e-15, "sigma_s", i);
+    npy_free(&mu);
+    npy_free(&sigma);
+    npz_close(npz);
+    char *folder = test_folder(), *path = xasprintf("%s/statistics.npz", folder);
+    stats->count = 8;
+    assert_ok(statistics_save(path, stats, &err), err);
+    assert_ok(statistics_load(path, &back, &err), err);
+    assert_int_equal(back->count, 8);
+    assert_memory_equal(back->spatial->mu, stats->spatial->mu, 49 * sizeof(double));
+    assert_memory_equal(back->spatial->sigma, stats->spatial->sigma, 49 * 49 * sizeof(double));
+    statistics_free(back);
+    stats->spatial->sigma[1] += 1;
+    assert_ok(statistics_save(path, stats, &err), err);
+    assert_err(statistics_load(path, &back, &err), err, path, "mu_s and sigma_s", "not symmetric");
+    statistics_free(stats);
+    free(path);
+    test_folder_remove(folder);
+}
+
 static void test_check(void **state)
 {
     (void)state;
@@ -167,7 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_containers), cmocka_unit_test(test_fortran), cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_check),      cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_spatial),    cmocka_unit_test(test_check),   cmocka_unit_test(test_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
