@@ -48,6 +48,7 @@ static cJSON *submit_args(const char *id, const char *user, double priority, con
         if (*job_text(spec, optional[i]))
             cJSON_AddStringToObject(args, optional[i], job_text(spec, optional[i]));
     cJSON_AddItemToObject(args, "spec", cJSON_Duplicate(spec, true));
+    cJSON_AddTrueToObject(args, "new");
     return args;
 }
 

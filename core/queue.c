@@ -10,13 +10,32 @@
 #include "core/mem.h"
 
 static const char *const names[QUEUE_FNS] = {
-    [QUEUE_SUBMIT] = "ddq_submit",   [QUEUE_CANCEL] = "ddq_cancel", [QUEUE_HOLD] = "ddq_hold",
-    [QUEUE_RELEASE] = "ddq_release", [QUEUE_LIST] = "ddq_list",     [QUEUE_SHOW] = "ddq_show",
-    [QUEUE_EVENTS] = "ddq_events",   [QUEUE_HOSTS] = "ddq_hosts",   [QUEUE_LOGS] = "ddq_logs",
-    [QUEUE_PRIO] = "ddq_prio",       [QUEUE_SHARE] = "ddq_share",   [QUEUE_CLAIM] = "ddq_claim",
-    [QUEUE_RENEW] = "ddq_renew",     [QUEUE_FINISH] = "ddq_finish", [QUEUE_GIVEBACK] = "ddq_giveback",
-    [QUEUE_FAIL] = "ddq_fail",       [QUEUE_REAP] = "ddq_reap",     [QUEUE_BEAT] = "ddq_beat",
-    [QUEUE_LOG] = "ddq_log",         [QUEUE_CHECK] = "ddq_check",
+    [QUEUE_SUBMIT] = "ddq_submit",
+    [QUEUE_CANCEL] = "ddq_cancel",
+    [QUEUE_HOLD] = "ddq_hold",
+    [QUEUE_RELEASE] = "ddq_release",
+    [QUEUE_LIST] = "ddq_list",
+    [QUEUE_SHOW] = "ddq_show",
+    [QUEUE_EVENTS] = "ddq_events",
+    [QUEUE_HOSTS] = "ddq_hosts",
+    [QUEUE_LOGS] = "ddq_logs",
+    [QUEUE_PRIO] = "ddq_prio",
+    [QUEUE_SHARE] = "ddq_share",
+    [QUEUE_QUOTA] = "ddq_quota",
+    [QUEUE_SETTINGS] = "ddq_settings",
+    [QUEUE_WHY] = "ddq_why",
+    [QUEUE_GROUP] = "ddq_group",
+    [QUEUE_GROUPS] = "ddq_groups",
+    [QUEUE_GROUP_CANCEL] = "ddq_group_cancel",
+    [QUEUE_CLAIM] = "ddq_claim",
+    [QUEUE_RENEW] = "ddq_renew",
+    [QUEUE_FINISH] = "ddq_finish",
+    [QUEUE_GIVEBACK] = "ddq_giveback",
+    [QUEUE_FAIL] = "ddq_fail",
+    [QUEUE_REAP] = "ddq_reap",
+    [QUEUE_BEAT] = "ddq_beat",
+    [QUEUE_LOG] = "ddq_log",
+    [QUEUE_CHECK] = "ddq_check",
 };
 
 const char *queue_fn_name(QueueFn fn)
@@ -40,6 +59,9 @@ void queue_call_build(QueueCall *call, QueueFn fn, cJSON *args)
     const cJSON *spec = cJSON_GetObjectItemCaseSensitive(args, "spec");
     if (fn == QUEUE_SUBMIT && cJSON_IsObject(spec))
         keep_as_text(args, "spec", spec);
+    const cJSON *point = cJSON_GetObjectItemCaseSensitive(args, "point");
+    if (fn == QUEUE_SUBMIT && cJSON_IsObject(point))
+        keep_as_text(args, "point", point);
     if (fn == QUEUE_BEAT)
         keep_as_text(args, "about", args);
     char *words[] = {xstrdup("FCALL"), xstrdup(names[fn]), xstrdup("1"), xstrdup(QUEUE_TAG),

@@ -18,7 +18,7 @@
 
 #define QUEUE_TAG     "{ddq}"
 #define QUEUE_LIBRARY "ddq"
-#define QUEUE_VERSION 1 /* schema; queue.lua states the same number, and {ddq}:meta holds it */
+#define QUEUE_VERSION 2 /* schema; queue.lua states the same number, and {ddq}:meta holds it */
 
 extern const char queue_lua[]; /* the whole text of core/queue*.lua, for FUNCTION LOAD REPLACE */
 
@@ -36,6 +36,12 @@ typedef enum QueueFn {
     QUEUE_LOGS,
     QUEUE_PRIO,
     QUEUE_SHARE,
+    QUEUE_QUOTA,
+    QUEUE_SETTINGS,
+    QUEUE_WHY,
+    QUEUE_GROUP,
+    QUEUE_GROUPS,
+    QUEUE_GROUP_CANCEL,
     /* ranges, called by daemons */
     QUEUE_CLAIM,
     QUEUE_RENEW,
@@ -65,9 +71,10 @@ bool queue_reply_parse(const char *text, cJSON **ret_reply, Err *err);
 
 /* Channels: hints only, all of it is readable as state. On a job's live channel the functions tell its "state" and
  * "log", daemons its "progress": {"type":..., "job":ID, ...}. */
-#define QUEUE_CHANNEL_WAKE "{ddq}:wake" /* a job's id: it became claimable */
-#define QUEUE_CHANNEL_CTL  "{ddq}:ctl"  /* {"op":"cancel"|"yield", "job":ID}: renew its leases now */
-#define QUEUE_CHANNEL_JOB  "{ddq}:job:%s:live"
+#define QUEUE_CHANNEL_WAKE  "{ddq}:wake" /* a job's id: it became claimable */
+#define QUEUE_CHANNEL_CTL   "{ddq}:ctl"  /* {"op":"cancel"|"yield", "job":ID}: renew its leases now */
+#define QUEUE_CHANNEL_JOB   "{ddq}:job:%s:live"
+#define QUEUE_CHANNEL_GROUP "{ddq}:group:%s/%s:live" /* user, name: the states of its jobs */
 
 /* A fresh job id: ten characters of Crockford base32 from the system's random source. */
 void queue_new_id(char ret_id[11]);

@@ -6,11 +6,13 @@
 --     queue.lua          constants, answers, arguments, keys, the life of a job: `apply` is the one door to its state
 --     queue_fair.lua     fair share between users, where a job stands in the queue, what work costs
 --     queue_work.lua     ranges of images, leases on them, what a loss does
+--     queue_groups.lua   the jobs of a sweep, as one
 --     queue_jobs.lua     submit, and what a person says to a job
 --     queue_users.lua    what users may have
---     queue_why.lua      why a job waits
+--     queue_claim.lua    who is next, and who makes room
+--     queue_why.lua      why a job waits, with numbers
 --     queue_look.lua     what callers see: list, show, events, logs, hosts
---     queue_claim.lua    who is next
+--     queue_upgrade.lua  data of an older schema
 --     queue_daemons.lua  what else daemons call, and the list of all functions
 --
 -- A job's work is its images, 0..n-1, and then one report: the range [n, n+1), claimable only when every image is done
@@ -24,18 +26,30 @@
 -- To add a function: its body in F with a "--- " comment, its name in NAMES at the end, an enum value in queue.h, a row in
 -- queue.c; then scripts/docs. To add a state or an event: TRANSITIONS here and the table in lifecycle.c; a test compares.
 
-local SCHEMA = 1
+local SCHEMA = 2
 local P = '{ddq}:'
 local DAY_MS = 24 * 3600 * 1000
-local MAX_USERS, MAX_LANES = 256, 32 -- how far a claim looks
+local MAX_USERS, MAX_LANES, MAX_HEADS = 256, 32, 8 -- how far a claim looks
+local MAX_WORKERS = 1024            -- that a look at all hosts sees
+local IDLE_MS = 3000                 -- a worker that is free takes a job by then
 local MAX_REAP, MAX_KIDS = 100, 256  -- how much one call cleans up; the next call goes on
 local MAX_PARENTS = 32               -- jobs that one job may wait for
 local FIRST_CHUNK = 8                -- images of a kind of work whose speed nobody has measured
-local SLACK_MS = 60000               -- a warm model may go before the fairest user by this much virtual time
 local CREDIT_MS = 600000             -- a user who could not run may be this far behind the others, not more
 local BLAME = {fail = 2, silence = 1} -- what a loss without progress counts; a host that fell silent is weaker evidence
 local BLAME_MAX = 6                  -- then a range is split, and an image that is alone is given up
 local EVENTS, LOG_LINES, SPEEDS = 10000, 2000, 1000
+local TIERS = {interactive = 0, normal = 1, scavenger = 2} -- lower goes first
+local TIER_NAMES = {[0] = 'interactive', 'normal', 'scavenger'}
+
+-- What an administrator may change (ddq_settings), with the usual values.
+local SETTINGS = {
+    aging_ms = 1800000,      -- a job that waits this long gains a tier; 0: never
+    interactive_ms = 900000, -- work an hour that a user may have before others' tier; then it counts as normal
+    slack_ms = 60000,        -- a warm model may go before the fairest by this much virtual time
+    half_life_ms = 86400000, -- how fast it is forgotten that a user had more than others
+    same_ms = 86400000,      -- how long the same spec of the same user is the same job
+}
 
 local TRANSITIONS = {
     queued = {claim = 'running', hold = 'held', cancel = 'cancelled'},
@@ -167,11 +181,14 @@ local function job_get(id, ...)
     for i = 1, #values do values[i] = values[i] or nil end
     return unpack(values, 1, select('#', ...))
 end
+local function group_key(user, group, part) return P .. 'group:' .. user .. '/' .. group .. (part and ':' .. part or '') end
 local function range_member(lo, hi) return int(lo) .. '-' .. int(hi) end
 local function range_of(member)
     local lo, hi = member:match('^(%d+)-(%d+)$')
     return tonumber(lo), tonumber(hi)
 end
+
+local function setting(name) return tonumber(call('HGET', P .. 'settings', name) or SETTINGS[name]) end
 
 -- The whole id for an id or a prefix that fits one job alone.
 local function job_arg(a, name)
@@ -187,13 +204,16 @@ end
 
 -- ---- life ------------------------------------------------------------------------------------------------------------
 
-local place -- queue_work.lua: puts a job where claims find it, or takes it out, as its state and ranges say
+local place -- queue_fair.lua: puts a job where claims find it, or takes it out, as its state and ranges say
+local owe   -- queue_fair.lua: counts images of a user that are still to be made
 
 -- Tells whoever looks; all of it can be read as state too. Claims are woken by `place`.
-local function announce(id, event, from, to, user, reason)
+local function announce(id, event, from, to, user, reason, group)
     call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS, '*',
         'job', id, 'user', user, 'event', event, 'from', from, 'to', to, 'reason', reason)
-    call('PUBLISH', job_key(id, 'live'), encode({type = 'state', job = id, state = to, reason = reason}))
+    local message = encode({type = 'state', job = id, state = to, reason = reason})
+    call('PUBLISH', job_key(id, 'live'), message)
+    if group then call('PUBLISH', group_key(user, group, 'live'), message) end
     if FINAL[to] or to == 'held' then
         call('PUBLISH', P .. 'ctl', encode({op = to == 'held' and 'yield' or 'cancel', job = id}))
     end
@@ -209,7 +229,7 @@ end
 
 -- The one door to a job's state. `reason` says in words why it is not running.
 local function apply(id, event, reason)
-    local from, user, was = job_get(id, 'state', 'user', 'reason')
+    local from, user, was, group = job_get(id, 'state', 'user', 'reason', 'group')
     local to = TRANSITIONS[from][event]
     if not to then refuse('refused', 'job ' .. id .. ' is ' .. from .. ', so ' .. event .. ' is not possible') end
     if from == to then return to end
@@ -217,7 +237,13 @@ local function apply(id, event, reason)
     local time = int(now())
     call('HSET', job_key(id), 'state', to, 'reason', reason, 'changed', time)
     if to == 'running' then call('HSETNX', job_key(id), 'started', time) end
+    if group then
+        call('HINCRBY', group_key(user, group, 'states'), from, -1)
+        call('HINCRBY', group_key(user, group, 'states'), to, 1)
+    end
     if FINAL[to] then
+        local kind, images, done, bad = job_get(id, 'kind', 'images', 'done', 'bad')
+        if kind == 'sample' then owe(user, tonumber(done) + tonumber(bad) - tonumber(images)) end
         call('HSET', job_key(id), 'finished', time)
         call('ZREM', P .. 'active', id)
         call('ZREM', P .. 'active:' .. user, id)
@@ -225,17 +251,34 @@ local function apply(id, event, reason)
         if call('EXISTS', job_key(id, 'kids')) == 1 then call('SADD', P .. 'ended', id) end
     end
     place(id)
-    if not is_between(event, from, reason, was) then announce(id, event, from, to, user, reason) end
+    if not is_between(event, from, reason, was) then announce(id, event, from, to, user, reason, group) end
     return to
 end
 
--- Why a job waits: the jobs of its `after` that are not done.
+-- Why a job waits: the jobs of its `after` that have not ended.
 local function waits_text(id)
     local left = {}
     for parent in job_get(id, 'after'):gmatch('%w+') do
-        if job_get(parent, 'state') ~= 'done' then left[#left + 1] = parent end
+        if not FINAL[job_get(parent, 'state') or 'failed'] then left[#left + 1] = parent end
     end
     return 'waits for job ' .. table.concat(left, ', ')
+end
+
+-- What a job does when one that it waited for did not end well: after_failed of ddq_submit.
+local AFTER_FAILED = {fail = 'fail', hold = 'hold', run = false}
+
+-- Tells a job that one that it waits for has ended.
+local function tell_kid(kid, state, id)
+    local parent, wish = job_get(id, 'state') or 'gone', job_get(kid, 'after_failed') or 'fail'
+    local left = call('HINCRBY', job_key(kid), 'parents', -1)
+    local event = parent ~= 'done' and AFTER_FAILED[wish]
+    if event and TRANSITIONS[state][event] then
+        apply(kid, event, 'it waited for job ' .. id .. ', which is ' .. parent)
+    elseif state == 'waiting' and left <= 0 then
+        apply(kid, 'parent_done', 'waits for its turn')
+    elseif state == 'waiting' then
+        call('HSET', job_key(kid), 'reason', waits_text(kid))
+    end
 end
 
 -- What the end of a job means to those that wait for it. A long chain is told in pieces: the next call that writes goes on.
@@ -248,15 +291,7 @@ local function tell_kids()
         if not kid then
             call('SREM', P .. 'ended', id)
         elseif state and not FINAL[state] then
-            local parent = job_get(id, 'state') or 'gone'
-            local left = call('HINCRBY', job_key(kid), 'parents', -1)
-            if parent ~= 'done' then
-                apply(kid, 'fail', 'it waited for job ' .. id .. ', which is ' .. parent)
-            elseif left <= 0 and state == 'waiting' then
-                apply(kid, 'parent_done', 'waits for its turn')
-            elseif state == 'waiting' then
-                call('HSET', job_key(kid), 'reason', waits_text(kid))
-            end
+            tell_kid(kid, state, id)
         end
     end
 end

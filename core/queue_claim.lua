@@ -1,42 +1,152 @@
--- ---- claim -----------------------------------------------------------------------------------------------------------
+-- ---- may this worker take this job? ----------------------------------------------------------------------------------
+-- One walk for claims and for those who ask why: `consider` answers nil, or a reason {code, numbers...}. A worker is
+-- {host, name, device, uuid, offers{}, warm{}, free (MiB, may be nil), time, quotas} and what was found out about it.
 
-local function fits(lane, claim)
-    if claim.fits[lane] == nil then
-        local needs, wish = unpack(call('HMGET', P .. 'lane:' .. lane, 'needs', 'device'))
-        claim.fits[lane] = not lacks(needs, claim.offers) and (wish == 'any' or wish == claim.device or wish == claim.uuid)
-    end
-    return claim.fits[lane]
+local function worker_ready(worker, time, quotas)
+    worker.time, worker.quotas, worker.lanes, worker.loads, worker.warm_lanes, worker.users = time, quotas, {}, {}, {}, {}
+    return worker
 end
 
--- A user's first job that this worker can do.
-local function head_of(user, claim)
-    local lanes = P .. 'queue:' .. user
-    for _, lane in ipairs(call('ZRANGE', lanes, 0, MAX_LANES - 1)) do
-        if fits(lane, claim) then return call('ZRANGE', lanes .. ':' .. lane, 0, 0)[1] end
+local function lane_refuses(lane, worker)
+    local known = worker.lanes[lane]
+    if known == nil then
+        local needs, wish, model, load = unpack(call('HMGET', P .. 'lane:' .. lane, 'needs', 'device', 'model', 'load'))
+        local lack = lacks(needs or '', worker.offers)
+        known = false
+        worker.loads[lane], worker.warm_lanes[lane] = (load or '') .. ' on ' .. worker.device, worker.warm[model] or false
+        local need = worker.free and tonumber(call('HGET', P .. 'memory', worker.loads[lane]) or nil)
+        if lack then
+            known = {code = 'offer', lack = lack}
+        elseif wish ~= 'any' and wish ~= worker.device and wish ~= worker.uuid then
+            known = {code = 'device', wish = wish}
+        elseif need and need > worker.free then
+            known = {code = 'memory', need = need, free = worker.free}
+        end
+        worker.lanes[lane] = known
+    end
+    return known or nil
+end
+
+local function user_refuses(user, worker)
+    local known = worker.users[user]
+    if known == nil then
+        local most = quota(worker.quotas, user, 'workers')
+        local busy = most and tonumber(call('HGET', P .. 'busy', user) or 0)
+        known = most and busy >= most and {code = 'workers', busy = busy, most = most} or false
+        worker.users[user] = known
+    end
+    return known or nil
+end
+
+local function job_refuses(id, user, worker)
+    local at, window, most, report, kind = job_get(id, 'at', 'window', 'max_gpus', 'report', 'kind')
+    if at or window then
+        local wait = closed_ms(at, window, worker.time)
+        if wait > 0 then return {code = 'closed', wait = wait, window = window} end
+    end
+    if most then
+        local busy = call('SCARD', job_key(id, 'leases'))
+        if busy >= tonumber(most) then return {code = 'max_gpus', busy = busy, most = tonumber(most)} end
+    end
+    most = kind == 'sample' and report == '0' and quota(worker.quotas, user, 'day')
+    if most then
+        local made = tonumber(call('HGET', made_key(worker.time), user) or 0)
+        if made >= most then return {code = 'day', made = made, most = most} end
     end
 end
 
--- The fairest user's first job, or within the slack one whose model is warm. Answers it with its user's virtual time and
--- the fairest one's.
-local function choose(claim)
-    local users = call('ZRANGE', P .. 'users', 0, MAX_USERS - 1, 'WITHSCORES')
-    local first, first_vtime
-    for i = 1, #users, 2 do
-        local vtime = tonumber(users[i + 1])
-        if first and vtime > first_vtime + SLACK_MS then break end
-        local id = head_of(users[i], claim)
-        if id then
-            if not next(claim.warm) or claim.warm[job_get(id, 'model')] then return id, vtime, first_vtime or vtime end
-            if not first then first, first_vtime = id, vtime end
+local function consider(job, worker)
+    return lane_refuses(job.lane, worker) or user_refuses(job.user, worker) or job_refuses(job.id, job.user, worker)
+end
+
+-- ---- claim: who is next ----------------------------------------------------------------------------------------------
+
+-- The first job of a lane that may run. One whose window has closed, say, leaves the queue.
+local function head_of(user, rank, lane, worker)
+    for _ = 1, MAX_HEADS do
+        local id = call('ZRANGE', queue_key(rank, user, lane), 0, 0)[1]
+        local why = id and job_refuses(id, user, worker)
+        if not why then return id end
+        if why.code == 'day' then return nil end
+        place(id)
+    end
+end
+
+-- A user's first job that this worker can do, or one of the same priority whose model is warm; the own order may be
+-- passed over by as much work as the slack is. Answers the job, whether it is warm, and whether it passes another.
+local function pick_of(turn, worker)
+    local user, first, first_order = turn.user, nil, nil
+    if user_refuses(user, worker) then return nil end
+    local lanes = call('ZRANGE', queue_key(turn.queue, user), 0, MAX_LANES - 1, 'WITHSCORES')
+    for i = 1, #lanes, 2 do
+        local lane, order = lanes[i], tonumber(lanes[i + 1])
+        if first and priority_of(order) < priority_of(first_order) then break end
+        if not lane_refuses(lane, worker) and (not first or worker.warm_lanes[lane]) then
+            local id = head_of(user, turn.queue, lane, worker)
+            if id and (worker.cold or worker.warm_lanes[lane]) then
+                local passed = first and tonumber(call('HGET', P .. 'passed', user) or 0)
+                if passed and passed >= worker.slack then return first, false, false end
+                return id, true, passed ~= nil
+            end
+            if id and not first then first, first_order = id, order end
         end
     end
-    return first, first_vtime, first_vtime
+    return first, false, false
 end
 
--- How many images make a chunk: chunk_ms at the measured speed, less near the job's end so that all workers end together.
-local function chunk(id, ms, chunk_ms)
-    local want, workers = ms and math.max(1, math.floor(chunk_ms / math.max(ms, 0.001))) or FIRST_CHUNK, 0
+-- Those with jobs of a rank, fairest first: {user, vtime, queue, rank}. Who had more interactive work than the hour allows
+-- stands among the normal ones.
+local function turns_of(rank, capped, time)
+    local turns, users = {}, call('ZRANGE', P .. 'users:' .. rank, 0, MAX_USERS - 1, 'WITHSCORES')
+    local an_hour = rank == 0 and #users > 0 and setting('interactive_ms')
+    for i = 1, #users, 2 do
+        local turn = {user = users[i], vtime = tonumber(users[i + 1]), queue = rank, rank = rank}
+        if an_hour and urgent_ms(turn.user, time, an_hour) >= an_hour then
+            turn.rank = 1
+            capped[#capped + 1] = turn
+        else
+            turns[#turns + 1] = turn
+        end
+    end
+    if rank == 1 and #capped > 0 then
+        for i = 1, #capped do turns[#turns + 1] = capped[i] end
+        table.sort(turns, function(x, y) return x.vtime < y.vtime or (x.vtime == y.vtime and x.queue < y.queue) end)
+    end
+    return turns
+end
+
+-- The fairest user's first job, or within the slack one whose model is warm: {id, turn, fair, passes}, where fair is the
+-- fairest user's virtual time.
+local function choose_among(turns, worker)
+    local first
+    for i = 1, #turns do
+        local turn = turns[i]
+        if first and turn.vtime > first.fair + worker.slack then break end
+        local id, warm, passes = pick_of(turn, worker)
+        if warm then
+            return {id = id, turn = turn, fair = first and first.fair or turn.vtime, warm = true, passes = passes}
+        end
+        if id and not first then first = {id = id, turn = turn, fair = turn.vtime} end
+    end
+    return first
+end
+
+local function choose(worker)
+    local capped = {}
+    for rank = 0, 2 do
+        local choice = choose_among(turns_of(rank, capped, worker.time), worker)
+        if choice then return choice end
+    end
+end
+
+-- How many images make a chunk: chunk_ms at the measured speed, less near the job's end so that all workers end together,
+-- and not more than the user may have made today.
+local function chunk(id, user, ms, most, worker)
+    local want, workers = ms and math.max(1, math.floor(worker.chunk_ms / math.max(ms, 0.001))) or FIRST_CHUNK, 0
+    local a_day = quota(worker.quotas, user, 'day')
+    if a_day then want = math.max(1, math.min(want, a_day - tonumber(call('HGET', made_key(worker.time), user) or 0))) end
     for _, count in ipairs(call('HVALS', P .. 'workers')) do workers = workers + tonumber(count) end
+    workers = math.min(workers, tonumber(most or workers))
     if workers < 2 then return want end
     local images, done = job_get(id, 'images', 'done')
     local share = math.ceil((tonumber(images) - tonumber(done)) / (2 * workers))
@@ -51,14 +161,14 @@ end
 
 -- A job whose keys somebody removed by hand must not stop the others: it leaves the queue it stands in.
 local function mend(id)
-    for _, user in ipairs(call('ZRANGE', P .. 'users', 0, MAX_USERS - 1)) do
-        for _, lane in ipairs(call('ZRANGE', P .. 'queue:' .. user, 0, MAX_LANES - 1)) do
-            local queue = P .. 'queue:' .. user .. ':' .. lane
-            call('ZREM', queue, id)
-            if call('EXISTS', queue) == 0 then call('ZREM', P .. 'queue:' .. user, lane) end
+    for rank = 0, 2 do
+        for _, user in ipairs(call('ZRANGE', P .. 'users:' .. rank, 0, MAX_USERS - 1)) do
+            for _, lane in ipairs(call('ZRANGE', queue_key(rank, user), 0, MAX_LANES - 1)) do
+                queue_take_out(id, user, rank, lane)
+            end
         end
-        if call('EXISTS', P .. 'queue:' .. user) == 0 then call('ZREM', P .. 'users', user) end
     end
+    call('ZREM', P .. 'aging', id)
     return {status = 'empty', text = 'job ' .. id .. ' stood in the queue and has no work; somebody removed keys by hand'}
 end
 
@@ -71,55 +181,138 @@ local function lease_of_slot(slot, deadline)
     return lease
 end
 
--- Writes the lease on a part of the job, and charges its user now: who claims much at once waits longer for the next.
-local function take(id, claim, start)
-    local user, model, images, pace = job_get(id, 'user', 'model', 'images', 'pace')
+-- The user pays now: who claims much at once waits longer for the next turn.
+local function pay(choice, worker, cost, start)
+    local user = choice.turn.user
+    turn_set(user, start + cost / weight_of(user))
+    if choice.turn.rank == 0 then count_urgent(user, cost) end
+    if choice.passes then
+        call('HINCRBYFLOAT', P .. 'passed', user, cost)
+    elseif not worker.cold and not choice.warm then
+        call('HDEL', P .. 'passed', user)
+    end
+end
+
+-- Writes the lease on a part of the chosen job.
+local function take(choice, worker, start)
+    local id, user = choice.id, choice.turn.user
+    local kind, images, pace, tier, rank, lane, most, state = job_get(id, 'kind', 'images', 'pace', 'tier', 'rank', 'lane',
+        'max_gpus', 'state')
     images = tonumber(images)
     local last = call('ZSCORE', job_key(id, 'ranges'), range_member(images, images + 1))
     local phase = images == 0 and 'survey' or last and 'report' or 'images'
-    local device = claim.uuid or claim.host .. ' ' .. claim.device
+    local device = worker.uuid or worker.host .. ' ' .. worker.device
     local speed = (phase == 'images' and '' or phase .. ' ') .. pace .. ' on ' .. device
     local ms = tonumber(call('HGET', P .. 'speed', speed) or nil)
-    local lo, hi, blame = take_range(id, phase == 'images' and chunk(id, ms, claim.chunk_ms) or 1)
-    local cost = ms and ms * (phase == 'report' and images or hi - lo) or claim.chunk_ms
-    local token = new_token(claim.time)
-    call('HSET', lease_key(token), 'job', id, 'phase', phase, 'lo', int(lo), 'hi', int(hi),
-        'upto', int(lo), 'host', claim.host, 'worker', claim.worker, 'device', claim.uuid or claim.device,
-        'pid', int(claim.pid), 'speed', speed, 'charged', cost, 'blame', blame or '',
-        'since', int(claim.time), 'period', int(claim.deadline - claim.time))
-    call('ZADD', P .. 'leases', claim.deadline, token)
+    local lo, hi, blame = take_range(id, phase == 'images' and chunk(id, user, ms, most, worker) or 1)
+    local cost = ms and ms * (phase == 'report' and images or hi - lo) or worker.chunk_ms
+    local token = new_token(worker.time)
+    call('HSET', lease_key(token), 'job', id, 'phase', phase, 'kind', kind, 'lo', int(lo), 'hi', int(hi), 'upto', int(lo),
+        'host', worker.host, 'worker', worker.name, 'device', worker.uuid or worker.device, 'pid', int(worker.pid),
+        'speed', speed, 'memory', worker.loads[lane] or '', 'charged', cost, 'blame', blame or '', 'user', user,
+        'rank', choice.turn.rank, 'since', int(worker.time), 'period', int(worker.deadline - worker.time))
+    call('ZADD', P .. 'leases', worker.deadline, token)
     call('SADD', job_key(id, 'leases'), token)
-    call('HSET', P .. 'slots', claim.slot, token)
-    if claim.root then call('HSETNX', job_key(id), 'root', claim.root) end
-    call('ZADD', P .. 'users', start, user)
-    charge(user, cost)
-    apply(id, 'claim')
-    place(id)
-    return lease_get(token)
+    call('HSET', P .. 'slots', worker.slot, token)
+    call('HINCRBY', P .. 'busy', user, 1)
+    if phase == 'images' and kind == 'sample' then call('HINCRBY', made_key(worker.time), user, int(hi - lo)) end
+    if worker.root then call('HSETNX', job_key(id), 'root', worker.root) end
+    pay(choice, worker, cost, start)
+    if state == 'queued' then apply(id, 'claim') else place(id) end
+    if rank ~= tier then move(id, tier) end -- what it gained by waiting is used up
+    return {token = token, job = id, phase = phase, upto = lo, hi = hi}
 end
 
---- ddq_claim {host, worker, pid, device, uuid?, root, lease_ms, chunk_ms, offers[], warm[]}
+--- ddq_claim {host, worker, pid, device, uuid?, root, lease_ms, chunk_ms, offers[], warm[], free_mib?}
 ---   -> {token, job, user, kind, phase, lo, hi, n, spec{}, folder, again}, or status empty
 --- Takes a range for an idle worker. offers: what this host can do ("model:digits", "reference:digits", "inception");
---- warm: names of models in memory; device cpu or cuda, with the GPU's uuid. phase survey: say how many images there are;
---- images: make or measure images lo..hi-1; report: all else. A worker has one lease: if it has one already, its answer was
---- lost, and it gets what is left of that again (again: true).
+--- warm: names of models in memory; device cpu or cuda, with the GPU's uuid; free_mib: memory that the worker could use,
+--- what it holds itself included: a job that took more on such a device is left to others. phase survey: say how many
+--- images there are; images: make or measure images lo..hi-1; report: all else. A worker has one lease: if it has one
+--- already, its answer was lost, and it gets what is left of that again (again: true).
 function F.claim(a)
     local time = now()
-    local claim = {time = time, fits = {},
-        host = text_arg(a, 'host', NAME), worker = text_arg(a, 'worker', LABEL), pid = number_arg(a, 'pid', 0, 2 ^ 31, 0),
-        device = text_arg(a, 'device', LABEL), uuid = text_arg(a, 'uuid', LABEL, true),
+    local worker = worker_ready({host = text_arg(a, 'host', NAME), name = text_arg(a, 'worker', LABEL),
+        pid = number_arg(a, 'pid', 0, 2 ^ 31, 0), device = text_arg(a, 'device', LABEL), uuid = text_arg(a, 'uuid', LABEL, true),
         root = text_arg(a, 'root', PATH, true), chunk_ms = number_arg(a, 'chunk_ms', 1, DAY_MS, 30000),
-        deadline = time + number_arg(a, 'lease_ms', 100, DAY_MS, 15000),
-        offers = set_of(labels_arg(a, 'offers', 1000)), warm = set_of(labels_arg(a, 'warm', 1000))}
-    claim.slot = claim.host .. ' ' .. claim.worker
+        deadline = time + number_arg(a, 'lease_ms', 100, DAY_MS, 15000), free = amount_arg(a, 'free_mib'),
+        offers = set_of(labels_arg(a, 'offers', 1000)), warm = set_of(labels_arg(a, 'warm', 1000))}, time, quotas_get())
+    worker.slot, worker.cold, worker.slack = worker.host .. ' ' .. worker.name, not next(worker.warm), setting('slack_ms')
     promote(time)
-    local held = lease_of_slot(claim.slot, claim.deadline)
+    local held = lease_of_slot(worker.slot, worker.deadline)
     if held then return claim_answer(held, true) end
-    local id, vtime, fair = choose(claim)
-    if not id then return {status = 'empty'} end
+    local choice = choose(worker)
+    if not choice then return {status = 'empty'} end
+    local id, floor = choice.id, floor_get()
     if not job_get(id, 'state') or call('EXISTS', job_key(id, 'ranges')) == 0 then return mend(id) end
-    local floor = tonumber(call('GET', P .. 'floor') or 0)
-    if fair > floor then call('SET', P .. 'floor', fair) end
-    return claim_answer(take(id, claim, math.max(vtime, floor - CREDIT_MS)), false)
+    if choice.fair > floor then call('SET', P .. 'floor', choice.fair) end
+    return claim_answer(take(choice, worker, math.max(choice.turn.vtime, floor - CREDIT_MS)), false)
+end
+
+-- ---- interactive jobs do not wait for the others' chunks to end ------------------------------------------------------
+
+-- The workers of the hosts that are alive, as their last beats tell, ready for `consider`; token: the lease each has.
+local function live_workers(time)
+    local workers, quotas, seen = {}, quotas_get(), call('ZREVRANGE', P .. 'hosts', 0, 255, 'WITHSCORES')
+    for i = 1, #seen, 2 do
+        local host = seen[i]
+        local ttl, names, about = unpack(call('HMGET', P .. 'host:' .. host, 'ttl_ms', 'offers', 'about'))
+        if ttl and time - tonumber(seen[i + 1]) <= tonumber(ttl) then
+            local offers = {inception = true}
+            for name in (names or ''):gmatch('%S+') do offers[name] = true end
+            local good, beat = pcall(cjson.decode, about)
+            for _, row in ipairs(good and type(beat.workers) == 'table' and beat.drain ~= true and beat.workers or {}) do
+                local uuid = type(row) == 'table' and row.uuid
+                if type(row) == 'table' and type(row.name) == 'string' and #workers < MAX_WORKERS then
+                    workers[#workers + 1] = worker_ready({host = host, name = row.name, offers = offers, warm = {},
+                        device = type(row.device) == 'string' and row.device or 'cpu', state = row.state,
+                        uuid = type(uuid) == 'string' and uuid ~= '' and uuid or nil, free = amount_arg(row, 'free_mib'),
+                        total = amount_arg(row, 'memory_mib'),
+                        token = call('HGET', P .. 'slots', host .. ' ' .. row.name) or nil}, time, quotas)
+                end
+            end
+        end
+    end
+    return workers
+end
+
+-- The lease that makes room for a job: of the lowest rank, then the latest. None if a worker that could take it is free.
+local function lease_to_yield(job, workers, patient)
+    local best
+    for i = 1, #workers do
+        local worker = workers[i]
+        if not consider(job, worker) then
+            local lease = worker.token and lease_get(worker.token)
+            if not lease and patient and worker.state == 'idle' then return nil end
+            if lease and lease.phase == 'images' and lease.rank > 0 and lease.yield == '' and (not best or
+                lease.rank > best.rank or (lease.rank == best.rank and tonumber(lease.token) > tonumber(best.token))) then
+                best = lease
+            end
+        end
+    end
+    return best
+end
+
+-- An interactive job that waits while all workers that could take it do lower work makes one of them yield at its next
+-- batch. The yield stands in the lease, so that every renew says it again.
+local function preempt(time)
+    local workers, an_hour = nil, setting('interactive_ms')
+    for _, user in ipairs(call('ZRANGE', P .. 'users:0', 0, MAX_LANES - 1)) do
+        local lanes = urgent_ms(user, time, an_hour) < an_hour and call('ZRANGE', queue_key(0, user), 0, MAX_HEADS - 1) or {}
+        for _, lane in ipairs(lanes) do
+            for _, id in ipairs(call('ZRANGE', queue_key(0, user, lane), 0, MAX_HEADS - 1)) do
+                local state, tier, asked, since, created = job_get(id, 'state', 'tier', 'asked', 'changed', 'created')
+                if state == 'queued' and tier == '0' and not (asked and call('EXISTS', lease_key(asked)) == 1) then
+                    workers = workers or live_workers(time)
+                    local patient = time - tonumber(since or created) < IDLE_MS
+                    local lease = lease_to_yield({id = id, user = user, lane = lane}, workers, patient)
+                    if lease then
+                        call('HSET', lease_key(lease.token), 'yield', id)
+                        call('HSET', job_key(id), 'asked', lease.token)
+                        call('PUBLISH', P .. 'ctl', encode({op = 'yield', job = lease.job}))
+                    end
+                end
+            end
+        end
+    end
 end

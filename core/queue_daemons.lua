@@ -1,9 +1,18 @@
 -- ---- renew, finish, giveback, fail -----------------------------------------------------------------------------------
 
+-- What a lease's worker should do. A window that has closed and an interactive job that waits make it yield.
+local function verdict(lease)
+    local state, at, window = job_get(lease.job, 'state', 'at', 'window')
+    if FINAL[state] then return 'cancel' end
+    local yields = state == 'held' or lease.yield ~= '' or
+        (window and lease.phase == 'images' and closed_ms(at, window, now()) > 0)
+    return yields and 'yield' or 'ok'
+end
+
 --- ddq_renew {lease_ms, leases: [{token, upto, rate?, stage?, pid?}]} -> {leases: {TOKEN: ok | lost | cancel | yield}}
 --- Moves deadlines; a lease that ran out but that nobody took lives on. upto: the first index not safely on disk; rate:
 --- images a second. lost: the range is somebody else's; cancel: the job is over; yield: stop at the next batch and give
---- back.
+--- back, as the job is held, or out of its window, or an interactive job waits.
 function F.renew(a)
     local deadline, verdicts, items = now() + number_arg(a, 'lease_ms', 100, DAY_MS, 15000), {}, list_arg(a, 'leases', 1000)
     for i = 1, #items do
@@ -24,8 +33,7 @@ function F.renew(a)
                 'stage', sentence_arg(item, 'stage', 60, ''), 'pid', int(pid or lease.pid))
             credit(lease, given(item, 'upto') or 0)
             call('ZADD', P .. 'leases', deadline, item.token)
-            local state = job_get(lease.job, 'state')
-            verdicts[item.token] = FINAL[state] and 'cancel' or state == 'held' and 'yield' or 'ok'
+            verdicts[item.token] = verdict(lease)
         end
     end
     return {leases = verdicts}
@@ -52,10 +60,10 @@ local function put_rest(lease)
     put_range(lease.job, lease.upto, lease.hi, lease.upto == lease.lo and lease.blame or nil)
 end
 
---- ddq_finish {token, upto, ms, fid?, metrics{}?, images?} -> {job, state}, or status already or stale
+--- ddq_finish {token, upto, ms, fid?, metrics{}?, images?, peak_mib?} -> {job, state}, or status already or stale
 --- The range is done up to `upto`; what is left of it goes back. ms: time spent on it, without loading models. The
 --- survey's finish says how many images the job has, the report's completes it. metrics: numbers by name, kept as
---- they are told.
+--- they are told. peak_mib: the most memory that the worker had, on its device.
 function F.finish(a)
     local ms, images = amount_arg(a, 'ms'), number_arg(a, 'images', 1, 1e9, 0)
     local lease, answer = close(a, ms)
@@ -68,6 +76,7 @@ function F.finish(a)
         learn(lease.speed, ms / made)
         if lease.phase == 'images' then call('HSET', job_key(id), 'rate', 1000 * made / math.max(ms, 0.001)) end
     end
+    if lease.memory ~= '' and (amount_arg(a, 'peak_mib') or 0) > 0 then learn_memory(lease.memory, a.peak_mib) end
     if fid then call('HSET', job_key(id), 'fid', fid) end
     if metrics then call('HSET', job_key(id), 'metrics', metrics) end
     if whole and not FINAL[job_get(id, 'state')] then return {job = id, state = apply(id, 'complete')} end
@@ -127,16 +136,18 @@ end
 -- Their folders stay, and stay theirs.
 local function forget(time)
     call('ZREMRANGEBYSCORE', P .. 'fin', '-inf', time - DAY_MS)
+    for day = 2, 9 do call('DEL', made_key(time - day * DAY_MS)) end
     for _, host in ipairs(call('ZRANGEBYSCORE', P .. 'hosts', '-inf', time - DAY_MS, 'LIMIT', 0, MAX_REAP)) do
         call('DEL', P .. 'host:' .. host)
         call('ZREM', P .. 'hosts', host)
     end
     local days = tonumber(call('HGET', P .. 'meta', 'retain_days') or 90)
     for _, id in ipairs(call('ZRANGE', P .. 'jobs', 0, 9)) do -- the oldest
-        local user, finished = job_get(id, 'user', 'finished')
+        local user, finished, group, state = job_get(id, 'user', 'finished', 'group', 'state')
         if not finished or tonumber(finished) > time - days * DAY_MS then break end
         if call('SCARD', job_key(id, 'leases')) == 0 then
             call('DEL', job_key(id), job_key(id, 'log'), job_key(id, 'bad'), job_key(id, 'leases'), job_key(id, 'kids'))
+            if group then leave(id, user, group, state) end
             call('ZREM', P .. 'jobs', id)
             call('ZREM', P .. 'jobs:' .. user, id)
             call('ZREM', P .. 'ids', id)
@@ -169,6 +180,8 @@ function F.reap()
             settle(lease.job, text .. '; waits for a free worker')
             reaped = reaped + 1
         else
+            local user = call('HGET', lease_key(token), 'user')
+            if user then call('HINCRBY', P .. 'busy', user, -1) end
             call('ZREM', P .. 'leases', token)
             call('DEL', lease_key(token))
         end
@@ -176,6 +189,8 @@ function F.reap()
     promote(time)
     count_workers(time)
     forget(time)
+    forget_turns(time)
+    preempt(time)
     local first = call('ZRANGE', P .. 'leases', 0, 0, 'WITHSCORES')
     return {reaped = reaped, next_ms = first[2] and math.max(0, tonumber(first[2]) - time) or -1}
 end
@@ -195,7 +210,7 @@ end
 --- ddq_beat {host, boot, pid, version, workers[], models{}, references[], root, drain, ttl_ms, gone?}
 ---   -> {}, or status taken
 --- A daemon says that it lives, and what it has; gone: true says good-bye. workers: [{name, device, uuid, state, pid, job,
---- ...}]. boot tells daemons apart: another one that is alive under the same host name is refused.
+--- memory_mib, free_mib, ...}]. boot tells daemons apart: another one that is alive under the same host name is refused.
 function F.beat(a)
     local host, boot = text_arg(a, 'host', NAME), text_arg(a, 'boot', LABEL)
     local ttl, pid = number_arg(a, 'ttl_ms', 100, DAY_MS, 15000), number_arg(a, 'pid', 0, 2 ^ 31, 0)
@@ -251,6 +266,7 @@ end
 local READ, WRITE, END = {'no-writes'}, {}, {'allow-oom'}
 local NAMES = {
     {'submit', WRITE}, {'cancel', END}, {'hold', END}, {'release', WRITE}, {'prio', WRITE}, {'share', WRITE},
+    {'quota', WRITE}, {'settings', WRITE}, {'why', READ}, {'group', READ}, {'groups', READ}, {'group_cancel', END},
     {'list', READ}, {'show', READ}, {'events', READ}, {'logs', READ}, {'hosts', READ}, {'check', READ},
     {'claim', WRITE}, {'renew', END}, {'finish', END}, {'giveback', END}, {'fail', END}, {'reap', END},
     {'beat', WRITE}, {'log', WRITE},
@@ -262,6 +278,7 @@ local function schema_ready(flags)
         refuse('refused', 'this Redis holds the queue of a newer ddq (schema ' .. schema .. ', this one is ' .. SCHEMA ..
             '); update ddq here')
     end
+    if schema and schema < SCHEMA and flags ~= READ then upgrade() end
     if not schema and flags ~= READ then call('HSET', P .. 'meta', 'schema', SCHEMA, 'run_id', run_id()) end
 end
 
@@ -272,10 +289,12 @@ for i = 1, #NAMES do -- pairs() is not there yet while a library loads
         if #keys ~= 1 or keys[1] ~= '{ddq}' or not good or type(a) ~= 'table' then
             return encode({status = 'usage', text = 'ddq_' .. name .. ' takes the key {ddq} and one JSON object'})
         end
+        urgent = false
         local ok, answer = pcall(function()
             schema_ready(flags)
             local answer = F[name](a)
             if flags ~= READ then tell_kids() end
+            if urgent then preempt(now()) end
             return answer
         end)
         if not ok then

@@ -18,19 +18,69 @@ local function spec_arg(a)
     return text, fields
 end
 
--- Ids of the jobs to wait for that are not done yet.
-local function parents_arg(a)
-    local waits, known = {}, {}
+-- Ids of the jobs to wait for that have not ended, and of one that ended badly where that means to be held.
+local function parents_arg(a, after_failed)
+    local waits, known, all, bad = {}, {}, {}, nil
     for i, value in ipairs(list_arg(a, 'after', MAX_PARENTS)) do
         local id = job_arg({['after ' .. i] = value}, 'after ' .. i)
         local state = job_get(id, 'state')
         if FINAL[state] and state ~= 'done' then
-            refuse('refused', 'job ' .. id .. ', which this one is to wait for, is ' .. state .. ' and will never be done')
+            if after_failed == 'fail' then
+                refuse('refused', 'job ' .. id .. ', which this one is to wait for, is ' .. state .. ' and will never be done')
+            end
+            bad = bad or 'it waited for job ' .. id .. ', which is ' .. state
         end
-        if state ~= 'done' and not known[id] then waits[#waits + 1] = id end
+        if not FINAL[state] and not known[id] then waits[#waits + 1] = id end
+        if not known[id] then all[#all + 1] = id end
         known[id] = true
     end
-    return waits
+    return waits, after_failed == 'hold' and bad or nil, table.concat(all, ' ')
+end
+
+local function word_arg(a, name, words, default)
+    local value = text_arg(a, name, WORD, true) or default
+    if words[value] == nil then
+        local all = {}
+        for word in pairs(words) do all[#all + 1] = word end
+        table.sort(all)
+        refuse('usage', name .. ' is ' .. shown(value) .. ', wanted ' .. table.concat(all, ', '))
+    end
+    return value
+end
+
+-- When a job may run, and on how many workers; empty texts are not kept.
+local function limits_arg(a)
+    local window = text_arg(a, 'window', {'^[0-9:+Z -]+$', 20, 'a window like 22:00-07:00 or 22:00-07:00+02:00'}, true)
+    if window and not window_of(window) then
+        refuse('usage', 'window is ' .. shown(window) .. ', wanted two different times like 22:00-07:00 (UTC) or ' ..
+            '22:00-07:00+02:00')
+    end
+    local at, most = given(a, 'at') and number_arg(a, 'at', 0, 2 ^ 43), given(a, 'max_gpus')
+    return {window = window, at = at and int(at), max_gpus = most and int(number_arg(a, 'max_gpus', 1, 100000))}
+end
+
+-- The varied fields of a sweep's job, as JSON text.
+local function point_arg(a)
+    local point = given(a, 'point')
+    if point == nil or point == '' then return nil end
+    local good, fields = true, point
+    if type(point) == 'string' then good, fields = pcall(cjson.decode, point) end
+    if not good or type(fields) ~= 'table' or #fields > 0 then
+        refuse('usage', 'point is ' .. shown(point) .. ', wanted an object of the fields that vary')
+    end
+    local text = type(point) == 'string' and point or encode(point)
+    if #text > 2000 then refuse('usage', 'point has ' .. #text .. ' characters, wanted at most 2000') end
+    return text
+end
+
+-- Room for so many images more in the user's quota?
+local function check_quota(user, images)
+    local most = quota(quotas_get(), user, 'queued')
+    local owed = tonumber(call('HGET', P .. 'owed', user) or 0)
+    if most and owed + images > most then
+        refuse('refused', 'this job has ' .. int(images) .. ' images, ' .. user .. ' has ' .. int(owed) ..
+            ' queued, and the quota is ' .. int(most) .. '; wait for some, or ask for more (ddq_quota)')
+    end
 end
 
 -- Each job has its own folder below the output root, for ever: a name that another job had gets the id behind it.
@@ -42,12 +92,28 @@ local function folder_of(user, name, id)
     return folder
 end
 
---- ddq_submit {id, user, kind, spec{}, images, name?, model?, device?, priority?, needs[]?, after[]?}
----   -> {id, state, folder, duplicate}
---- A new job: queued, or waiting for the jobs of `after`. The same id again changes nothing and answers duplicate: true.
+local function duplicate_of(id)
+    local state, folder = job_get(id, 'state', 'folder')
+    return {id = id, state = state, folder = folder, duplicate = true}
+end
+
+-- The one kind of key with a TTL: it may run out while Redis is down, and then a job is made once more.
+local function same_key(words)
+    for i = 1, #words do words[i] = type(words[i]) == 'number' and int(words[i]) or words[i] end
+    return P .. 'same:' .. redis.sha1hex(table.concat(words, '\n'))
+end
+
+--- ddq_submit {id, user, kind, spec{}, images, name?, model?, device?, priority?, needs[]?, after[]?, after_failed?, tier?,
+---     max_gpus?, at?, window?, group?, point{}?, new?} -> {id, state, folder, duplicate}
+--- A new job: queued, or waiting for the jobs of `after`. The same id again changes nothing and answers duplicate: true;
+--- so does, for a day, the same spec, name and parents of the same user under another id, whose job is answered then,
+--- unless that failed or was cancelled, or new is true.
 --- kind is sample (images > 0), evaluate or statistics (images = 0: their survey says how many). needs: what a host must offer, "model:NAME",
 --- "reference:NAME", "inception". device: cpu, cuda, a UUID, or any (absent). priority -100..100 orders the user's own
---- jobs.
+--- jobs. tier: interactive, normal (absent) or scavenger. max_gpus: workers at once. at: ms since 1970, not before. window:
+--- the hours of a day it may run in, "22:00-07:00" in UTC or "22:00-07:00+02:00". after_failed: what it does when a job
+--- of `after` does not end done: fail (absent), run all the same, or hold. group: the name of a sweep of this user that it
+--- belongs to; point: the fields that vary in it. More images than the user's quota has room for are refused.
 function F.submit(a)
     local id, user, kind = text_arg(a, 'id', ID), text_arg(a, 'user', NAME), text_arg(a, 'kind', WORD)
     if #id < 6 then refuse('usage', 'id is ' .. shown(id) .. ', wanted at least 6 characters; ten are usual') end
@@ -57,28 +123,43 @@ function F.submit(a)
     local priority, needs = number_arg(a, 'priority', -100, 100, 0), labels_arg(a, 'needs', 16)
     local spec, fields = spec_arg(a)
     local device = text_arg(a, 'device', LABEL, true) or text_arg(fields, 'device', LABEL, true) or 'any'
-    if call('EXISTS', job_key(id)) == 1 then
-        local state, folder = job_get(id, 'state', 'folder')
-        return {id = id, state = state, folder = folder, duplicate = true}
+    local tier = word_arg(a, 'tier', TIERS, 'normal')
+    local after_failed = word_arg(a, 'after_failed', AFTER_FAILED, 'fail')
+    local limits, group, point = limits_arg(a), group_arg(a, user), point_arg(a)
+    if call('EXISTS', job_key(id)) == 1 then return duplicate_of(id) end
+    local waits, bad, parents = parents_arg(a, after_failed)
+    local same = same_key({user, kind, images, model, device, name or '', group or '', parents, spec})
+    local twin = a.new ~= true and call('GET', same)
+    if twin and (job_get(twin, 'state') == 'done' or not FINAL[job_get(twin, 'state') or 'failed']) then
+        return duplicate_of(twin)
     end
-    local waits = parents_arg(a)
+    check_quota(user, images)
     local state, reason = 'queued', 'waits for its turn'
     if #waits > 0 then state, reason = 'waiting', 'waits for job ' .. table.concat(waits, ', ') end
-    local folder, seq, lane = folder_of(user, name, id), call('INCR', P .. 'seq'), lane_of(needs, device)
+    if bad then state, reason = 'held', bad end
+    local folder, seq = folder_of(user, name, id), call('INCR', P .. 'seq')
+    local lane = lane_of(needs, device, model, load_of(kind, model, fields))
     local created = int(now())
     local about = encode({id = id, user = user, kind = kind, model = model, device = device, name = name or id,
-        folder = folder, created = tonumber(created)}):sub(2, -2)
+        folder = folder, created = tonumber(created), tier = tier, group = group,
+        point = point and raw(point), max_gpus = tonumber(limits.max_gpus), at = tonumber(limits.at),
+        window = limits.window}):sub(2, -2)
     call('HSET', job_key(id), 'id', id, 'user', user, 'kind', kind, 'model', model, 'device', device, 'name', name or id,
         'folder', folder, 'images', int(images), 'created', created, 'about', about, 'spec', spec,
         'needs', table.concat(needs, ' '), 'lane', lane, 'pace', pace_of(kind, model, fields), 'seq', seq,
-        'parents', #waits, 'after', table.concat(waits, ' '), 'priority', int(priority), 'state', state, 'reason', reason,
-        'report', 0, 'done', 0, 'bad', 0, 'errors', 0)
+        'parents', #waits, 'after', table.concat(waits, ' '), 'after_failed', after_failed, 'priority', int(priority),
+        'tier', TIERS[tier], 'rank', TIERS[tier], 'state', state, 'reason', reason, 'report', 0,
+        'done', 0, 'bad', 0, 'errors', 0)
+    for field, value in pairs(limits) do call('HSET', job_key(id), field, value) end
+    if group then join(id, user, group, point, seq, state) end
     for i = 1, #waits do call('SADD', job_key(waits[i], 'kids'), id) end
     for _, index in ipairs({'jobs', 'jobs:' .. user, 'active', 'active:' .. user}) do call('ZADD', P .. index, seq, id) end
     call('ZADD', P .. 'ids', 0, id)
+    call('SET', same, id, 'PX', setting('same_ms'))
+    owe(user, images)
     put_range(id, 0, math.max(images, 1))
     place(id)
-    announce(id, 'submit', '', state, user, reason)
+    announce(id, 'submit', '', state, user, reason, group)
     return {id = id, state = state, folder = folder, duplicate = false}
 end
 

@@ -1,5 +1,7 @@
 -- ---- what callers see ------------------------------------------------------------------------------------------------
 
+do -- the locals of this file: a chunk may have 200
+
 local function lease_view(lease)
     return {token = lease.token, phase = lease.phase, lo = lease.lo, hi = lease.hi, upto = lease.upto, host = lease.host,
         worker = lease.worker, device = lease.device, pid = lease.pid, rate = lease.rate, stage = lease.stage,
@@ -27,7 +29,7 @@ local function job_view(id, why)
             leases[#leases + 1] = lease and lease_view(lease)
         end
     end
-    if why and state == 'queued' then reason = why(id) end
+    if why and state == 'queued' then reason = why_of(id).text end
     local text = FORMAT:format(about, state, images, images, done, bad, errors, priority, #leases,
         root and cjson.encode(root .. '/' .. folder) or '""', reason == '' and '""' or cjson.encode(reason))
     if started then text = text .. ',"started":' .. started end
@@ -39,11 +41,9 @@ local function job_view(id, why)
     return text, leases, state
 end
 
--- What the hosts that are alive can do, and how many there are.
-
 --- ddq_list {user?, state?, active?, limit?} -> {jobs[], more}
 --- Newest first; active: only those that have not ended. A job is {id, user, kind, model, name, state, reason, error?,
---- device, folder, output, images, n, done, bad, errors, priority, created, started?, finished?, rate?, workers, fid?,
+--- tier, group?, point{}?, max_gpus?, at?, window?, device, folder, output, images, n, done, bad, errors, priority, created, started?, finished?, rate?, workers, fid?,
 --- metrics{}?}.
 --- more: not every job was looked at.
 function F.list(a)
@@ -71,7 +71,7 @@ end
 --- rate, stage, since}.
 function F.show(a)
     local id = job_arg(a, 'id')
-    local view, leases = job_view(id, why_queued)
+    local view, leases = job_view(id, true)
     local spec, needs = job_get(id, 'spec', 'needs')
     local missing = table.concat(call('ZRANGE', job_key(id, 'bad'), 0, 99), ',')
     view = view .. ',"needs":' .. cjson.encode(needs) .. ',"missing":[' .. missing .. '],"spec":' .. spec .. '}'
@@ -128,4 +128,6 @@ function F.hosts()
         end
     end
     return {hosts = hosts}
+end
+
 end

@@ -1,29 +1,116 @@
 -- ---- what users may have ---------------------------------------------------------------------------------------------
 
---- ddq_share {user?, weight?} -> {users[]}
---- Who has had how much: {user, weight, ahead_ms, runnable}, who is next first; or that of one user. With user and weight
---- (0.01..1000; everybody has 1) it sets how much of the machines this user gets.
+do -- the locals of this file: a chunk may have 200
+
+-- Only root and those whom the setting names change what others get.
+local function admin_arg(a)
+    local by = text_arg(a, 'by', NAME)
+    local admins = ' ' .. (call('HGET', P .. 'settings', 'admins') or '') .. ' '
+    if by ~= 'root' and not admins:find(' ' .. by .. ' ', 1, true) then
+        refuse('permission', by .. ' may not change this; root may, and whom ddq_settings names as admins')
+    end
+end
+
+-- One user's row for ddq_share and ddq_quota.
+local function user_row(name, time, quotas, floor)
+    local vtime, runnable = turn_get(name), call('EXISTS', queue_key(0, name), queue_key(1, name), queue_key(2, name)) > 0
+    local row = {user = name, weight = weight_of(name), runnable = runnable,
+        ahead_ms = math.floor(math.max(vtime or floor, runnable and -math.huge or floor) - floor),
+        used_ms = math.floor(used_ms(name, time)), workers = tonumber(call('HGET', P .. 'busy', name) or 0),
+        queued = tonumber(call('HGET', P .. 'owed', name) or 0),
+        day = tonumber(call('HGET', made_key(time), name) or 0),
+        interactive_ms = math.floor(urgent_ms(name, time, setting('interactive_ms')))}
+    local limits = {}
+    for kind in pairs(QUOTAS) do limits[kind] = quota(quotas, name, kind) end
+    row.quota = limits
+    return row
+end
+
+-- The users to tell of: one, or all that have work, a weight, a quota, or used something lately; whose turn it is first.
+local function user_rows(user)
+    local names, known, rows, time, quotas, floor = {}, {}, list(), now(), quotas_get(), floor_get()
+    local function add(name)
+        if not known[name] and #names < 1000 and name ~= '*' and (not user or name == user) then
+            known[name] = true
+            names[#names + 1] = name
+        end
+    end
+    for _, name in ipairs(call('ZRANGE', P .. 'turns', 0, 999)) do add(name) end
+    for _, key in ipairs({'weights', 'usage', 'busy', 'owed'}) do
+        for _, name in ipairs(call('HKEYS', P .. key)) do add(name) end
+    end
+    for field in pairs(quotas) do add(field:match('^%S+')) end
+    if user then add(user) end
+    for i = 1, #names do rows[i] = user_row(names[i], time, quotas, floor) end
+    return rows
+end
+
+--- ddq_share {user?, weight?, by?} -> {users[]}
+--- Who has had how much: {user, weight, ahead_ms, runnable, used_ms, interactive_ms, workers, queued, day, quota{}}, whose
+--- turn it is first; or that of one user. ahead_ms: virtual time ahead of where service has got to; used_ms: work of
+--- lately, half of it forgotten a half-life; interactive_ms: of this hour; workers: at work now; queued: images still to
+--- be made; day: images claimed today (UTC). With user and weight (0.01..1000; everybody has 1) an administrator, by,
+--- sets how much of the machines this user gets.
 function F.share(a)
     local user, weight = text_arg(a, 'user', NAME, true), given(a, 'weight')
     if weight ~= nil then
         if type(weight) ~= 'number' or weight < 0.01 or weight > 1000 then
             refuse('usage', 'weight is ' .. shown(weight) .. ', wanted a number from 0.01 to 1000')
         end
-        call('HSET', P .. 'weights', text_arg(a, 'user', NAME), weight)
+        text_arg(a, 'user', NAME)
+        admin_arg(a)
+        call('HSET', P .. 'weights', user, weight)
     end
-    local users, floor, known = list(), tonumber(call('GET', P .. 'floor') or 0), {}
-    local function add(name, vtime, runnable)
-        if known[name] or (user and name ~= user) then return end
-        known[name] = true
-        users[#users + 1] = {user = name, weight = weight_of(name), ahead_ms = math.floor(vtime - floor),
-            runnable = runnable}
+    return {users = user_rows(user)}
+end
+
+--- ddq_quota {user?, workers?, queued?, day?, by?} -> {users[], everybody{}}
+--- What users may have: workers at once, images queued, images a day (UTC). Rows as in ddq_share. With user ("*":
+--- everybody without an own one) and numbers an administrator, by, sets them; -1 takes a quota away. A submit over queued
+--- is refused, the others make jobs wait.
+function F.quota(a)
+    local everybody = given(a, 'user') == '*'
+    local user, changes = not everybody and text_arg(a, 'user', NAME, true) or nil, {}
+    for name, most in pairs(QUOTAS) do
+        if given(a, name) ~= nil then changes[name] = number_arg(a, name, -1, most) end
     end
-    local queued = call('ZRANGE', P .. 'users', 0, 999, 'WITHSCORES')
-    for i = 1, #queued, 2 do add(queued[i], tonumber(queued[i + 1]), true) end
-    for _, key in ipairs({'weights', 'vtime'}) do
-        for _, name in ipairs(call('HKEYS', P .. key)) do
-            add(name, math.max(floor, tonumber(call('HGET', P .. 'vtime', name) or 0)), false)
+    if next(changes) then
+        admin_arg(a)
+        if not everybody then text_arg(a, 'user', NAME) end
+        if call('HLEN', P .. 'quotas') >= 3000 then refuse('refused', 'there are quotas of 1,000 users; take some away') end
+    end
+    for name, value in pairs(changes) do
+        local field = (everybody and '*' or user) .. ' ' .. name
+        if value < 0 then call('HDEL', P .. 'quotas', field) else call('HSET', P .. 'quotas', field, int(value)) end
+    end
+    local quotas, all = quotas_get(), {}
+    for name in pairs(QUOTAS) do all[name] = quotas['* ' .. name] end
+    return {users = everybody and list() or user_rows(user), everybody = all}
+end
+
+--- ddq_settings {aging_ms?, interactive_ms?, slack_ms?, half_life_ms?, same_ms?, admins[]?, by?} -> {the same}
+--- What an administrator may change. aging_ms: a job that waits this long gains a tier (0: never); interactive_ms: work an
+--- hour that a user may have as interactive; slack_ms: virtual time by which a warm model may go first; half_life_ms: how
+--- fast it is forgotten that a user had more; same_ms: how long the same spec is the same job; admins: users who may
+--- change these, weights and quotas, beside root.
+function F.settings(a)
+    local changes = {}
+    for name in pairs(SETTINGS) do
+        if given(a, name) ~= nil then
+            changes[name] = int(number_arg(a, name, name == 'aging_ms' and 0 or 1, 365 * DAY_MS))
         end
     end
-    return {users = users}
+    if given(a, 'admins') ~= nil then
+        local names = list_arg(a, 'admins', 100)
+        for i = 1, #names do text_arg({['admins ' .. i] = names[i]}, 'admins ' .. i, NAME) end
+        changes.admins = table.concat(names, ' ')
+    end
+    if next(changes) then admin_arg(a) end
+    for name, value in pairs(changes) do call('HSET', P .. 'settings', name, value) end
+    local answer = {admins = list()}
+    for name in pairs(SETTINGS) do answer[name] = setting(name) end
+    for name in (call('HGET', P .. 'settings', 'admins') or ''):gmatch('%S+') do answer.admins[#answer.admins + 1] = name end
+    return answer
+end
+
 end

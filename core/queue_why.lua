@@ -1,33 +1,270 @@
--- ---- why a job waits -------------------------------------------------------------------------------------------------
+-- ---- why a job waits --------------------------------------------------------------------------------------------------
+-- One sentence with numbers, from the walk that a claim makes: every live worker is asked by `consider` whether it could
+-- take the job, and what stands before it is added up with the measured speeds.
 
-local function live_offers(time)
-    local offers, alive, seen = {inception = true}, 0, call('ZREVRANGE', P .. 'hosts', 0, 255, 'WITHSCORES')
-    for i = 1, #seen, 2 do
-        local ttl, names = unpack(call('HMGET', P .. 'host:' .. seen[i], 'ttl_ms', 'offers'))
-        if ttl and time - tonumber(seen[i + 1]) <= tonumber(ttl) then
-            alive = alive + 1
-            for name in (names or ''):gmatch('%S+') do offers[name] = true end
-        end
-    end
-    return offers, alive
+local why_of
+do -- the locals of this file: a chunk may have 200
+
+local MOST_SUMMED = 300 -- jobs whose work is added up for an estimate; more are extrapolated
+
+local function span(ms)
+    local s = math.floor(ms / 1000 + 0.5)
+    if s < 90 then return s .. ' s' end
+    if s < 5400 then return math.floor(s / 60 + 0.5) .. ' min' end
+    if s < 172800 then return math.floor(s / 3600) .. ' h ' .. math.floor(s % 3600 / 60) .. ' min' end
+    return math.floor(s / 86400 + 0.5) .. ' days'
+end
+local function gigabytes(mib) return ('%.1f GB'):format(mib * 1048576 / 1e9) end
+local function many(count, what) return count .. ' ' .. what .. (count == 1 and '' or 's') end
+local function name_of(worker) return worker.host .. ':' .. worker.name end
+local function about_span(ms) return ms < 1000 and 'at once' or 'in about ' .. span(ms) end
+
+-- How long a lease still takes.
+local function lease_left(lease, time)
+    if lease.phase == 'images' and lease.rate > 0 then return (lease.hi - lease.upto) / lease.rate * 1000 end
+    return math.max(0, lease.charged - (time - lease.since))
 end
 
--- Why a queued job does not run, as far as numbers say: the walk that a claim makes, seen from the job.
-local function why_queued(id)
-    local user, priority, seq, needs, reason = job_get(id, 'user', 'priority', 'seq', 'needs', 'reason')
-    local offers, alive = live_offers(now())
-    if alive == 0 then return 'no daemon is alive; ddqd on any host that reaches this Redis will take it' end
-    local lack = lacks(needs, offers)
-    if lack then
-        local section = lack:gsub(':', ' ')
+-- The mean of the measured ms an image on the devices of some workers; nil if none has made such images.
+local function speed_on(pace, look)
+    if look.speeds[pace] == nil then
+        local sum, found = 0, 0
+        for device in pairs(look.devices) do
+            local ms = tonumber(call('HGET', P .. 'speed', pace .. ' on ' .. device) or nil)
+            if ms then sum, found = sum + ms, found + 1 end
+        end
+        look.speeds[pace] = found > 0 and sum / found or false
+    end
+    return look.speeds[pace] or nil
+end
+
+-- The work that a job still has, in ms on one worker; nil where nobody knows.
+local function work_ms(id, look)
+    local pace, images, done, bad = job_get(id, 'pace', 'images', 'done', 'bad')
+    local ms = pace and images ~= '0' and speed_on(pace, look)
+    return ms and (images - done - bad) * ms or nil
+end
+
+-- How many jobs a user has in the queue of a rank (those before an order), and their work, as far as it is known.
+local function work_of(user, rank, before, look)
+    local count, summed, ms = 0, 0, 0
+    for _, lane in ipairs(call('ZRANGE', queue_key(rank, user), 0, MAX_LANES - 1)) do
+        local queue = queue_key(rank, user, lane)
+        count = count + call('ZCOUNT', queue, '-inf', before)
+        local room = math.max(0, math.min(50, MOST_SUMMED - look.summed))
+        for _, id in ipairs(room > 0 and call('ZRANGEBYSCORE', queue, '-inf', before, 'LIMIT', 0, room) or {}) do
+            local work = work_ms(id, look)
+            look.summed = look.summed + 1
+            if work then summed, ms = summed + 1, ms + work end
+        end
+    end
+    return count, summed > 0 and ms / summed * count or 0
+end
+
+-- What goes before a queued job: its user's jobs, those of lower ranks, and users whose turn is earlier.
+local function ahead_of(job, look)
+    local own = '(' .. int(order_of(job.priority, job.seq))
+    local before, own_ms = work_of(job.user, job.rank, own, look)
+    local ahead = {others_ms = 0, weights = weight_of(job.user), users = 0}
+    for rank = 0, job.rank - 1 do
+        for _, user in ipairs(call('ZRANGE', P .. 'users:' .. rank, 0, MAX_USERS - 1)) do
+            local count, ms = work_of(user, rank, '+inf', look)
+            before, ahead.others_ms = before + count, ahead.others_ms + ms
+        end
+    end
+    local mine = turn_get(job.user) or floor_get()
+    local turns = call('ZRANGE', P .. 'users:' .. job.rank, 0, MAX_USERS - 1, 'WITHSCORES')
+    for i = 1, #turns, 2 do
+        local user, lag = turns[i], mine - tonumber(turns[i + 1])
+        if user ~= job.user then
+            ahead.weights = ahead.weights + weight_of(user)
+            if lag > 0 then
+                local _, ms = work_of(user, job.rank, '+inf', look)
+                ahead.users = ahead.users + 1
+                ahead.others_ms = ahead.others_ms + (ms > 0 and math.min(ms, lag * weight_of(user)) or lag * weight_of(user))
+                if not ahead.next then ahead.next, ahead.lag = user, lag * weight_of(job.user) end
+            end
+        end
+    end
+    ahead.before, ahead.own_ms = before, own_ms
+    return ahead
+end
+
+-- Which workers could take the job, when the first of them is free, and why the others cannot.
+local function look_at_workers(job, time)
+    local look = {workers = live_workers(time), fit = {}, refusals = {}, devices = {}, speeds = {}, summed = 0}
+    for _, worker in ipairs(look.workers) do
+        local why = consider(job, worker)
+        if why then
+            look.refusals[why.code] = look.refusals[why.code] or why
+            if why.code == 'memory' and why.free >= look.refusals.memory.free then
+                look.refusals.memory = {code = 'memory', need = why.need, free = why.free, on = name_of(worker)}
+            end
+        else
+            look.fit[#look.fit + 1] = worker
+            look.devices[worker.uuid or worker.host .. ' ' .. worker.device] = true
+            local lease = worker.token and lease_get(worker.token)
+            local left = lease and lease_left(lease, time) or 0
+            look.free_ms = math.min(look.free_ms or math.huge, left)
+            look.has_gpu = look.has_gpu or worker.device ~= 'cpu'
+            if lease and lease.yield == job.id then look.yields = name_of(worker) end
+        end
+    end
+    return look
+end
+
+-- Why no worker could take a job, by what they said; the first that applies is told.
+local REFUSALS = {
+    {'closed', function(why, job, time)
+        return 'may run from ' .. clock_text(time + why.wait) .. ', in ' .. span(why.wait) ..
+            (why.window and '; its window is ' .. why.window or '')
+    end},
+    {'workers', function(why) return 'your quota is ' .. many(why.most, 'worker') .. ' at once, and ' .. why.busy .. ' work for you' end},
+    {'day', function(why, job, time)
+        return 'your quota is ' .. int(why.most) .. ' images a day, and ' .. int(why.made) ..
+            ' are made; it goes on at 00:00 UTC, in ' .. span(DAY_MS - time % DAY_MS)
+    end},
+    {'max_gpus', function(why) return 'it runs on ' .. why.busy .. ' workers, and max_gpus is ' .. why.most end},
+    {'memory', function(why) return 'needs ' .. gigabytes(why.need) .. ', best free ' .. gigabytes(why.free) .. ' on ' .. why.on end},
+    {'device', function(why) return 'wants device ' .. why.wish .. ', and no worker that is alive and has what it needs is one' end},
+    {'offer', function(why)
+        local section = why.lack:gsub(':', ' ')
         return 'no daemon that is alive has ' .. section .. '; one gets it by [' .. section .. '] in its ddq.conf'
+    end},
+}
+
+local function nobody(job, look, time)
+    for i = 1, #REFUSALS do
+        local why = look.refusals[REFUSALS[i][1]]
+        if why then return REFUSALS[i][2](why, job, time), why end
     end
-    if call('EXISTS', job_key(id, 'ranges')) == 0 then return reason end -- a lost range waits a little
-    local before, others, lanes = 0, call('ZRANK', P .. 'users', user) or 0, P .. 'queue:' .. user
-    local own = '(' .. int(order_of(tonumber(priority), tonumber(seq)))
-    for _, lane in ipairs(call('ZRANGE', lanes, 0, MAX_LANES - 1)) do
-        before = before + call('ZCOUNT', lanes .. ':' .. lane, '-inf', own)
+    if #call('ZRANGEBYSCORE', P .. 'hosts', time - 60000, '+inf', 'LIMIT', 0, 1) > 0 then
+        return 'no worker is there: the daemons that are alive have none, or drain'
     end
-    if before == 0 and others == 0 then return 'next in turn; waits for a free worker' end
-    return 'waits for its turn: ' .. before .. ' of your jobs and ' .. others .. ' other users come first'
+    return 'no daemon is alive; ddqd on any host that reaches this Redis will take it'
+end
+
+local function why_queued(job, time)
+    local look = look_at_workers(job, time)
+    local answer = {workers_fit = #look.fit, workers_all = #look.workers}
+    if call('EXISTS', job_key(job.id, 'ranges')) == 0 then
+        answer.text = job.reason .. '; what was lost is tried again within seconds'
+        return answer
+    end
+    if #look.fit == 0 then
+        local text, why = nobody(job, look, time)
+        answer.text, answer.code = text, why and why.code
+        if why and why.code == 'memory' then
+            answer.need_mib, answer.best_free_mib, answer.best_free_on = why.need, why.free, why.on
+        end
+        if why and why.wait then answer.eta_ms = why.wait end
+        return answer
+    end
+    local ahead, words = ahead_of(job, look), {}
+    local share = weight_of(job.user) / ahead.weights
+    answer.before, answer.users_before, answer.next_free_ms = ahead.before, ahead.users, math.floor(look.free_ms)
+    answer.ahead_ms, answer.next_user = ahead.lag and math.floor(ahead.lag) or 0, ahead.next
+    answer.eta_ms = math.floor(look.free_ms + (ahead.others_ms + ahead.own_ms / share) / #look.fit)
+    local work = work_ms(job.id, look)
+    if work then answer.left_ms = math.floor(answer.eta_ms + work / share / #look.fit) end
+    if ahead.before > 0 then words[#words + 1] = many(ahead.before, 'job') .. ' before yours' end
+    if ahead.next and ahead.lag >= 1000 then
+        local lead = ahead.lag < 90000 and span(ahead.lag):gsub(' s', ' GPU-seconds') or
+            math.floor(ahead.lag / 60000 + 0.5) .. ' GPU-minutes'
+        words[#words + 1] = 'you are ' .. lead .. ' ahead of the next user'
+    end
+    if #words == 0 then words[1] = 'next in turn' end
+    if look.yields then words[#words + 1] = look.yields .. ' makes room when its batch ends' end
+    local machine = look.has_gpu and 'GPU' or 'worker'
+    words[#words + 1] = look.free_ms > 0 and 'next free ' .. machine .. ' in about ' .. span(look.free_ms) or
+        'a ' .. machine .. ' is free'
+    if look.refusals.memory then
+        local why = look.refusals.memory
+        words[#words + 1] = 'needs ' .. gigabytes(why.need) .. ', which ' .. #look.fit .. ' of ' .. #look.workers ..
+            ' workers have free'
+        answer.need_mib = why.need
+    end
+    if job.rank < job.tier then words[#words + 1] = 'it waited long and counts as ' .. TIER_NAMES[job.rank] end
+    if answer.eta_ms > look.free_ms + 1000 then words[#words + 1] = 'starts ' .. about_span(answer.eta_ms) end
+    answer.text = table.concat(words, '; ')
+    return answer
+end
+
+-- Images a second now, how many workers, and how long the rest takes at that rate.
+local function running_now(id, images, done, time)
+    local rate, workers, left = 0, 0, nil
+    for _, token in ipairs(call('SMEMBERS', job_key(id, 'leases'))) do
+        local lease = lease_get(token)
+        if lease then
+            rate, workers = rate + (lease.phase == 'images' and lease.rate or 0), workers + 1
+            left = math.max(left or 0, lease_left(lease, time))
+        end
+    end
+    if rate > 0 and images > done then left = math.max(left, (images - done) / rate * 1000) end
+    return workers, left
+end
+
+local function why_running(job, time)
+    local workers, left = running_now(job.id, job.images, job.done, time)
+    local look = look_at_workers(job, time)
+    local here = 0
+    for _, worker in ipairs(look.fit) do
+        if worker.token and call('SISMEMBER', job_key(job.id, 'leases'), worker.token) == 1 then here = here + 1 end
+    end
+    local all = math.max(workers, #look.fit + workers - here)
+    local text = 'runs on ' .. workers .. ' of ' .. many(all, 'worker')
+    if job.images > 0 then text = text .. ', ' .. int(job.done) .. ' of ' .. int(job.images) .. ' images done' end
+    if left and left > 0 then text = text .. ', about ' .. span(left) .. ' left' end
+    if look.refusals.max_gpus then text = text .. '; max_gpus is ' .. look.refusals.max_gpus.most end
+    return {text = text, workers = workers, workers_fit = all, workers_all = #look.workers,
+        left_ms = left and math.floor(left)}
+end
+
+-- What a job waits for, each with how far it is.
+local function why_waiting(job, time)
+    local words, most = {}, 0
+    for parent in job.after:gmatch('%w+') do
+        local state, images, done = job_get(parent, 'state', 'images', 'done')
+        if state and not FINAL[state] then
+            local text = 'job ' .. parent .. ', which is ' .. state
+            if state == 'running' then
+                local _, left = running_now(parent, tonumber(images), tonumber(done), time)
+                if images ~= '0' then text = text .. ', ' .. math.floor(100 * done / images) .. '% done' end
+                if left and left > 0 then text = text .. ', about ' .. span(left) .. ' left' end
+                most = math.max(most, left or 0)
+            end
+            words[#words + 1] = text
+        end
+    end
+    return {text = 'waits for ' .. table.concat(words, '; and for '), eta_ms = most > 0 and math.floor(most) or nil}
+end
+
+local REASONS = {
+    queued = why_queued,
+    running = why_running,
+    waiting = why_waiting,
+    held = function(job) return {text = 'held: ' .. job.reason .. '; ddq release ' .. job.id .. ' lets it go on'} end,
+}
+
+function why_of(id)
+    local job, time = {id = id}, now()
+    job.user, job.state, job.reason, job.lane, job.after, job.priority, job.seq, job.rank, job.tier, job.images, job.done,
+        job.finished = job_get(id, 'user', 'state', 'reason', 'lane', 'after', 'priority', 'seq', 'rank', 'tier', 'images',
+        'done', 'finished')
+    for _, field in ipairs({'priority', 'seq', 'rank', 'tier', 'images', 'done'}) do job[field] = tonumber(job[field] or 0) end
+    local answer = REASONS[job.state] and REASONS[job.state](job, time) or {text = job.state .. ' since ' ..
+        span(time - tonumber(job.finished or time)) .. (job.reason ~= '' and ': ' .. job.reason or '')}
+    answer.id, answer.state = id, job.state
+    return answer
+end
+
+--- ddq_why {id} -> {id, state, text, code?, before?, users_before?, ahead_ms?, next_user?, next_free_ms?, need_mib?,
+---     best_free_mib?, best_free_on?, workers?, workers_fit?, workers_all?, eta_ms?, left_ms?}
+--- Why a job is where it is, as one sentence, text, and its numbers: jobs that come before it; users whose turn is earlier,
+--- the first of them, and how much work this user is ahead; when a worker is free that could take it; what memory it
+--- needs and the best there is; on how many workers it runs, how many could take it, and how many there are; in how long
+--- it starts and how long it takes to its end, by the speeds measured. code: what keeps all workers from it: offer,
+--- device, memory, workers, day (quotas), closed, max_gpus.
+function F.why(a) return why_of(job_arg(a, 'id')) end
+
 end

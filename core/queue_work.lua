@@ -45,6 +45,8 @@ end
 local function put_later(id, lo, hi, blame, delay_ms)
     call('ZADD', P .. 'later', now() + delay_ms, table.concat({id, int(lo), int(hi), blame}, ' '))
 end
+
+-- What time alone changes: lost ranges are tried again, windows open, jobs that waited long gain a tier.
 local function promote(time)
     for _, member in ipairs(call('ZRANGEBYSCORE', P .. 'later', '-inf', time, 'LIMIT', 0, 16)) do
         local id, lo, hi, blame = member:match('^(%w+) (%d+) (%d+) (%d+)$')
@@ -54,13 +56,24 @@ local function promote(time)
             place(id)
         end
     end
+    for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'timed', '-inf', time, 'LIMIT', 0, 16)) do
+        call('ZREM', P .. 'timed', id)
+        if job_get(id, 'state') == 'queued' then call('HSET', job_key(id), 'reason', 'waits for its turn') end
+        if job_get(id, 'state') then place(id) end
+    end
+    local patience = setting('aging_ms')
+    if patience == 0 then return end
+    for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'aging', '-inf', time - patience, 'LIMIT', 0, 16)) do
+        local rank = tonumber((job_get(id, 'rank')))
+        if rank and rank > 0 then move(id, rank - 1) else call('ZREM', P .. 'aging', id) end
+    end
 end
 
 -- ---- leases ----------------------------------------------------------------------------------------------------------
 
-local LEASE_FIELDS = {'job', 'phase', 'host', 'worker', 'device', 'stage', 'speed', 'lo', 'hi', 'upto', 'pid', 'rate',
-    'charged', 'blame', 'since', 'period'}
-local LEASE_TEXTS = 7 -- the first so many are texts, the others numbers
+local LEASE_FIELDS = {'job', 'phase', 'host', 'worker', 'device', 'stage', 'speed', 'user', 'memory', 'yield', 'kind', 'lo',
+    'hi', 'upto', 'pid', 'rate', 'charged', 'blame', 'since', 'period', 'rank'}
+local LEASE_TEXTS = 11 -- the first so many are texts, the others numbers
 
 -- nil where there is none, or none any more that means anything: somebody removed the job's key by hand.
 local function lease_get(token)
@@ -85,20 +98,27 @@ local function credit(lease, upto)
     upto = math.min(math.max(upto, lease.upto), lease.hi)
     if upto == lease.upto or lease.phase ~= 'images' then return end -- a report or a survey is whole, or not there
     call('HINCRBY', job_key(lease.job), 'done', int(upto - lease.upto))
+    if lease.kind == 'sample' and not FINAL[job_get(lease.job, 'state')] then owe(lease.user, lease.upto - upto) end
     lease.upto = upto
     call('HSET', lease_key(lease.token), 'upto', int(upto))
 end
 
 -- Ends a lease, and the user pays for what was used. The rest of the range, [upto, hi), is the caller's to put somewhere.
-local function drop(lease, upto, used_ms)
+local function drop(lease, upto, spent)
     credit(lease, upto)
     call('DEL', lease_key(lease.token))
     call('ZREM', P .. 'leases', lease.token)
     call('SREM', job_key(lease.job, 'leases'), lease.token)
     local slot = lease.host .. ' ' .. lease.worker
     if call('HGET', P .. 'slots', slot) == lease.token then call('HDEL', P .. 'slots', slot) end
-    local used = used_ms or lease.charged * (lease.upto - lease.lo) / (lease.hi - lease.lo)
-    charge(job_get(lease.job, 'user'), used - lease.charged)
+    call('HINCRBY', P .. 'busy', lease.user, -1)
+    if lease.phase == 'images' and lease.kind == 'sample' and lease.upto < lease.hi and now() - lease.since < DAY_MS then
+        call('HINCRBY', made_key(lease.since), lease.user, int(lease.upto - lease.hi))
+    end
+    local used = spent or lease.charged * (lease.upto - lease.lo) / (lease.hi - lease.lo)
+    charge(lease.user, used - lease.charged)
+    count_use(lease.user, used)
+    if lease.rank == 0 then count_urgent(lease.user, used - lease.charged) end
 end
 
 -- The report becomes claimable when every image is accounted for. Images that were given up leave no report to make.
@@ -159,5 +179,6 @@ local function lose(lease, amount, text)
     end
     call('ZADD', job_key(id, 'bad'), lo, int(lo))
     call('HINCRBY', job_key(id), 'bad', 1)
+    if lease.kind == 'sample' then owe(lease.user, -1) end
     return false
 end

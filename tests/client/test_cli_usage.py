@@ -41,7 +41,7 @@ def test_help_and_version(desk):
     assert desk.ddq("--help").stdout == text
     assert "t_list" in desk.ddq("submit", "--help").stdout
     assert desk.ddq("version").stdout == desk.ddq("--version").stdout
-    assert desk.json("version")["queue"] == 1
+    assert desk.json("version")["queue"] == 2
 
 
 def test_docs_are_what_the_program_says(desk):

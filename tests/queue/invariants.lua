@@ -4,7 +4,7 @@ local function is(fact, ...) if not fact and #wrong < 5 then wrong[#wrong + 1] =
 local call = redis.call
 local function number(...) return tonumber(call(...) or '0') end
 local FINAL = {done = true, failed = true, cancelled = true}
-local lanes, runnable, later, live = {}, {}, {}, {}
+local lanes, runnable, later, live, owed, busy, points = {}, {}, {}, {}, {}, {}, {}
 
 for _, member in ipairs(call('ZRANGE', P .. 'later', 0, -1)) do
     local id, lo, hi = member:match('^(%w+) (%d+) (%d+) ')
@@ -59,16 +59,52 @@ for _, id in ipairs(call('ZRANGE', P .. 'jobs', 0, -1)) do
     if state == 'running' then is(#tokens > 0, id, 'runs without a lease') end
     if state == 'queued' or state == 'waiting' then is(#tokens == 0, id, 'is', state, 'with leases') end
     if state ~= 'running' then is((call('HGET', key, 'reason') or '') ~= '' or state == 'done', id, 'is', state, 'without a reason') end
-    local queue = P .. 'queue:' .. user .. ':' .. lane
-    local should = (state == 'queued' or state == 'running') and #pending > 0
-    is((call('ZSCORE', queue, id) and true or false) == should, id, state, should and 'is not queued' or 'is queued')
-    if should then lanes[user .. ':' .. lane] = true; runnable[user] = true end
+    local rank, at, window, most = unpack(call('HMGET', key, 'rank', 'at', 'window', 'max_gpus'))
+    local queue = P .. 'queue:' .. rank .. ':' .. user .. ':' .. lane
+    local should = (state == 'queued' or state == 'running') and #pending > 0 and (not most or #tokens < tonumber(most))
+    local stands, timed = call('ZSCORE', queue, id) and true or false, call('ZSCORE', P .. 'timed', id) and true or false
+    if at or window then is(not should or stands ~= timed, id, 'stands in the queue and waits for its time, or neither')
+    else is(stands == should, id, state, should and 'is not queued' or 'is queued') end
+    if stands then lanes[rank .. ':' .. user .. ':' .. lane] = true; runnable[rank .. ' ' .. user] = true end
+    for other = 0, 2 do
+        is(rank == tostring(other) or not call('ZSCORE', P .. 'queue:' .. other .. ':' .. user .. ':' .. lane, id), id, 'stands twice')
+    end
+    local ages = call('ZSCORE', P .. 'aging', id) and true or false
+    is(ages == (stands and state == 'queued' and rank ~= '0'), id, state, ages and 'ages' or 'does not age')
+    local kind = call('HGET', key, 'kind')
+    if not FINAL[state] and kind == 'sample' then owed[user] = (owed[user] or 0) + images - done - bad end
+    for _, token in ipairs(tokens) do busy[user] = (busy[user] or 0) + 1 end
+    local group = call('HGET', key, 'group')
+    if group then
+        is(call('ZSCORE', P .. 'group:' .. user .. '/' .. group, id), id, 'is not in its group', group)
+        points[user .. '/' .. group .. ' ' .. state] = (points[user .. '/' .. group .. ' ' .. state] or 0) + 1
+    end
 end
 for name in pairs(lanes) do
-    local user, lane = name:match('^(.*):(.*)$')
+    local rank, user, lane = name:match('^(.):(.*):(.*)$')
     local first = call('ZRANGE', P .. 'queue:' .. name, 0, 0, 'WITHSCORES')
-    is(call('ZSCORE', P .. 'queue:' .. user, lane) == first[2], 'lane', name, 'is not ordered by its first job')
-    is(call('ZSCORE', P .. 'users', user), 'user', user, 'has work and no turn')
+    is(call('ZSCORE', P .. 'queue:' .. rank .. ':' .. user, lane) == first[2], 'lane', name, 'is not ordered by its first job')
+    is(call('ZSCORE', P .. 'users:' .. rank, user), 'user', user, 'has work and no turn')
 end
-for _, user in ipairs(call('ZRANGE', P .. 'users', 0, -1)) do is(runnable[user], 'user', user, 'has a turn and no work') end
+for rank = 0, 2 do
+    local turns = call('ZRANGE', P .. 'users:' .. rank, 0, -1, 'WITHSCORES')
+    for i = 1, #turns, 2 do
+        is(runnable[rank .. ' ' .. turns[i]], 'user', turns[i], 'has a turn and no work of rank', rank)
+        is(call('ZSCORE', P .. 'turns', turns[i]) == turns[i + 1], 'user', turns[i], 'has two virtual times')
+    end
+end
+local function counts(what, key, found)
+    local flat = call('HGETALL', P .. key)
+    for i = 1, #flat, 2 do
+        is(tonumber(flat[i + 1]) == (found[flat[i]] or 0), what, flat[i], 'is counted', flat[i + 1], 'and has', found[flat[i]] or 0)
+        found[flat[i]] = nil
+    end
+    for user, n in pairs(found) do is(n == 0, what, user, 'is not counted and has', n) end
+end
+counts('images owed to', 'owed', owed)
+counts('workers of', 'busy', busy)
+for point, n in pairs(points) do
+    local group, state = point:match('^(%S+) (%S+)$')
+    is(number('HGET', P .. 'group:' .. group .. ':states', state) == n, 'group', group, 'does not count', n, state)
+end
 return table.concat(wrong, '; ')

@@ -246,12 +246,14 @@ static void why_a_job_is_queued(void **state)
     (void)state;
     submit("aaaaaa0001", "ada", 64, "'needs':['model:digits','reference:faces']");
     say(QUEUE_SHOW, "{'id':'aaaaaa0001'}", "job.reason~no daemon is alive");
-    say(QUEUE_BEAT, "{'host':'n1','boot':'b','pid':1,'models':{'digits':{}},'references':[],'workers':[]}", "");
+    say(QUEUE_BEAT, "{'host':'n1','boot':'b','pid':1,'models':{'digits':{}},'references':[],'workers':[{'name':'a'}]}",
+        "");
     say(QUEUE_SHOW, "{'id':'aaaaaa0001'}", "job.reason~has reference faces");
-    say(QUEUE_BEAT, "{'host':'n2','boot':'c','pid':1,'models':{'digits':{}},'references':['faces'],'workers':[]}", "");
+    say(QUEUE_BEAT,
+        "{'host':'n2','boot':'c','pid':1,'models':{'digits':{}},'references':['faces'],'workers':[{'name':'b'}]}", "");
     say(QUEUE_SHOW, "{'id':'aaaaaa0001'}", "job.reason~next in turn");
     submit("aaaaaa0002", "ada", 64, "");
-    say(QUEUE_SHOW, "{'id':'aaaaaa0002'}", "job.reason~1 of your jobs and 0 other users");
+    say(QUEUE_SHOW, "{'id':'aaaaaa0002'}", "job.reason~1 job before yours");
     say(QUEUE_PRIO, "{'id':'aaaaaa0002','user':'ada','priority':5}", "priority=5; state=queued");
     say(QUEUE_SHOW, "{'id':'aaaaaa0002'}", "job.reason~next in turn; job.priority=5");
     claim("a", "job=aaaaaa0002");
@@ -300,12 +302,12 @@ static void logs_and_events_go_on(void **state)
 static void check_says_what_it_knows(void **state)
 {
     (void)state;
-    say(QUEUE_CHECK, "{}", "version=1; schema=0; maxmemory_policy=noeviction; appendonly=true; redis_version~.");
+    say(QUEUE_CHECK, "{}", "version=2; schema=0; maxmemory_policy=noeviction; appendonly=true; redis_version~.");
     submit("aaaaaa0001", "ada", 4, "");
-    say(QUEUE_CHECK, "{}", "schema=1");
-    freeReplyObject(redis_do(redis, "HSET {ddq}:meta schema 2")); /* a newer ddq's data is left alone */
+    say(QUEUE_CHECK, "{}", "schema=2");
+    freeReplyObject(redis_do(redis, "HSET {ddq}:meta schema 3")); /* a newer ddq's data is left alone */
     say(QUEUE_LIST, "{}", "status=refused; text~newer ddq");
-    freeReplyObject(redis_do(redis, "HSET {ddq}:meta schema 1"));
+    freeReplyObject(redis_do(redis, "HSET {ddq}:meta schema 2"));
 }
 
 static void ended_jobs_are_forgotten_in_the_end(void **state)

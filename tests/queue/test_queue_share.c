@@ -29,7 +29,7 @@ static void shares_follow_weights(void **state)
         char id[16];
         snprintf(id, sizeof id, "aaaaaa000%d", i);
         submit(id, users[i], 1000000, "");
-        say_f(QUEUE_SHARE, "", "{'user':'%s','weight':%g}", users[i], weights[i]);
+        say_f(QUEUE_SHARE, "", "{'user':'%s','weight':%g,'by':'root'}", users[i], weights[i]);
     }
     for (int i = 0; i < 600; i++) {
         cJSON *answer = claim("a", "phase=images");
@@ -184,14 +184,8 @@ static void a_user_without_a_host_cannot_save_up(void **state)
     assert_true(number_at(answer, "users.0.ahead_ms") >= 0); /* cyd starts where bob is, not where ada waits */
     claim_offering("b", "cpu", "'model:rare'", "", "user=ada");
     answer = say(QUEUE_SHARE, "{'user':'ada'}", "");
-    redisReply *own = redis_do(redis, "HGET {ddq}:vtime ada"), *floor = redis_do(redis, "GET {ddq}:floor");
-    const char *vtime = own->type == REDIS_REPLY_STRING ? own->str : "0";
-    if (own->type != REDIS_REPLY_STRING) {
-        freeReplyObject(own);
-        own = redis_do(redis, "ZSCORE {ddq}:users ada");
-        vtime = own->str;
-    }
-    assert_true(atof(floor->str) - atof(vtime) <= 600000);
+    redisReply *own = redis_do(redis, "ZSCORE {ddq}:turns ada"), *floor = redis_do(redis, "GET {ddq}:floor");
+    assert_true(atof(floor->str) - atof(own->str) <= 600000);
     freeReplyObject(own);
     freeReplyObject(floor);
 }
@@ -251,8 +245,9 @@ static void random_calls_keep_the_invariants(void **state)
         if (jobs < 40 && (jobs == 0 || what < 4)) {
             int after = jobs && random_below(3) == 0 ? random_below(jobs) : -1, images = random_below(4) * 7;
             snprintf(parent, sizeof parent, after < 0 ? "" : "'j0b%05d'", after);
-            snprintf(text, sizeof text, "{'id':'j0b%05d','user':'%s','kind':'%s','images':%d,'spec':{},'after':[%s]}",
-                     jobs, users[random_below(3)], images ? "sample" : "evaluate", images, parent);
+            snprintf(text, sizeof text,
+                     "{'id':'j0b%05d','user':'%s','kind':'%s','images':%d,'spec':{},'new':true,'after':[%s]}", jobs,
+                     users[random_below(3)], images ? "sample" : "evaluate", images, parent);
             if (strcmp(text_at(say(QUEUE_SUBMIT, text, "status~"), "status"), "ok") == 0)
                 jobs++;
         } else if (what < 10) {
@@ -289,7 +284,8 @@ static void random_calls_keep_the_invariants(void **state)
     assert_int_equal(ends[0] + ends[1] + ends[2], jobs);
     assert_true(ends[0] > 5 && ends[1] > 0 && ends[2] > 0);
     redisReply *left = redis_do(redis, "EVAL %s 0",
-                                "local n = 0 for _, key in ipairs({'leases', 'users', 'slots', 'active', 'later'}) do "
+                                "local n = 0 for _, key in ipairs({'leases', 'users:0', 'users:1', 'users:2', 'slots', "
+                                "'active', 'later', 'aging', 'timed'}) do "
                                 "n = n + redis.call('EXISTS', '{ddq}:' .. key) end return n + #redis.call('KEYS', "
                                 "'{ddq}:queue:*') + #redis.call('KEYS', '{ddq}:lease:*')");
     assert_int_equal(left->integer, 0); /* nothing is left behind */

@@ -210,7 +210,8 @@ cJSON *submit(const char *id, const char *user, int images, const char *rest)
 {
     static const struct {
         const char *field, *text;
-    } usual[] = {{"'model':", "'digits'"}, {"'needs':", "['model:digits']"}, {"'spec':", "{'seed':1}"}};
+    } usual[] = {
+        {"'model':", "'digits'"}, {"'needs':", "['model:digits']"}, {"'spec':", "{'seed':1}"}, {"'new':", "true"}};
     char fields[256] = "";
     for (size_t i = 0; i < countof(usual); i++)
         if (!strstr(rest, usual[i].field))

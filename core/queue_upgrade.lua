@@ -1,0 +1,34 @@
+-- ---- data of an older schema ------------------------------------------------------------------------------------------
+
+local upgrade
+do -- the locals of this file: a chunk may have 200
+
+-- Schema 1 had one queue for all tiers, and neither loads nor counts of what users have. The first call that writes puts
+-- every active job where it stands now; at most a lab's queue, once.
+function upgrade()
+    for _, user in ipairs(call('ZRANGE', P .. 'users', 0, -1)) do
+        for _, lane in ipairs(call('ZRANGE', P .. 'queue:' .. user, 0, -1)) do call('DEL', P .. 'queue:' .. user .. ':' .. lane) end
+        call('DEL', P .. 'queue:' .. user)
+        call('ZADD', P .. 'turns', call('ZSCORE', P .. 'users', user), user)
+    end
+    local flat = call('HGETALL', P .. 'vtime')
+    for i = 1, #flat, 2 do call('ZADD', P .. 'turns', 'NX', flat[i + 1], flat[i]) end
+    call('DEL', P .. 'users', P .. 'vtime')
+    for _, id in ipairs(call('ZRANGE', P .. 'active', 0, -1)) do
+        local user, kind, model, device, images, done, bad, spec, text = job_get(id, 'user', 'kind', 'model', 'device',
+            'images', 'done', 'bad', 'spec', 'needs')
+        local needs = {}
+        for need in text:gmatch('%S+') do needs[#needs + 1] = need end
+        call('HSET', job_key(id), 'tier', 1, 'rank', 1, 'after_failed', 'fail',
+            'lane', lane_of(needs, device, model, load_of(kind, model, cjson.decode(spec))))
+        if kind == 'sample' then owe(user, images - done - bad) end
+        for _, token in ipairs(call('SMEMBERS', job_key(id, 'leases'))) do
+            call('HSET', lease_key(token), 'user', user, 'kind', kind, 'rank', 1)
+            call('HINCRBY', P .. 'busy', user, 1)
+        end
+        place(id)
+    end
+    call('HSET', P .. 'meta', 'schema', SCHEMA)
+end
+
+end
