@@ -86,7 +86,7 @@ bool grid_write_files(const char *path, const char *const *files, int count, Err
     Image images[GRID_MAX] = {{0}};
     bool ok = true;
     for (int i = 0; ok && i < count; i++)
-        ok = image_read_png(files[i], &images[i], err);
+        ok = image_read(files[i], &images[i], err);
     ok = ok && grid_write(path, images, count, err);
     for (int i = 0; i < count; i++)
         image_free(&images[i]);

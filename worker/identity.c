@@ -63,16 +63,8 @@ static bool add_source(Identity *identity, const char *path, Err *err)
     if (!source)
         return err_wrap(err, "images");
     Buf listing = {0};
-    int64_t bytes = 0;
-    for (int64_t i = 0; i < image_source_count(source); i++) {
-        char *name = image_source_name(source, i);
-        if (stat(name, &st) != 0)
-            st = (struct stat){0};
-        buf_printf(&listing, "%s %lld %lld.%09ld\n", name, (long long)st.st_size, (long long)st.st_mtim.tv_sec,
-                   st.st_mtim.tv_nsec);
-        bytes += st.st_size;
-        free(name);
-    }
+    int64_t bytes;
+    image_source_listing(source, &listing, &bytes);
     image_source_close(source);
     IdentityInput *input = &identity->inputs[identity->count++];
     *input = (IdentityInput){.field = "images", .path = path, .bytes = bytes};

@@ -1,194 +1,109 @@
-/* PNG in: whatever libpng reads, as 8-bit RGB. The only file that includes png.h.
- *
- * Owns the conversions (images.h states them) and the limits: a header that asks for more than IMAGE_MAX_*, or for
- * more pixels than deflate could have packed into the file, is refused before memory is taken, and chunks that are not
- * needed for the pixels are skipped unread, so neither a bomb in IDAT nor one in iCCP or zTXt costs anything.
- * Truncated data, a bad checksum of a critical chunk and a missing end are errors: a half image never becomes a sample.
- */
-#include "worker/images.h"
-
+/* Image files in: reads the bytes, looks at the first of them and hands them to image_png.c or image_jpeg.c; what a
+ * file is called does not matter. Owns the limits on size and the sentence about files that are neither. */
 #include <errno.h>
 #include <fcntl.h>
-#include <png.h>
-#include <setjmp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/mem.h"
+#include "worker/image_parts.h"
 
 #define FILE_MAX (1LL << 30)
 
-/* One decode. libpng leaves by longjmp, so everything that must be freed hangs here, outside the jump's frame. */
-typedef struct Decode {
-    const char *name;
-    const uint8_t *data;
-    size_t size, at;
-    png_structp png;
-    png_infop info;
-    uint8_t *rgb;
-    png_bytep *rows;
-    int width, height;
-    char message[160];
-} Decode;
-
-static void on_read(png_structp png, png_bytep dst, size_t size)
+bool image_size_check(const char *name, int64_t width, int64_t height, Err *err)
 {
-    Decode *d = png_get_io_ptr(png);
-    if (size > d->size - d->at)
-        png_error(png, "the file ends too early");
-    memcpy(dst, d->data + d->at, size);
-    d->at += size;
-}
-
-static void on_error(png_structp png, png_const_charp text)
-{
-    Decode *d = png_get_error_ptr(png);
-    snprintf(d->message, sizeof d->message, "%s", text);
-    png_longjmp(png, 1);
-}
-
-static void on_warning(png_structp png, png_const_charp text)
-{
-    (void)png, (void)text; /* about chunks that do not matter to the pixels */
-}
-
-/* Deflate packs at most 1032 bytes into one: pixels beyond that cannot be in the file. */
-static bool can_hold(const Decode *d, int64_t row_bytes)
-{
-    return row_bytes * d->height / 1032 <= (int64_t)d->size;
-}
-
-static bool read_header(Decode *d, Err *err)
-{
-    png_set_user_limits(d->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* the check below says more */
-    png_set_keep_unknown_chunks(d->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
-    png_read_info(d->png, d->info);
-    d->width = (int)png_get_image_width(d->png, d->info);
-    d->height = (int)png_get_image_height(d->png, d->info);
-    if (d->width > IMAGE_MAX_SIDE || d->height > IMAGE_MAX_SIDE || (int64_t)d->width * d->height > IMAGE_MAX_PIXELS)
-        return err_set(err, ERR_FORMAT, "image %s: %dx%d pixels; a side may be at most %d and the area at most %d",
-                       d->name, d->width, d->height, IMAGE_MAX_SIDE, IMAGE_MAX_PIXELS);
-    if (!can_hold(d, (int64_t)png_get_rowbytes(d->png, d->info)))
-        return err_set(err, ERR_FORMAT, "image %s: its header says %dx%d pixels, but %zu bytes cannot hold them",
-                       d->name, d->width, d->height, d->size);
-    png_set_expand(d->png); /* palette to RGB, grey of 1, 2, 4 bits to 8, transparent colours to alpha */
-    png_set_strip_16(d->png);
-    png_set_strip_alpha(d->png);
-    png_set_gray_to_rgb(d->png);
-    png_set_interlace_handling(d->png);
-    png_read_update_info(d->png, d->info);
-    if (png_get_rowbytes(d->png, d->info) != (size_t)d->width * 3)
-        return err_set(err, ERR_FORMAT, "image %s: colour type %d does not convert to RGB", d->name,
-                       png_get_color_type(d->png, d->info));
-    return true;
-}
-
-static bool read_pixels(Decode *d, Err *err)
-{
-    size_t row = (size_t)d->width * 3;
-    d->rgb = malloc(row * (size_t)d->height);
-    d->rows = malloc(sizeof *d->rows * (size_t)d->height);
-    if (!d->rgb || !d->rows)
-        return err_set(err, ERR_MEMORY, "image %s: no memory for %dx%d pixels", d->name, d->width, d->height);
-    for (int y = 0; y < d->height; y++)
-        d->rows[y] = d->rgb + row * (size_t)y;
-    png_read_image(d->png, d->rows);
-    png_read_end(d->png, NULL);
-    return true;
-}
-
-static bool decode(Decode *d, Err *err)
-{
-    if (setjmp(png_jmpbuf(d->png)))
-        return err_set(err, ERR_FORMAT, "image %s: damaged PNG: %s", d->name, d->message);
-    return read_header(d, err) && read_pixels(d, err);
-}
-
-static bool check_signature(const Decode *d, Err *err)
-{
-    static const struct {
-        const char *bytes;
-        size_t size;
-        const char *what;
-    } others[] = {{"\xff\xd8\xff", 3, "a JPEG"}, {"GIF8", 4, "a GIF"}, {"RIFF", 4, "a WebP"}, {"BM", 2, "a BMP"}};
-    if (d->size == 0)
-        return err_set(err, ERR_FORMAT, "image %s: the file is empty", d->name);
-    if (d->size >= 8 && png_sig_cmp(d->data, 0, 8) == 0)
+    if (width >= 1 && height >= 1 && width <= IMAGE_MAX_SIDE && height <= IMAGE_MAX_SIDE &&
+        width * height <= IMAGE_MAX_PIXELS)
         return true;
-    for (size_t i = 0; i < countof(others); i++)
-        if (d->size >= others[i].size && memcmp(d->data, others[i].bytes, others[i].size) == 0)
-            return err_set(err, ERR_FORMAT, "image %s: this is %s; only PNG is read", d->name, others[i].what);
-    return err_set(err, ERR_FORMAT, "image %s: not a PNG: the first bytes are not its signature", d->name);
+    return err_set(err, ERR_FORMAT, "image %s: %lldx%lld pixels; a side may be 1 to %d and the area at most %d", name,
+                   (long long)width, (long long)height, IMAGE_MAX_SIDE, IMAGE_MAX_PIXELS);
 }
 
-bool image_decode_png(const uint8_t *data, size_t size, const char *name, Image *ret_image, Err *err)
+/* --- what it is ------------------------------------------------------------------------------------ */
+
+typedef bool (*DecodeFn)(const uint8_t *data, size_t size, const char *name, Image *ret_image, Err *err);
+
+static const struct {
+    const char *bytes;
+    size_t size;
+    const char *what;
+    DecodeFn decode; /* NULL: we do not read it */
+} signatures[] = {
+    {"\x89PNG\r\n\x1a\n", 8, "a PNG", image_decode_png},
+    {"\xff\xd8\xff", 3, "a JPEG", image_decode_jpeg},
+    {"GIF8", 4, "a GIF", NULL},
+    {"RIFF", 4, "a WebP", NULL},
+    {"BM", 2, "a BMP", NULL},
+    {"II*\0", 4, "a TIFF", NULL},
+    {"MM\0*", 4, "a TIFF", NULL},
+};
+
+bool image_decode(const uint8_t *data, size_t size, const char *name, Image *ret_image, Err *err)
 {
-    Decode d = {.name = name, .data = data, .size = size};
-    if (!check_signature(&d, err))
-        return false;
-    bool ok = false;
-    d.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &d, on_error, on_warning);
-    d.info = d.png ? png_create_info_struct(d.png) : NULL;
-    if (!d.info) {
-        err_set(err, ERR_MEMORY, "image %s: libpng could not start", name);
-    } else {
-        png_set_read_fn(d.png, &d, on_read);
-        ok = decode(&d, err);
+    if (size == 0)
+        return err_set(err, ERR_FORMAT, "image %s: the file is empty", name);
+    for (size_t i = 0; i < countof(signatures); i++) {
+        if (size < signatures[i].size || memcmp(data, signatures[i].bytes, signatures[i].size) != 0)
+            continue;
+        if (signatures[i].decode)
+            return signatures[i].decode(data, size, name, ret_image, err);
+        return err_set(err, ERR_FORMAT, "image %s: this is %s; only PNG and JPEG are read", name, signatures[i].what);
     }
-    png_destroy_read_struct(&d.png, &d.info, NULL);
-    free(d.rows);
-    if (ok)
-        *ret_image = (Image){d.width, d.height, d.rgb};
-    else
-        free(d.rgb);
-    return ok;
+    return err_set(err, ERR_FORMAT, "image %s: neither a PNG nor a JPEG: it does not begin like one", name);
 }
 
-static uint8_t *read_file(const char *path, size_t *ret_size, Err *err)
+/* --- files ----------------------------------------------------------------------------------------- */
+
+static bool read_all(int fd, uint8_t *data, size_t want, size_t *ret_size)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    uint8_t *data = NULL;
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        err_errno(err, "image %s: cannot open it", path);
-        goto out;
-    }
-    if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX) {
-        err_set(err, ERR_FORMAT, "image %s: not a plain file of at most %lld MiB", path, FILE_MAX >> 20);
-        goto out;
-    }
-    size_t size = 0, want = (size_t)st.st_size;
-    data = xmalloc(want + 1);
+    size_t size = 0;
     while (size < want) {
         ssize_t n = read(fd, data + size, want - size);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0) {
-            err_errno(err, "image %s: cannot read it", path);
-            free(data);
-            data = NULL;
-            goto out;
-        }
+        if (n < 0)
+            return false;
         if (n == 0)
-            break; /* it shrank meanwhile: the decoder will say what is missing */
+            break; /* it shrank meanwhile: the stamp or the decoder will tell */
         size += (size_t)n;
     }
     *ret_size = size;
-out:
-    if (fd >= 0)
-        close(fd);
-    return data;
+    return true;
 }
 
-bool image_read_png(const char *path, Image *ret_image, Err *err)
+uint8_t *image_file_read(const char *path, const char *name, size_t *ret_size, struct stat *ret_st, Err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe that is called x.png must not keep us waiting */
+    uint8_t *data = NULL;
+    bool good = fd >= 0 && fstat(fd, ret_st) == 0;
+    if (!good) {
+        err_errno(err, "image %s: cannot open it", name);
+    } else if (!S_ISREG(ret_st->st_mode) || ret_st->st_size > FILE_MAX) {
+        good = err_set(err, ERR_FORMAT, "image %s: not a plain file of at most %lld MiB", name, FILE_MAX >> 20);
+    } else {
+        data = malloc((size_t)ret_st->st_size + 1);
+        if (!data)
+            good = err_set(err, ERR_MEMORY, "image %s: no memory for its %lld bytes", name, (long long)ret_st->st_size);
+        else if (!read_all(fd, data, (size_t)ret_st->st_size, ret_size) || fstat(fd, ret_st) != 0)
+            good = err_errno(err, "image %s: cannot read it", name);
+    }
+    if (fd >= 0)
+        close(fd);
+    if (good)
+        return data;
+    free(data);
+    return NULL;
+}
+
+bool image_read(const char *path, Image *ret_image, Err *err)
 {
     size_t size;
-    uint8_t *data = read_file(path, &size, err);
-    bool ok = data && image_decode_png(data, size, path, ret_image, err);
+    struct stat st;
+    char *name = image_printable(path);
+    uint8_t *data = image_file_read(path, name, &size, &st, err);
+    bool ok = data && image_decode(data, size, name, ret_image, err);
     free(data);
+    free(name);
     return ok;
 }
 
@@ -196,4 +111,59 @@ void image_free(Image *image)
 {
     free(image->rgb);
     *image = (Image){0};
+}
+
+/* --- names ----------------------------------------------------------------------------------------- */
+
+/* How many bytes the character at text has; 0 if it must be written out. */
+static int plain_size(const unsigned char *text)
+{
+    if (text[0] >= 0x20 && text[0] < 0x7f)
+        return text[0] == '\\' ? 0 : 1;
+    int size = text[0] >= 0xf0 && text[0] <= 0xf4 ? 4 : text[0] >= 0xe0 ? 3 : 2;
+    if (text[0] < 0xc2 || text[0] > 0xf4)
+        return 0;
+    for (int i = 1; i < size; i++)
+        if (text[i] < 0x80 || text[i] > 0xbf)
+            return 0;
+    bool control = text[0] == 0xc2 && text[1] < 0xa0; /* C1 */
+    bool overlong = (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xf0 && text[1] < 0x90);
+    bool outside = (text[0] == 0xed && text[1] > 0x9f) || (text[0] == 0xf4 && text[1] > 0x8f);
+    return control || overlong || outside ? 0 : size;
+}
+
+char *image_printable(const char *name)
+{
+    Buf text = {0};
+    buf_add(&text, "", 0);
+    for (const unsigned char *c = (const unsigned char *)name; *c;) {
+        int size = plain_size(c);
+        if (size)
+            buf_add(&text, (const char *)c, (size_t)size);
+        else if (*c == '\n' || *c == '\t' || *c == '\r' || *c == '\\')
+            buf_printf(&text, "\\%c", *c == '\n' ? 'n' : *c == '\t' ? 't' : *c == '\r' ? 'r' : '\\');
+        else
+            buf_printf(&text, "\\x%02x", *c);
+        c += size ? size : 1;
+    }
+    return text.data;
+}
+
+/* --- stamps ---------------------------------------------------------------------------------------- */
+
+ImageStamp image_stamp(const struct stat *st)
+{
+    return (ImageStamp){st->st_size, st->st_mtim.tv_sec, st->st_mtim.tv_nsec};
+}
+
+bool image_stamp_same(const char *name, const ImageStamp *then, const struct stat *now, Err *err)
+{
+    ImageStamp is = image_stamp(now);
+    if (is.size == then->size && is.seconds == then->seconds && is.nanoseconds == then->nanoseconds)
+        return true;
+    return err_set(
+        err, ERR_NOT_FOUND,
+        "image %s: it changed while the images were read: %lld bytes before, %lld bytes now%s; measure again "
+        "when nobody writes there",
+        name, (long long)then->size, (long long)is.size, is.size == then->size ? " of another time" : "");
 }

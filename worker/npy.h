@@ -50,6 +50,10 @@ NpzStream *npz_stream_open(const Npz *npz, const char *name, NpyArray *ret_heade
                            Err *err); /* header's data is NULL */
 bool npz_stream_read(NpzStream *stream, void *dst, size_t bytes, Err *err);
 void npz_stream_close(NpzStream *stream);
+/* Where the numbers of a stored array begin in the file, for reading parts of it; -1: it is deflated. */
+bool npz_locate(const Npz *npz, const char *name, NpyArray *ret_header, int64_t *ret_offset, Err *err);
+/* Reads all of a stored array against its checksum, which reading parts does not do. True at once when deflated. */
+bool npz_check(const Npz *npz, const char *name, Err *err);
 
 /* .npz, written: stored members (zip64 where needed), atomic. */
 typedef struct NpzWriter NpzWriter;

@@ -152,6 +152,28 @@ NpzStream *npz_stream_open(const Npz *npz, const char *name, NpyArray *ret_heade
     return NULL;
 }
 
+bool npz_locate(const Npz *npz, const char *name, NpyArray *ret_header, int64_t *ret_offset, Err *err)
+{
+    NpzStream *stream = npz_stream_open(npz, name, ret_header, err);
+    if (!stream)
+        return false;
+    npz_stream_close(stream);
+    const ZipMember *member = find(npz, name);
+    size_t bytes = dtype_size(ret_header->dtype); /* npz_stream_open compared them with the member's size */
+    for (int i = 0; i < ret_header->ndim; i++)
+        bytes *= (size_t)ret_header->shape[i];
+    *ret_offset = member->deflated ? -1 : (int64_t)((member->data - npz->map.data) + (member->size - bytes));
+    return true;
+}
+
+bool npz_check(const Npz *npz, const char *name, Err *err)
+{
+    const ZipMember *member = find(npz, name);
+    if (!member)
+        return missing(npz, name, err);
+    return member->deflated || !member->crc || zip_check(member, err) || err_wrap(err, "%s", npz->path);
+}
+
 bool npz_stream_read(NpzStream *stream, void *dst, size_t bytes, Err *err)
 {
     return zip_stream_read(stream->zip, dst, bytes, err) || err_wrap(err, "%s", stream->npz->path);

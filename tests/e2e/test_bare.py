@@ -71,16 +71,25 @@ def test_reads_deflated_npz(tmp_path):
     same_pixels(tmp_path / "set.npz", tmp_path)
 
 
-def test_refuses_damage(tmp_path):
-    folder = tmp_path / "png"
+def refused(data, tmp_path):
+    folder = tmp_path / "images"
     folder.mkdir()
-    stream = io.BytesIO()
-    Image.fromarray(numpy.full((16, 16, 3), 9, numpy.uint8)).save(stream, "PNG")
-    data = bytearray(stream.getvalue())
-    data[50] ^= 1
     (folder / "a.png").write_bytes(data)
     path = tmp_path / "job.json"
     path.write_text(json.dumps({"kind": "statistics", "images": str(folder), "inception": f"{DIGITS}/inception.pth",
                                 "output": str(tmp_path / "out")}))
     done = subprocess.run([BIN / "ddq-worker-bare", "exec", path], capture_output=True, text=True, env=clean_env())
     assert done.returncode == 1 and "a.png" in done.stderr, done.stderr
+    return done.stderr
+
+
+def test_refuses_damage(tmp_path):
+    stream = io.BytesIO()
+    Image.fromarray(numpy.full((16, 16, 3), 9, numpy.uint8)).save(stream, "PNG")
+    data = bytearray(stream.getvalue())
+    data[50] ^= 1
+    refused(data, tmp_path)
+
+
+def test_says_that_it_reads_no_jpeg(tmp_path):
+    assert "built without libjpeg" in refused((ROOT / "tests/golden/jpeg/grey.jpg").read_bytes(), tmp_path)

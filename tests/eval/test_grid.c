@@ -24,7 +24,7 @@ static Image make_sheet(int count, int width, int height)
         images[i] = flat(width, height, (uint8_t)i);
     assert_ok(grid_write(path, images, count, &err), err);
     Image page;
-    assert_ok(image_read_png(path, &page, &err), err);
+    assert_ok(image_read(path, &page, &err), err);
     for (int i = 0; i < count; i++)
         image_free(&images[i]);
     free(images);
@@ -75,7 +75,7 @@ static void test_too_large(void **state)
         images[i] = one;
     assert_ok(grid_write(path, images, 16, &err), err);
     Image page;
-    assert_ok(image_read_png(path, &page, &err), err);
+    assert_ok(image_read(path, &page, &err), err);
     assert_int_equal(page.width, 252 + 8000 + 252); /* two of them, one above the other, no longer fit either way */
     assert_int_equal(page.height, 252 + 1000 + 252);
     assert_int_equal(pixel(&page, 252, 252), 7);
@@ -93,8 +93,8 @@ static void test_files(void **state)
     const char *const files[] = {GOLDEN("png/rgb8.png"), GOLDEN("png/grey8.png"), GOLDEN("png/palette8.png")};
     assert_ok(grid_write_files(path, files, 3, &err), err);
     Image page, first;
-    assert_ok(image_read_png(path, &page, &err), err);
-    assert_ok(image_read_png(files[0], &first, &err), err);
+    assert_ok(image_read(path, &page, &err), err);
+    assert_ok(image_read(files[0], &first, &err), err);
     assert_int_equal(page.width, 3 * 3 + 2 * 13 * 4); /* enlarged by 4, two columns, gaps of 3 */
     assert_memory_equal(page.rgb + ((size_t)3 * (size_t)page.width + 3) * 3, first.rgb, 3);
     image_free(&page);

@@ -1,9 +1,11 @@
-/* Sources of images: folders in natural order, arrays streamed, and sources that hold nothing. */
+/* Sources of images: folders in natural order, arrays at any index, sources that hold nothing or change while they are
+ * read, and reading ahead. */
 #include "tests/eval/golden.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
-#include "worker/images.h"
+#include "worker/image_reader.h"
 
 /* A 2x1 PNG whose first byte tells which it is. */
 static void put_image(const char *folder, const char *name, uint8_t value)
@@ -116,18 +118,18 @@ static void test_nothing(void **state)
     char *folder = test_folder();
     assert_err(image_source_open(folder, &err) != NULL, err, folder, "no images");
     assert_int_equal(err.kind, ERR_NOT_FOUND);
-    put_text(folder, "0001.jpg");
-    assert_err(image_source_open(folder, &err) != NULL, err, folder, "no .png", "0001.jpg");
+    put_text(folder, "0001.webp");
+    assert_err(image_source_open(folder, &err) != NULL, err, folder, "no .png, .jpg or .jpeg", "0001.webp");
     put_text(folder, "x.png");
     ImageSource *source = image_source_open(folder, &err);
     assert_int_equal(image_source_count(source), 1);
     Image image;
-    assert_err(image_source_next(source, &image, &err), err, "x.png", "not a PNG");
+    assert_err(image_source_next(source, &image, &err), err, "x.png", "neither a PNG nor a JPEG");
     assert_err(image_source_next(source, &image, &err), err, "x.png"); /* it is not stepped over */
     image_source_close(source);
     assert_err(image_source_open("/nonexistent", &err) != NULL, err, "/nonexistent", "No such file");
     char *file = xasprintf("%s/x.png", folder);
-    assert_err(image_source_open(file, &err) != NULL, err, file, "folder of PNG files");
+    assert_err(image_source_open(file, &err) != NULL, err, file, "folder of PNG and JPEG files");
     free(file);
     test_folder_remove(folder);
 }
@@ -180,11 +182,266 @@ static void test_bad_arrays(void **state)
     test_folder_remove(folder);
 }
 
+/* --- JPEG, odd names -------------------------------------------------------------------------------- */
+
+static void copy_file(const char *from, const char *folder, const char *name)
+{
+    char *path = xasprintf("%s/%s", folder, name), data[8192];
+    FILE *in = fopen(from, "rb"), *out = fopen(path, "wb");
+    assert_non_null(in);
+    assert_non_null(out);
+    fwrite(data, 1, fread(data, 1, sizeof data, in), out);
+    fclose(in);
+    fclose(out);
+    free(path);
+}
+
+static void test_png_and_jpeg_of_any_size(void **state)
+{
+    (void)state;
+    Err err = {0};
+    char *folder = test_folder();
+    put_image(folder, "1.png", 9);
+    copy_file(GOLDEN("jpeg/rgb_420.jpg"), folder, "2.JPG");
+    copy_file(GOLDEN("jpeg/grey.jpg"), folder, "3.jpeg");
+    copy_file(GOLDEN("jpeg/cmyk.jpg"), folder, "4.png"); /* the first bytes say what it is, not the name */
+    put_text(folder, "thumbs.db");
+    put_text(folder, "a.webp");
+    ImageSource *source = image_source_open(folder, &err);
+    assert_ok(source != NULL, err);
+    static const int widths[] = {2, 37, 37, 37};
+    for (int i = 3; i >= 0; i--) { /* in any order */
+        Image image;
+        assert_ok(image_source_read(source, i, &image, &err), err);
+        assert_int_equal(image.width, widths[i]);
+        image_free(&image);
+    }
+    char *doubt = image_source_doubt(source);
+    assert_string_equal(doubt,
+                        "2 of the 4 images are JPEG files: what JPEG loses moves the FID; 2 files in the folder are "
+                        "neither PNG nor JPEG and were left out: the first is a.webp");
+    free(doubt);
+    image_source_close(source);
+    test_folder_remove(folder);
+}
+
+static void test_names_are_written_out(void **state)
+{
+    (void)state;
+    Err err = {0};
+    char *folder = test_folder();
+    put_text(folder, "a\nb\x1b[2J\\\xff\xc3\xa9.png"); /* a line break, a terminal command, a stray byte, and e acute */
+    ImageSource *source = image_source_open(folder, &err);
+    assert_ok(source != NULL, err);
+    char *name = image_source_name(source, 0), *wanted = xasprintf("%s/a\\nb\\x1b[2J\\\\\\xff\xc3\xa9.png", folder);
+    assert_string_equal(name, wanted);
+    Image image;
+    assert_err(image_source_next(source, &image, &err), err, wanted, "neither a PNG nor a JPEG");
+    char *doubt = image_source_doubt(source);
+    assert_null(doubt);
+    free(name);
+    free(wanted);
+    image_source_close(source);
+    test_folder_remove(folder);
+}
+
+static void test_what_is_no_file(void **state)
+{
+    (void)state;
+    Err err = {0};
+    Image image;
+    char *folder = test_folder(), *pipe = xasprintf("%s/1.png", folder);
+    assert_int_equal(mkfifo(pipe, 0600), 0); /* nobody writes to it: opening it would wait for ever */
+    ImageSource *source = image_source_open(folder, &err);
+    assert_ok(source != NULL, err);
+    assert_err(image_source_next(source, &image, &err), err, pipe, "not a plain file");
+    image_source_close(source);
+    free(pipe);
+    test_folder_remove(folder);
+}
+
+/* --- sources that change ---------------------------------------------------------------------------- */
+
+static void test_a_folder_that_changes(void **state)
+{
+    (void)state;
+    Err err = {0};
+    Image image;
+    char *folder = test_folder(), *path = xasprintf("%s/2.png", folder);
+    for (int i = 1; i <= 3; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d.png", i);
+        put_image(folder, name, (uint8_t)i);
+    }
+    struct timespec long_ago[2] = {{1000000000, 0}, {1000000000, 0}};
+    assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0); /* clocks of file systems tick slowly */
+    ImageSource *source = image_source_open(folder, &err);
+    assert_ok(image_source_same(source, &err), err);
+    put_image(folder, "2a.png", 9);
+    assert_err(image_source_same(source, &err), err, "2a.png", "added");
+    assert_ok(image_source_read(source, 2, &image, &err), err); /* the others are still what they were */
+    assert_int_equal(image.rgb[0], 3);
+    image_free(&image);
+    char *added = xasprintf("%s/2a.png", folder);
+    unlink(added);
+    assert_ok(image_source_same(source, &err), err);
+    unlink(path);
+    assert_err(image_source_read(source, 1, &image, &err), err, path, "is gone");
+    assert_int_equal(err.kind, ERR_NOT_FOUND);
+    assert_null(image.rgb);
+    assert_err(image_source_same(source, &err), err, path, "is gone");
+    put_image(folder, "2.png", 77); /* another image of the same size */
+    assert_err(image_source_read(source, 1, &image, &err), err, path, "changed");
+    assert_int_equal(err.kind, ERR_NOT_FOUND);
+    assert_err(image_source_same(source, &err), err, path, "changed");
+    image_source_close(source);
+    free(added);
+    free(path);
+    test_folder_remove(folder);
+}
+
+static void test_an_array_that_changes(void **state)
+{
+    (void)state;
+    Err err = {0};
+    Image image;
+    char *folder = test_folder(), *path = xasprintf("%s/a.npy", folder);
+    uint8_t pixels[4 * 12] = {0};
+    assert_ok(npy_write(path, DTYPE_U8, 4, (int64_t[]){4, 2, 2, 3}, pixels, &err), err);
+    ImageSource *source = image_source_open(path, &err);
+    assert_ok(image_source_same(source, &err), err);
+    assert_int_equal(truncate(path, 140), 0); /* where a mapped file would end the process */
+    assert_err(image_source_read(source, 3, &image, &err), err, path, "the file ends before");
+    assert_err(image_source_read(source, 0, &image, &err), err, path, "changed");
+    assert_err(image_source_same(source, &err), err, path, "changed");
+    image_source_close(source);
+    free(path);
+    test_folder_remove(folder);
+}
+
+/* --- arrays at any index, reading ahead ------------------------------------------------------------- */
+
+static void write_npz(const char *path, const uint8_t *pixels, int64_t n)
+{
+    Err err = {0};
+    NpzWriter *writer = npz_writer_open(path, &err);
+    int64_t shape[] = {n, 2, 2, 3};
+    assert_ok(npz_writer_begin(writer, "arr_0", DTYPE_U8, 4, shape, &err), err);
+    assert_ok(npz_writer_add(writer, pixels, (size_t)n * 12, &err), err);
+    assert_ok(npz_writer_finish(writer, &err), err);
+}
+
+static void check_any_index(const char *path, bool in_order)
+{
+    static const int order[] = {3, 0, 1, 7, 7, 2};
+    Err err = {0};
+    ImageSource *source = image_source_open(path, &err);
+    assert_ok(source != NULL, err);
+    assert_int_equal(image_source_in_order(source), in_order);
+    NpyArray all;
+    Npz *npz = npz_open(path, &err);
+    assert_ok(npz_read(npz, "arr_0", &all, &err), err);
+    size_t bytes = (size_t)(all.shape[1] * all.shape[2] * 3);
+    for (size_t i = 0; i < countof(order); i++) {
+        Image image;
+        assert_ok(image_source_read(source, order[i], &image, &err), err);
+        assert_memory_equal(image.rgb, (const uint8_t *)all.data + (size_t)order[i] * bytes, bytes);
+        image_free(&image);
+    }
+    assert_ok(image_source_same(source, &err), err);
+    npy_free(&all);
+    npz_close(npz);
+    image_source_close(source);
+}
+
+static void test_arrays_at_any_index(void **state)
+{
+    (void)state;
+    char *folder = test_folder(), *path = xasprintf("%s/a.npz", folder);
+    uint8_t pixels[8 * 12];
+    for (int i = 0; i < (int)sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * 7);
+    write_npz(path, pixels, 8);
+    check_any_index(path, false);
+    Err err = {0};
+    ImageSource *source = image_source_open(path, &err);
+    assert_ok(image_source_check(source, &err), err);
+    image_source_close(source);
+    FILE *file = fopen(path, "r+b");
+    fseek(file, 200, SEEK_SET);
+    fputc(99, file);
+    fclose(file);
+    source = image_source_open(path, &err);
+    assert_err(image_source_check(source, &err), err, path, "checksum");
+    image_source_close(source);
+    check_any_index(INCEPTION_GOLDEN("e2e/set_a_adm.npz"), true); /* deflated */
+    free(path);
+    test_folder_remove(folder);
+}
+
+static void check_reader(ImageSource *source, int64_t lo, int64_t hi, int bad)
+{
+    Err err = {0};
+    ImageReader *reader = image_reader_open(source, lo, hi, &err);
+    assert_ok(reader != NULL, err);
+    for (int64_t i = lo; i < hi; i++) {
+        Image image;
+        if (i == bad) {
+            char *name = image_source_name(source, i);
+            assert_err(image_reader_next(reader, &image, &err), err, name);
+            free(name);
+            continue;
+        }
+        assert_ok(image_reader_next(reader, &image, &err), err);
+        assert_int_equal(image.rgb[0], (uint8_t)i);
+        image_free(&image);
+    }
+    image_reader_close(reader);
+}
+
+static void test_reading_ahead(void **state)
+{
+    (void)state;
+    enum { COUNT = 3 * IMAGE_AHEAD, BAD = 100 };
+    Err err = {0};
+    char *folder = test_folder();
+    for (int i = 0; i < COUNT; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d.png", i);
+        if (i == BAD)
+            put_text(folder, name);
+        else
+            put_image(folder, name, (uint8_t)i);
+    }
+    ImageSource *source = image_source_open(folder, &err);
+    check_reader(source, 0, COUNT, BAD);
+    check_reader(source, 90, 101, BAD);
+    check_reader(source, COUNT, COUNT, -1);
+    ImageReader *reader = image_reader_open(source, 0, COUNT, &err); /* closed with a full ring */
+    Image image;
+    assert_ok(image_reader_next(reader, &image, &err), err);
+    image_free(&image);
+    image_reader_close(reader);
+    image_source_close(source);
+    test_folder_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_natural_order), cmocka_unit_test(test_output_folder), cmocka_unit_test(test_links),
-        cmocka_unit_test(test_nothing),       cmocka_unit_test(test_arrays),        cmocka_unit_test(test_bad_arrays),
+        cmocka_unit_test(test_natural_order),
+        cmocka_unit_test(test_output_folder),
+        cmocka_unit_test(test_links),
+        cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_arrays),
+        cmocka_unit_test(test_bad_arrays),
+        cmocka_unit_test(test_png_and_jpeg_of_any_size),
+        cmocka_unit_test(test_names_are_written_out),
+        cmocka_unit_test(test_what_is_no_file),
+        cmocka_unit_test(test_a_folder_that_changes),
+        cmocka_unit_test(test_an_array_that_changes),
+        cmocka_unit_test(test_arrays_at_any_index),
+        cmocka_unit_test(test_reading_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,7 +114,7 @@ static void test_write_and_read(void **state)
 
     Image image;
     char *path = piece_image_path(output, 31);
-    assert_ok(image_read_png(path, &image, &err), err);
+    assert_ok(image_read(path, &image, &err), err);
     assert_int_equal(image.rgb[SIDE * SIDE * 3 - 1], 31);
     image_free(&image);
     free(path);
