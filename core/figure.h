@@ -10,6 +10,7 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
+#include "core/jobspec.h"
 #include "core/mem.h"
 
 typedef struct Figure {
@@ -17,6 +18,7 @@ typedef struct Figure {
     const char *title;     /* "KID" */
     const char *deviation; /* key of its standard deviation, or NULL */
     const char *published; /* job field with the published value, or NULL */
+    unsigned metric;       /* METRIC_ bit it belongs to */
     int digits;            /* after the point, for people */
     bool more_is_better;
 } Figure;
