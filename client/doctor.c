@@ -171,7 +171,7 @@ static Health check_daemons(Doctor *doctor)
         cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
         {
             workers++;
-            gone += strcmp(job_text(worker, "state"), "gone") == 0;
+            gone += strcmp(job_text(worker, "state"), "gone") == 0 && !registry_drain(host, job_text(worker, "name"));
         }
     }
     if (gone || !workers)

@@ -143,18 +143,18 @@ static void print_figures(const Waiting *wait, const cJSON *job)
 static void report(Waiting *wait, const cJSON *job)
 {
     Cmd *cmd = wait->cmd;
-    int code = job_exit_code(job_state(job));
+    int code = job_exit_code(job);
     progress_end(&wait->progress);
     wait->progress = (Progress){0};
     cmd->exit_code = code > cmd->exit_code ? code : cmd->exit_code;
     if (cmd->json)
         return;
-    if (code && *job_text(job, "reason"))
+    if (wait->how->progress && job_state(job) == JOB_DONE)
+        result_print(job); /* with the reason, if images are missing */
+    else if (code && *job_text(job, "reason"))
         cmd_say(cmd, "ddq: job %s %s: %s", job_text(job, "id"), job_text(job, "state"), job_text(job, "reason"));
     else if (code)
         cmd_say(cmd, "ddq: job %s %s", job_text(job, "id"), job_text(job, "state"));
-    else if (wait->how->progress)
-        result_print(job);
     else if (!cmd->quiet)
         print_figures(wait, job);
 }
@@ -166,7 +166,9 @@ static cJSON *ending(const cJSON *job)
     for (size_t i = 0; i < countof(fields); i++)
         if (cJSON_HasObjectItem(job, fields[i]))
             cJSON_AddItemToObject(object, fields[i], cJSON_Duplicate(cJSON_GetObjectItem(job, fields[i]), true));
-    cJSON_AddNumberToObject(object, "exit_code", job_exit_code(job_state(job)));
+    if (job_number(job, "bad", 0) > 0)
+        cJSON_AddItemToObject(object, "missing", cJSON_Duplicate(cJSON_GetObjectItem(job, "missing"), true));
+    cJSON_AddNumberToObject(object, "exit_code", job_exit_code(job));
     return object;
 }
 

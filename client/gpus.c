@@ -8,6 +8,19 @@
 #include "client/table.h"
 #include "core/mem.h"
 
+static void print_drains(const cJSON *host)
+{
+    const char *name = job_text(host, "host");
+    const cJSON *drain;
+    cJSON_ArrayForEach(drain, cJSON_GetObjectItemCaseSensitive(host, "drains"))
+    {
+        bool whole = strcmp(drain->string, "*") == 0;
+        printf("%s%s%s is ", name, whole ? "" : ":", whole ? "" : drain->string);
+        term_put(stdout, drain->valuestring, 0);
+        printf("; ddq resume %s%s%s lets it work again\n", name, whole ? "" : ":", whole ? "" : drain->string);
+    }
+}
+
 static void add_worker(Table *table, const cJSON *host, const cJSON *worker)
 {
     char memory[TERM_TEXT] = "", pid[TERM_TEXT];
@@ -15,7 +28,7 @@ static void add_worker(Table *table, const cJSON *host, const cJSON *worker)
     if (mib > 0)
         snprintf(memory, sizeof memory, "%.1f GiB", mib / 1024);
     snprintf(pid, sizeof pid, "%.0f", job_number(worker, "pid", 0));
-    const char *state = job_text(worker, "state");
+    const char *state = registry_drain(host, job_text(worker, "name")) ? "drained" : job_text(worker, "state");
     table_cell(table, COLOR_BOLD, job_text(host, "host"));
     table_cell(table, COLOR_PLAIN, job_text(worker, "name"));
     table_cell(table,
@@ -45,7 +58,8 @@ static void print_hosts(const cJSON *hosts)
     {
         if (!cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(host, "workers")))
             printf("%s has no workers\n", job_text(host, "host"));
-        if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(host, "drain")))
+        print_drains(host);
+        if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(host, "drain")) && !registry_drain(host, "*"))
             printf("%s is draining: it finishes what it has and takes nothing new\n", job_text(host, "host"));
     }
 }

@@ -23,6 +23,7 @@ static const struct {
     {EXIT_TIMED_OUT, "the job had not ended when --timeout was over"},
     {EXIT_NOT_FOUND, "there is no such job or file"},
     {EXIT_CANCELLED, "the job was cancelled"},
+    {EXIT_INCOMPLETE, "the job is done, but some of its images could not be made: there is no report and no FID"},
     {EXIT_INTERRUPTED, "Ctrl-C; a job that was waited for goes on"},
 };
 

@@ -34,9 +34,13 @@ Color job_color(const cJSON *job)
     return colors[job_state(job)];
 }
 
-int job_exit_code(JobState state)
+int job_exit_code(const cJSON *job)
 {
-    return state == JOB_FAILED ? EXIT_JOB_FAILED : state == JOB_CANCELLED ? EXIT_CANCELLED : EXIT_OK;
+    JobState state = job_state(job);
+    return state == JOB_FAILED             ? EXIT_JOB_FAILED
+           : state == JOB_CANCELLED        ? EXIT_CANCELLED
+           : job_number(job, "bad", 0) > 0 ? EXIT_INCOMPLETE
+                                           : EXIT_OK;
 }
 
 const char *job_stage(const cJSON *job)

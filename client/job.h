@@ -18,7 +18,7 @@ const char *job_stage(const cJSON *job); /* what its workers say they do, "" whe
 double job_rate(const cJSON *job);       /* images a second now, all workers together; 0: unknown */
 double job_eta(const cJSON *job);        /* seconds; 0: unknown */
 double job_age(const cJSON *job);        /* seconds since it was submitted, by the times Redis gave */
-int job_exit_code(JobState state);       /* 0, 100, 103; of a job that has ended */
+int job_exit_code(const cJSON *job);     /* 0, 100, 103, 104; of a job that has ended */
 
 /* Asks for one job by id or unique prefix. The answer is flat: the job's fields, and leases[]; times are ISO texts,
  * spec is an object. Caller owns it. */

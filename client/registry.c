@@ -106,3 +106,10 @@ bool registry_check(Cmd *cmd, const cJSON *jobs, Err *err)
     cJSON_Delete(hosts);
     return ok;
 }
+
+const char *registry_drain(const cJSON *host, const char *worker)
+{
+    const cJSON *drains = cJSON_GetObjectItemCaseSensitive(host, "drains");
+    const cJSON *why = cJSON_GetObjectItemCaseSensitive(drains, "*");
+    return cJSON_GetStringValue(why ? why : cJSON_GetObjectItemCaseSensitive(drains, worker));
+}

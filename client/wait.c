@@ -42,8 +42,9 @@ const Verb verb_wait = {
     .args = "ID...",
     .least = 1,
     .most = -1,
-    .summary =
-        "Wait for jobs; the exit status is the job's: 0 done, 100 failed, 103 cancelled (the highest of several)",
+    .summary = "Wait for jobs; the exit status is the job's: 0 done, 100 failed, 103 cancelled, 104 done without some "
+               "images (the highest of "
+               "several)",
     .flags = flags,
     .run = wait_run,
 };

@@ -80,6 +80,7 @@ enum {
     EXIT_TIMED_OUT = 101,
     EXIT_NOT_FOUND = 102,
     EXIT_CANCELLED = 103,
+    EXIT_INCOMPLETE = 104, /* done, but images could not be made */
     EXIT_INTERRUPTED = 130
 };
 

@@ -21,7 +21,7 @@ typedef struct Field {
 
 static const struct {
     const char *name;
-    Field fields[8];
+    Field fields[10]; /* ends with one that has no name */
 } messages[PROTO_TYPES] = {
     [PROTO_LOAD] = {"load", {{"spec", OBJECT, false}}},
     [PROTO_WORK] = {"work",
@@ -31,7 +31,8 @@ static const struct {
                      {"lo", INDEX, false},
                      {"hi", INDEX, false},
                      {"n", INDEX, false},
-                     {"spec", OBJECT, false}}},
+                     {"spec", OBJECT, false},
+                     {"submitted", OBJECT, true}}},
     [PROTO_YIELD] = {"yield", {{"token", TEXT, false}}},
     [PROTO_CANCEL] = {"cancel", {{"token", TEXT, false}}},
     [PROTO_STOP] = {"stop", {{NULL, NO_FIELD, false}}},

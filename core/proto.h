@@ -2,11 +2,11 @@
  *
  *   daemon -> worker                                     worker -> daemon
  *   load    {spec}                                       hello    {version, pid, device, name, memory_mib}
- *   work    {token, job, phase, lo, hi, n, spec}         loaded   {job, seconds, warm}  weights are in memory; `warm`
- *   yield   {token}  stop at the next batch                       lists the model keys that are (spec "student" paths)
- *   cancel  {token}  stop, the job is over               progress {token, upto, rate, stage}
- *   stop    {}       finish the batch, then exit         finished {token, upto, ms, fid?, metrics?, images?}   phase
- *                                                                 is over, upto == hi; images: what a survey counted;
+ *   work    {token, job, phase, lo, hi, n, spec,         loaded   {job, seconds, warm}  weights are in memory; `warm`
+ *            submitted?}                                          lists the model keys that are (spec "student" paths)
+ *   yield   {token}  stop at the next batch              progress {token, upto, rate, stage}
+ *   cancel  {token}  stop, the job is over               finished {token, upto, ms, fid?, metrics?, images?}   phase
+ *    stop    {}       finish the batch, then exit                  is over, upto == hi; images: what a survey counted;
  *                                                                 metrics: the report's figures (core/figure.h)
  *                                                        yielded  {token, upto}   after yield, cancel or stop
  *                                                        failed   {token, upto, kind, policy, text}
@@ -15,9 +15,9 @@
  *
  * phase is "survey" (count the images of the source), "images" (make or measure images lo..hi-1) or "report"
  * (everything that needs all images). n is how many images the job has, 0 before its survey. upto is the first index
- * that is not safely on disk. spec is a job spec in EXEC form. EOF is an event: the other side is gone. If any message
- * changes, raise PROTO_VERSION; the daemon refuses a worker of another version. A line is at most PROTO_LINE_MAX bytes.
- * The traffic can be read in a terminal and typed by hand. */
+ * that is not safely on disk. spec is a job spec in EXEC form; submitted is the job as the queue got it, for job.json.
+ * EOF is an event: the other side is gone. If any message changes, raise PROTO_VERSION; the daemon refuses a worker of
+ * another version. A line is at most PROTO_LINE_MAX bytes. The traffic can be read in a terminal and typed by hand. */
 #ifndef CORE_PROTO_H
 #define CORE_PROTO_H
 

@@ -27,6 +27,9 @@ static const char *const names[QUEUE_FNS] = {
     [QUEUE_GROUP] = "ddq_group",
     [QUEUE_GROUPS] = "ddq_groups",
     [QUEUE_GROUP_CANCEL] = "ddq_group_cancel",
+    [QUEUE_ADOPT] = "ddq_adopt",
+    [QUEUE_DRAIN] = "ddq_drain",
+    [QUEUE_RESUME] = "ddq_resume",
     [QUEUE_CLAIM] = "ddq_claim",
     [QUEUE_RENEW] = "ddq_renew",
     [QUEUE_FINISH] = "ddq_finish",
@@ -57,7 +60,7 @@ void queue_call_build(QueueCall *call, QueueFn fn, cJSON *args)
     if (!args)
         args = cJSON_CreateObject();
     const cJSON *spec = cJSON_GetObjectItemCaseSensitive(args, "spec");
-    if (fn == QUEUE_SUBMIT && cJSON_IsObject(spec))
+    if ((fn == QUEUE_SUBMIT || fn == QUEUE_ADOPT) && cJSON_IsObject(spec))
         keep_as_text(args, "spec", spec);
     const cJSON *point = cJSON_GetObjectItemCaseSensitive(args, "point");
     if (fn == QUEUE_SUBMIT && cJSON_IsObject(point))

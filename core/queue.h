@@ -42,6 +42,9 @@ typedef enum QueueFn {
     QUEUE_GROUP,
     QUEUE_GROUPS,
     QUEUE_GROUP_CANCEL,
+    QUEUE_ADOPT,
+    QUEUE_DRAIN,
+    QUEUE_RESUME,
     /* ranges, called by daemons */
     QUEUE_CLAIM,
     QUEUE_RENEW,
@@ -71,8 +74,10 @@ bool queue_reply_parse(const char *text, cJSON **ret_reply, Err *err);
 
 /* Channels: hints only, all of it is readable as state. On a job's live channel the functions tell its "state" and
  * "log", daemons its "progress": {"type":..., "job":ID, ...}. */
-#define QUEUE_CHANNEL_WAKE  "{ddq}:wake" /* a job's id: it became claimable */
-#define QUEUE_CHANNEL_CTL   "{ddq}:ctl"  /* {"op":"cancel"|"yield", "job":ID}: renew its leases now */
+#define QUEUE_CHANNEL_WAKE "{ddq}:wake" /* a job's id: it became claimable */
+#define QUEUE_CHANNEL_CTL                                                                                              \
+    "{ddq}:ctl" /* {"op":"cancel"|"yield", "job":ID}: renew its leases now;                                            \
+                  {"op":"drain"|"resume", "host":NAME}: beat now */
 #define QUEUE_CHANNEL_JOB   "{ddq}:job:%s:live"
 #define QUEUE_CHANNEL_GROUP "{ddq}:group:%s/%s:live" /* user, name: the states of its jobs */
 

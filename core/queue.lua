@@ -9,6 +9,8 @@
 --     queue_groups.lua   the jobs of a sweep, as one
 --     queue_jobs.lua     submit, and what a person says to a job
 --     queue_users.lua    what users may have
+--     queue_hosts.lua    hosts, and drains on them
+--     queue_adopt.lua    jobs that come back from their folders
 --     queue_claim.lua    who is next, and who makes room
 --     queue_why.lua      why a job waits, with numbers
 --     queue_look.lua     what callers see: list, show, events, logs, hosts
@@ -36,8 +38,10 @@ local MAX_REAP, MAX_KIDS = 100, 256  -- how much one call cleans up; the next ca
 local MAX_PARENTS = 32               -- jobs that one job may wait for
 local FIRST_CHUNK = 8                -- images of a kind of work whose speed nobody has measured
 local CREDIT_MS = 600000             -- a user who could not run may be this far behind the others, not more
-local BLAME = {fail = 2, silence = 1} -- what a loss without progress counts; a host that fell silent is weaker evidence
-local BLAME_MAX = 6                  -- then a range is split, and an image that is alone is given up
+-- What a loss without progress counts: crashes below 16, errors above. A host that fell silent is weaker evidence.
+local BLAME = {crash = 2, silence = 1, error = 16}
+local CRASHES_MAX = 6                -- then a range is split, and an image that is alone is given up
+local ERRORS_MAX = 5                 -- then the job fails
 local EVENTS, LOG_LINES, SPEEDS = 10000, 2000, 1000
 local TIERS = {interactive = 0, normal = 1, scavenger = 2} -- lower goes first
 local TIER_NAMES = {[0] = 'interactive', 'normal', 'scavenger'}
@@ -197,7 +201,8 @@ local function job_arg(a, name)
     if job_get(prefix, 'state') then return prefix end
     local found = call('ZRANGEBYLEX', P .. 'ids', '[' .. prefix, '[' .. prefix .. '\255', 'LIMIT', 0, 6)
     if #found == 1 and job_get(found[1], 'state') then return found[1] end
-    if #found < 2 then refuse('not_found', 'job ' .. prefix .. ' not found; ddq ls --all lists what is there') end
+    if #found < 2 then refuse('not_found', 'job ' .. prefix .. ' not found; ddq ls --all lists what is ' ..
+        'there, and ddq adopt FOLDER brings back one that Redis has lost') end
     local some = table.concat(found, ', ', 1, math.min(#found, 5)) .. (#found > 5 and ' and more' or '')
     refuse('not_found', 'job ' .. prefix .. ' is not unique, it may be ' .. some .. '; give more characters')
 end
@@ -264,16 +269,23 @@ local function waits_text(id)
     return 'waits for job ' .. table.concat(left, ', ')
 end
 
+-- Why nobody can build on a job that has ended: nil when it is done with all of its images.
+local function spoilt(id)
+    local state, bad = job_get(id, 'state', 'bad')
+    if state ~= 'done' then return state or 'gone' end
+    if bad ~= '0' then return 'done, but lacks ' .. bad .. (bad == '1' and ' image' or ' images') end
+end
+
 -- What a job does when one that it waited for did not end well: after_failed of ddq_submit.
 local AFTER_FAILED = {fail = 'fail', hold = 'hold', run = false}
 
 -- Tells a job that one that it waits for has ended.
 local function tell_kid(kid, state, id)
-    local parent, wish = job_get(id, 'state') or 'gone', job_get(kid, 'after_failed') or 'fail'
+    local why, wish = spoilt(id), job_get(kid, 'after_failed') or 'fail'
     local left = call('HINCRBY', job_key(kid), 'parents', -1)
-    local event = parent ~= 'done' and AFTER_FAILED[wish]
+    local event = why and AFTER_FAILED[wish]
     if event and TRANSITIONS[state][event] then
-        apply(kid, event, 'it waited for job ' .. id .. ', which is ' .. parent)
+        apply(kid, event, 'it waited for job ' .. id .. ', which is ' .. why)
     elseif state == 'waiting' and left <= 0 then
         apply(kid, 'parent_done', 'waits for its turn')
     elseif state == 'waiting' then

@@ -56,6 +56,7 @@ local function job_refuses(id, user, worker)
 end
 
 local function consider(job, worker)
+    if worker.drained then return {code = 'drained', why = worker.drained} end
     return lane_refuses(job.lane, worker) or user_refuses(job.user, worker) or job_refuses(job.id, job.user, worker)
 end
 
@@ -154,9 +155,10 @@ local function chunk(id, user, ms, most, worker)
 end
 
 local function claim_answer(lease, again)
-    local user, kind, images, spec, folder = job_get(lease.job, 'user', 'kind', 'images', 'spec', 'folder')
+    local user, kind, images, spec, folder, asked = job_get(lease.job, 'user', 'kind', 'images', 'spec', 'folder', 'asked')
     return {token = lease.token, job = lease.job, user = user, kind = kind, phase = lease.phase, lo = lease.upto,
-        hi = lease.hi, n = tonumber(images), spec = raw(spec), folder = folder, again = again}
+        hi = lease.hi, n = tonumber(images), spec = raw(spec), folder = folder, again = again,
+        asked = raw(asked or '{}')}
 end
 
 -- A job whose keys somebody removed by hand must not stop the others: it leaves the queue it stands in.
@@ -224,11 +226,12 @@ local function take(choice, worker, start)
 end
 
 --- ddq_claim {host, worker, pid, device, uuid?, root, lease_ms, chunk_ms, offers[], warm[], free_mib?}
----   -> {token, job, user, kind, phase, lo, hi, n, spec{}, folder, again}, or status empty
+---   -> {token, job, user, kind, phase, lo, hi, n, spec{}, asked{}, folder, again}, or status empty
 --- Takes a range for an idle worker. offers: what this host can do ("model:digits", "reference:digits", "inception");
 --- warm: names of models in memory; device cpu or cuda, with the GPU's uuid; free_mib: memory that the worker could use,
 --- what it holds itself included: a job that took more on such a device is left to others. phase survey: say how many
---- images there are; images: make or measure images lo..hi-1; report: all else. A worker has one lease: if it has one
+--- images there are; images: make or measure images lo..hi-1; report: all else. asked: what was submitted beside the
+--- spec, for the folder's job.json. A worker has one lease: if it has one
 --- already, its answer was lost, and it gets what is left of that again (again: true).
 function F.claim(a)
     local time = now()
@@ -241,6 +244,8 @@ function F.claim(a)
     promote(time)
     local held = lease_of_slot(worker.slot, worker.deadline)
     if held then return claim_answer(held, true) end
+    local drained = drain_of(worker.host, worker.name)
+    if drained then return {status = 'empty', text = drained} end
     local choice = choose(worker)
     if not choice then return {status = 'empty'} end
     local id, floor = choice.id, floor_get()
@@ -267,7 +272,7 @@ local function live_workers(time)
                     workers[#workers + 1] = worker_ready({host = host, name = row.name, offers = offers, warm = {},
                         device = type(row.device) == 'string' and row.device or 'cpu', state = row.state,
                         uuid = type(uuid) == 'string' and uuid ~= '' and uuid or nil, free = amount_arg(row, 'free_mib'),
-                        total = amount_arg(row, 'memory_mib'),
+                        total = amount_arg(row, 'memory_mib'), drained = drain_of(host, row.name),
                         token = call('HGET', P .. 'slots', host .. ' ' .. row.name) or nil}, time, quotas)
                 end
             end

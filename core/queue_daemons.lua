@@ -66,9 +66,10 @@ end
 --- they are told. peak_mib: the most memory that the worker had, on its device.
 function F.finish(a)
     local ms, images = amount_arg(a, 'ms'), number_arg(a, 'images', 1, 1e9, 0)
+    local fid, metrics = amount_arg(a, 'fid'), figures_arg(a, 'metrics', 100)
     local lease, answer = close(a, ms)
     if not lease then return answer end
-    local id, fid, metrics = lease.job, amount_arg(a, 'fid'), figures_arg(a, 'metrics', 100)
+    local id = lease.job
     local whole = lease.phase == 'report' and a.upto >= lease.hi
     local surveyed = lease.phase == 'survey' and a.upto >= lease.hi and images > 0
     local made = surveyed and 1 or whole and tonumber((job_get(id, 'images'))) or lease.upto - lease.lo
@@ -95,10 +96,11 @@ end
 
 local POLICIES = {fail = true, retry = true, hold = true}
 
---- ddq_fail {token, upto, kind, policy, text} -> {job, state, again}, or status already or stale
---- policy fail: the job cannot succeed. hold: a person must act first. retry: once more; a range that fails three times
---- without progress is split, and an image that fails three times alone is given up. again: the range will be tried
---- again.
+--- ddq_fail {token, upto, kind, policy, text, crash?} -> {job, state, again}, or status already or stale
+--- policy fail: the job cannot succeed. hold: a person must act first. retry: once more. crash: its worker died over it,
+--- and did not say the text itself; a range that is lost so three times without progress is split, and an image that
+--- kills its worker three times alone is given up. A range that fails five times with an error fails its job. again: the
+--- range will be tried again.
 function F.fail(a)
     local policy, kind = text_arg(a, 'policy', WORD), text_arg(a, 'kind', WORD, true) or 'internal'
     local text = sentence_arg(a, 'text', 2000, 'failed (' .. kind .. ') and did not say why')
@@ -107,7 +109,7 @@ function F.fail(a)
     if not lease then return answer end
     local id = lease.job
     if policy == 'retry' then
-        local again = lose(lease, BLAME.fail, text)
+        local again = lose(lease, a.crash == true and 'crash' or 'error', text)
         return {job = id, state = settle(id, text), again = again}
     end
     call('HINCRBY', job_key(id), 'errors', 1)
@@ -176,7 +178,7 @@ function F.reap()
         if lease then
             local text = 'worker ' .. lease.worker .. ' of host ' .. lease.host .. ' fell silent'
             drop(lease, lease.upto)
-            lose(lease, BLAME.silence, text)
+            lose(lease, 'silence', text)
             settle(lease.job, text .. '; waits for a free worker')
             reaped = reaped + 1
         else
@@ -208,9 +210,10 @@ local function about_arg(a)
 end
 
 --- ddq_beat {host, boot, pid, version, workers[], models{}, references[], root, drain, ttl_ms, gone?}
----   -> {}, or status taken
+---   -> {drains{}}, or status taken
 --- A daemon says that it lives, and what it has; gone: true says good-bye. workers: [{name, device, uuid, state, pid, job,
 --- memory_mib, free_mib, ...}]. boot tells daemons apart: another one that is alive under the same host name is refused.
+--- drains: as in ddq_hosts; the daemon keeps those workers from work, and lets the others.
 function F.beat(a)
     local host, boot = text_arg(a, 'host', NAME), text_arg(a, 'boot', LABEL)
     local ttl, pid = number_arg(a, 'ttl_ms', 100, DAY_MS, 15000), number_arg(a, 'pid', 0, 2 ^ 31, 0)
@@ -233,8 +236,13 @@ function F.beat(a)
     call('HSET', key, 'boot', boot, 'pid', int(pid), 'ttl_ms', int(ttl), 'offers', table.concat(offers, ' '),
         'about', about_arg(a))
     call('ZADD', P .. 'hosts', time, host)
-    call('HSET', P .. 'workers', host, a.drain == true and 0 or #workers)
-    return {}
+    local drains, able = drains_of(host), 0
+    for i = 1, #workers do
+        local name = type(workers[i]) == 'table' and workers[i].name
+        if a.drain ~= true and not drains['*'] and not drains[name] then able = able + 1 end
+    end
+    call('HSET', P .. 'workers', host, able)
+    return {drains = drains}
 end
 
 --- ddq_log {job, lines[]} -> {}
@@ -251,11 +259,13 @@ function F.log(a)
     return {}
 end
 
---- ddq_check {} -> {version, schema, time_ms, redis_version, appendonly, maxmemory_policy}
---- Which library this is and how its server is set; schema is the data's (0: no data yet). A function may not call
+--- ddq_check {} -> {version, schema, born, time_ms, redis_version, appendonly, maxmemory_policy}
+--- Which library this is and how its server is set; schema is the data's (0: no data yet), born when the data began, by
+--- which a Redis that came back empty is known (0: no data yet). A function may not call
 --- CONFIG, so whoever wants to know appendfsync asks for it beside this.
 function F.check()
     return {version = SCHEMA, schema = tonumber(call('HGET', P .. 'meta', 'schema') or 0), time_ms = now(),
+        born = tonumber(call('HGET', P .. 'meta', 'born') or 0),
         redis_version = redis.REDIS_VERSION, appendonly = call('INFO', 'persistence'):match('aof_enabled:1') ~= nil,
         maxmemory_policy = call('INFO', 'memory'):match('maxmemory_policy:([%w-]+)')}
 end
@@ -266,7 +276,7 @@ end
 local READ, WRITE, END = {'no-writes'}, {}, {'allow-oom'}
 local NAMES = {
     {'submit', WRITE}, {'cancel', END}, {'hold', END}, {'release', WRITE}, {'prio', WRITE}, {'share', WRITE},
-    {'quota', WRITE}, {'settings', WRITE}, {'why', READ}, {'group', READ}, {'groups', READ}, {'group_cancel', END},
+    {'adopt', WRITE}, {'drain', WRITE}, {'resume', END}, {'quota', WRITE}, {'settings', WRITE}, {'why', READ}, {'group', READ}, {'groups', READ}, {'group_cancel', END},
     {'list', READ}, {'show', READ}, {'events', READ}, {'logs', READ}, {'hosts', READ}, {'check', READ},
     {'claim', WRITE}, {'renew', END}, {'finish', END}, {'giveback', END}, {'fail', END}, {'reap', END},
     {'beat', WRITE}, {'log', WRITE},
@@ -279,7 +289,7 @@ local function schema_ready(flags)
             '); update ddq here')
     end
     if schema and schema < SCHEMA and flags ~= READ then upgrade() end
-    if not schema and flags ~= READ then call('HSET', P .. 'meta', 'schema', SCHEMA, 'run_id', run_id()) end
+    if not schema and flags ~= READ then call('HSET', P .. 'meta', 'schema', SCHEMA, 'run_id', run_id(), 'born', int(now())) end
 end
 
 for i = 1, #NAMES do -- pairs() is not there yet while a library loads

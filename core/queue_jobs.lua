@@ -24,11 +24,12 @@ local function parents_arg(a, after_failed)
     for i, value in ipairs(list_arg(a, 'after', MAX_PARENTS)) do
         local id = job_arg({['after ' .. i] = value}, 'after ' .. i)
         local state = job_get(id, 'state')
-        if FINAL[state] and state ~= 'done' then
+        if FINAL[state] and spoilt(id) then
             if after_failed == 'fail' then
-                refuse('refused', 'job ' .. id .. ', which this one is to wait for, is ' .. state .. ' and will never be done')
+                refuse('refused', 'job ' .. id .. ', which this one is to wait for, is ' .. spoilt(id) ..
+                    ' and will never be done in full')
             end
-            bad = bad or 'it waited for job ' .. id .. ', which is ' .. state
+            bad = bad or 'it waited for job ' .. id .. ', which is ' .. spoilt(id)
         end
         if not FINAL[state] and not known[id] then waits[#waits + 1] = id end
         if not known[id] then all[#all + 1] = id end
@@ -83,6 +84,21 @@ local function check_quota(user, images)
     end
 end
 
+-- What was asked for, but the spec, which is kept beside it: the folder's job.json gets both, and ddq_adopt submits the
+-- job again from there.
+local function asked_text(a)
+    local asked = {}
+    for key, value in pairs(a) do
+        local is_list = type(value) == 'table' and (#value > 0 or next(value) == nil)
+        if key ~= 'spec' and value ~= cjson.null then asked[key] = is_list and list(value) or value end
+    end
+    local text = encode(asked)
+    if #text > 20000 then
+        refuse('usage', 'the submission has ' .. #text .. ' characters beside its spec, wanted at most 20000')
+    end
+    return text
+end
+
 -- Each job has its own folder below the output root, for ever: a name that another job had gets the id behind it.
 local function folder_of(user, name, id)
     local folder = user .. '/' .. (name or id)
@@ -114,7 +130,7 @@ end
 --- the hours of a day it may run in, "22:00-07:00" in UTC or "22:00-07:00+02:00". after_failed: what it does when a job
 --- of `after` does not end done: fail (absent), run all the same, or hold. group: the name of a sweep of this user that it
 --- belongs to; point: the fields that vary in it. More images than the user's quota has room for are refused.
-function F.submit(a)
+function F.submit(a, adopted_folder)
     local id, user, kind = text_arg(a, 'id', ID), text_arg(a, 'user', NAME), text_arg(a, 'kind', WORD)
     if #id < 6 then refuse('usage', 'id is ' .. shown(id) .. ', wanted at least 6 characters; ten are usual') end
     if not KINDS[kind] then refuse('usage', 'kind is ' .. shown(kind) .. ', wanted sample, evaluate or statistics') end
@@ -129,15 +145,17 @@ function F.submit(a)
     if call('EXISTS', job_key(id)) == 1 then return duplicate_of(id) end
     local waits, bad, parents = parents_arg(a, after_failed)
     local same = same_key({user, kind, images, model, device, name or '', group or '', parents, spec})
-    local twin = a.new ~= true and call('GET', same)
+    local twin = a.new ~= true and not adopted_folder and call('GET', same)
     if twin and (job_get(twin, 'state') == 'done' or not FINAL[job_get(twin, 'state') or 'failed']) then
         return duplicate_of(twin)
     end
-    check_quota(user, images)
+    if not adopted_folder then check_quota(user, images) end
+    local asked = asked_text(a)
     local state, reason = 'queued', 'waits for its turn'
     if #waits > 0 then state, reason = 'waiting', 'waits for job ' .. table.concat(waits, ', ') end
     if bad then state, reason = 'held', bad end
-    local folder, seq = folder_of(user, name, id), call('INCR', P .. 'seq')
+    local folder, seq = adopted_folder or folder_of(user, name, id), call('INCR', P .. 'seq')
+    if adopted_folder then call('HSET', P .. 'folders', folder, id) end
     local lane = lane_of(needs, device, model, load_of(kind, model, fields))
     local created = int(now())
     local about = encode({id = id, user = user, kind = kind, model = model, device = device, name = name or id,
@@ -145,7 +163,7 @@ function F.submit(a)
         point = point and raw(point), max_gpus = tonumber(limits.max_gpus), at = tonumber(limits.at),
         window = limits.window}):sub(2, -2)
     call('HSET', job_key(id), 'id', id, 'user', user, 'kind', kind, 'model', model, 'device', device, 'name', name or id,
-        'folder', folder, 'images', int(images), 'created', created, 'about', about, 'spec', spec,
+        'folder', folder, 'images', int(images), 'created', created, 'about', about, 'spec', spec, 'asked', asked,
         'needs', table.concat(needs, ' '), 'lane', lane, 'pace', pace_of(kind, model, fields), 'seq', seq,
         'parents', #waits, 'after', table.concat(waits, ' '), 'after_failed', after_failed, 'priority', int(priority),
         'tier', TIERS[tier], 'rank', TIERS[tier], 'state', state, 'reason', reason, 'report', 0,

@@ -114,20 +114,4 @@ function F.logs(a)
     return {lines = lines, last = last or after or '0-0'}
 end
 
---- ddq_hosts {} -> {hosts[]}
---- What each daemon said of itself last (see ddq_beat), with age_ms and alive; the latest first.
-function F.hosts()
-    local hosts, time = list(), now()
-    local seen = call('ZREVRANGE', P .. 'hosts', 0, 999, 'WITHSCORES')
-    for i = 1, #seen, 2 do
-        local about, ttl = unpack(call('HMGET', P .. 'host:' .. seen[i], 'about', 'ttl_ms'))
-        local age = time - tonumber(seen[i + 1])
-        if about then
-            local alive = tostring(age <= tonumber(ttl))
-            hosts[#hosts + 1] = raw('{"age_ms":' .. int(age) .. ',"alive":' .. alive .. ',' .. about:sub(2))
-        end
-    end
-    return {hosts = hosts}
-end
-
 end

@@ -131,6 +131,7 @@ local REFUSALS = {
         local section = why.lack:gsub(':', ' ')
         return 'no daemon that is alive has ' .. section .. '; one gets it by [' .. section .. '] in its ddq.conf'
     end},
+    {'drained', function(why) return 'the workers that are there are drained (' .. why.why .. '); ddq resume lets them work' end},
 }
 
 local function nobody(job, look, time)

@@ -154,16 +154,23 @@ local function settle(id, reason)
     return state
 end
 
--- A range came back without its end. Progress clears it of blame; without any, blame adds up until the range is split, and
--- an image that is alone then is given up, so that the others go on. Answers whether it will be tried again.
-local function lose(lease, amount, text)
+-- A range came back without its end. Progress clears it of blame; without any, blame adds up. Crashes and errors have a
+-- budget each, in one number: a worker that says what went wrong is no evidence that an image kills workers. Errors end
+-- the job with their sentence. Crashes split the range, and an image that is alone then is given up, so that the others
+-- go on. Answers whether it will be tried again.
+local function lose(lease, how, text)
     local id, lo, hi = lease.job, lease.upto, lease.hi
     call('HINCRBY', job_key(id), 'errors', 1)
     call('HSET', job_key(id), 'error', text)
     if lo >= hi or FINAL[job_get(id, 'state')] then return false end
-    local blame = (lo == lease.lo and lease.blame or 0) + amount
-    if blame < BLAME_MAX then
-        local seconds = math.max(0, blame - BLAME.fail)
+    local blame = (lo == lease.lo and lease.blame or 0) + BLAME[how]
+    local crashes, errors = blame % BLAME.error, math.floor(blame / BLAME.error)
+    if errors >= ERRORS_MAX then
+        apply(id, 'fail', 'failed ' .. errors .. ' times at the same place, the last time: ' .. text)
+        return false
+    end
+    if crashes < CRASHES_MAX then
+        local seconds = how == 'error' and 2 ^ (errors - 1) - 1 or math.max(0, crashes - BLAME.crash)
         if seconds == 0 then put_range(id, lo, hi, blame) else put_later(id, lo, hi, blame, seconds * 1000) end
         return true
     end
@@ -173,8 +180,8 @@ local function lose(lease, amount, text)
     end
     if hi - lo > 1 then -- each half may fail once before it is split again; alone, an image has all its tries
         local middle = math.floor((lo + hi) / 2)
-        put_range(id, lo, middle, middle - lo > 1 and BLAME_MAX - BLAME.fail or 0)
-        put_range(id, middle, hi, hi - middle > 1 and BLAME_MAX - BLAME.fail or 0)
+        put_range(id, lo, middle, middle - lo > 1 and CRASHES_MAX - BLAME.crash or 0)
+        put_range(id, middle, hi, hi - middle > 1 and CRASHES_MAX - BLAME.crash or 0)
         return true
     end
     call('ZADD', job_key(id, 'bad'), lo, int(lo))

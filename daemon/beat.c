@@ -56,9 +56,23 @@ static cJSON *beat_args(const Daemon *d)
     return args;
 }
 
+/* Whom the queue wants to do nothing, as of now: {worker or "*": why}. */
+static void take_drains(Daemon *d, const cJSON *drains)
+{
+    if (!cJSON_IsObject(drains) || d->phase != PHASE_SERVING)
+        return;
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        Worker *worker = &d->workers.rows[i];
+        const cJSON *why = cJSON_GetObjectItemCaseSensitive(drains, "*");
+        if (worker->used && !worker->retired)
+            worker_drain(worker, cJSON_GetStringValue(
+                                     why ? why : cJSON_GetObjectItemCaseSensitive(drains, worker->device.name)));
+    }
+}
+
 static void on_beat(void *owner, uint64_t tag, const cJSON *reply, const Err *err)
 {
-    (void)tag, (void)reply;
+    (void)tag;
     Daemon *d = owner;
     if (err && err->kind == ERR_UNREACHABLE)
         return;
@@ -68,6 +82,7 @@ static void on_beat(void *owner, uint64_t tag, const cJSON *reply, const Err *er
         log_error("host=%s beat failed: %s", d->conf->host, err->text);
     } else {
         d->registered = true;
+        take_drains(d, cJSON_GetObjectItemCaseSensitive(reply, "drains"));
         daemon_check_ready(d);
     }
 }

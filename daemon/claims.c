@@ -101,10 +101,11 @@ void claims_run(Daemon *d)
         return;
     for (int i = 0; i < WORKERS_MAX; i++) {
         const Worker *worker = &d->workers.rows[i];
-        rows[i] = (SchedRow){.state = worker->used && !worker->retired ? worker->state : WORKER_GONE,
-                             .warm = cJSON_GetArraySize(worker->warm) > 0,
-                             .next_claim = worker->next_claim,
-                             .last_busy = worker->last_busy};
+        rows[i] =
+            (SchedRow){.state = worker->used && !worker->retired && !worker->drained[0] ? worker->state : WORKER_GONE,
+                       .warm = cJSON_GetArraySize(worker->warm) > 0,
+                       .next_claim = worker->next_claim,
+                       .last_busy = worker->last_busy};
     }
     int due = sched_due(rows, WORKERS_MAX, mono_ms(), order);
     for (int i = 0; i < due; i++)
@@ -145,7 +146,23 @@ static bool read_lease(const cJSON *reply, Lease *lease, Err *err)
     return true;
 }
 
-static cJSON *work_message(const Lease *lease, cJSON *exec)
+/* What the job is in the queue, for the folder's job.json: from there ddq_adopt submits it again. A spec so long that
+ * it does not fit on the line twice goes without. */
+static void add_submitted(cJSON *work, const cJSON *reply)
+{
+    cJSON *submitted = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(reply, "asked"), true);
+    const cJSON *spec = cJSON_GetObjectItemCaseSensitive(reply, "spec");
+    char *text = cJSON_PrintUnformatted(spec);
+    if (cJSON_IsObject(submitted) && submitted->child && text && strlen(text) < PROTO_LINE_MAX / 4) {
+        cJSON_AddItemToObject(submitted, "spec", cJSON_Duplicate(spec, true));
+        cJSON_AddItemToObject(work, "submitted", submitted);
+    } else {
+        cJSON_Delete(submitted);
+    }
+    cJSON_free(text);
+}
+
+static cJSON *work_message(const Lease *lease, cJSON *exec, const cJSON *reply)
 {
     cJSON *work = cJSON_CreateObject();
     cJSON_AddStringToObject(work, "token", lease->token);
@@ -155,6 +172,7 @@ static cJSON *work_message(const Lease *lease, cJSON *exec)
     cJSON_AddNumberToObject(work, "hi", (double)lease->hi);
     cJSON_AddNumberToObject(work, "n", (double)lease->n);
     cJSON_AddItemToObject(work, "spec", exec);
+    add_submitted(work, reply);
     return work;
 }
 
@@ -172,7 +190,7 @@ static void take(Daemon *d, Worker *worker, const Lease *lease, const cJSON *rep
     if (!resolve_spec(&resolve, cJSON_GetObjectItemCaseSensitive(reply, "spec"), &exec, &err)) {
         log_warning("job=%s refused: %s", lease->job, err.text);
         worker_apply(worker, WORKER_EV_EMPTY);
-        reports_fail(d, lease, err_name(err.kind), err_policy_name(err_policy(err.kind)), err.text);
+        reports_fail(d, lease, err_name(err.kind), err_policy_name(err_policy(err.kind)), err.text, false);
         worker->next_claim = 0;
         claims_run(d);
         return;
@@ -181,7 +199,7 @@ static void take(Daemon *d, Worker *worker, const Lease *lease, const cJSON *rep
     worker->empties = 0;
     worker->last_busy = mono_ms();
     worker_apply(worker, WORKER_EV_WORK);
-    worker_send(worker, PROTO_WORK, work_message(lease, exec)); /* a worker that is gone shows so by itself */
+    worker_send(worker, PROTO_WORK, work_message(lease, exec, reply)); /* a worker that is gone shows so by itself */
 }
 
 static void nothing(Daemon *d, Worker *worker)
@@ -210,10 +228,10 @@ static void on_claimed(void *owner, uint64_t tag, const cJSON *reply, const Err 
         log_error("claim failed: %s", bad.text);
         got = false;
     }
-    if (got && waiting && d->may_claim)
+    if (got && waiting && d->may_claim && !worker->drained[0])
         take(d, worker, &lease, reply);
     else if (got)
-        reports_giveback(d, &lease); /* the worker died or was told to stop meanwhile */
+        reports_giveback(d, &lease); /* the worker died, or was told to stop, meanwhile */
     if (waiting && worker->state == WORKER_CLAIMING)
         nothing(d, worker);
 }

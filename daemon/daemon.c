@@ -40,9 +40,22 @@ bool daemon_any_worker(const Daemon *d)
     return false;
 }
 
+const char *daemon_drained(const Daemon *d)
+{
+    const char *why = NULL;
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        const Worker *worker = &d->workers.rows[i];
+        if (worker->used && !worker->drained[0])
+            return NULL;
+        why = worker->used ? worker->drained : why;
+    }
+    return why;
+}
+
 void daemon_check_ready(Daemon *d)
 {
-    if (d->ready || d->phase != PHASE_SERVING || !d->registered || !store_ready(d->store) || !daemon_any_worker(d))
+    if (d->ready || d->phase != PHASE_SERVING || !d->registered || !store_ready(d->store) ||
+        !(daemon_any_worker(d) || daemon_drained(d)))
         return;
     d->ready = true;
     printf("ready %s\n", d->url);
@@ -105,11 +118,14 @@ static void on_wake(void *owner)
     claims_wake(owner);
 }
 
-/* The hint says that something about leases changed; what, the queue's state says. */
+/* The hint says that something about leases or hosts changed; what, the queue's state says. */
 static void on_ctl(void *owner, const char *text)
 {
     log_trace("ctl %s", text);
-    leases_renew(owner);
+    if (strstr(text, "\"host\"")) /* a drain, or its end */
+        beat_now(owner);
+    else
+        leases_renew(owner);
 }
 
 static void on_server_started(void *owner)
@@ -165,6 +181,8 @@ static void on_gone(void *owner, Worker *worker, const Err *why)
     log_line(worker->stop == STOP_ASKED ? LOG_INFO : LOG_WARNING, "worker=%s gone: %s", worker->device.name, why->text);
     d->counts.workers_ended++;
     leases_gone(d, worker, why);
+    if (worker->drained[0] && d->store)
+        beat_now(d); /* somebody waits for its device */
     if (!d->ready && !daemon_any_worker(d) && worker->failures >= FIRST_DEATHS && d->phase == PHASE_SERVING)
         phases_fail(d, EXIT_ERROR, why);
 }

@@ -65,6 +65,7 @@ int daemon_run(const Options *options);
 
 /* For the story modules: */
 void daemon_check_ready(Daemon *d);
-bool daemon_any_worker(const Daemon *d); /* one that said hello and does not stop */
+bool daemon_any_worker(const Daemon *d);     /* one that said hello and does not stop */
+const char *daemon_drained(const Daemon *d); /* why no worker may work; NULL when one may */
 
 #endif

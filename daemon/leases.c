@@ -97,7 +97,7 @@ static void on_failed(Daemon *d, Worker *worker, Lease *lease, const cJSON *mess
     log_warning("job=%s worker=%s token=%s failed kind=%s: %s", lease->job, worker->device.name, lease->token,
                 err_name(kind), text);
     if (!lease->lost)
-        reports_fail(d, lease, err_name(kind), err_policy_name(err_policy(kind)), text);
+        reports_fail(d, lease, err_name(kind), err_policy_name(err_policy(kind)), text, false);
     if (err_ends_worker(kind) && worker->state == WORKER_BUSY) {
         worker_stop(worker); /* a fresh process is cheaper than doubt, but not one after the other in a loop */
         worker->failures++;
@@ -137,11 +137,11 @@ void leases_gone(Daemon *d, Worker *worker, const Err *why)
     char text[sizeof why->text + 128];
     snprintf(text, sizeof text, "%s, at image %lld of %lld-%lld", why->text, (long long)lease->upto,
              (long long)lease->lo, (long long)lease->hi);
-    bool blameless = lease->asked || d->phase != PHASE_SERVING || worker->retired;
+    bool blameless = lease->asked || d->phase != PHASE_SERVING || worker->retired || worker->drained[0];
     if (!lease->lost && blameless)
         reports_giveback(d, lease);
     else if (!lease->lost)
-        reports_fail(d, lease, err_name(why->kind), "retry", text);
+        reports_fail(d, lease, err_name(why->kind), "retry", text, true);
     lease_over(d, worker);
 }
 
@@ -153,7 +153,7 @@ void leases_orphans(Daemon *d)
         snprintf(lease.token, sizeof lease.token, "%s", orphan->token);
         log_info("token=%s was held when the last ddqd died and goes back", lease.token);
         reports_fail(d, &lease, err_name(ERR_INTERNAL), "retry",
-                     "the daemon of this host died while it worked on the range");
+                     "the daemon of this host died while it worked on the range", true);
     }
 }
 

@@ -10,6 +10,7 @@ static char *health(const Daemon *d, int *ret_status)
 {
     const char *trouble = d->phase != PHASE_SERVING ? "draining"
                           : !store_ready(d->store)  ? "redis is away"
+                          : daemon_drained(d)       ? daemon_drained(d)
                           : !daemon_any_worker(d)   ? "no worker is there"
                                                     : NULL;
     *ret_status = trouble ? 503 : 200;

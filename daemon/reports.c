@@ -73,12 +73,14 @@ void reports_giveback(Daemon *d, const Lease *lease)
     add(d, QUEUE_GIVEBACK, args_of(lease));
 }
 
-void reports_fail(Daemon *d, const Lease *lease, const char *kind, const char *policy, const char *text)
+void reports_fail(Daemon *d, const Lease *lease, const char *kind, const char *policy, const char *text, bool crash)
 {
     cJSON *args = args_of(lease);
     cJSON_AddStringToObject(args, "kind", kind);
     cJSON_AddStringToObject(args, "policy", policy);
     cJSON_AddStringToObject(args, "text", text);
+    if (crash)
+        cJSON_AddTrueToObject(args, "crash");
     d->counts.failed++;
     add(d, QUEUE_FAIL, args);
 }

@@ -9,7 +9,8 @@
 /* finished: the worker's message; what it says of time and results goes on to the queue. */
 void reports_finish(Daemon *d, const Lease *lease, const cJSON *finished);
 void reports_giveback(Daemon *d, const Lease *lease); /* no blame: yield, cancel, drain */
-void reports_fail(Daemon *d, const Lease *lease, const char *kind, const char *policy, const char *text);
-void reports_send(Daemon *d); /* whatever is in the journal and not sent */
+void reports_fail(Daemon *d, const Lease *lease, const char *kind, const char *policy, const char *text,
+                  bool crash); /* crash: the worker did not say so itself, it died */
+void reports_send(Daemon *d);  /* whatever is in the journal and not sent */
 
 #endif

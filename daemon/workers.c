@@ -68,6 +68,7 @@ static void row_add(Workers *workers, const Device *device)
             continue;
         worker->used = true;
         worker->retired = false;
+        worker->drained[0] = 0;
         worker->device = *device;
         worker->failures = 0;
         worker->next_spawn = 0;
@@ -76,11 +77,16 @@ static void row_add(Workers *workers, const Device *device)
     log_warning("worker=%s has no row yet: the table is full until retired workers have ended", device->name);
 }
 
-static void row_free(Worker *worker)
+static void row_unlock(Worker *worker)
 {
     if (worker->lock >= 0)
         close(worker->lock);
     worker->lock = -1;
+}
+
+static void row_free(Worker *worker)
+{
+    row_unlock(worker);
     worker->used = false;
 }
 
@@ -251,6 +257,19 @@ void worker_stop(Worker *worker)
     stop_step(worker, STOP_ASKED, mono_ms());
 }
 
+void worker_drain(Worker *worker, const char *why)
+{
+    bool was = worker->drained[0] != 0;
+    snprintf(worker->drained, sizeof worker->drained, "%s", why ? why : "");
+    if (why && !was) {
+        log_info("worker=%s %s", worker->device.name, why);
+        worker_stop(worker);
+    } else if (!why && was) {
+        log_info("worker=%s may work again", worker->device.name);
+        worker->next_spawn = 0;
+    }
+}
+
 void worker_end(Worker *worker, const Err *why)
 {
     if (worker->state == WORKER_GONE || worker->stop == STOP_KILL)
@@ -303,6 +322,8 @@ static void worker_gone(Worker *worker, Mono now)
     worker->table->hooks.on_gone(worker->table->owner, worker, &why);
     if (worker->retired)
         row_free(worker);
+    else if (worker->drained[0])
+        row_unlock(worker);
 }
 
 void worker_ended(Worker *worker)
@@ -328,7 +349,8 @@ static void check_silence(Worker *worker, Mono now)
 static void row_tick(Worker *worker, Mono now)
 {
     if (worker->state == WORKER_GONE) {
-        if (!worker->table->stopping && !worker->process.open && now >= worker->next_spawn)
+        bool may = !worker->table->stopping && !worker->drained[0];
+        if (may && !worker->process.open && now >= worker->next_spawn)
             worker_start(worker, now);
         return;
     }

@@ -54,8 +54,9 @@ typedef struct Worker {
     Workers *table;
     int index;
     unsigned generation;
-    bool used;    /* the row has a device */
-    bool retired; /* its device left the configuration: it ends and the row goes free */
+    bool used;         /* the row has a device */
+    bool retired;      /* its device left the configuration: it ends and the row goes free */
+    char drained[320]; /* why somebody wants it to do nothing: it ends and waits for the resume; "" otherwise */
     Device device;
     int lock; /* fd, -1 */
     WorkerState state;
@@ -112,6 +113,8 @@ WorkerId worker_id(const Worker *worker);
 bool worker_apply(Worker *worker, WorkerEvent event);
 bool worker_send(Worker *worker, ProtoType type, cJSON *fields); /* consumes fields; false when it is not there */
 void worker_stop(Worker *worker);
+/* why: it finishes its batch, ends, and is not started again, its device is free; NULL: it may work again. */
+void worker_drain(Worker *worker, const char *why);
 /* Ends a worker that cannot be trusted any more; on_gone gets this reason. */
 void worker_end(Worker *worker, const Err *why);
 

@@ -1,4 +1,5 @@
-/* job.json is the mark of ownership: {"identity", "parts", "spec", "inputs", "version", "created"}. Two workers that
+/* job.json is the mark of ownership: {"identity", "parts", "spec", "inputs", "version", "created"}, and
+ * "submitted" for a job that came from a queue (`ddq adopt` reads it). Two workers that
  * claim one folder for the same job write the same mark. */
 #include "worker/folder.h"
 
@@ -132,7 +133,8 @@ cJSON *folder_inputs_json(const Identity *identity)
     return list;
 }
 
-static bool write_mark(const char *output, const JobSpec *spec, const Identity *identity, Err *err)
+static bool write_mark(const char *output, const JobSpec *spec, const Identity *identity, const cJSON *submitted,
+                       Err *err)
 {
     char now[25];
     wall_iso(wall_ms(), now);
@@ -143,6 +145,8 @@ static bool write_mark(const char *output, const JobSpec *spec, const Identity *
     cJSON_AddStringToObject(mark, "version", DDQ_VERSION);
     cJSON_AddStringToObject(mark, "created", now);
     cJSON_AddItemToObject(mark, "parts", cJSON_Duplicate(identity->parts, true));
+    if (submitted)
+        cJSON_AddItemToObject(mark, "submitted", cJSON_Duplicate(submitted, true));
     char *path = folder_path(output, "job.json"), *text = cJSON_Print(mark);
     bool good = file_write(path, text, strlen(text), err);
     cJSON_free(text);
@@ -159,9 +163,9 @@ static bool make_subfolder(const char *output, const char *name, Err *err)
     return good;
 }
 
-bool folder_claim(const char *output, const JobSpec *spec, const Identity *identity, Err *err)
+bool folder_claim(const char *output, const JobSpec *spec, const Identity *identity, const cJSON *submitted, Err *err)
 {
-    return (folder_has(output, "job.json") || write_mark(output, spec, identity, err)) &&
+    return (folder_has(output, "job.json") || write_mark(output, spec, identity, submitted, err)) &&
            make_subfolder(output, "blocks", err) &&
            (!(spec->kind == KIND_SAMPLE && spec->save & SAVE_PNG) || make_subfolder(output, "images", err));
 }

@@ -1,7 +1,7 @@
 /* The output folder: which job it holds, and what lies where.
  *
  *     folder_check(output, identity, err)             fit for this job? makes the folder, writes nothing into it
- *     folder_claim(output, spec, identity, err)       from here on it is this job's: job.json, images/, blocks/
+ *     folder_claim(output, spec, identity, submitted, err)    from here on it is this job's: job.json, images/, blocks/
  *
  * A folder that holds another job, or images of unknown origin, is refused: nothing of anybody is overwritten. */
 #ifndef WORKER_FOLDER_H
@@ -12,8 +12,8 @@
 #include "worker/identity.h"
 
 bool folder_check(const char *output, const Identity *identity, Err *err);
-/* Writes job.json once and makes the subfolders. */
-bool folder_claim(const char *output, const JobSpec *spec, const Identity *identity, Err *err);
+/* Writes job.json once and makes the subfolders. submitted: the job as it was submitted to a queue, or NULL. */
+bool folder_claim(const char *output, const JobSpec *spec, const Identity *identity, const cJSON *submitted, Err *err);
 
 char *folder_path(const char *output, const char *name); /* caller frees */
 bool folder_has(const char *output, const char *name);   /* a file that is not empty */

@@ -80,6 +80,7 @@ static void task_free(Task *task)
     free(task->job);
     free(task->phase);
     cJSON_Delete(task->spec);
+    cJSON_Delete(task->submitted);
     free(task);
 }
 
@@ -98,6 +99,7 @@ static void add_task(Line *line, ProtoType type, const cJSON *message)
     task->hi = (int64_t)proto_number(message, "hi", 0);
     task->n = (int64_t)proto_number(message, "n", 0);
     task->spec = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(message, "spec"), true);
+    task->submitted = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(message, "submitted"), true);
     if (line->last)
         line->last->next = task;
     else

@@ -18,8 +18,8 @@ struct Task {
     bool load;       /* a load message: no token, no range */
     bool called_off; /* yield or cancel came */
     char *token, *job, *phase;
-    int64_t lo, hi, n; /* n: images of the job, 0 before its survey */
-    cJSON *spec;
+    int64_t lo, hi, n;       /* n: images of the job, 0 before its survey */
+    cJSON *spec, *submitted; /* submitted: NULL where the daemon does not say */
 };
 
 typedef struct Line Line;

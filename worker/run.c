@@ -73,6 +73,11 @@ Run *run_open(Workshop *shop, const JobSpec *spec, Err *err)
     return run;
 }
 
+void run_submitted(Run *run, const cJSON *submitted)
+{
+    run->submitted = submitted;
+}
+
 void run_close(Run *run)
 {
     if (!run)

@@ -36,6 +36,9 @@ typedef struct Run Run;
 /* The spec must live as long as the run. Hashes the inputs and checks the folder; models are loaded when they are first
  * needed, so a report or a finished job does not wait for them. */
 Run *run_open(Workshop *shop, const JobSpec *spec, Err *err);
+/* What the queue knows of the job, for job.json: from there it can be submitted again. NULL: not from a queue. Must
+ * live as long as the run. */
+void run_submitted(Run *run, const cJSON *submitted);
 void run_close(Run *run);                                 /* NULL is fine */
 bool run_load(Run *run, const RunHooks *hooks, Err *err); /* now instead of then */
 /* True when the folder holds all of this job already; *ret_fid as run_report gives it. */

@@ -126,7 +126,8 @@ static bool make_batch(Making *making, WriterBatch *batch, Err *err)
 static bool add_batch(Making *making, WriterBatch *batch, Err *err)
 {
     Run *run = making->run;
-    making->claimed = making->claimed || folder_claim(run->spec->output, run->spec, &run->identity, err);
+    making->claimed =
+        making->claimed || folder_claim(run->spec->output, run->spec, &run->identity, run->submitted, err);
     if (!making->claimed) {
         writer_batch_free(batch);
         return false;

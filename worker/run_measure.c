@@ -161,7 +161,7 @@ bool run_measure(Run *run, const RunHooks *hooks, char ret_sha256[65], Err *err)
     if (good) {
         run->images = image_source_count(m.source);
         good = pieces_scan(run->spec->output, &needs, 0, run->images, &m.pieces, err) && run_load(run, hooks, err) &&
-               folder_claim(run->spec->output, run->spec, &run->identity, err) &&
+               folder_claim(run->spec->output, run->spec, &run->identity, run->submitted, err) &&
                (m.writer = run_writer(run, 0, err)) && measure_all(&m, err);
     }
     Err late = {0};

@@ -15,6 +15,7 @@
 struct Run {
     Workshop *shop;
     const JobSpec *spec;
+    const cJSON *submitted;
     Identity identity;
     int64_t images;   /* of a source: counted when it is opened */
     PieceNeeds keeps; /* what a piece of this job holds */

@@ -163,6 +163,8 @@ static bool do_phase(Serve *serve, const JobSpec *spec, Done *done, Err *err)
         return err_set(err, ERR_PROTOCOL, "worker protocol: phase \"%.40s\" is neither survey, images nor report",
                        task->phase);
     Run *run = run_open(serve->shop, spec, err);
+    if (run)
+        run_submitted(run, task->submitted);
     bool good = run && phase(run, task, &hooks, done, err);
     if (good)
         done->upto = task->hi;

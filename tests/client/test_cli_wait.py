@@ -144,3 +144,18 @@ def test_submit_wait_and_watch(desk):
     desk.ddq("cancel", job)
     out, err = waiter.communicate(timeout=10)
     assert waiter.returncode == 103 and out == ""
+
+
+def test_a_job_that_lacks_images_is_not_called_whole(desk):
+    job = desk.submit(images=3)
+    lease = desk.claim()
+    desk.call("fail", token=lease["token"], upto=2, policy="retry", crash=True, text="killed by signal 9")
+    for _ in range(2):
+        desk.redis("ZUNIONSTORE", "{ddq}:later", "1", "{ddq}:later", "WEIGHTS", "0")  # no wait between the tries
+        lease = desk.claim()
+        desk.call("fail", token=lease["token"], upto=0, policy="retry", crash=True, text="killed by signal 9")
+    done = desk.ddq("wait", job, code=104)
+    assert "image 2 could not be made: killed by signal 9" in done.stderr and done.stdout == ""
+    assert "could not be made" in desk.ddq("watch", job, code=104).stdout
+    ended = desk.json("wait", job, code=104)["jobs"][0]
+    assert ended["missing"] == [2] and ended["exit_code"] == 104 and ended["done"] == 2 and "fid" not in ended

@@ -5,7 +5,7 @@
     say(QUEUE_RENEW, "{'lease_ms':60000,'leases':[{'token':'$" worker "','upto':" #upto "}]}", "leases~ok")
 #define FINISH(worker, upto, expected) say(QUEUE_FINISH, "{'token':'$" worker "','upto':" #upto ",'ms':100}", expected)
 #define RETRY(worker, upto, expected)                                                                                  \
-    say(QUEUE_FAIL, "{'token':'$" worker "','upto':" #upto ",'kind':'device','policy':'retry','text':'boom'}", expected)
+    say(QUEUE_FAIL, "{'token':'$" worker "','upto':" #upto ",'crash':true,'policy':'retry','text':'boom'}", expected)
 
 /* Claims everything that can be claimed for one worker and finishes it, up to the end of the job. */
 static int work_through(const char *worker, const char *job)
@@ -293,7 +293,8 @@ static void a_job_of_bad_images_fails(void **state)
     for (int i = 0; i < 3; i++) {
         claim("a", "lo=0; hi=1");
         say_f(QUEUE_FAIL, i < 2 ? "again=true; state=queued" : "again=false; state=failed",
-              "{'token':'%s','upto':0,'policy':'retry','text':'boom'}", text_at(claim("a", "again=true"), "token"));
+              "{'token':'%s','upto':0,'policy':'retry','crash':true,'text':'boom'}",
+              text_at(claim("a", "again=true"), "token"));
         time_passes();
     }
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=failed; job.reason=image 0 could not be made: boom");
@@ -329,7 +330,7 @@ static void progress_clears_blame(void **state)
     for (int upto = 1; upto < 8; upto++) { /* a worker that dies after every image still gets through */
         cJSON *answer = claim("a", "phase=images");
         assert_int_equal((int)number_at(answer, "lo"), upto - 1);
-        say_f(QUEUE_FAIL, "again=true", "{'token':'%s','upto':%d,'policy':'retry','text':'boom'}",
+        say_f(QUEUE_FAIL, "again=true", "{'token':'%s','upto':%d,'policy':'retry','crash':true,'text':'boom'}",
               text_at(answer, "token"), upto);
     }
     assert_int_equal(work_through("a", "aaaaaa0001"), 2);

@@ -215,8 +215,8 @@ static void random_end(const char *worker)
         say_f(QUEUE_GIVEBACK, "status~", "{'token':'%s','upto':%d}", token, upto);
         break;
     case 2:
-        say_f(QUEUE_FAIL, "status~", "{'token':'%s','upto':%d,'policy':'%s','text':'boom'}", token, upto,
-              fails[random_below(countof(fails))]);
+        say_f(QUEUE_FAIL, "status~", "{'token':'%s','upto':%d,'policy':'%s','crash':%s,'text':'boom'}", token, upto,
+              fails[random_below(countof(fails))], random_below(2) ? "true" : "false");
         break;
     case 3:
         break; /* falls silent */

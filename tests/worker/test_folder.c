@@ -100,8 +100,8 @@ static bool check(const Bench *bench, const char *more, bool claim, Err *err)
     JobSpec *spec = spec_of(bench, bench->student, more);
     Identity identity;
     assert_ok(identity_make(spec, &identity, err), *err);
-    bool good =
-        folder_check(bench->output, &identity, err) && (!claim || folder_claim(bench->output, spec, &identity, err));
+    bool good = folder_check(bench->output, &identity, err) &&
+                (!claim || folder_claim(bench->output, spec, &identity, NULL, err));
     identity_free(&identity);
     jobspec_free(spec);
     return good;

@@ -1,0 +1,93 @@
+-- ---- hosts: what they say of themselves, and drains ------------------------------------------------------------------
+-- drains: hash of "HOST" or "HOST WORKER" -> why. It belongs to nobody's life: a daemon that starts again, and a host that
+-- comes back after a week, are still drained. Claims ask it, and every beat's answer tells it, so a hint that is lost
+-- costs a beat and nothing else.
+
+local drain_of, drains_of
+do -- the locals of this file: a chunk may have 200
+
+-- Why this worker, or its whole host, may take nothing; nil when it may.
+function drain_of(host, worker)
+    local why, own = unpack(call('HMGET', P .. 'drains', host, host .. ' ' .. worker))
+    return why or own or nil
+end
+
+-- All drains of a host: worker -> why, "*" for the whole of it.
+function drains_of(host)
+    local drains, rows = {}, call('HGETALL', P .. 'drains')
+    for i = 1, #rows, 2 do
+        local name, worker = rows[i]:match('^(%S+) ?(.*)$')
+        if name == host then drains[worker == '' and '*' or worker] = rows[i + 1] end
+    end
+    return drains
+end
+
+--- ddq_hosts {} -> {hosts[]}
+--- What each daemon said of itself last (see ddq_beat), with age_ms, alive, and drains{}: worker, or * for the whole host,
+--- -> why it takes nothing; the latest first.
+function F.hosts()
+    local hosts, time = list(), now()
+    local seen = call('ZREVRANGE', P .. 'hosts', 0, 999, 'WITHSCORES')
+    for i = 1, #seen, 2 do
+        local about, ttl = unpack(call('HMGET', P .. 'host:' .. seen[i], 'about', 'ttl_ms'))
+        local age = time - tonumber(seen[i + 1])
+        if about then
+            hosts[#hosts + 1] = raw('{"age_ms":' .. int(age) .. ',"alive":' .. tostring(age <= tonumber(ttl)) ..
+                ',"drains":' .. encode(drains_of(seen[i])) .. ',' .. about:sub(2))
+        end
+    end
+    return {hosts = hosts}
+end
+
+-- The host, and the worker of it if one is named, that somebody wants to drain or to resume.
+local function place_arg(a)
+    local host, worker = text_arg(a, 'host', NAME), text_arg(a, 'worker', LABEL, true)
+    local about = call('HGET', P .. 'host:' .. host, 'about')
+    if not about then
+        local known = table.concat(call('ZREVRANGE', P .. 'hosts', 0, 19), ', ')
+        refuse('not_found', 'no host ' .. host .. ' has been seen today; there are: ' .. (known == '' and 'none' or known))
+    end
+    local names = {}
+    for _, one in ipairs(worker and cjson.decode(about).workers or {}) do
+        if type(one) == 'table' then names[#names + 1] = tostring(one.name) end
+        if names[#names] == worker then return host, worker end
+    end
+    if worker then
+        refuse('not_found', 'host ' .. host .. ' has no worker ' .. worker .. '; it has: ' .. table.concat(names, ', '))
+    end
+    return host
+end
+
+local function tell_host(op, host) call('PUBLISH', P .. 'ctl', encode({op = op, host = host})) end
+
+--- ddq_drain {host, worker?, user, reason?} -> {host, worker?, reason}
+--- The host, or one worker of it, takes nothing any more until ddq_resume: its workers finish their batch, give back the
+--- rest without blame, and end, so that their device is free. It holds over restarts of the daemon and of Redis.
+function F.drain(a)
+    local user, why = text_arg(a, 'user', NAME), sentence_arg(a, 'reason', 300, '')
+    local host, worker = place_arg(a)
+    local reason = 'drained by ' .. user .. (why ~= '' and ': ' .. why or '')
+    call('HSET', P .. 'drains', worker and host .. ' ' .. worker or host, reason)
+    tell_host('drain', host)
+    return {host = host, worker = worker, reason = reason}
+end
+
+--- ddq_resume {host, worker?, user} -> {host, worker?, changed}
+--- Takes a drain back; that of a host takes those of its workers with it. changed: there was one.
+function F.resume(a)
+    text_arg(a, 'user', NAME)
+    local host, worker = place_arg(a)
+    local drains, changed = drains_of(host), 0
+    if worker and drains['*'] then
+        refuse('refused', 'the whole of host ' .. host .. ' is ' .. drains['*'] .. '; ddq resume ' .. host .. ' ends that')
+    end
+    for name in pairs(drains) do
+        if not worker or name == worker then
+            changed = changed + call('HDEL', P .. 'drains', name == '*' and host or host .. ' ' .. name)
+        end
+    end
+    tell_host('resume', host)
+    return {host = host, worker = worker, changed = changed > 0}
+end
+
+end

@@ -1,0 +1,71 @@
+"""ddq drain and resume: a host, or one worker of it, is kept from work, by the real ddqd and the real client."""
+import json
+import subprocess
+
+import pytest
+
+from fake_farm import BIN, Farm, alive, wait_for
+
+
+@pytest.fixture(scope="module")
+def farm():
+    with Farm("--host", "h1", workers="cpu:2") as shared:
+        wait_for(lambda: shared.log().count("ready about=") == 2, 5, "both workers are there")
+        yield shared
+
+
+def ddq(farm, *words, code=0):
+    done = subprocess.run([BIN / "ddq", *words, "--redis", f"unix:{farm.socket}"], capture_output=True, text=True,
+                          env={**farm.env, "DDQ_USER": "bob", "NO_COLOR": "1"}, timeout=20)
+    assert done.returncode == code, (words, done)
+    return done.stdout + done.stderr
+
+
+def states(farm):
+    host = farm.redis.fcall("hosts")["hosts"][0]
+    return {worker["name"]: worker["state"] for worker in host["workers"]}
+
+
+def test_a_drained_host_gives_back_and_frees_its_devices(farm):
+    job = farm.submit(images=400, how="ms=10")
+    wait_for(lambda: len({row[0] for row in farm.trace(job)}) == 2, 10, "both work")
+    pids = {row[0] for row in farm.trace(job)}
+    assert "drained by bob: a new fan" in ddq(farm, "drain", "h1", "--reason", "a new fan")
+    wait_for(lambda: not any(alive(pid) for pid in pids), 5, "the workers end")
+    wait_for(lambda: not farm.show(job)["leases"], 5, "their ranges are back")
+    made = len(farm.trace(job))
+    found = farm.show(job)
+    assert found["errors"] == 0 and found["state"] == "queued" and found["done"] == made
+    text = ddq(farm, "gpus")
+    assert "drained" in text and "ddq resume h1" in text
+    assert farm.daemon.poll() is None
+
+    farm.stop()  # it holds over a restart, and the daemon is ready all the same
+    farm.start()
+    wait_for(lambda: set(states(farm).values()) == {"gone"}, 5, "nobody works after the restart either")
+    assert len(farm.trace(job)) == made
+
+    assert "may work again" in ddq(farm, "resume", "h1")
+    wait_for(lambda: len(farm.trace(job)) > made, 5, "it goes on")
+    assert all(row[3] == "made" for row in farm.trace(job))
+    farm.redis.fcall("cancel", id=job, user="ada")
+    assert "was not drained" in ddq(farm, "resume", "h1")
+
+
+def test_one_worker_is_drained_and_the_other_goes_on(farm):
+    wait_for(lambda: set(states(farm).values()) == {"idle"}, 10, "both are there")
+    ddq(farm, "drain", "h1:cpu:1")
+    wait_for(lambda: states(farm)["cpu:1"] == "gone", 10, "it ends")
+    job = farm.submit(images=60, how="ms=5")
+    farm.wait(job)
+    farm.check_output(job, 60)
+    assert len({row[0] for row in farm.trace(job)}) == 1
+    assert json.loads(ddq(farm, "gpus", "--json"))["hosts"][0]["drains"] == {"cpu:1": "drained by bob"}
+    assert "h1:cpu:1 is drained by bob" in ddq(farm, "gpus")
+    ddq(farm, "resume", "h1/cpu:1")  # as `ddq gpus --quiet` writes it
+    wait_for(lambda: states(farm)["cpu:1"] == "idle", 10, "it is back")
+
+
+def test_mistakes_are_said(farm):
+    assert "no host h2" in ddq(farm, "drain", "h2", code=102)
+    assert "has no worker cpu:7" in ddq(farm, "drain", "h1:cpu:7", code=102)
