@@ -55,9 +55,10 @@ local function job_refuses(id, user, worker)
     end
 end
 
+local function refuses_anywhere(job, worker) return user_refuses(job.user, worker) or job_refuses(job.id, job.user, worker) end
 local function consider(job, worker)
     if worker.drained then return {code = 'drained', why = worker.drained} end
-    return lane_refuses(job.lane, worker) or user_refuses(job.user, worker) or job_refuses(job.id, job.user, worker)
+    return lane_refuses(job.lane, worker) or refuses_anywhere(job, worker)
 end
 
 -- ---- claim: who is next ----------------------------------------------------------------------------------------------
@@ -231,8 +232,8 @@ end
 --- warm: names of models in memory; device cpu or cuda, with the GPU's uuid; free_mib: memory that the worker could use,
 --- what it holds itself included: a job that took more on such a device is left to others. phase survey: say how many
 --- images there are; images: make or measure images lo..hi-1; report: all else. asked: what was submitted beside the
---- spec, for the folder's job.json. A worker has one lease: if it has one
---- already, its answer was lost, and it gets what is left of that again (again: true).
+--- spec, for the folder's job.json. A worker has one lease: if it has one already, its answer was lost, and it gets what
+--- is left of that again (again: true).
 function F.claim(a)
     local time = now()
     local worker = worker_ready({host = text_arg(a, 'host', NAME), name = text_arg(a, 'worker', LABEL),
@@ -306,14 +307,14 @@ local function preempt(time)
         local lanes = urgent_ms(user, time, an_hour) < an_hour and call('ZRANGE', queue_key(0, user), 0, MAX_HEADS - 1) or {}
         for _, lane in ipairs(lanes) do
             for _, id in ipairs(call('ZRANGE', queue_key(0, user, lane), 0, MAX_HEADS - 1)) do
-                local state, tier, asked, since, created = job_get(id, 'state', 'tier', 'asked', 'changed', 'created')
-                if state == 'queued' and tier == '0' and not (asked and call('EXISTS', lease_key(asked)) == 1) then
+                local state, tier, victim, since, created = job_get(id, 'state', 'tier', 'victim', 'changed', 'created')
+                if state == 'queued' and tier == '0' and not (victim and call('EXISTS', lease_key(victim)) == 1) then
                     workers = workers or live_workers(time)
                     local patient = time - tonumber(since or created) < IDLE_MS
                     local lease = lease_to_yield({id = id, user = user, lane = lane}, workers, patient)
                     if lease then
                         call('HSET', lease_key(lease.token), 'yield', id)
-                        call('HSET', job_key(id), 'asked', lease.token)
+                        call('HSET', job_key(id), 'victim', lease.token)
                         call('PUBLISH', P .. 'ctl', encode({op = 'yield', job = lease.job}))
                     end
                 end

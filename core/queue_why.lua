@@ -93,6 +93,8 @@ end
 -- Which workers could take the job, when the first of them is free, and why the others cannot.
 local function look_at_workers(job, time)
     local look = {workers = live_workers(time), fit = {}, refusals = {}, devices = {}, speeds = {}, summed = 0}
+    local anywhere = refuses_anywhere(job, worker_ready({}, time, quotas_get()))
+    if anywhere then look.refusals[anywhere.code] = anywhere end
     for _, worker in ipairs(look.workers) do
         local why = consider(job, worker)
         if why then

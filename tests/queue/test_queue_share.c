@@ -239,15 +239,26 @@ static void random_calls_keep_the_invariants(void **state)
     static const char *const users[] = {"ada", "bob", "cyd"};
     seed = 7;
     int jobs = 0;
-    char text[256], parent[16];
+    char text[512], parent[16];
+    static const char *const more[] = {"",
+                                       ",'tier':'interactive'",
+                                       ",'tier':'scavenger'",
+                                       ",'max_gpus':1",
+                                       ",'after_failed':'run'",
+                                       ",'after_failed':'hold','group':'g'",
+                                       ",'group':'g'"};
+    say(QUEUE_SETTINGS, "{'aging_ms':1,'by':'root'}", "");
+    say(QUEUE_BEAT, "{'host':'h','boot':'b','pid':1,'models':{},'workers':[{'name':'w0'},{'name':'w1'},{'name':'w2'}]}",
+        "");
     for (int step = 0; step < 2000; step++) {
         int what = random_below(100);
         if (jobs < 40 && (jobs == 0 || what < 4)) {
             int after = jobs && random_below(3) == 0 ? random_below(jobs) : -1, images = random_below(4) * 7;
             snprintf(parent, sizeof parent, after < 0 ? "" : "'j0b%05d'", after);
             snprintf(text, sizeof text,
-                     "{'id':'j0b%05d','user':'%s','kind':'%s','images':%d,'spec':{},'new':true,'after':[%s]}", jobs,
-                     users[random_below(3)], images ? "sample" : "evaluate", images, parent);
+                     "{'id':'j0b%05d','user':'%s','kind':'%s','images':%d,'spec':{},'new':true,'after':[%s]%s}", jobs,
+                     users[random_below(3)], images ? "sample" : "evaluate", images, parent,
+                     more[random_below(countof(more))]);
             if (strcmp(text_at(say(QUEUE_SUBMIT, text, "status~"), "status"), "ok") == 0)
                 jobs++;
         } else if (what < 10) {
