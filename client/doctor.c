@@ -215,7 +215,7 @@ static Health check_files(Doctor *doctor)
     }
     for (int i = 0; i < conf->reference_count; i++) {
         const ConfReference *reference = &conf->references[i];
-        if (file_missing(doctor, "reference", reference->name, reference->statistics) ||
+        if (file_missing(doctor, "reference", reference->name, conf_reference_path(reference)) ||
             file_missing(doctor, "reference", reference->name, reference->inception))
             return HEALTH_BAD;
         if (!reference->inception && !conf->inception)

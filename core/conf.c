@@ -109,6 +109,18 @@ static bool read_layers(Conf *conf, const char *path, Err *err)
     return ok && conf_keys_environment(conf, err);
 }
 
+static bool check_reference(const ConfReference *reference, Err *err)
+{
+    const char *pipeline = reference->pipeline;
+    if (!reference->statistics == !reference->images)
+        return err_set(err, ERR_USAGE, "configuration: [reference %s] has %s; wanted one of them", reference->name,
+                       reference->images ? "statistics and images" : "no statistics and no images");
+    if (pipeline && strcmp(pipeline, "pt") != 0 && strcmp(pipeline, "tf") != 0)
+        return err_set(err, ERR_USAGE, "configuration: [reference %s] has the pipeline '%s', wanted pt or tf",
+                       reference->name, pipeline);
+    return true;
+}
+
 static bool check(const Conf *conf, Err *err)
 {
     for (int i = 0; i < conf->model_count; i++) {
@@ -120,8 +132,8 @@ static bool check(const Conf *conf, Err *err)
                            model->name, model->tokenizer ? "student and no teacher" : "tokenizer");
     }
     for (int i = 0; i < conf->reference_count; i++)
-        if (!conf->references[i].statistics)
-            return err_set(err, ERR_USAGE, "configuration: [reference %s] has no statistics", conf->references[i].name);
+        if (!check_reference(&conf->references[i], err))
+            return false;
     return true;
 }
 
@@ -163,6 +175,11 @@ const ConfReference *conf_reference(const Conf *conf, const char *name)
         if (strcmp(conf->references[i].name, name) == 0)
             return &conf->references[i];
     return NULL;
+}
+
+const char *conf_reference_path(const ConfReference *reference)
+{
+    return reference->statistics ? reference->statistics : reference->images;
 }
 
 /* --- places ----------------------------------------------------------------------------------------- */

@@ -8,6 +8,9 @@
  *     input_roots = /data:/home            [reference imagenet256]
  *     lease_ms = 15000                     statistics = imagenet256/statistic.pth
  *     chunk_ms = 30000                     inception = other.pth     (optional: where it differs)
+ *                                          pipeline = pt             (optional: where the file does not say)
+ *                                      [reference photos]
+ *                                          images = /data/photos     (a folder or .npz, in place of statistics)
  *
  * The lowest layer is models/ddq.conf of the data folder (core/datadir.h), which names the digits model. Relative
  * paths are relative to the file they stand in, those of DDQ_* to the current folder; ~/ is the home folder. DDQ_X is
@@ -25,7 +28,9 @@ typedef struct ConfModel {
 } ConfModel;
 
 typedef struct ConfReference {
-    char *name, *statistics, *inception; /* inception NULL: the [inception] one */
+    char *name, *statistics, *images; /* a file or folder; one of the two is NULL */
+    char *inception;                  /* NULL: the [inception] one */
+    char *pipeline;                   /* "pt", "tf" or NULL */
 } ConfReference;
 
 typedef struct Conf {
@@ -47,6 +52,7 @@ void conf_free(Conf *conf);
 
 const ConfModel *conf_model(const Conf *conf, const char *name); /* NULL if there is none */
 const ConfReference *conf_reference(const Conf *conf, const char *name);
+const char *conf_reference_path(const ConfReference *reference); /* its statistics or its images */
 
 /* The same text that would be read back (ddqd --print-config). Caller frees. */
 char *conf_print(const Conf *conf);

@@ -13,6 +13,7 @@
 
 #include "core/jobspec.h"
 #include "core/mem.h"
+#include "core/references.h"
 
 typedef enum KeyType { KEY_TEXT, KEY_PATH, KEY_PATHS, KEY_URL, KEY_INT } KeyType;
 
@@ -62,7 +63,12 @@ static const Key model_keys[] = {
 };
 static const Key reference_keys[] = {
     {"statistics", KEY_PATH, offsetof(ConfReference, statistics), 0, 0,
-     "Mean and covariance of the real images: .npz or .pth."},
+     "Mean and covariance of the real images: .npz or .pth. Either this or `images`."},
+    {"images", KEY_PATH, offsetof(ConfReference, images), 0, 0,
+     "The real images themselves: a folder, or an .npz with arr_0. They are measured once and remembered."},
+    {"pipeline", KEY_TEXT, offsetof(ConfReference, pipeline), 0, 0,
+     "How images are resized for it: `pt` (pytorch-fid) or `tf` (the ADM evaluator). Without it: what the file says, "
+     "else pt."},
     {"inception", KEY_PATH, offsetof(ConfReference, inception), 0, 0,
      "The network they were made with, where it is not that of [inception]."},
 };
@@ -182,12 +188,6 @@ static const Key *key_find(SectionId id, const char *name, const char **ret_near
 
 /* --- sections ------------------------------------------------------------------------------------- */
 
-static bool name_ok(const char *name)
-{
-    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
-    return len > 0 && len <= 64 && !name[len] && name[0] != '.' && name[0] != '-';
-}
-
 static ConfModel *model_row(Conf *conf, const char *name)
 {
     ConfModel *found = (ConfModel *)conf_model(conf, name);
@@ -222,7 +222,7 @@ static bool section_find(Conf *conf, const char *title, SectionId *ret_id, void 
             continue;
         if (!sections[id].named && *name)
             return err_set(err, ERR_USAGE, "section [%s] takes no name; write [%s]", title, names[id]);
-        if (sections[id].named && !name_ok(name))
+        if (sections[id].named && !references_name_ok(name))
             return err_set(err, ERR_USAGE,
                            "section [%s] wants a name of letters, digits, '.', '_' and '-', as in [%s digits]", title,
                            names[id]);

@@ -113,7 +113,7 @@ static bool check_references(Check *check, Err *err)
         return false;
     for (int i = 0; i < check->conf->reference_count; i++) {
         const ConfReference *reference = &check->conf->references[i];
-        if (!readable("reference", reference->name, reference->statistics, err) ||
+        if (!readable("reference", reference->name, conf_reference_path(reference), err) ||
             !readable("reference", reference->name, reference->inception, err))
             return false;
     }

@@ -170,7 +170,9 @@ static void test_bad_files(void **state)
         {"[daemon]\n\njust words\n", "bad.conf:3", {"key = value", "", ""}},
         {"[model m]\nstudent = a\n", "[model m]", {"no tokenizer", "", ""}},
         {"[model m]\ntokenizer = a\n", "[model m]", {"no student", "", ""}},
-        {"[reference r]\ninception = a\n", "[reference r]", {"no statistics", "", ""}},
+        {"[reference r]\ninception = a\n", "[reference r]", {"no statistics", "no images", ""}},
+        {"[reference r]\nstatistics = a\nimages = b\n", "[reference r]", {"statistics and images", "one of them", ""}},
+        {"[reference r]\nimages = b\npipeline = both\n", "[reference r]", {"'both'", "pt or tf", ""}},
     };
     for (size_t i = 0; i < countof(cases); i++) {
         Conf *conf = NULL;
