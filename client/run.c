@@ -4,7 +4,6 @@
  * neither Ctrl-C here nor the end of this terminal ends it  3 wait until it is alive  4 submit  5 watch */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include "client/cmd.h"
 #include "client/follow.h"
 #include "client/interrupt.h"
+#include "client/program.h"
 #include "client/registry.h"
 #include "client/submit.h"
 #include "core/clock.h"
@@ -32,22 +32,6 @@ static bool somebody_serves(Cmd *cmd, bool *ret_redis_answers, Err *err)
     bool alive = hosts->child != NULL;
     cJSON_Delete(hosts);
     return alive;
-}
-
-/* Beside this program, else wherever PATH says. */
-static char *daemon_program(void)
-{
-    char self[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (len > 0) {
-        self[len] = 0;
-        *strrchr(self, '/') = 0;
-        char *beside = xasprintf("%s/ddqd", self);
-        if (access(beside, X_OK) == 0)
-            return beside;
-        free(beside);
-    }
-    return xstrdup("ddqd");
 }
 
 static bool open_log(const char *state, char **ret_path, int *ret_fd, Err *err)
@@ -130,7 +114,7 @@ static bool start_daemon(Cmd *cmd, Err *err)
     if (!cmd_conf(cmd, &conf, err) || !open_log(conf->state, &log_path, &log, err))
         return false;
     state = xstrdup(conf->state);
-    program = daemon_program();
+    program = program_beside("ddqd");
     cmd_say(cmd, "no daemon runs here; starting %s --standalone (log: %s)", program, log_path);
     pid_t pid = fork();
     if (pid == 0)

@@ -10,6 +10,7 @@
 #include "kernels/backend.h"
 #include "kernels/settle.h"
 #include "worker/exec.h"
+#include "worker/fid_command.h"
 #include "worker/selftest.h"
 #include "worker/serve.h"
 
@@ -83,15 +84,18 @@ static int verb_help(const Options *options);
 static const struct {
     const char *name, *args, *help;
     int (*run)(const Options *options);
+    int (*run_words)(int argc, char **argv); /* in place of run: reads its own flags */
 } verbs[] = {
-    {"exec", "JOB.json|- [--quiet] [--threads N]", "run one job with no daemon and no Redis", verb_exec},
-    {"serve", "[--device cpu|cuda|UUID] [--threads N]", "work for ddqd, on descriptor 3", verb_serve},
-    {"describe", "KIND | --markdown", "the fields of a job: sample, evaluate or statistics", verb_describe},
-    {"--list-devices", "", "what jobs can run on here", verb_devices},
+    {"exec", "JOB.json|- [--quiet] [--threads N]", "run one job with no daemon and no Redis", verb_exec, NULL},
+    {"fid", "A B [--inception FILE] ...", "the FID of two sets of images or statistics; ddq fid --help has its flags",
+     NULL, fid_command},
+    {"serve", "[--device cpu|cuda|UUID] [--threads N]", "work for ddqd, on descriptor 3", verb_serve, NULL},
+    {"describe", "KIND | --markdown", "the fields of a job: sample, evaluate or statistics", verb_describe, NULL},
+    {"--list-devices", "", "what jobs can run on here", verb_devices, NULL},
     {"--selftest", "[--device cpu|cuda|UUID]", "check this build on this machine: each check ok, or a sentence",
-     verb_selftest},
-    {"--version", "", "version, and version of the worker protocol", verb_version},
-    {"--help", "", "this text", verb_help},
+     verb_selftest, NULL},
+    {"--version", "", "version, and version of the worker protocol", verb_version, NULL},
+    {"--help", "", "this text", verb_help, NULL},
 };
 
 static int verb_help(const Options *options)
@@ -147,6 +151,8 @@ int main(int argc, char **argv)
         return usage("which verb?%s", "");
     for (size_t i = 0; i < countof(verbs); i++)
         if (strcmp(argv[1], verbs[i].name) == 0) {
+            if (verbs[i].run_words)
+                return verbs[i].run_words(argc - 2, argv + 2);
             int refused = parse_options(argc - 2, argv + 2, &options);
             return refused ? refused : verbs[i].run(&options);
         }

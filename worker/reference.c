@@ -276,12 +276,12 @@ char *reference_doubt(const Reference *reference, Resize pipeline)
 {
     const Statistics *stats = reference->stats;
     if (!reference->pipeline)
-        return xasprintf("the reference %s does not say how its images were resized; the numbers hold if it was the %s "
-                         "pipeline",
-                         reference->path, pipeline_name(pipeline));
+        return xasprintf(
+            "%s does not say how its images were resized; numbers with it hold if that was the %s pipeline",
+            reference->path, pipeline_name(pipeline));
     if (stats->count && stats->count <= stats->dim)
-        return xasprintf("the reference %s has %" PRId64 " images for %d features: its covariance is singular, and "
-                         "distances to it come out too high",
-                         reference->path, stats->count, stats->dim);
+        return xasprintf("%s has %" PRId64 " images for %d features: the covariance is singular and distances come out "
+                         "too high; take more than %d images, or kid",
+                         reference->path, stats->count, stats->dim, stats->dim);
     return NULL;
 }

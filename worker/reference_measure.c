@@ -15,15 +15,19 @@
 
 enum { BATCH_CPU = 4, BATCH_CUDA = 64, HASH_BYTES = 32 };
 
-/* --- the hash of a set ------------------------------------------------------------------------------ */
+/* --- the hash of a set: SHA-256 over the images' own, each of "H W\n" and the pixels --------------------- */
 
-void set_hash_start(SetHash *hash)
+typedef struct PixelHash {
+    EVP_MD_CTX *ctx;
+} PixelHash;
+
+static void hash_start(PixelHash *hash)
 {
     hash->ctx = EVP_MD_CTX_new();
     EVP_DigestInit_ex(hash->ctx, EVP_sha256(), NULL);
 }
 
-void set_hash_add(SetHash *hash, const Image *image)
+static void hash_add(PixelHash *hash, const Image *image)
 {
     char size[48];
     int len = snprintf(size, sizeof size, "%d %d\n", image->height, image->width);
@@ -37,7 +41,7 @@ void set_hash_add(SetHash *hash, const Image *image)
     EVP_DigestUpdate(hash->ctx, one, sizeof one);
 }
 
-void set_hash_finish(SetHash *hash, char ret_hex[65])
+static void hash_finish(PixelHash *hash, char ret_hex[65])
 {
     uint8_t all[HASH_BYTES];
     EVP_DigestFinal_ex(hash->ctx, all, NULL);
@@ -60,7 +64,7 @@ typedef struct Pass {
     float *features, *rows; /* [batch,width], [batch,2023] or NULL */
     Moments *moments, *spatial;
     NpyWriter *writer;
-    SetHash hash;
+    PixelHash hash;
     Mono start;
 } Pass;
 
@@ -145,7 +149,7 @@ static bool measure_all(Pass *pass, Err *err)
             return false;
         if (!image.rgb)
             return flush(pass, err);
-        set_hash_add(&pass->hash, &image);
+        hash_add(&pass->hash, &image);
         bool good = add(pass, &image, err);
         image_free(&image);
         if (!good)
@@ -206,10 +210,10 @@ bool reference_measure(const char *path, Resize pipeline, bool spatial, const ch
     int batch = maker->batch ? maker->batch : workshop_is_host(maker->shop) ? BATCH_CPU : BATCH_CUDA;
     Pass pass = {.maker = maker, .pipeline = pipeline, .batch = batch, .start = mono_ms()};
     Measured measured = {.images = 0};
-    set_hash_start(&pass.hash);
+    hash_start(&pass.hash);
     bool good = pass_open(&pass, path, spatial, features_path, err) && measure_all(&pass, err) &&
                 pass_finish(&pass, path, &measured, err);
-    set_hash_finish(&pass.hash, measured.sha256);
+    hash_finish(&pass.hash, measured.sha256);
     pass_close(&pass);
     if (good)
         *ret_measured = measured;
@@ -223,8 +227,8 @@ bool reference_hash(const char *path, const RunHooks *hooks, char ret_hex[65], i
     ImageSource *source = image_source_open(path, err);
     if (!source)
         return false;
-    SetHash hash;
-    set_hash_start(&hash);
+    PixelHash hash;
+    hash_start(&hash);
     bool good = true, more = true;
     int64_t images = 0;
     while (good && more) {
@@ -232,12 +236,12 @@ bool reference_hash(const char *path, const RunHooks *hooks, char ret_hex[65], i
         good = !stopped(hooks, images, err) && image_source_next(source, &image, err);
         more = good && image.rgb;
         if (more) {
-            set_hash_add(&hash, &image);
+            hash_add(&hash, &image);
             images++;
         }
         image_free(&image);
     }
-    set_hash_finish(&hash, good ? ret_hex : NULL);
+    hash_finish(&hash, good ? ret_hex : NULL);
     image_source_close(source);
     if (good)
         *ret_images = images;

@@ -7,17 +7,9 @@
 
 /* --- reference_measure.c ---------------------------------------------------------------------------- */
 
-/* The hash of a set of images: SHA-256 over the images' own hashes in order, each SHA-256 of "H W\n" and the pixels. */
-typedef struct SetHash {
-    void *ctx; /* EVP_MD_CTX */
-} SetHash;
-void set_hash_start(SetHash *hash);
-void set_hash_add(SetHash *hash, const Image *image);
-void set_hash_finish(SetHash *hash, char ret_hex[65]); /* frees; ret_hex may be NULL */
-
 /* What one pass over a source gives. */
 typedef struct Measured {
-    char sha256[65]; /* of the images that were read */
+    char sha256[65]; /* of the images that were read: over the hashes of all, in order */
     int64_t images;
     Statistics *stats; /* with its spatial ones, if wanted */
 } Measured;
