@@ -38,18 +38,50 @@ static cJSON *models_object(const Conf *conf)
     return models;
 }
 
+static void add_text(cJSON *object, const char *name, const char *text)
+{
+    if (text)
+        cJSON_AddStringToObject(object, name, text);
+}
+
+/* What is known of each reference; sections of ddq.conf hide registered ones of the same name. */
+static cJSON *references_object(const Daemon *d)
+{
+    const Conf *conf = d->conf;
+    cJSON *all = cJSON_CreateObject();
+    const cJSON *entry;
+    for (int i = 0; i < conf->reference_count; i++) {
+        const ConfReference *reference = &conf->references[i];
+        cJSON *one = cJSON_AddObjectToObject(all, reference->name);
+        cJSON_AddStringToObject(one, "kind", reference->statistics ? "statistics" : "images");
+        cJSON_AddStringToObject(one, "path", conf_reference_path(reference));
+        add_text(one, "pipeline", reference->pipeline);
+        cJSON_AddStringToObject(one, "from", "ddq.conf");
+    }
+    cJSON_ArrayForEach(entry, d->registry.entries) if (!conf_reference(conf, entry->string))
+        cJSON_AddItemToObject(all, entry->string, cJSON_Duplicate(entry, true));
+    return all;
+}
+
+static cJSON *names_of(const cJSON *object)
+{
+    cJSON *names = cJSON_CreateArray();
+    const cJSON *item;
+    cJSON_ArrayForEach(item, object) cJSON_AddItemToArray(names, cJSON_CreateString(item->string));
+    return names;
+}
+
 static cJSON *beat_args(const Daemon *d)
 {
-    cJSON *args = cJSON_CreateObject(), *references = cJSON_CreateArray();
-    for (int i = 0; i < d->conf->reference_count; i++)
-        cJSON_AddItemToArray(references, cJSON_CreateString(d->conf->references[i].name));
+    cJSON *args = cJSON_CreateObject(), *references = references_object(d);
     cJSON_AddStringToObject(args, "host", d->conf->host);
     cJSON_AddStringToObject(args, "boot", d->state.boot);
     cJSON_AddNumberToObject(args, "pid", getpid());
     cJSON_AddStringToObject(args, "version", DDQ_VERSION);
     cJSON_AddItemToObject(args, "workers", workers_list(d));
     cJSON_AddItemToObject(args, "models", models_object(d->conf));
-    cJSON_AddItemToObject(args, "references", references);
+    cJSON_AddItemToObject(args, "references", names_of(references));
+    cJSON_AddItemToObject(args, "library", references);
     cJSON_AddStringToObject(args, "root", d->conf->output_root);
     cJSON_AddBoolToObject(args, "drain", d->phase != PHASE_SERVING);
     cJSON_AddNumberToObject(args, "ttl_ms", BEAT_TTL_MS);
@@ -90,6 +122,8 @@ static void on_beat(void *owner, uint64_t tag, const cJSON *reply, const Err *er
 void beat_now(Daemon *d)
 {
     d->next_beat = mono_ms() + BEAT_MS;
+    if (d->phase == PHASE_SERVING)
+        registry_look(&d->registry);
     store_call(d->store, QUEUE_BEAT, beat_args(d), on_beat, d, 0);
 }
 

@@ -55,13 +55,17 @@ static void add_offer(cJSON *list, const char *what, const char *name)
 }
 
 /* What a job may need of this host: ddq submit writes the same words. */
-static cJSON *offers(const Conf *conf)
+static cJSON *offers(const Daemon *d)
 {
+    const Conf *conf = d->conf;
     cJSON *list = cJSON_CreateArray();
+    const cJSON *entry;
     for (int i = 0; i < conf->model_count; i++)
         add_offer(list, "model", conf->models[i].name);
     for (int i = 0; i < conf->reference_count; i++)
         add_offer(list, "reference", conf->references[i].name);
+    cJSON_ArrayForEach(entry, d->registry.entries) if (!conf_reference(conf, entry->string))
+        add_offer(list, "reference", entry->string);
     if (conf->inception)
         cJSON_AddItemToArray(list, cJSON_CreateString("inception"));
     return list;
@@ -78,7 +82,7 @@ static cJSON *claim_args(const Daemon *d, const Worker *worker)
     cJSON_AddStringToObject(args, "root", d->conf->output_root);
     cJSON_AddNumberToObject(args, "lease_ms", d->conf->lease_ms);
     cJSON_AddNumberToObject(args, "chunk_ms", d->conf->chunk_ms);
-    cJSON_AddItemToObject(args, "offers", offers(d->conf));
+    cJSON_AddItemToObject(args, "offers", offers(d));
     cJSON_AddItemToObject(args, "warm", warm_names(d->conf, worker));
     return args;
 }
@@ -182,7 +186,12 @@ static void take(Daemon *d, Worker *worker, const Lease *lease, const cJSON *rep
     Err err = {0};
     cJSON *exec = NULL;
     Resolve resolve = {
-        .conf = d->conf, .folder = proto_text(reply, "folder", ""), .device = worker->device.uuid[0] ? "cuda" : "cpu"};
+        .conf = d->conf,
+        .registry = d->registry.entries,
+        .folder = proto_text(reply, "folder", ""),
+        .user = lease->user,
+        .device = worker->device.uuid[0] ? "cuda" : "cpu",
+    };
     if (!journal_hold(d->journal, lease->token, lease->lo, &err))
         log_warning("job=%s token=%s goes on without the journal: %s", lease->job, lease->token, err.text);
     log_info("job=%s worker=%s pid=%d token=%s claimed phase=%s range=%lld-%lld", lease->job, worker->device.name,

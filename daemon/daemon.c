@@ -128,6 +128,15 @@ static void on_ctl(void *owner, const char *text)
         leases_renew(owner);
 }
 
+static void on_references(void *owner)
+{
+    Daemon *d = owner;
+    if (d->phase != PHASE_SERVING || !d->store || !store_ready(d->store))
+        return; /* the next beat tells it */
+    beat_now(d);
+    claims_wake(d);
+}
+
 static void on_server_started(void *owner)
 {
     Daemon *d = owner;
@@ -373,6 +382,8 @@ static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
             *c = '_'; /* CLIENT SETNAME takes no others */
     workers_init(&d->workers, &d->loop, program, &workers_hooks, d);
     d->workers.limits.alive_ms = d->options->silence_s * 1000;
+    registry_init(&d->registry, &d->loop, d->conf->output_root, on_references, d);
+    registry_look(&d->registry);
     if (d->alone)
         standalone_open(&d->standalone, &d->loop, d->state.path, url->path, &standalone_hooks, d);
     d->store = store_open(&d->loop, url, name, &store_hooks, d);
@@ -385,6 +396,7 @@ static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
 static void stop_all(Daemon *d)
 {
     workers_done(&d->workers);
+    registry_done(&d->registry);
     if (d->alone)
         standalone_done(&d->standalone);
 }

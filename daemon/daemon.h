@@ -20,6 +20,7 @@
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/phases.h"
+#include "daemon/registry.h"
 #include "daemon/standalone.h"
 #include "daemon/statedir.h"
 #include "daemon/store.h"
@@ -39,6 +40,7 @@ struct Daemon {
     Standalone standalone;
     Store *store;
     Workers workers;
+    Registry registry;
     Lease leases[WORKERS_MAX]; /* by worker row */
 
     Http http;

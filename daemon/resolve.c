@@ -134,19 +134,63 @@ static bool use_model(const Conf *conf, JobSpec *spec, Err *err)
     return true;
 }
 
-static bool use_reference(const Conf *conf, JobSpec *spec, Err *err)
+/* What was said of a reference decides where the job does not; where both speak they must agree. */
+static bool use_pipeline(const char *name, const char *pipeline, JobSpec *spec, Err *err)
 {
+    JobPipeline said = pipeline && strcmp(pipeline, "tf") == 0 ? PIPELINE_TF : PIPELINE_PT;
+    if (!pipeline || !*pipeline || spec->pipeline == said)
+        return true;
+    if (spec->pipeline != PIPELINE_AUTO)
+        return err_set(err, ERR_USAGE,
+                       "job field pipeline: the reference %s is of the %s pipeline alone; leave the "
+                       "field out, or take another reference",
+                       name, pipeline);
+    spec->pipeline = said;
+    return true;
+}
+
+/* Its path was written by some user, so it must lie where jobs may read. */
+static bool use_registered(const Conf *conf, const cJSON *entry, JobSpec *spec, Err *err)
+{
+    const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "path"));
+    const char *pipeline = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "pipeline"));
+    char *real = NULL;
+    if (!path || path[0] != '/')
+        return err_set(err, ERR_FORMAT, "reference %s: its entry has no path", spec->reference);
+    if (!use_pipeline(spec->reference, pipeline, spec, err) || !resolve_input(conf, "reference", path, &real, err))
+        return false;
+    free(spec->reference);
+    spec->reference = real;
+    return true;
+}
+
+static bool use_named(const Resolve *resolve, JobSpec *spec, const char **inception, Err *err)
+{
+    const Conf *conf = resolve->conf;
+    const ConfReference *reference = conf_reference(conf, spec->reference);
+    const cJSON *entry = cJSON_GetObjectItemCaseSensitive(resolve->registry, spec->reference);
+    if (!reference && entry)
+        return use_registered(conf, entry, spec, err);
+    if (!reference)
+        return err_set(
+            err, ERR_NOT_FOUND,
+            "no reference '%s' on host %s; its ddq.conf wants a section [reference %s], or register one with "
+            "`ddq refs add`",
+            spec->reference, conf->host, spec->reference);
+    if (!use_pipeline(reference->name, reference->pipeline, spec, err))
+        return false;
+    set(&spec->reference, conf_reference_path(reference));
+    if (reference->inception)
+        *inception = reference->inception;
+    return true;
+}
+
+static bool use_reference(const Resolve *resolve, JobSpec *spec, Err *err)
+{
+    const Conf *conf = resolve->conf;
     const char *inception = conf->inception;
-    if (spec->reference) {
-        const ConfReference *reference = conf_reference(conf, spec->reference);
-        if (!reference)
-            return err_set(err, ERR_NOT_FOUND,
-                           "no reference '%s' on host %s; its ddq.conf wants a section [reference %s]", spec->reference,
-                           conf->host, spec->reference);
-        set(&spec->reference, reference->statistics);
-        if (reference->inception)
-            inception = reference->inception;
-    }
+    if (spec->reference && !use_named(resolve, spec, &inception, err))
+        return false;
     bool wanted = spec->reference || spec->kind != KIND_SAMPLE || spec->metrics || (spec->save & SAVE_FEATURES);
     if (wanted && !inception)
         return err_set(err, ERR_NOT_FOUND,
@@ -182,7 +226,7 @@ bool resolve_spec(const Resolve *resolve, const cJSON *queued, cJSON **ret_exec,
     if (!jobspec_parse(queued, FORM_QUEUED, &spec, err))
         return false;
     char *output = NULL;
-    bool ok = (spec->kind != KIND_SAMPLE || use_model(conf, spec, err)) && use_reference(conf, spec, err) &&
+    bool ok = (spec->kind != KIND_SAMPLE || use_model(conf, spec, err)) && use_reference(resolve, spec, err) &&
               use_inputs(conf, spec, err) && resolve_output(conf->output_root, resolve->folder, &output, err);
     if (ok) {
         set(&spec->output, output);

@@ -15,9 +15,11 @@
 #include "core/err.h"
 
 typedef struct Resolve {
-    const Conf *conf;   /* models, references, output_root, input_roots */
-    const char *folder; /* of the job, under the output root: "ada/k3f9x2m7qa" */
-    const char *device; /* "cpu" or "cuda" */
+    const Conf *conf;      /* models, references, output_root, input_roots */
+    const cJSON *registry; /* registered references by name (daemon/registry.h); NULL: none */
+    const char *folder;    /* of the job, under the output root: "ada/k3f9x2m7qa" */
+    const char *user;      /* whose job it is */
+    const char *device;    /* "cpu" or "cuda" */
 } Resolve;
 
 /* *ret_exec is the spec in EXEC form, the caller's. On failure the sentence names the field, what it is, what to do. */

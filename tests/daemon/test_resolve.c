@@ -65,7 +65,8 @@ static int setup(void **state)
                            "[model teacher]\nteacher = /m/t.pt\ntokenizer = /m/v.pt\n"
                            "[inception]\nweights = /m/i.pth\n"
                            "[reference own]\nstatistics = /m/own.npz\ninception = /m/other.pth\n"
-                           "[reference plain]\nstatistics = /m/plain.npz\n",
+                           "[reference plain]\nstatistics = /m/plain.npz\n"
+                           "[reference photos]\nimages = /m/photos\npipeline = tf\n",
                            folder, folder);
     make_file("ddq.conf", text);
     free(text);
@@ -84,19 +85,34 @@ static int teardown(void **state)
     return 0;
 }
 
+/* What others registered: "@" is the test's folder. */
+static const char registry_text[] =
+    "{\"copied\": {\"path\": \"@/root/references/copied.npz\", \"pipeline\": \"pt\"},"
+    " \"folder\": {\"path\": \"@/inputs\"}, \"plain\": {\"path\": \"@/secret/key\"},"
+    " \"escapes\": {\"path\": \"@/secret/key\"}, \"link\": {\"path\": \"@/inputs/key\"}, \"broken\": {\"path\": 3}}";
+
+static char *in_folder(const char *text)
+{
+    Buf out = {0};
+    for (const char *c = text; *c; c++)
+        buf_printf(&out, *c == '@' ? "%s" : "%.1s", *c == '@' ? folder : c);
+    return out.data;
+}
+
 /* The exec spec of a queued one, NULL with err. %s in `json` is the test's folder. */
 static cJSON *resolved(const char *json, const char *job_folder, Err *err)
 {
-    Buf text = {0};
-    for (const char *c = json; *c; c++)
-        buf_printf(&text, *c == '@' ? "%s" : "%.1s", *c == '@' ? folder : c);
-    cJSON *queued = cJSON_Parse(text.data), *exec = NULL;
+    char *text = in_folder(json), *library = in_folder(registry_text);
+    cJSON *queued = cJSON_Parse(text), *registry = cJSON_Parse(library), *exec = NULL;
     assert_non_null(queued);
-    Resolve resolve = {.conf = conf, .folder = job_folder, .device = "cpu"};
+    assert_non_null(registry);
+    Resolve resolve = {.conf = conf, .registry = registry, .folder = job_folder, .user = "ada", .device = "cpu"};
     bool ok = resolve_spec(&resolve, queued, &exec, err);
     assert_true(ok == (exec != NULL));
     cJSON_Delete(queued);
-    buf_free(&text);
+    cJSON_Delete(registry);
+    free(text);
+    free(library);
     return exec;
 }
 
@@ -141,6 +157,50 @@ static void names_become_files(void **state)
         assert_ok(jobspec_parse(exec, FORM_EXEC, &spec, &err), err);
         jobspec_free(spec);
         cJSON_Delete(exec);
+    }
+}
+
+/* A name of the configuration hides a registered one; a registered one leads only where jobs may read. */
+static void references_of_both_kinds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *pipeline, *path, *says, *word; /* says: the exec pipeline; word: of the refusal */
+    } rows[] = {
+        {"plain", "", "/m/plain.npz", "", NULL},
+        {"plain", "both", "/m/plain.npz", "both", NULL},
+        {"photos", "", "/m/photos", "tf", NULL},
+        {"photos", "tf", "/m/photos", "tf", NULL},
+        {"photos", "pt", NULL, NULL, "tf pipeline alone"},
+        {"photos", "both", NULL, NULL, "tf pipeline alone"},
+        {"copied", "", "@/root/references/copied.npz", "pt", NULL},
+        {"copied", "tf", NULL, NULL, "pt pipeline alone"},
+        {"folder", "tf", "@/inputs", "tf", NULL},
+        {"escapes", "", NULL, NULL, "outside"},
+        {"link", "", NULL, NULL, "outside"},
+        {"broken", "", NULL, NULL, "no path"},
+        {"nobody", "", NULL, NULL, "ddq refs add"},
+    };
+    make_folder("root/references");
+    make_file("root/references/copied.npz", "x");
+    for (size_t i = 0; i < countof(rows); i++) {
+        Err err = {0};
+        char *json =
+            xasprintf("{\"kind\":\"evaluate\",\"images\":\"ada\",\"reference\":\"%s\"%s%s%s}", rows[i].name,
+                      *rows[i].pipeline ? ",\"pipeline\":\"" : "", rows[i].pipeline, *rows[i].pipeline ? "\"" : "");
+        cJSON *exec = resolved(json, "ada/job", &err);
+        if (rows[i].path) {
+            char *wanted = in_folder(rows[i].path);
+            if (!exec)
+                fail_msg("%s: %s", json, err.text);
+            assert_string_equal(text_of(exec, "reference"), wanted);
+            assert_string_equal(text_of(exec, "pipeline"), rows[i].says);
+            free(wanted);
+        } else if (exec || !strstr(err.text, rows[i].word)) {
+            fail_msg("%s: \"%s\" lacks \"%s\"", json, err.text, rows[i].word);
+        }
+        cJSON_Delete(exec);
+        free(json);
     }
 }
 
@@ -246,9 +306,8 @@ static void output_stays_below_its_root(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_become_files),
-        cmocka_unit_test(unknown_names_get_a_sentence),
-        cmocka_unit_test(inputs_stay_where_jobs_may_read),
+        cmocka_unit_test(names_become_files),           cmocka_unit_test(references_of_both_kinds),
+        cmocka_unit_test(unknown_names_get_a_sentence), cmocka_unit_test(inputs_stay_where_jobs_may_read),
         cmocka_unit_test(output_stays_below_its_root),
     };
     return cmocka_run_group_tests_name("resolve", tests, setup, teardown);
