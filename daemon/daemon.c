@@ -381,6 +381,7 @@ static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
         if (*c <= ' ' || *c > '~')
             *c = '_'; /* CLIENT SETNAME takes no others */
     workers_init(&d->workers, &d->loop, program, &workers_hooks, d);
+    d->workers.cache = xasprintf("%s/cache", d->state.path);
     d->workers.limits.alive_ms = d->options->silence_s * 1000;
     registry_init(&d->registry, &d->loop, d->conf->output_root, on_references, d);
     registry_look(&d->registry);

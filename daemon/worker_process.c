@@ -159,7 +159,11 @@ bool process_spawn(Worker *worker, Err *err)
     process->line.data = process->words.data = process->child.data = worker;
 
     const char *kind = worker->device.uuid[0] ? "cuda" : "cpu";
-    char *args[] = {worker->table->program, "serve", "--device", (char *)kind, NULL};
+    char *args[] = {worker->table->program, "serve", "--device", (char *)kind, NULL, NULL, NULL};
+    if (worker->table->cache) {
+        args[4] = "--cache";
+        args[5] = worker->table->cache;
+    }
     uv_stdio_container_t stdio[4] = {
         {.flags = UV_IGNORE},
         {.flags = UV_INHERIT_FD, .data.fd = 2}, /* a stray print of some library is no protocol and no loss */

@@ -387,5 +387,6 @@ void workers_done(Workers *workers)
     for (int i = 0; i < WORKERS_MAX; i++)
         row_free(&workers->rows[i]);
     free(workers->program);
+    free(workers->cache);
     workers->program = NULL;
 }

@@ -90,6 +90,7 @@ typedef struct WorkerLimits {
 struct Workers {
     uv_loop_t *loop;
     char *program;
+    char *cache; /* where they remember measured references; NULL: wherever they would */
     WorkerLimits limits;
     WorkersHooks hooks;
     void *owner;

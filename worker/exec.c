@@ -16,6 +16,7 @@
 #include "core/mem.h"
 #include "worker/report.h"
 #include "worker/run.h"
+#include "worker/workshop.h"
 
 enum { JOB_BYTES_MAX = 1 << 22, BAR = 28 };
 
@@ -146,11 +147,12 @@ static void print_results(const Run *run, const JobSpec *spec, double fid, bool 
     }
 }
 
-static bool run_job(const JobSpec *spec, int threads, bool quiet, Err *err)
+static bool run_job(const JobSpec *spec, int threads, const char *cache, bool quiet, Err *err)
 {
     Show show = {.quiet = quiet, .terminal = isatty(STDERR_FILENO), .images = spec->images, .last = mono_ms()};
     RunHooks hooks = {.ctx = &show, .progress = on_progress, .loaded = on_loaded, .stop = on_stop, .note = on_note};
     Workshop *shop = workshop_new(spec->device, threads);
+    workshop_set_cache(shop, cache);
     Run *run = run_open(shop, spec, err);
     double fid = NAN;
     int64_t upto = 0;
@@ -165,14 +167,14 @@ static bool run_job(const JobSpec *spec, int threads, bool quiet, Err *err)
     return good;
 }
 
-int exec_job(const char *file, int threads, bool quiet)
+int exec_job(const char *file, int threads, const char *cache, bool quiet)
 {
     JobSpec *spec = NULL;
     Err err = {0};
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    bool good = read_job(file, &spec, &err) && run_job(spec, threads, quiet, &err);
+    bool good = read_job(file, &spec, &err) && run_job(spec, threads, cache, quiet, &err);
     if (!good && interrupted)
         fprintf(stderr, "ddq-worker: %s; the same command goes on from there\n", err.text);
     else if (!good)

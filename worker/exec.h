@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/* file: "-" reads stdin. threads 0: all. Returns the exit status; a failure is one sentence on stderr. */
-int exec_job(const char *file, int threads, bool quiet);
+/* file: "-" reads stdin. threads 0: all. cache: as workshop_set_cache. Returns the exit status; a failure is one
+ * sentence on stderr. */
+int exec_job(const char *file, int threads, const char *cache, bool quiet);
 
 #endif

@@ -15,7 +15,7 @@
 #include "worker/serve.h"
 
 typedef struct Options {
-    const char *device;
+    const char *device, *cache;
     int threads;
     bool quiet, markdown;
     const char *word; /* the one argument that is not a flag */
@@ -33,12 +33,12 @@ static int verb_exec(const Options *options)
 {
     if (!options->word)
         return usage("%s: which job? give a file, or - for stdin", "exec");
-    return exec_job(options->word, options->threads, options->quiet);
+    return exec_job(options->word, options->threads, options->cache, options->quiet);
 }
 
 static int verb_serve(const Options *options)
 {
-    return serve(options->device, options->threads, PROTO_FD);
+    return serve(options->device, options->threads, options->cache, PROTO_FD);
 }
 
 static int verb_devices(const Options *options)
@@ -86,10 +86,12 @@ static const struct {
     int (*run)(const Options *options);
     int (*run_words)(int argc, char **argv); /* in place of run: reads its own flags */
 } verbs[] = {
-    {"exec", "JOB.json|- [--quiet] [--threads N]", "run one job with no daemon and no Redis", verb_exec, NULL},
+    {"exec", "JOB.json|- [--quiet] [--threads N] [--cache DIR]", "run one job with no daemon and no Redis", verb_exec,
+     NULL},
     {"fid", "A B [--inception FILE] ...", "the FID of two sets of images or statistics; ddq fid --help has its flags",
      NULL, fid_command},
-    {"serve", "[--device cpu|cuda|UUID] [--threads N]", "work for ddqd, on descriptor 3", verb_serve, NULL},
+    {"serve", "[--device cpu|cuda|UUID] [--threads N] [--cache DIR]", "work for ddqd, on descriptor 3", verb_serve,
+     NULL},
     {"describe", "KIND | --markdown", "the fields of a job: sample, evaluate or statistics", verb_describe, NULL},
     {"--list-devices", "", "what jobs can run on here", verb_devices, NULL},
     {"--selftest", "[--device cpu|cuda|UUID]", "check this build on this machine: each check ok, or a sentence",
@@ -127,6 +129,8 @@ static int parse_options(int argc, char **argv, Options *options)
             options->markdown = true;
         else if (strcmp(argv[i], "--device") == 0 && i + 1 < argc)
             options->device = argv[++i];
+        else if (strcmp(argv[i], "--cache") == 0 && i + 1 < argc)
+            options->cache = argv[++i];
         else if (strcmp(argv[i], "--threads") == 0) {
             if (!parse_count(i + 1 < argc ? argv[++i] : NULL, &options->threads))
                 return usage("--threads wants a number from 0 (all) to 1024%s", "");

@@ -43,7 +43,7 @@ typedef struct ReferenceMaker {
     JobPrecision precision;
     InceptionLevel level;  /* zero: pool3 */
     int batch;             /* images at a time; 0: chosen here. It changes nothing but the speed */
-    const char *cache;     /* folder, made when it is not there; NULL: reference_cache() */
+    const char *cache;     /* folder, made when it is not there; NULL: the workshop's, else reference_cache() */
     const RunHooks *hooks; /* progress and stop; NULL is fine */
 } ReferenceMaker;
 

@@ -291,7 +291,8 @@ static bool load_or_make(const char *folder, unsigned wants, Resize pipeline, co
 bool reference_recall(const char *path, Resize pipeline, unsigned wants, const ReferenceMaker *maker,
                       Reference *reference, Err *err)
 {
-    char *cache = maker->cache ? xstrdup(maker->cache) : reference_cache();
+    const char *said = maker->cache ? maker->cache : workshop_cache(maker->shop);
+    char *cache = said ? xstrdup(said) : reference_cache();
     char *folder = xasprintf("%s/references", cache);
     Listing listing;
     bool good = file_sha256(maker->inception, reference->weights, err) || err_wrap(err, "Inception weights");

@@ -16,6 +16,7 @@
 #include "kernels/backend.h"
 #include "worker/line.h"
 #include "worker/run.h"
+#include "worker/workshop.h"
 
 enum { PROGRESS_MS = 200, DEVICES_MAX = 64 };
 
@@ -249,7 +250,7 @@ static int work(Serve *serve)
     return line_broken(serve->line, &err) ? last_words(&err) : good ? EXIT_OK : EXIT_ERROR;
 }
 
-int serve(const char *device, int threads, int fd)
+int serve(const char *device, int threads, const char *cache, int fd)
 {
     Err err = {0};
     DeviceInfo info;
@@ -265,6 +266,7 @@ int serve(const char *device, int threads, int fd)
         return last_words(&err);
     }
     Serve state = {.line = line_open(fd, &err), .shop = workshop_new(device, threads)};
+    workshop_set_cache(state.shop, cache);
     if (!state.line)
         return last_words(&err);
     say_hello(state.line, &info);

@@ -3,6 +3,6 @@
 #define WORKER_SERVE_H
 
 /* Speaks on `fd` until it is told to stop or the other side is gone. Returns the exit status. */
-int serve(const char *device, int threads, int fd);
+int serve(const char *device, int threads, const char *cache, int fd); /* cache: as workshop_set_cache */
 
 #endif

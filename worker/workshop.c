@@ -11,6 +11,7 @@
 struct Workshop {
     char *device;
     int threads;
+    char *cache;
     Backend *backends[PREC_BF16 + 1]; /* by precision, opened when first wanted */
     char device_name[128];
     Sampler *sampler;
@@ -55,7 +56,19 @@ void workshop_free(Workshop *shop)
     for (size_t i = 0; i < countof(shop->backends); i++)
         backend_close(shop->backends[i]);
     free(shop->device);
+    free(shop->cache);
     free(shop);
+}
+
+void workshop_set_cache(Workshop *shop, const char *folder)
+{
+    free(shop->cache);
+    shop->cache = folder ? xstrdup(folder) : NULL;
+}
+
+const char *workshop_cache(const Workshop *shop)
+{
+    return shop->cache;
 }
 
 /* --- the device ------------------------------------------------------------------------------------ */

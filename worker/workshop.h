@@ -12,6 +12,10 @@
 #include "worker/run.h"
 #include "worker/sampler.h"
 
+/* Where measured references are remembered (worker/reference.h): NULL, as at first, is the user's own cache. */
+void workshop_set_cache(Workshop *shop, const char *folder);
+const char *workshop_cache(const Workshop *shop);
+
 /* A job's device must be this one: "cpu", "cuda" (any GPU), or the UUID. */
 bool workshop_serves(const Workshop *shop, const char *device, Err *err);
 const char *workshop_device(const Workshop *shop); /* as it was asked for */
