@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "worker/file.h"
 #include "worker/images.h"
+#include "worker/pipeline.h"
 
 /* In neither identity: how and where, not what. */
 static const char *const indifferent[] = {"batch", "device", "output"};
@@ -52,25 +53,39 @@ static bool add_file(Identity *identity, const char *field, const char *path, Er
 
 /* A folder of images is named by the names, sizes and times of its files; its pixels are hashed while they are
  * measured. */
-static bool add_source(Identity *identity, const char *path, Err *err)
+static bool add_source(Identity *identity, const char *field, const char *path, Err *err)
 {
     struct stat st;
     if (stat(path, &st) != 0)
-        return err_errno(err, "images %s", path);
+        return err_errno(err, "%s %s", field, path);
     if (!S_ISDIR(st.st_mode))
-        return add_file(identity, "images", path, err);
+        return add_file(identity, field, path, err);
     ImageSource *source = image_source_open(path, err);
     if (!source)
-        return err_wrap(err, "images");
+        return err_wrap(err, "%s", field);
     Buf listing = {0};
     int64_t bytes;
     image_source_listing(source, &listing, &bytes);
     image_source_close(source);
     IdentityInput *input = &identity->inputs[identity->count++];
-    *input = (IdentityInput){.field = "images", .path = path, .bytes = bytes};
+    *input = (IdentityInput){.field = field, .path = path, .bytes = bytes};
     hex_of(listing.data, input->sha256);
     buf_free(&listing);
     return true;
+}
+
+/* A folder with statistic.pth in it is that file. */
+static bool add_reference(Identity *identity, const char *path, Err *err)
+{
+    char *file = path ? xasprintf("%s/statistic.pth", path) : NULL;
+    struct stat st;
+    bool statistics = path && stat(file, &st) == 0, good = true;
+    if (statistics && (good = add_file(identity, "reference", file, err)))
+        identity->inputs[identity->count - 1].path = path;
+    else if (path && good)
+        good = add_source(identity, "reference", path, err);
+    free(file);
+    return good;
 }
 
 static bool add_inputs(const JobSpec *spec, Identity *identity, Err *err)
@@ -80,8 +95,8 @@ static bool add_inputs(const JobSpec *spec, Identity *identity, Err *err)
            add_file(identity, "teacher", teacher ? spec->teacher : NULL, err) &&
            add_file(identity, "tokenizer", spec->tokenizer, err) && add_file(identity, "noise", spec->noise, err) &&
            add_file(identity, "labels", spec->labels, err) && add_file(identity, "inception", spec->inception, err) &&
-           add_file(identity, "reference", spec->reference, err) &&
-           (!spec->source || add_source(identity, spec->source, err));
+           add_reference(identity, spec->reference, err) &&
+           (!spec->source || add_source(identity, "images", spec->source, err));
 }
 
 static void drop_fields(cJSON *object, const char *const *names, size_t count)
@@ -90,7 +105,7 @@ static void drop_fields(cJSON *object, const char *const *names, size_t count)
         cJSON_DeleteItemFromObjectCaseSensitive(object, names[i]);
 }
 
-bool identity_make(const JobSpec *spec, Identity *ret_identity, Err *err)
+bool identity_make(const JobSpec *spec, JobPipeline pipeline, Identity *ret_identity, Err *err)
 {
     Identity identity = {0};
     if (!add_inputs(spec, &identity, err))
@@ -99,6 +114,9 @@ bool identity_make(const JobSpec *spec, Identity *ret_identity, Err *err)
     drop_fields(parts, indifferent, countof(indifferent));
     if (spec->teacher_start_t < 0)
         cJSON_DeleteItemFromObjectCaseSensitive(parts, "teacher"); /* given, but not used */
+    cJSON_DeleteItemFromObjectCaseSensitive(parts, "pipeline");
+    if (spec->inception && pipeline != PIPELINE_PT)
+        cJSON_AddStringToObject(parts, "pipeline", job_pipeline_name(pipeline));
     for (int i = 0; i < identity.count; i++)
         cJSON_ReplaceItemInObjectCaseSensitive(parts, identity.inputs[i].field,
                                                cJSON_CreateString(identity.inputs[i].sha256));

@@ -29,8 +29,9 @@ typedef struct Identity {
     char images[65], job[65];
 } Identity;
 
-/* Reads every input file to the end unless it was read before by this process. */
-bool identity_make(const JobSpec *spec, Identity *ret_identity, Err *err);
+/* Reads every input file to the end unless it was read before by this process. pipeline: what the features are taken
+ * with, whether the spec says it or the reference. */
+bool identity_make(const JobSpec *spec, JobPipeline pipeline, Identity *ret_identity, Err *err);
 void identity_free(Identity *identity);
 
 /* The first field in which two `parts` differ, as "seed is 3, wanted 4"; caller frees; NULL if none does. */

@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "worker/pipeline.h"
 #include "worker/run_parts.h"
 
 enum { BATCH_CPU = 4, BATCH_CUDA = 128, GRID_IMAGES = 64 };
@@ -62,7 +63,8 @@ Run *run_open(Workshop *shop, const JobSpec *spec, Err *err)
                  .images = spec->images,
                  .watch = {.now = PHASE_NONE},
                  .warnings = cJSON_CreateArray()};
-    bool good = workshop_serves(shop, spec->device, err) && identity_make(spec, &run->identity, err) &&
+    bool good = workshop_serves(shop, spec->device, err) && pipeline_choose(spec, &run->pipeline, err) &&
+                identity_make(spec, run->pipeline, &run->identity, err) &&
                 (spec->kind != KIND_SAMPLE || inputs_open(spec, &run->inputs, err)) &&
                 folder_check(spec->output, &run->identity, err);
     if (!good) {

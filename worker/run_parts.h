@@ -17,10 +17,11 @@ struct Run {
     const JobSpec *spec;
     const cJSON *submitted;
     Identity identity;
-    int64_t images;   /* of a source: counted when it is opened */
-    PieceNeeds keeps; /* what a piece of this job holds */
-    Inputs inputs;    /* sample */
-    Sampler *sampler; /* the workshop's; NULL until run_load */
+    JobPipeline pipeline; /* PT, TF or BOTH (worker/pipeline.h) */
+    int64_t images;       /* of a source: counted when it is opened */
+    PieceNeeds keeps;     /* what a piece of this job holds */
+    Inputs inputs;        /* sample */
+    Sampler *sampler;     /* the workshop's; NULL until run_load */
     SamplerPlan plan;
     Inception *inception; /* NULL: not wanted, or not loaded yet */
     bool loaded;

@@ -5,6 +5,7 @@
 
 #include "tests/test.h"
 #include "worker/file.h"
+#include "worker/images.h"
 
 typedef struct Bench {
     char *folder, *student, *other, *tokenizer, *reference, *output;
@@ -59,8 +60,8 @@ static int compare(const Bench *bench, const char *student, const char *more)
     JobSpec *a = spec_of(bench, bench->student, ""), *b = spec_of(bench, student, more);
     Identity one, other;
     Err err = {0};
-    assert_ok(identity_make(a, &one, &err), err);
-    assert_ok(identity_make(b, &other, &err), err);
+    assert_ok(identity_make(a, PIPELINE_PT, &one, &err), err);
+    assert_ok(identity_make(b, PIPELINE_PT, &other, &err), err);
     int result = strcmp(one.images, other.images) != 0 ? 2 : strcmp(one.job, other.job) != 0 ? 1 : 0;
     char *difference = identity_difference(one.parts, other.parts);
     assert_true((difference != NULL) == (result == 2));
@@ -90,16 +91,52 @@ static void test_identity(void **state)
     JobSpec *spec = spec_of(bench, "/nowhere/s.pt", "");
     Identity identity;
     Err err = {0};
-    assert_err(identity_make(spec, &identity, &err), err, "student", "/nowhere/s.pt");
+    assert_err(identity_make(spec, PIPELINE_PT, &identity, &err), err, "student", "/nowhere/s.pt");
     assert_int_equal(err.kind, ERR_NOT_FOUND);
     jobspec_free(spec);
+}
+
+/* Features of two pipelines are two things, whoever said which; a reference of images is its files. */
+static void test_identity_of_what_is_measured(void **state)
+{
+    const Bench *bench = *state;
+    char *folder = xasprintf("%s/images", bench->folder), *first = xasprintf("%s/1.png", folder);
+    static const uint8_t rgb[12] = {0};
+    assert_int_equal(mkdir(folder, 0777), 0);
+    Err err = {0};
+    assert_ok(image_write_png(first, rgb, 2, 2, false, &err), err);
+    char *more = xasprintf(",\"inception\":\"%s\",\"reference\":\"%s\"", bench->other, folder);
+    JobSpec *spec = spec_of(bench, bench->student, more);
+    Identity pt, tf, grown;
+    assert_ok(identity_make(spec, PIPELINE_PT, &pt, &err), err);
+    assert_ok(identity_make(spec, PIPELINE_TF, &tf, &err), err);
+    assert_string_not_equal(pt.images, tf.images);
+    char *difference = identity_difference(pt.parts, tf.parts);
+    assert_non_null(strstr(difference, "pipeline is absent, wanted \"tf\""));
+    free(difference);
+    spec->pipeline = PIPELINE_TF; /* the same, said in the job */
+    identity_free(&pt);
+    assert_ok(identity_make(spec, PIPELINE_TF, &pt, &err), err);
+    assert_string_equal(pt.job, tf.job);
+    char *second = xasprintf("%s/2.png", folder);
+    assert_ok(image_write_png(second, rgb, 2, 2, false, &err), err);
+    assert_ok(identity_make(spec, PIPELINE_TF, &grown, &err), err);
+    assert_string_equal(grown.images, tf.images); /* what was sampled stays */
+    assert_string_not_equal(grown.job, tf.job);
+    identity_free(&pt);
+    identity_free(&tf);
+    identity_free(&grown);
+    jobspec_free(spec);
+    char *texts[] = {folder, first, second, more};
+    for (size_t i = 0; i < countof(texts); i++)
+        free(texts[i]);
 }
 
 static bool check(const Bench *bench, const char *more, bool claim, Err *err)
 {
     JobSpec *spec = spec_of(bench, bench->student, more);
     Identity identity;
-    assert_ok(identity_make(spec, &identity, err), *err);
+    assert_ok(identity_make(spec, PIPELINE_PT, &identity, err), *err);
     bool good = folder_check(bench->output, &identity, err) &&
                 (!claim || folder_claim(bench->output, spec, &identity, NULL, err));
     identity_free(&identity);
@@ -162,6 +199,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_identity_of_what_is_measured, setup, teardown),
         cmocka_unit_test_setup_teardown(test_claim, setup, teardown),
         cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_folder, setup, teardown),
