@@ -168,6 +168,7 @@ static bool run_run(Cmd *cmd, Err *err)
 }
 
 static const Flag flags[] = {
+    {"new", 0, NULL, "a job of its own, even if the same one was submitted within a day"},
     {"priority", 'p', "N", "among your own jobs, higher runs first (-100 to 100, default 0)"},
     {NULL, 0, NULL, NULL},
 };

@@ -31,7 +31,8 @@ static cJSON *needs_of(const cJSON *spec)
     return needs;
 }
 
-static cJSON *submit_args(const char *id, const char *user, double priority, const cJSON *after, const cJSON *spec)
+static cJSON *submit_args(const char *id, const char *user, double priority, bool new, const cJSON *after,
+                          const cJSON *spec)
 {
     cJSON *args = cJSON_CreateObject();
     const cJSON *images = cJSON_GetObjectItemCaseSensitive(spec, "images");
@@ -48,7 +49,7 @@ static cJSON *submit_args(const char *id, const char *user, double priority, con
         if (*job_text(spec, optional[i]))
             cJSON_AddStringToObject(args, optional[i], job_text(spec, optional[i]));
     cJSON_AddItemToObject(args, "spec", cJSON_Duplicate(spec, true));
-    cJSON_AddTrueToObject(args, "new");
+    cJSON_AddBoolToObject(args, "new", new);
     return args;
 }
 
@@ -71,16 +72,22 @@ static bool after_read(Cmd *cmd, cJSON *ids, Err *err)
     return ok;
 }
 
-static bool submit_one(Cmd *cmd, const cJSON *after, const cJSON *spec, char id[11], Err *err)
+/* *ret_id: the job's, which is an older one's where the queue knows this spec (*ret_known). Caller frees. */
+static bool submit_one(Cmd *cmd, const cJSON *after, const cJSON *spec, char **ret_id, bool *ret_known, Err *err)
 {
+    char id[11];
     const char *user;
     double priority = 0;
     cJSON *reply;
     queue_new_id(id);
     if (!cmd_user(cmd, &user, err) || !cmd_number(cmd, "priority", -100, 100, &priority, err))
         return false;
-    if (!cmd_call(cmd, QUEUE_SUBMIT, submit_args(id, user, priority, after, spec), &reply, err))
+    if (!cmd_call(cmd, QUEUE_SUBMIT, submit_args(id, user, priority, cmd_has(cmd, "new"), after, spec), &reply, err))
         return false;
+    *ret_id = xstrdup(job_text(reply, "id"));
+    *ret_known = strcmp(*ret_id, id) != 0;
+    if (*ret_known)
+        cmd_say(cmd, "this is job %s, which is %s; --new makes another one", *ret_id, job_text(reply, "state"));
     cJSON_Delete(reply);
     return true;
 }
@@ -104,11 +111,11 @@ bool submit_jobs(Cmd *cmd, Submitted *ret_done, Err *err)
     cJSON *after = cJSON_CreateArray();
     bool ok = check_count(cmd, jobs, err) && registry_check(cmd, jobs, err) && after_read(cmd, after, err);
     for (const cJSON *spec = jobs->child; ok && spec; spec = spec->next) {
-        char id[11];
-        ok = submit_one(cmd, after, spec, id, err);
-        if (ok)
-            done.ids[done.count++] = xstrdup(id);
-        else if (done.count)
+        bool known = false;
+        ok = submit_one(cmd, after, spec, &done.ids[done.count], &known, err);
+        done.count += ok;
+        done.known += known;
+        if (!ok && done.count)
             err_wrap(err, "%d of %d jobs are queued, the next one is not", done.count, cJSON_GetArraySize(jobs));
     }
     cJSON_Delete(jobs);
@@ -164,10 +171,10 @@ static bool submit_run(Cmd *cmd, Err *err)
     bool ok = true;
     if (waits)
         ok = follow_jobs(cmd, done.ids, done.count, &follow, err);
-    else if (!cmd->json && done.count == 1)
+    else if (!cmd->json && done.count == 1 && !done.known)
         cmd_say(cmd, "queued; ddq watch %s follows it, ddq cancel %s stops it", done.ids[0], done.ids[0]);
-    else if (!cmd->json)
-        cmd_say(cmd, "%d jobs queued; ddq ls lists them, ddq watch @ follows the last one", done.count);
+    else if (!cmd->json && done.count > done.known)
+        cmd_say(cmd, "%d jobs queued; ddq ls lists them, ddq watch @ follows the last one", done.count - done.known);
     submitted_free(&done);
     return ok;
 }
@@ -177,6 +184,7 @@ static const Flag flags[] = {
     {"wait", 0, NULL, "wait without a bar; the exit status is the job's"},
     {"timeout", 0, "SECONDS", "stop waiting after so long, with status 101; the job goes on"},
     {"after", 0, "ID,...", "start when these jobs are done; fails if one of them does"},
+    {"new", 0, NULL, "a job of its own, even if the same one was submitted within a day"},
     {"priority", 'p', "N", "among your own jobs, higher runs first (-100 to 100, default 0)"},
     {NULL, 0, NULL, NULL},
 };

@@ -9,6 +9,7 @@
 typedef struct Submitted {
     char **ids;
     int count;
+    int known; /* of these the queue had already: the same spec within a day */
 } Submitted;
 
 /* Reads the jobs (client/specs.h), checks their names against the live daemons, queues all, remembers the last as '@'.

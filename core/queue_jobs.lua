@@ -123,7 +123,7 @@ end
 ---     max_gpus?, at?, window?, group?, point{}?, new?} -> {id, state, folder, duplicate}
 --- A new job: queued, or waiting for the jobs of `after`. The same id again changes nothing and answers duplicate: true;
 --- so does, for a day, the same spec, name and parents of the same user under another id, whose job is answered then,
---- unless that failed or was cancelled, or new is true.
+--- unless that failed, was cancelled or lacks images, or new is true.
 --- kind is sample (images > 0), evaluate or statistics (images = 0: their survey says how many). needs: what a host must offer, "model:NAME",
 --- "reference:NAME", "inception". device: cpu, cuda, a UUID, or any (absent). priority -100..100 orders the user's own
 --- jobs. tier: interactive, normal (absent) or scavenger. max_gpus: workers at once. at: ms since 1970, not before. window:
@@ -146,9 +146,8 @@ function F.submit(a, adopted_folder)
     local waits, bad, parents = parents_arg(a, after_failed)
     local same = same_key({user, kind, images, model, device, name or '', group or '', parents, spec})
     local twin = a.new ~= true and not adopted_folder and call('GET', same)
-    if twin and (job_get(twin, 'state') == 'done' or not FINAL[job_get(twin, 'state') or 'failed']) then
-        return duplicate_of(twin)
-    end
+    local was = twin and job_get(twin, 'state')
+    if was and not (FINAL[was] and spoilt(twin)) then return duplicate_of(twin) end
     if not adopted_folder then check_quota(user, images) end
     local asked = asked_text(a)
     local state, reason = 'queued', 'waits for its turn'

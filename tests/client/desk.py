@@ -81,7 +81,7 @@ class Desk:
 
     def submit(self, *words, **fields):
         job = {"model": "digits", "t_list": [0, 20], "split_t": 20, "images": 10, **fields}
-        return self.ddq("submit", "-", "--quiet", *words, stdin=json.dumps(job)).stdout.strip()
+        return self.ddq("submit", "-", "--quiet", "--new", *words, stdin=json.dumps(job)).stdout.strip()
 
     def beat(self, **about):
         self.call("beat", **{"host": "node1", "boot": "b", "pid": 7, "version": "0.1.0", "root": str(self.folder),

@@ -109,7 +109,7 @@ def test_completion(desk):
 def test_speed_of_1000_jobs(desk):
     """Printed, not judged: the machine may be busy."""
     job = {"model": "digits", "t_list": [0, 20], "split_t": 20, "images": 10}
-    desk.ddq("submit", "-", "-q", stdin=json.dumps([job] * 1000))
+    desk.ddq("submit", "-", "-q", "--new", stdin=json.dumps([job] * 1000))
     times = {"ls": [], "version": []}
     for verb in times:
         for _ in range(9):

@@ -114,7 +114,7 @@ class Farm:
     def submit(self, job, *flags):
         path = self.folder / f"job-{time.monotonic_ns()}.json"
         path.write_text(json.dumps(job))
-        return self.ddq("submit", path, "--quiet", *flags).stdout.strip()
+        return self.ddq("submit", path, "--quiet", "--new", *flags).stdout.strip()
 
     def show(self, job):
         return json.loads(self.ddq("show", job, "--json").stdout)
