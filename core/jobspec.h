@@ -91,6 +91,8 @@ typedef struct JobSpec {
     int skip_bad; /* 1: unreadable images are named and left out; 0: they end the job */
     /* NaN where there is none; printed beside the measured values */
     double published_fid, published_is, published_precision, published_recall;
+    char *register_as; /* JSON name "register": QUEUED a reference's name, EXEC OUTPUT_ROOT/references/NAME */
+    char *owner;       /* EXEC: whose reference that will be */
     /* where */
     char *device; /* "cpu", "cuda" or a UUID; NULL in a QUEUED spec that does not mind */
     char *output; /* EXEC: a folder */

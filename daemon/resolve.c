@@ -9,6 +9,7 @@
 
 #include "core/jobspec.h"
 #include "core/mem.h"
+#include "core/references.h"
 
 /* --- paths ------------------------------------------------------------------------------------------ */
 
@@ -201,6 +202,31 @@ static bool use_reference(const Resolve *resolve, JobSpec *spec, Err *err)
     return true;
 }
 
+/* A name of the configuration, or of another user, is taken. */
+static bool use_registration(const Resolve *resolve, JobSpec *spec, Err *err)
+{
+    const char *name = spec->register_as;
+    if (!name)
+        return true;
+    const cJSON *entry = cJSON_GetObjectItemCaseSensitive(resolve->registry, name);
+    const char *user = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "user"));
+    if (!references_name_ok(name))
+        return err_set(err, ERR_USAGE, "job field register: '%s' is no name of a reference", name);
+    if (conf_reference(resolve->conf, name))
+        return err_set(err, ERR_USAGE,
+                       "job field register: ddq.conf of host %s has a [reference %s]; take another name",
+                       resolve->conf->host, name);
+    if (entry && (!user || strcmp(user, resolve->user) != 0))
+        return err_set(err, ERR_USAGE, "job field register: the reference %s belongs to %s; take another name", name,
+                       user ? user : "somebody else");
+    char *folder = references_folder(resolve->conf->output_root), *path = xasprintf("%s/%s", folder, name);
+    set(&spec->register_as, path);
+    set(&spec->owner, resolve->user);
+    free(folder);
+    free(path);
+    return true;
+}
+
 static bool use_inputs(const Conf *conf, JobSpec *spec, Err *err)
 {
     struct {
@@ -227,7 +253,8 @@ bool resolve_spec(const Resolve *resolve, const cJSON *queued, cJSON **ret_exec,
         return false;
     char *output = NULL;
     bool ok = (spec->kind != KIND_SAMPLE || use_model(conf, spec, err)) && use_reference(resolve, spec, err) &&
-              use_inputs(conf, spec, err) && resolve_output(conf->output_root, resolve->folder, &output, err);
+              use_registration(resolve, spec, err) && use_inputs(conf, spec, err) &&
+              resolve_output(conf->output_root, resolve->folder, &output, err);
     if (ok) {
         set(&spec->output, output);
         set(&spec->device, resolve->device);

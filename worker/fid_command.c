@@ -4,140 +4,81 @@
  * stdout has the result alone. stderr has what one should know about it, and on a terminal a line of progress. */
 #include "worker/fid_command.h"
 
-#include <inttypes.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "core/clock.h"
-#include "core/conf.h"
 #include "core/mem.h"
+#include "core/references.h"
 #include "worker/fid_numbers.h"
 #include "worker/fid_options.h"
 #include "worker/file.h"
 #include "worker/reference.h"
 #include "worker/report.h"
+#include "worker/tool.h"
 #include "worker/workshop.h"
 
-enum { FRAME_MS = 100, DEVICES_MAX = 64 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    interrupted = number;
-    signal(number, SIG_DFL); /* the second one ends it */
-}
-
 typedef struct Fid {
+    Tool tool;
     FidOptions options;
-    Conf *conf; /* read when it is first needed */
     char *device;
     const char *inception;
     Workshop *shop;
-    RunHooks hooks;
     Resize pipeline;
     char *paths[2];
     ReferenceLook looks[2];
     Reference sides[2]; /* A, B */
-    cJSON *notes;       /* sentences */
-    /* progress */
-    char measuring[256];
-    int64_t images; /* of what is measured now */
-    bool terminal, drawn;
-    Mono last;
 } Fid;
 
-/* --- what people see meanwhile ---------------------------------------------------------------------- */
-
-static void clear_line(Fid *fid)
+static const char *pipeline_of(const char *text)
 {
-    if (fid->drawn)
-        fputs("\r\033[K", stderr);
-    fid->drawn = false;
-}
-
-static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
-{
-    (void)stage;
-    Fid *fid = ctx;
-    Mono now = mono_ms();
-    if (!fid->terminal || now - fid->last < FRAME_MS)
-        return;
-    fid->last = now;
-    fprintf(stderr, "\r\033[K%s: %" PRId64 " of %" PRId64 " images, %.3g a second", fid->measuring, upto, fid->images,
-            rate);
-    fid->drawn = true;
-}
-
-static void on_metric(void *ctx, double done)
-{
-    Fid *fid = ctx;
-    Mono now = mono_ms();
-    if (!fid->terminal || now - fid->last < FRAME_MS)
-        return;
-    fid->last = now;
-    fprintf(stderr, "\r\033[Kcomparing: %.0f%%", 100 * done);
-    fid->drawn = true;
-}
-
-static bool on_stop(void *ctx)
-{
-    (void)ctx;
-    return interrupted;
-}
-
-/* Takes the text over. A file's name in it may hold anything; err_set makes one line of it. */
-static void note(Fid *fid, char *text)
-{
-    Err line = {0};
-    if (!text)
-        return;
-    err_set(&line, ERR_USAGE, "%s", text);
-    clear_line(fid);
-    if (!fid->options.quiet)
-        fprintf(stderr, "ddq fid: %s\n", line.text);
-    cJSON_AddItemToArray(fid->notes, cJSON_CreateString(line.text));
-    free(text);
+    return !text ? NULL : pipeline_name(strcmp(text, "tf") == 0 ? RESIZE_TF : RESIZE_PT);
 }
 
 /* --- what is compared, with what -------------------------------------------------------------------- */
 
-static bool configuration(Fid *fid, Err *err)
+/* One of ddq.conf's or a registered one; *ret_path stays NULL if there is none. */
+static bool find_named(Fid *fid, const char *name, char **ret_path, const char **ret_pipeline, Err *err)
 {
-    return fid->conf || conf_load(fid->options.conf, &fid->conf, err);
+    if (!references_name_ok(name))
+        return true;
+    if (!tool_conf(&fid->tool, fid->options.conf, err))
+        return false;
+    const ConfReference *named = conf_reference(fid->tool.conf, name);
+    if (named) {
+        if (named->inception && !fid->inception)
+            fid->inception = named->inception;
+        *ret_path = xstrdup(conf_reference_path(named));
+        *ret_pipeline = named->pipeline;
+        return true;
+    }
+    char *folder = tool_references(fid->tool.conf);
+    cJSON *entry = NULL;
+    Err none = {0};
+    if (references_read(folder, name, &entry, &none)) {
+        *ret_path = xstrdup(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "path")));
+        *ret_pipeline = pipeline_of(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "pipeline")));
+    }
+    cJSON_Delete(entry);
+    free(folder);
+    return *ret_path || none.kind == ERR_NOT_FOUND || err_set(err, none.kind, "%s", none.text);
 }
 
-/* A path, or the name of a reference of the configuration where no such path is. */
+/* A path, or the name of a reference where no such path is. */
 static bool find_side(Fid *fid, int side, Err *err)
 {
-    const char *word = fid->options.paths[side];
-    const ConfReference *named = NULL;
-    if (access(word, F_OK) != 0 && !strchr(word, '/')) {
-        if (!configuration(fid, err))
-            return false;
-        named = conf_reference(fid->conf, word);
-    }
-    if (named && named->inception && !fid->inception)
-        fid->inception = named->inception;
-    fid->paths[side] = xstrdup(named ? conf_reference_path(named) : word);
-    return reference_look(fid->paths[side], &fid->looks[side], err);
-}
-
-static bool find_weights(Fid *fid, Err *err)
-{
-    if (fid->inception)
-        return true;
-    if (!configuration(fid, err))
+    const char *word = fid->options.paths[side], *pipeline = NULL;
+    if (access(word, F_OK) != 0 && !find_named(fid, word, &fid->paths[side], &pipeline, err))
         return false;
-    fid->inception = fid->conf->inception;
-    return fid->inception ||
-           err_set(err, ERR_NOT_FOUND,
-                   "no Inception weights to measure images with: give --inception FILE "
-                   "(pt_inception-2015-12-05-6726825d.pth), or name it once in ddq.conf: [inception] weights = FILE");
+    if (!fid->paths[side])
+        fid->paths[side] = xstrdup(word);
+    if (!reference_look(fid->paths[side], &fid->looks[side], err))
+        return false;
+    if (!fid->looks[side].pipeline)
+        fid->looks[side].pipeline = pipeline;
+    return true;
 }
 
 /* What was asked for, else what a file says of itself, else pytorch-fid's. */
@@ -151,20 +92,6 @@ static Resize choose_pipeline(const Fid *fid)
     return RESIZE_PT;
 }
 
-/* "cuda:1" of PyTorch is the second GPU; without a word the first GPU, else the CPU. */
-static char *choose_device(const char *asked)
-{
-    DeviceInfo infos[DEVICES_MAX];
-    int count = backend_devices(infos, DEVICES_MAX), gpu = 0;
-    long wanted = asked && strncmp(asked, "cuda:", 5) == 0 ? strtol(asked + 5, NULL, 10) : 0;
-    if (asked && strncmp(asked, "cuda:", 5) != 0)
-        return xstrdup(asked);
-    for (int i = 0; i < count; i++)
-        if (strcmp(infos[i].uuid, "cpu") != 0 && gpu++ == wanted)
-            return xstrdup(infos[i].uuid);
-    return xstrdup(asked ? asked : "cpu");
-}
-
 static bool measure_side(Fid *fid, int side, Err *err)
 {
     unsigned wants = fid_numbers_want(&fid->options, side);
@@ -174,13 +101,10 @@ static bool measure_side(Fid *fid, int side, Err *err)
                             .level = fid->options.level,
                             .batch = fid->options.batch,
                             .cache = fid->options.cache,
-                            .hooks = &fid->hooks};
-    Err name;
-    err_set(&name, ERR_USAGE, "%s", fid->paths[side]);
-    snprintf(fid->measuring, sizeof fid->measuring, "%.255s", name.text);
-    fid->images = fid->looks[side].images;
+                            .hooks = &fid->tool.hooks};
+    tool_measures(&fid->tool, fid->paths[side], fid->looks[side].images);
     bool good = reference_open(fid->paths[side], fid->pipeline, wants, &maker, &fid->sides[side], err);
-    clear_line(fid);
+    tool_clear(&fid->tool);
     return good;
 }
 
@@ -203,10 +127,10 @@ static bool prepare(Fid *fid, int sides, Err *err)
         images = images || fid->looks[side].kind != REFERENCE_STATISTICS ||
                  (fid->looks[side].has_images && fid_numbers_want(&fid->options, side) & REFERENCE_FEATURES);
     }
-    if (images && !find_weights(fid, err))
+    if (images && !tool_weights(&fid->tool, fid->options.conf, &fid->inception, err))
         return false;
     fid->pipeline = choose_pipeline(fid);
-    fid->device = choose_device(fid->options.device);
+    fid->device = tool_device(fid->options.device);
     fid->shop = workshop_new(fid->device, fid->options.threads);
     return true;
 }
@@ -217,18 +141,20 @@ static bool prepare(Fid *fid, int sides, Err *err)
 static void note_doubts(Fid *fid, int side)
 {
     if (fid->options.pipeline == PIPELINE_AUTO || fid->sides[side].pipeline)
-        note(fid, reference_doubt(&fid->sides[side], fid->pipeline));
+        tool_note(&fid->tool, reference_doubt(&fid->sides[side], fid->pipeline));
 }
 
 static void note_all(Fid *fid)
 {
     const Reference *a = &fid->sides[0];
     if (fid->options.num_workers)
-        note(fid, xstrdup("--num-workers is ignored: images are read as fast as the network takes them"));
+        tool_note(&fid->tool, xstrdup("--num-workers is ignored: images are read as fast as the network takes them"));
     for (int side = 0; side < 2; side++)
         note_doubts(fid, side);
     if (a->weights[0] && fid->sides[1].weights[0] && strcmp(a->weights, fid->sides[1].weights) != 0)
-        note(fid, xstrdup("the two sides were measured with different Inception weights: the number compares nothing"));
+        tool_note(&fid->tool, xasprintf("the two sides were measured with different Inception weights (%.12s and "
+                                        "%.12s); the number means something only if they hold the same network",
+                                        a->weights, fid->sides[1].weights));
 }
 
 /* --- what is printed -------------------------------------------------------------------------------- */
@@ -261,7 +187,7 @@ static void print_json(const Fid *fid, const FidNumbers *numbers)
     cJSON_AddNumberToObject(json, "dims", fid->sides[0].stats->dim);
     cJSON_AddItemToObject(json, "generated", side_json(&fid->sides[0]));
     cJSON_AddItemToObject(json, "reference", side_json(&fid->sides[1]));
-    cJSON_AddItemToObject(json, "warnings", cJSON_Duplicate(fid->notes, true));
+    cJSON_AddItemToObject(json, "warnings", cJSON_Duplicate(fid->tool.notes, true));
     cJSON_AddStringToObject(json, "like", fid->options.like == LIKE_PYTORCH_FID ? "pytorch-fid" : "exact");
     cJSON_AddStringToObject(json, "device", fid->device);
     cJSON_AddStringToObject(json, "version", DDQ_VERSION);
@@ -286,12 +212,11 @@ static void print_lines(const FidNumbers *numbers)
 static bool compare_sides(Fid *fid, Err *err)
 {
     FidNumbers numbers = {.count = 0};
-    const MetricHooks metric_hooks = {.ctx = fid, .stop = on_stop, .progress = on_metric};
     if (!prepare(fid, 2, err) || !measure_sides(fid, err))
         return false;
-    if (!fid_numbers(&fid->options, fid->sides, NULL, &metric_hooks, &numbers, err))
+    if (!fid_numbers(&fid->options, fid->sides, NULL, &fid->tool.metrics, &numbers, err))
         return false;
-    clear_line(fid);
+    tool_clear(&fid->tool);
     note_all(fid);
     if (fid->options.json)
         print_json(fid, &numbers);
@@ -316,30 +241,20 @@ static bool save_stats(Fid *fid, Err *err)
 
 int fid_command(int argc, char **argv)
 {
-    Fid fid = {.terminal = isatty(STDERR_FILENO), .notes = cJSON_CreateArray()};
+    Fid fid = {.device = NULL};
     Err err = {0};
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    fid.hooks = (RunHooks){.ctx = &fid, .progress = on_progress, .stop = on_stop};
+    tool_open(&fid.tool, "ddq fid");
     bool good = fid_options_parse(argc, argv, &fid.options, &err);
     if (good) {
-        fid.terminal = fid.terminal && !fid.options.quiet;
+        fid.tool.quiet = fid.options.quiet;
         fid.inception = fid.options.inception;
         good = fid.options.save_stats ? save_stats(&fid, &err) : compare_sides(&fid, &err);
     }
-    clear_line(&fid);
-    if (!good)
-        fprintf(stderr, "ddq fid: %s\n", err.text);
     for (int side = 0; side < 2; side++) {
         reference_close(&fid.sides[side]);
         free(fid.paths[side]);
     }
     workshop_free(fid.shop);
-    conf_free(fid.conf);
-    cJSON_Delete(fid.notes);
     free(fid.device);
-    if (good && fflush(stdout) != 0)
-        return EXIT_ERROR;
-    return good ? EXIT_OK : interrupted ? EXIT_INTERRUPTED : err_exit_code(err.kind);
+    return tool_close(&fid.tool, good, &err);
 }

@@ -14,7 +14,7 @@
 #include "worker/pipeline.h"
 
 /* In neither identity: how and where, not what. */
-static const char *const indifferent[] = {"batch", "device", "output"};
+static const char *const indifferent[] = {"batch", "device", "output", "register", "owner"};
 /* In the job's identity alone: what only the report shows. */
 static const char *const report_only[] = {
     "name",      "recipe",  "model",      "published_fid", "published_is", "published_precision", "published_recall",

@@ -11,6 +11,7 @@
 #include "kernels/settle.h"
 #include "worker/exec.h"
 #include "worker/fid_command.h"
+#include "worker/reference_command.h"
 #include "worker/selftest.h"
 #include "worker/serve.h"
 
@@ -90,6 +91,8 @@ static const struct {
      NULL},
     {"fid", "A B [--inception FILE] ...", "the FID of two sets of images or statistics; ddq fid --help has its flags",
      NULL, fid_command},
+    {"reference", "PATH [--register FOLDER ...]", "what a path is as a reference, as JSON; for `ddq refs`", NULL,
+     reference_command},
     {"serve", "[--device cpu|cuda|UUID] [--threads N] [--cache DIR]", "work for ddqd, on descriptor 3", verb_serve,
      NULL},
     {"describe", "KIND | --markdown", "the fields of a job: sample, evaluate or statistics", verb_describe, NULL},

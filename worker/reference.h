@@ -77,6 +77,11 @@ typedef struct ReferenceLook {
 } ReferenceLook;
 bool reference_look(const char *path, ReferenceLook *ret_look, Err *err);
 
+/* Content hash and count of images, from the cache where nothing changed, else by reading all of them. cache NULL:
+ * reference_cache(). */
+bool reference_name_images(const char *path, const char *cache, const RunHooks *hooks, char ret_hex[65],
+                           int64_t *ret_images, Err *err);
+
 /* A sentence for the report about what cannot be known or is dubious; NULL: nothing. Caller frees. */
 char *reference_doubt(const Reference *reference, Resize pipeline);
 

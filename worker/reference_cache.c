@@ -261,13 +261,31 @@ static bool make_entry(const Entry *entry, unsigned wants, Resize pipeline, cons
     return good;
 }
 
-static bool name_content(const char *folder, const Listing *listing, const RunHooks *hooks, Reference *reference,
-                         Err *err)
+static bool name_content(const char *path, const char *folder, const RunHooks *hooks, char ret_hex[65],
+                         int64_t *ret_images, Err *err)
 {
-    if (seen_read(folder, listing, reference->sha256, &reference->images))
-        return true;
-    return reference_hash(reference->path, hooks, reference->sha256, &reference->images, err) &&
-           seen_write(folder, listing, reference->sha256, reference->images, err);
+    Listing listing;
+    if (!make_folders(folder, err) || !list_images(path, &listing, err))
+        return false;
+    return seen_read(folder, &listing, ret_hex, ret_images) ||
+           (reference_hash(path, hooks, ret_hex, ret_images, err) &&
+            seen_write(folder, &listing, ret_hex, *ret_images, err));
+}
+
+static char *folder_of(const char *cache)
+{
+    char *own = cache ? NULL : reference_cache(), *folder = xasprintf("%s/references", cache ? cache : own);
+    free(own);
+    return folder;
+}
+
+bool reference_name_images(const char *path, const char *cache, const RunHooks *hooks, char ret_hex[65],
+                           int64_t *ret_images, Err *err)
+{
+    char *folder = folder_of(cache);
+    bool good = name_content(path, folder, hooks, ret_hex, ret_images, err);
+    free(folder);
+    return good;
 }
 
 static bool load_or_make(const char *folder, unsigned wants, Resize pipeline, const ReferenceMaker *maker,
@@ -291,16 +309,11 @@ static bool load_or_make(const char *folder, unsigned wants, Resize pipeline, co
 bool reference_recall(const char *path, Resize pipeline, unsigned wants, const ReferenceMaker *maker,
                       Reference *reference, Err *err)
 {
-    const char *said = maker->cache ? maker->cache : workshop_cache(maker->shop);
-    char *cache = said ? xstrdup(said) : reference_cache();
-    char *folder = xasprintf("%s/references", cache);
-    Listing listing;
+    char *folder = folder_of(maker->cache ? maker->cache : workshop_cache(maker->shop));
     bool good = file_sha256(maker->inception, reference->weights, err) || err_wrap(err, "Inception weights");
-    good = good && make_folders(folder, err) && list_images(path, &listing, err) &&
-           name_content(folder, &listing, maker->hooks, reference, err) &&
+    good = good && name_content(path, folder, maker->hooks, reference->sha256, &reference->images, err) &&
            load_or_make(folder, wants, pipeline, maker, reference, err);
     free(folder);
-    free(cache);
     if (good)
         reference->pipeline = pipeline_name(pipeline);
     return good;

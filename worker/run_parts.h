@@ -9,6 +9,7 @@
 #include "worker/phases.h"
 #include "worker/pieces.h"
 #include "worker/run.h"
+#include "worker/statistics.h"
 #include "worker/workshop.h"
 #include "worker/writer.h"
 
@@ -48,6 +49,9 @@ bool run_features(Run *run, const RunHooks *hooks, const uint8_t *pixels, int co
 
 /* evaluate and statistics: features of every image of the source, in pieces. ret_sha256: of all pixels. */
 bool run_measure(Run *run, const RunHooks *hooks, char ret_sha256[65], Err *err);
+
+/* statistics with `register`: the reference that all hosts share. images_sha256: of all pixels. */
+bool run_register(const Run *run, Statistics *stats, const char *images_sha256, Err *err);
 
 static inline bool run_stopped(const RunHooks *hooks)
 {

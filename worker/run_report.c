@@ -219,7 +219,8 @@ static bool write_statistics(Reporting *r, Err *err)
         run_note(r->run, r->hooks, "one image has no covariance: statistics.npz was not written");
         return true;
     }
-    return make_statistics(r, err) && (!spec->reference || measure_fid(r, err));
+    return make_statistics(r, err) && (!spec->reference || measure_fid(r, err)) &&
+           run_register(r->run, r->stats, r->pixels_sha256, err);
 }
 
 /* --- 4 the sheet ----------------------------------------------------------------------------------- */

@@ -87,8 +87,8 @@ static int teardown(void **state)
 
 /* What others registered: "@" is the test's folder. */
 static const char registry_text[] =
-    "{\"copied\": {\"path\": \"@/root/references/copied.npz\", \"pipeline\": \"pt\"},"
-    " \"folder\": {\"path\": \"@/inputs\"}, \"plain\": {\"path\": \"@/secret/key\"},"
+    "{\"copied\": {\"path\": \"@/root/references/copied.npz\", \"pipeline\": \"pt\", \"user\": \"ada\"},"
+    " \"folder\": {\"path\": \"@/inputs\", \"user\": \"bob\"}, \"plain\": {\"path\": \"@/secret/key\"},"
     " \"escapes\": {\"path\": \"@/secret/key\"}, \"link\": {\"path\": \"@/inputs/key\"}, \"broken\": {\"path\": 3}}";
 
 static char *in_folder(const char *text)
@@ -204,6 +204,36 @@ static void references_of_both_kinds(void **state)
     }
 }
 
+static void registrations(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *word;
+    } rows[] = {{"fresh", NULL},
+                {"copied", NULL},
+                {"plain", "[reference plain]"},
+                {"folder", "belongs to bob"},
+                {"-x", "no name"}};
+    for (size_t i = 0; i < countof(rows); i++) {
+        Err err = {0};
+        char *json = xasprintf("{\"kind\":\"statistics\",\"images\":\"ada\",\"register\":\"%s\"}", rows[i].name);
+        cJSON *exec = resolved(json, "ada/job", &err);
+        if (!rows[i].word) {
+            if (!exec)
+                fail_msg("%s: %s", json, err.text);
+            char *whole = xasprintf("@/root/references/%s", rows[i].name), *wanted = in_folder(whole);
+            assert_string_equal(text_of(exec, "register"), wanted);
+            assert_string_equal(text_of(exec, "owner"), "ada");
+            free(whole);
+            free(wanted);
+        } else if (exec || !strstr(err.text, rows[i].word)) {
+            fail_msg("%s: \"%s\" lacks \"%s\"", json, err.text, rows[i].word);
+        }
+        cJSON_Delete(exec);
+        free(json);
+    }
+}
+
 static void unknown_names_get_a_sentence(void **state)
 {
     (void)state;
@@ -306,8 +336,11 @@ static void output_stays_below_its_root(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_become_files),           cmocka_unit_test(references_of_both_kinds),
-        cmocka_unit_test(unknown_names_get_a_sentence), cmocka_unit_test(inputs_stay_where_jobs_may_read),
+        cmocka_unit_test(names_become_files),
+        cmocka_unit_test(references_of_both_kinds),
+        cmocka_unit_test(registrations),
+        cmocka_unit_test(unknown_names_get_a_sentence),
+        cmocka_unit_test(inputs_stay_where_jobs_may_read),
         cmocka_unit_test(output_stays_below_its_root),
     };
     return cmocka_run_group_tests_name("resolve", tests, setup, teardown);

@@ -5,10 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/references.h"
 #include "worker/fid.h"
 #include "worker/file.h"
 #include "worker/images.h"
-#include "worker/reference.h"
+#include "worker/reference_register.h"
 
 #define W16   INCEPTION_GOLDEN("net/inception_w16_legacy.pth")
 #define SET_B INCEPTION_GOLDEN("e2e/set_b.npy")
@@ -181,12 +182,13 @@ static void test_features(void **state)
     NpyArray golden = golden_npy(INCEPTION_GOLDEN("e2e/pool3_b_pt.npy"));
     reference_close(&(Reference){0});
     for (int pass = 0; pass < 2; pass++) {
-        Reference reference = open_ok(desk, SET_B, RESIZE_PT, REFERENCE_FEATURES);
+        Reference reference = open_ok(desk, SET_B, RESIZE_PT, REFERENCE_FEATURES | REFERENCE_SPATIAL);
         assert_int_equal(desk->measured, pass ? 0 : 160);
         assert_int_equal(reference.features.count, 160);
         assert_int_equal(reference.features.dim, 128);
         for (int64_t i = 0; i < 160 * 128; i++)
             assert_near((double)reference.features.rows[i], npy_at(&golden, i), 2e-4, "pool3", i);
+        assert_int_equal(reference.spatial->dim, INCEPTION_SPATIAL);
         reference_close(&reference);
     }
     npy_free(&golden);
@@ -204,6 +206,9 @@ static void test_adm(void **state)
     assert_err(reference_open(STATS "adm_style_ref.npz", RESIZE_TF, REFERENCE_FEATURES, &desk->maker, &none, &err), err,
                "64 features", "gives 128"); /* the golden batch is of another network */
     assert_err(reference_open(SET_B, RESIZE_TF, 0, NULL, &none, &err), err, "no Inception weights");
+    Reference batch = open_ok(desk, STATS "adm_style_ref.npz", RESIZE_TF, REFERENCE_SPATIAL);
+    assert_non_null(batch.spatial); /* mu_s, sigma_s */
+    reference_close(&batch);
     Reference images = open_ok(desk, STATS "adm_style_samples.npz", RESIZE_TF, 0);
     assert_int_equal(images.kind, REFERENCE_ARRAY);
     assert_int_equal(images.images, 8);
@@ -402,6 +407,79 @@ static void test_save(void **state)
     free(path);
 }
 
+/* --- registering ------------------------------------------------------------------------------------ */
+
+static const char *text_of(const cJSON *entry, const char *field)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, field));
+    return text ? text : "";
+}
+
+static void test_register(void **state)
+{
+    Desk *desk = *state;
+    Err err = {0};
+    char *folder = xasprintf("%s/references", desk->folder);
+    Registration ada = {.folder = folder, .name = "b", .user = "ada"}, bob = ada, bad = ada;
+    bob.user = "bob";
+    bad.name = "../b";
+    Reference b = open_ok(desk, SET_B, RESIZE_PT, 0), tf = open_ok(desk, SET_B, RESIZE_TF, 0);
+    cJSON *entry;
+    assert_ok(reference_register_copy(&ada, &b, SET_B, &entry, &err), err);
+    assert_string_equal(text_of(entry, "path"), "b.npz");
+    assert_string_equal(text_of(entry, "pipeline"), "pt");
+    assert_string_equal(text_of(entry, "source_sha256"), b.sha256);
+    cJSON_Delete(entry);
+    assert_ok(reference_register_copy(&ada, &b, SET_B, NULL, &err), err); /* the same again */
+    assert_err(reference_register_copy(&ada, &tf, SET_B, NULL, &err), err, "other content", "--replace");
+    assert_err(reference_register_copy(&bob, &b, SET_B, NULL, &err), err, "ada registered this name");
+    assert_int_equal(err.kind, ERR_PERMISSION);
+    bob.replace = true;
+    assert_err(reference_register_copy(&bob, &b, SET_B, NULL, &err), err, "ada registered this name");
+    assert_err(reference_register_copy(&bad, &b, SET_B, NULL, &err), err, "no name of a reference");
+    assert_ok(references_read(folder, "b", &entry, &err), err);
+    Reference back = open_ok(desk, text_of(entry, "path"), RESIZE_PT, 0);
+    assert_string_equal(back.sha256, text_of(entry, "sha256"));
+    assert_memory_equal(back.stats->sigma, b.stats->sigma, 128 * 128 * sizeof(double));
+    reference_close(&back);
+    cJSON_Delete(entry);
+    ada.replace = true;
+    assert_ok(reference_register_copy(&ada, &tf, SET_B, &entry, &err), err);
+    assert_string_equal(text_of(entry, "pipeline"), "tf");
+    cJSON_Delete(entry);
+    reference_close(&b);
+    reference_close(&tf);
+    char *listing = xasprintf("cd %s && test \"$(ls -A | tr '\\n' ' ')\" = '.lock b.json b.npz '", folder);
+    assert_int_equal(system(listing), 0); /* nothing half-made stays */
+    free(listing);
+    free(folder);
+}
+
+static void test_register_path(void **state)
+{
+    Desk *desk = *state;
+    Err err = {0};
+    char *folder = xasprintf("%s/references", desk->folder), *link = xasprintf("%s/link.npy", desk->folder), hex[65];
+    Registration ada = {.folder = folder, .name = "images", .user = "ada"};
+    ReferenceLook look;
+    cJSON *entry;
+    int64_t images;
+    assert_int_equal(symlink(SET_B, link), 0);
+    assert_ok(reference_look(link, &look, &err), err);
+    assert_ok(reference_name_images(link, desk->cache, NULL, hex, &images, &err), err);
+    assert_int_equal(images, 160);
+    assert_ok(reference_register_path(&ada, link, &look, hex, NULL, NULL, &err), err);
+    assert_ok(references_read(folder, "images", &entry, &err), err);
+    assert_string_equal(text_of(entry, "path"), SET_B); /* links are followed once, here */
+    assert_string_equal(text_of(entry, "kind"), "array");
+    assert_string_equal(text_of(entry, "sha256"), hex);
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "features")));
+    cJSON_Delete(entry);
+    assert_err(reference_register_path(&ada, "/nonexistent", &look, hex, NULL, NULL, &err), err, "/nonexistent");
+    free(folder);
+    free(link);
+}
+
 #define ON_DESK(test) cmocka_unit_test_setup_teardown(test, open_desk, close_desk)
 
 int main(void)
@@ -413,7 +491,8 @@ int main(void)
         ON_DESK(test_levels),         ON_DESK(test_folder_images),
         ON_DESK(test_changed_folder), ON_DESK(test_refuses_images),
         ON_DESK(test_damage),         ON_DESK(test_together),
-        ON_DESK(test_save),
+        ON_DESK(test_save),           ON_DESK(test_register),
+        ON_DESK(test_register_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
