@@ -25,7 +25,7 @@ bool features_check_pair(const Features *fake, const Features *real, Err *err);
 /* Mean and covariance of all rows: moments_add and moments_finish. */
 bool features_statistics(const Features *features, Statistics **ret_stats, Err *err);
 
-/* Called between steps of well under a second at 2048 features on two cores, from the thread that called the metric.
+/* Called between steps of a second or two at most, at 2048 features, from the thread that called the metric.
  * `done` runs from 0 to 1. When stop says true the metric returns false with ERR_CANCELLED. */
 typedef struct MetricHooks {
     void *ctx;

@@ -2,6 +2,7 @@
  * far from the origin; every array of the result, and intervals against leaving the blocks out for real. */
 #include "tests/eval/golden.h"
 
+#include "kernels/cuda/host/driver.h"
 #include "tests/eval/sets.h"
 
 /* --- plain loops --------------------------------------------------------------------------------- */
@@ -120,11 +121,13 @@ static Features make(const char *key, Shape shape, int64_t count, int dim, doubl
     return (Features){rows, count, dim};
 }
 
+static Backend *device; /* NULL: neighbours open the CPU themselves */
+
 static void check(const Features *fake, const Features *real, int k)
 {
     Err err = {0};
     Neighbours n;
-    assert_ok(neighbours_measure(NULL, fake, real, k, NULL, &n, &err), err);
+    assert_ok(neighbours_measure(device, fake, real, k, NULL, &n, &err), err);
     Plain wanted = plain(fake, real, NULL, k, &n);
     assert_near(n.precision.value, wanted.precision, 1e-15, "precision", k);
     assert_near(n.recall.value, wanted.recall, 1e-15, "recall", k);
@@ -235,8 +238,26 @@ static void test_refuses(void **state)
     set_free(&real);
 }
 
-int main(void)
+/* test_neighbours --device cuda-host: the same counts from another backend's products. */
+static int on_cuda_host(void)
 {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes)};
+    Err err = {0};
+    backend_register(&cuda_host_driver);
+    device = backend_open("cuda-host", PREC_F32, 0, &err);
+    if (!device) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    backend_close(device);
+    return failed;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "--device") == 0 && strcmp(argv[2], "cuda-host") == 0)
+        return on_cuda_host();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_tiles),
