@@ -149,7 +149,7 @@ const float *pairs_products(Pairs *pairs, const Points *rows, int64_t first, int
 double pairs_margin(int dim, double norm_a, double norm_b)
 {
     double sum = norm_a + norm_b;
-    return ROUNDING * (2 * (dim + 8) * norm_a * norm_b + 4 * sum * sum) + TINY;
+    return ROUNDING * (2 * (1.01 * dim + 8) * norm_a * norm_b + 4 * sum * sum) + TINY;
 }
 
 /* --- the distance -------------------------------------------------------------------------------- */
@@ -199,7 +199,7 @@ float search_limit(double norm2, double reach)
 
 float search_scale(int dim, double norm)
 {
-    return (float)((dim + 24) * ROUNDING * norm);
+    return (float)((1.01 * dim + 24) * ROUNDING * norm);
 }
 
 enum { STEP_LANES = 16 };
