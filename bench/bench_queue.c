@@ -2,9 +2,13 @@
  *
  *     bench_queue [JOBS [USERS]]      1000 jobs of 20 users
  *
+ * Claims are also made by several connections at once, beside redis-benchmark's SET over as many: Redis then pays one
+ * fsync for all that came meanwhile.
+ *
  * Twice: without an append-only file (the functions' own time) and with appendfsync always (what a user waits for; it
  * is the disk's fsync). Times are microseconds, median and 99th percentile: the round trip, and the processor time of
  * redis-server, which other programs on the machine hardly change. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -12,7 +16,7 @@
 #include "core/clock.h"
 #include "tests/queue/redis.h"
 
-enum { ROUNDS = 400, OFFERS = 20 };
+enum { ROUNDS = 400, OFFERS = 20, CROWD_MAX = 8, CROWD_CLAIMS = 4000 };
 
 typedef struct Times {
     double *wall, *server; /* microseconds */
@@ -112,6 +116,7 @@ static void submit_one(Times *times, int number, int users)
     cJSON_AddStringToObject(args, "kind", "sample");
     cJSON_AddStringToObject(args, "model", "digits");
     cJSON_AddNumberToObject(args, "images", 50000);
+    cJSON_AddTrueToObject(args, "new");
     cJSON_AddItemToObject(args, "needs",
                           cJSON_CreateStringArray((const char *const[]){"model:digits", "reference:digits"}, 2));
     cJSON_AddItemToObject(
@@ -180,25 +185,118 @@ static void bench_work(void)
     print_times("finish", &finishes);
 }
 
+/* --- claims of several connections ---------------------------------------------------------------------- */
+
+typedef struct Member {
+    pthread_t thread;
+    redisContext *link;
+    int first, count; /* numbers of its workers; each claims once */
+    double *seconds;
+} Member;
+
+static void *claim_often(void *ctx)
+{
+    Member *member = ctx;
+    for (int i = 0; i < member->count; i++) {
+        QueueCall call;
+        queue_call_build(&call, QUEUE_CLAIM, claim_args(member->first + i, "digits"));
+        double start = mono_seconds();
+        redisReply *reply = redisCommandArgv(member->link, countof(call.argv), (const char **)call.argv, call.argvlen);
+        member->seconds[i] = mono_seconds() - start;
+        if (!reply || reply->type != REDIS_REPLY_STRING || !strstr(reply->str, "\"token\""))
+            redis_die("claim", reply ? reply->str : member->link->errstr);
+        freeReplyObject(reply);
+        queue_call_free(&call);
+    }
+    return NULL;
+}
+
+static void print_crowd(int size, double *seconds, int count, double wall)
+{
+    qsort(seconds, (size_t)count, sizeof *seconds, by_size);
+    printf("  claims over %d connections: %.0f a second, median %.0f us, p99 %.0f us\n", size, count / wall,
+           seconds[count / 2] * 1e6, seconds[count * 99 / 100] * 1e6);
+    fflush(stdout);
+}
+
+/* The yardstick: what this server and disk give for the plainest write. */
+static void bench_set(int connections)
+{
+    char *command =
+        xasprintf("redis-benchmark -s %s -t set -n 20000 -c %d --csv | awk -F, 'NR > 1 { gsub(/\"/, \"\"); printf "
+                  "\"  SET over %d connections (redis-benchmark): %%.0f a second, median %%.0f us, p99 %%.0f us\\n\", "
+                  "$2, 1000 * $5, 1000 * $7 }'",
+                  redis->socket, connections, connections);
+    if (system(command) != 0)
+        redis_die("redis-benchmark", "failed; is redis-tools installed?");
+    free(command);
+}
+
+static void bench_crowd(int size)
+{
+    static int worker = 1000; /* so that no worker has a lease already */
+    Member members[CROWD_MAX];
+    double *seconds = xcalloc(CROWD_CLAIMS, sizeof *seconds);
+    int each = CROWD_CLAIMS / size;
+    for (int i = 0; i < size; i++, worker += each) {
+        members[i] = (Member){.link = redisConnectUnix(redis->socket), .first = worker, .count = each};
+        members[i].seconds = seconds + i * each;
+    }
+    double start = mono_seconds();
+    for (int i = 0; i < size; i++)
+        pthread_create(&members[i].thread, NULL, claim_often, &members[i]);
+    for (int i = 0; i < size; i++)
+        pthread_join(members[i].thread, NULL);
+    print_crowd(size, seconds, each * size, mono_seconds() - start);
+    for (int i = 0; i < size; i++)
+        redisFree(members[i].link);
+    free(seconds);
+}
+
+/* --- looking ------------------------------------------------------------------------------------------------ */
+
+/* Hosts with eight GPUs each, as their daemons' beats tell them. */
+static void beat(int hosts)
+{
+    for (int h = 0; h < hosts; h++) {
+        Buf text = {0};
+        buf_printf(&text,
+                   "{\"host\":\"node%d\",\"boot\":\"b\",\"pid\":1,\"ttl_ms\":600000,\"models\":{\"digits\":{}},"
+                   "\"references\":[\"digits\"],\"workers\":[",
+                   h);
+        for (int w = 0; w < 8; w++)
+            buf_printf(&text,
+                       "%s{\"name\":\"cuda:%d\",\"device\":\"cuda\",\"uuid\":\"GPU-%d-%d\",\"state\":\"busy\","
+                       "\"free_mib\":80000,\"memory_mib\":81920}",
+                       w ? "," : "", w, h, w);
+        buf_printf(&text, "]}");
+        cJSON_Delete(redis_call(redis, QUEUE_BEAT, cJSON_Parse(text.data)));
+        buf_free(&text);
+    }
+}
+
 static void bench_looking(int jobs)
 {
-    Times lists = {0}, shows = {0}, reaps = {0};
+    Times lists = {0}, shows = {0}, whys = {0}, reaps = {0};
     char what[64];
+    beat(8);
     for (int i = 0; i < 20; i++) {
         cJSON *args = cJSON_CreateObject();
-        cJSON_AddNumberToObject(args, "limit", 1000);
+        cJSON_AddNumberToObject(args, "limit", 100000);
         cJSON *answer = timed(&lists, QUEUE_LIST, args), *list = cJSON_GetObjectItem(answer, "jobs");
         for (int k = 0; k < 20; k++) {
             args = cJSON_CreateObject();
             cJSON_AddStringToObject(args, "id",
                                     cJSON_GetObjectItem(cJSON_GetArrayItem(list, k * 7), "id")->valuestring);
+            cJSON_Delete(timed(&whys, QUEUE_WHY, cJSON_Duplicate(args, true)));
             cJSON_Delete(timed(&shows, QUEUE_SHOW, args));
         }
         cJSON_Delete(answer);
         cJSON_Delete(timed(&reaps, QUEUE_REAP, NULL));
     }
-    snprintf(what, sizeof what, "list of %d", jobs < 1000 ? jobs : 1000);
+    snprintf(what, sizeof what, "list of %d", jobs);
     print_times(what, &lists);
+    print_times("why", &whys);
     print_times("show", &shows);
     print_times("reap of nothing", &reaps);
 }
@@ -223,6 +321,10 @@ int main(int argc, char **argv)
         print_times("submit", &submits);
         bench_work();
         bench_looking(jobs);
+        for (int size = 1; size <= CROWD_MAX; size *= 2) {
+            bench_crowd(size);
+            bench_set(size);
+        }
         redis_stop(redis);
     }
     return 0;

@@ -162,7 +162,12 @@ local function list_arg(a, name, longest)
 end
 local function labels_arg(a, name, longest)
     local labels = list_arg(a, name, longest)
-    for i = 1, #labels do text_arg({[name .. ' ' .. i] = labels[i]}, name .. ' ' .. i, LABEL) end
+    for i = 1, #labels do
+        local label = labels[i]
+        if type(label) ~= 'string' or #label > LABEL[2] or not label:match(LABEL[1]) then
+            refuse('usage', name .. ' ' .. i .. ' is ' .. shown(label) .. ', wanted ' .. LABEL[3])
+        end
+    end
     return labels
 end
 local function set_of(items)
@@ -174,9 +179,13 @@ end
 -- ---- keys and small readers ------------------------------------------------------------------------------------------
 
 local function call(...) return redis.call(...) end -- redis.call is not there yet while a library loads
+local memo = {} -- what a call has read and may be told again: its time and the settings; the door empties it
 local function now()
-    local t = call('TIME')
-    return t[1] * 1000 + math.floor(t[2] / 1000)
+    if not memo.time then
+        local t = call('TIME')
+        memo.time = t[1] * 1000 + math.floor(t[2] / 1000)
+    end
+    return memo.time
 end
 local function job_key(id, part) return P .. 'job:' .. id .. (part and ':' .. part or '') end
 local function lease_key(token) return P .. 'lease:' .. token end
@@ -192,7 +201,14 @@ local function range_of(member)
     return tonumber(lo), tonumber(hi)
 end
 
-local function setting(name) return tonumber(call('HGET', P .. 'settings', name) or SETTINGS[name]) end
+local function setting(name)
+    if not memo.settings then
+        memo.settings = {}
+        local flat = call('HGETALL', P .. 'settings')
+        for i = 1, #flat, 2 do memo.settings[flat[i]] = flat[i + 1] end
+    end
+    return tonumber(memo.settings[name] or SETTINGS[name])
+end
 
 -- The whole id for an id or a prefix that fits one job alone.
 local function job_arg(a, name)
@@ -234,14 +250,14 @@ end
 
 -- The one door to a job's state. `reason` says in words why it is not running.
 local function apply(id, event, reason)
-    local from, user, was, group = job_get(id, 'state', 'user', 'reason', 'group')
+    local from, user, was, group, started = job_get(id, 'state', 'user', 'reason', 'group', 'started')
     local to = TRANSITIONS[from][event]
     if not to then refuse('refused', 'job ' .. id .. ' is ' .. from .. ', so ' .. event .. ' is not possible') end
     if from == to then return to end
     reason = reason or ''
     local time = int(now())
-    call('HSET', job_key(id), 'state', to, 'reason', reason, 'changed', time)
-    if to == 'running' then call('HSETNX', job_key(id), 'started', time) end
+    call('HSET', job_key(id), 'state', to, 'reason', reason, 'changed', time,
+        unpack(to == 'running' and not started and {'started', time} or {}))
     if group then
         call('HINCRBY', group_key(user, group, 'states'), from, -1)
         call('HINCRBY', group_key(user, group, 'states'), to, 1)

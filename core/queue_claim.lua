@@ -75,25 +75,27 @@ local function head_of(user, rank, lane, worker)
 end
 
 -- A user's first job that this worker can do, or one of the same priority whose model is warm; the own order may be
--- passed over by as much work as the slack is. Answers the job, whether it is warm, and whether it passes another.
-local function pick_of(turn, worker)
+-- passed over by as much work as the slack is. Answers the job, whether it is warm, and whether it passes another. Where
+-- only a warm one is wanted, the others are not looked at.
+local function pick_of(turn, worker, warm_only)
     local user, first, first_order = turn.user, nil, nil
     if user_refuses(user, worker) then return nil end
     local lanes = call('ZRANGE', queue_key(turn.queue, user), 0, MAX_LANES - 1, 'WITHSCORES')
     for i = 1, #lanes, 2 do
         local lane, order = lanes[i], tonumber(lanes[i + 1])
-        if first and priority_of(order) < priority_of(first_order) then break end
-        if not lane_refuses(lane, worker) and (not first or worker.warm_lanes[lane]) then
-            local id = head_of(user, turn.queue, lane, worker)
-            if id and (worker.cold or worker.warm_lanes[lane]) then
-                local passed = first and tonumber(call('HGET', P .. 'passed', user) or 0)
+        if first_order and priority_of(order) < priority_of(first_order) then break end
+        local warm = not lane_refuses(lane, worker) and worker.warm_lanes[lane]
+        if warm or (not first_order and worker.lanes[lane] == false) then
+            local id = (warm or not warm_only) and head_of(user, turn.queue, lane, worker)
+            if id and warm then
+                local passed = first_order and tonumber(call('HGET', P .. 'passed', user) or 0)
                 if passed and passed >= worker.slack then return first, false, false end
                 return id, true, passed ~= nil
             end
-            if id and not first then first, first_order = id, order end
+            if id ~= nil and not first_order then first, first_order = id, order end
         end
     end
-    return first, false, false
+    return first or nil, false, false
 end
 
 -- Those with jobs of a rank, fairest first: {user, vtime, queue, rank}. Who had more interactive work than the hour allows
@@ -117,18 +119,34 @@ local function turns_of(rank, capped, time)
     return turns
 end
 
--- The fairest user's first job, or within the slack one whose model is warm: {id, turn, fair, passes}, where fair is the
--- fairest user's virtual time.
-local function choose_among(turns, worker)
-    local first
+-- Does any user have a job of this rank in a lane whose model is warm here? Without one there is nothing to look for
+-- behind the fairest user.
+local function any_warm(rank, worker)
+    for queue = rank == 1 and 0 or rank, worker.cold and -1 or rank do -- rank 1 has those of 0 who had their hour
+        local lanes = call('HKEYS', P .. 'lanes:' .. queue)
+        for i = 1, math.min(#lanes, MAX_USERS) do
+            if not lane_refuses(lanes[i], worker) and worker.warm_lanes[lanes[i]] then return true end
+        end
+        if #lanes > MAX_USERS then return true end
+    end
+    return false
+end
+
+-- The fairest user's first job, or within the slack one whose model is warm: {id, turn, fair, warm, passes}, where fair is
+-- the fairest user's virtual time.
+local function choose_among(turns, rank, worker)
+    local first, search
     for i = 1, #turns do
         local turn = turns[i]
         if first and turn.vtime > first.fair + worker.slack then break end
-        local id, warm, passes = pick_of(turn, worker)
+        local id, warm, passes = pick_of(turn, worker, first ~= nil)
         if warm then
             return {id = id, turn = turn, fair = first and first.fair or turn.vtime, warm = true, passes = passes}
         end
-        if id and not first then first = {id = id, turn = turn, fair = turn.vtime} end
+        if id and not first then
+            first, search = {id = id, turn = turn, fair = turn.vtime}, any_warm(rank, worker)
+            if not search then break end
+        end
     end
     return first
 end
@@ -136,30 +154,22 @@ end
 local function choose(worker)
     local capped = {}
     for rank = 0, 2 do
-        local choice = choose_among(turns_of(rank, capped, worker.time), worker)
+        local turns = turns_of(rank, capped, worker.time)
+        local choice = #turns > 0 and choose_among(turns, rank, worker)
         if choice then return choice end
     end
 end
 
 -- How many images make a chunk: chunk_ms at the measured speed, less near the job's end so that all workers end together,
 -- and not more than the user may have made today.
-local function chunk(id, user, ms, most, worker)
+local function chunk(user, left, ms, most, worker)
     local want, workers = ms and math.max(1, math.floor(worker.chunk_ms / math.max(ms, 0.001))) or FIRST_CHUNK, 0
     local a_day = quota(worker.quotas, user, 'day')
     if a_day then want = math.max(1, math.min(want, a_day - tonumber(call('HGET', made_key(worker.time), user) or 0))) end
     for _, count in ipairs(call('HVALS', P .. 'workers')) do workers = workers + tonumber(count) end
     workers = math.min(workers, tonumber(most or workers))
     if workers < 2 then return want end
-    local images, done = job_get(id, 'images', 'done')
-    local share = math.ceil((tonumber(images) - tonumber(done)) / (2 * workers))
-    return math.min(want, math.max(share, math.ceil(want / 8)))
-end
-
-local function claim_answer(lease, again)
-    local user, kind, images, spec, folder, asked = job_get(lease.job, 'user', 'kind', 'images', 'spec', 'folder', 'asked')
-    return {token = lease.token, job = lease.job, user = user, kind = kind, phase = lease.phase, lo = lease.upto,
-        hi = lease.hi, n = tonumber(images), spec = raw(spec), folder = folder, again = again,
-        asked = raw(asked or '{}')}
+    return math.min(want, math.max(math.ceil(left / (2 * workers)), math.ceil(want / 8)))
 end
 
 -- A job whose keys somebody removed by hand must not stop the others: it leaves the queue it stands in.
@@ -181,7 +191,9 @@ local function lease_of_slot(slot, deadline)
     local lease = token and lease_get(token)
     if not lease then return nil end
     call('ZADD', P .. 'leases', deadline, token)
-    return lease
+    local images, spec, folder, asked = job_get(lease.job, 'images', 'spec', 'folder', 'asked')
+    return {token = token, job = lease.job, user = lease.user, kind = lease.kind, phase = lease.phase, lo = lease.upto,
+        hi = lease.hi, n = tonumber(images), spec = raw(spec), folder = folder, asked = raw(asked or '{}'), again = true}
 end
 
 -- The user pays now: who claims much at once waits longer for the next turn.
@@ -196,18 +208,24 @@ local function pay(choice, worker, cost, start)
     end
 end
 
--- Writes the lease on a part of the chosen job.
+local TAKE_FIELDS = {'kind', 'images', 'done', 'pace', 'tier', 'rank', 'lane', 'max_gpus', 'state', 'root', 'spec',
+    'folder', 'asked'}
+
+-- Writes the lease on a part of the chosen job and answers what the worker is to do; nil where the job has no work.
 local function take(choice, worker, start)
     local id, user = choice.id, choice.turn.user
-    local kind, images, pace, tier, rank, lane, most, state = job_get(id, 'kind', 'images', 'pace', 'tier', 'rank', 'lane',
-        'max_gpus', 'state')
+    local kind, images, done, pace, tier, rank, lane, most, state, root, spec, folder, asked =
+        job_get(id, unpack(TAKE_FIELDS))
+    local member = state and call('ZRANGE', job_key(id, 'ranges'), 0, 0)[1]
+    if not member then return nil end
     images = tonumber(images)
-    local last = call('ZSCORE', job_key(id, 'ranges'), range_member(images, images + 1))
+    local last = member == range_member(images, images + 1)
     local phase = images == 0 and 'survey' or last and 'report' or 'images'
     local device = worker.uuid or worker.host .. ' ' .. worker.device
     local speed = (phase == 'images' and '' or phase .. ' ') .. pace .. ' on ' .. device
     local ms = tonumber(call('HGET', P .. 'speed', speed) or nil)
-    local lo, hi, blame = take_range(id, phase == 'images' and chunk(id, user, ms, most, worker) or 1)
+    local size = phase == 'images' and chunk(user, images - done, ms, most, worker) or 1
+    local lo, hi, blame = take_range(id, member, size)
     local cost = ms and ms * (phase == 'report' and images or hi - lo) or worker.chunk_ms
     local token = new_token(worker.time)
     call('HSET', lease_key(token), 'job', id, 'phase', phase, 'kind', kind, 'lo', int(lo), 'hi', int(hi), 'upto', int(lo),
@@ -219,11 +237,12 @@ local function take(choice, worker, start)
     call('HSET', P .. 'slots', worker.slot, token)
     call('HINCRBY', P .. 'busy', user, 1)
     if phase == 'images' and kind == 'sample' then call('HINCRBY', made_key(worker.time), user, int(hi - lo)) end
-    if worker.root then call('HSETNX', job_key(id), 'root', worker.root) end
+    if worker.root and not root then call('HSET', job_key(id), 'root', worker.root) end
     pay(choice, worker, cost, start)
     if state == 'queued' then apply(id, 'claim') else place(id) end
     if rank ~= tier then move(id, tier) end -- what it gained by waiting is used up
-    return {token = token, job = id, phase = phase, upto = lo, hi = hi}
+    return {token = token, job = id, user = user, kind = kind, phase = phase, lo = lo, hi = hi, n = images,
+        spec = raw(spec), folder = folder, asked = raw(asked or '{}'), again = false}
 end
 
 --- ddq_claim {host, worker, pid, device, uuid?, root, lease_ms, chunk_ms, offers[], warm[], free_mib?}
@@ -244,15 +263,15 @@ function F.claim(a)
     worker.slot, worker.cold, worker.slack = worker.host .. ' ' .. worker.name, not next(worker.warm), setting('slack_ms')
     promote(time)
     local held = lease_of_slot(worker.slot, worker.deadline)
-    if held then return claim_answer(held, true) end
+    if held then return held end
     local drained = drain_of(worker.host, worker.name)
     if drained then return {status = 'empty', text = drained} end
     local choice = choose(worker)
     if not choice then return {status = 'empty'} end
-    local id, floor = choice.id, floor_get()
-    if not job_get(id, 'state') or call('EXISTS', job_key(id, 'ranges')) == 0 then return mend(id) end
-    if choice.fair > floor then call('SET', P .. 'floor', choice.fair) end
-    return claim_answer(take(choice, worker, math.max(choice.turn.vtime, floor - CREDIT_MS)), false)
+    local floor = floor_get()
+    local answer = take(choice, worker, math.max(choice.turn.vtime, floor - CREDIT_MS))
+    if answer and choice.fair > floor then call('SET', P .. 'floor', choice.fair) end
+    return answer or mend(choice.id)
 end
 
 -- ---- interactive jobs do not wait for the others' chunks to end ------------------------------------------------------

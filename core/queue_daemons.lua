@@ -299,7 +299,7 @@ for i = 1, #NAMES do -- pairs() is not there yet while a library loads
         if #keys ~= 1 or keys[1] ~= '{ddq}' or not good or type(a) ~= 'table' then
             return encode({status = 'usage', text = 'ddq_' .. name .. ' takes the key {ddq} and one JSON object'})
         end
-        urgent = false
+        urgent, memo = false, {}
         local ok, answer = pcall(function()
             schema_ready(flags)
             local answer = F[name](a)

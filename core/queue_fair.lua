@@ -94,15 +94,21 @@ local function start_turn(user, rank)
     call('ZADD', P .. 'users:' .. rank, vtime, user)
 end
 
+-- lanes:RANK counts the users that have something in a lane, so that a claim sees at once whether one of them is warm.
+local function count_lane(rank, lane, by)
+    if call('HINCRBY', P .. 'lanes:' .. rank, lane, by) == 0 then call('HDEL', P .. 'lanes:' .. rank, lane) end
+end
+
+-- Answers whether anything changed.
 local function queue_put(id, user, rank, lane, order)
     local queue = queue_key(rank, user, lane)
-    local new = call('ZADD', queue, order, id)
-    call('ZADD', queue_key(rank, user), call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2], lane)
-    if new == 1 then
-        call('PUBLISH', P .. 'wake', id) -- who is idle has looked at the others already
-        if not call('ZSCORE', P .. 'users:' .. rank, user) then start_turn(user, rank) end
+    if call('ZADD', queue, 'CH', order, id) == 0 then return false end
+    if call('ZADD', queue_key(rank, user), call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2], lane) == 1 then
+        count_lane(rank, lane, 1)
     end
-    return new == 1
+    if not call('ZSCORE', P .. 'users:' .. rank, user) then start_turn(user, rank) end
+    call('PUBLISH', P .. 'wake', id) -- who is idle has looked at the others already
+    return true
 end
 
 local function queue_take_out(id, user, rank, lane)
@@ -110,7 +116,7 @@ local function queue_take_out(id, user, rank, lane)
     if call('ZREM', queue, id) == 0 then return end
     local first = call('ZRANGE', queue, 0, 0, 'WITHSCORES')
     if first[1] then return call('ZADD', queue_key(rank, user), first[2], lane) end
-    call('ZREM', queue_key(rank, user), lane)
+    if call('ZREM', queue_key(rank, user), lane) == 1 then count_lane(rank, lane, -1) end
     if call('EXISTS', queue_key(rank, user)) == 0 then call('ZREM', P .. 'users:' .. rank, user) end
 end
 
@@ -213,8 +219,8 @@ local function load_of(kind, model, spec)
 end
 
 -- A hash of at most SPEEDS measurements; one that is full forgets any.
-local function learn_into(key, field, value)
-    if call('HEXISTS', key, field) == 0 and call('HLEN', key) >= SPEEDS then
+local function learn_into(key, field, value, old)
+    if not old and call('HLEN', key) >= SPEEDS then
         call('HDEL', key, call('HRANDFIELD', key))
     end
     call('HSET', key, field, value)
@@ -222,11 +228,11 @@ end
 
 local function learn(speed, ms)
     local old = tonumber(call('HGET', P .. 'speed', speed) or nil)
-    learn_into(P .. 'speed', speed, old and old * 0.7 + ms * 0.3 or ms)
+    learn_into(P .. 'speed', speed, old and old * 0.7 + ms * 0.3 or ms, old)
 end
 
 -- The largest peak counts, and is slowly forgotten: most ranges of a load are smaller than the largest one.
 local function learn_memory(load, mib)
     local old = tonumber(call('HGET', P .. 'memory', load) or nil)
-    learn_into(P .. 'memory', load, old and math.max(mib, old * 0.98 + mib * 0.02) or mib)
+    learn_into(P .. 'memory', load, old and math.max(mib, old * 0.98 + mib * 0.02) or mib, old)
 end

@@ -107,6 +107,7 @@ function F.settings(a)
     end
     if next(changes) then admin_arg(a) end
     for name, value in pairs(changes) do call('HSET', P .. 'settings', name, value) end
+    memo.settings = nil
     local answer = {admins = list()}
     for name in pairs(SETTINGS) do answer[name] = setting(name) end
     for name in (call('HGET', P .. 'settings', 'admins') or ''):gmatch('%S+') do answer.admins[#answer.admins + 1] = name end

@@ -26,14 +26,13 @@ local function put_range(id, lo, hi, blame)
     call('ZADD', ranges, lo, range_member(lo, hi))
 end
 
--- The first pending range of a job, up to `most` images of it. Its blame goes with it and stays with the rest.
-local function take_range(id, most)
+-- Takes up to `most` images off the first pending range of a job, `member`. Its blame goes with it and stays with the rest.
+local function take_range(id, member, most)
     local ranges, blames = job_key(id, 'ranges'), job_key(id, 'blame')
-    local member = call('ZRANGE', ranges, 0, 0)[1]
     local lo, hi = range_of(member)
     local stop, blame = math.min(hi, lo + most), call('HGET', blames, int(lo)) or nil
     call('ZREM', ranges, member)
-    call('HDEL', blames, int(lo))
+    if blame then call('HDEL', blames, int(lo)) end
     if stop < hi then
         call('ZADD', ranges, stop, range_member(stop, hi))
         if blame then call('HSET', blames, int(stop), blame) end

@@ -4,7 +4,7 @@ local function is(fact, ...) if not fact and #wrong < 5 then wrong[#wrong + 1] =
 local call = redis.call
 local function number(...) return tonumber(call(...) or '0') end
 local FINAL = {done = true, failed = true, cancelled = true}
-local lanes, runnable, later, live, owed, busy, points = {}, {}, {}, {}, {}, {}, {}
+local lanes, runnable, later, live, owed, busy, points, users = {}, {}, {}, {}, {}, {}, {}, {}
 
 for _, member in ipairs(call('ZRANGE', P .. 'later', 0, -1)) do
     local id, lo, hi = member:match('^(%w+) (%d+) (%d+) ')
@@ -65,6 +65,10 @@ for _, id in ipairs(call('ZRANGE', P .. 'jobs', 0, -1)) do
     local stands, timed = call('ZSCORE', queue, id) and true or false, call('ZSCORE', P .. 'timed', id) and true or false
     if at or window then is(not should or stands ~= timed, id, 'stands in the queue and waits for its time, or neither')
     else is(stands == should, id, state, should and 'is not queued' or 'is queued') end
+    if stands and not lanes[rank .. ':' .. user .. ':' .. lane] then
+        users[rank] = users[rank] or {}
+        users[rank][lane] = (users[rank][lane] or 0) + 1
+    end
     if stands then lanes[rank .. ':' .. user .. ':' .. lane] = true; runnable[rank .. ' ' .. user] = true end
     for other = 0, 2 do
         is(rank == tostring(other) or not call('ZSCORE', P .. 'queue:' .. other .. ':' .. user .. ':' .. lane, id), id, 'stands twice')
@@ -101,6 +105,7 @@ local function counts(what, key, found)
     end
     for user, n in pairs(found) do is(n == 0, what, user, 'is not counted and has', n) end
 end
+for rank = 0, 2 do counts('users of lane', 'lanes:' .. rank, users[tostring(rank)] or {}) end
 counts('images owed to', 'owed', owed)
 counts('workers of', 'busy', busy)
 for point, n in pairs(points) do

@@ -510,7 +510,8 @@ static void data_of_schema_1_goes_on(void **state)
     static const char old[] =
         "local P, call = '{ddq}:', redis.call "
         "for _, key in ipairs(call('KEYS', '*')) do "
-        " if key:match('queue:') or key:match('users:') or key:match('owed') or key:match('busy') or "
+        " if key:match('queue:') or key:match('lanes:') or key:match('users:') or key:match('owed') or "
+        "key:match('busy') or "
         "key:match('turns') or "
         "    key:match('aging') or key:match('made') then call('DEL', key) end end "
         "call('HSET', P .. 'meta', 'schema', 1) "
