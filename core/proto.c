@@ -58,7 +58,8 @@ static const struct {
                        {"upto", INDEX, false},
                        {"kind", TEXT, false},
                        {"policy", TEXT, false},
-                       {"text", TEXT, false}}},
+                       {"text", TEXT, false},
+                       {"ends", FLAG, true}}},
     [PROTO_LOG] = {"log", {{"level", TEXT, false}, {"text", TEXT, false}}},
     [PROTO_ALIVE] = {"alive", {{NULL, NO_FIELD, false}}},
 };

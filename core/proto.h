@@ -9,7 +9,8 @@
  *    stop    {}       finish the batch, then exit                  is over, upto == hi; images: what a survey counted;
  *                                                                 metrics: the report's figures (core/figure.h)
  *                                                        yielded  {token, upto}   after yield, cancel or stop
- *                                                        failed   {token, upto, kind, policy, text}
+ *                                                        failed   {token, upto, kind, policy, text, ends?}  ends: the
+ *                                                                 worker exits now
  *                                                        log      {level, text}
  *                                                        alive    {}   at least every 5 s, from a thread of its own
  *

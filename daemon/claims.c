@@ -11,7 +11,7 @@
 #include "core/mem.h"
 #include "daemon/daemon.h"
 #include "daemon/reports.h"
-#include "daemon/resolve.h"
+#include "daemon/resolving.h"
 #include "daemon/sched.h"
 
 /* --- 1 asking --------------------------------------------------------------------------------------- */
@@ -101,7 +101,7 @@ void claims_run(Daemon *d)
 {
     SchedRow rows[WORKERS_MAX];
     int order[WORKERS_MAX];
-    if (!d->may_claim || !store_ready(d->store))
+    if (!d->may_claim || !store_ready(d->store) || resolving_stalled(d))
         return;
     for (int i = 0; i < WORKERS_MAX; i++) {
         const Worker *worker = &d->workers.rows[i];
@@ -180,35 +180,48 @@ static cJSON *work_message(const Lease *lease, cJSON *exec, const cJSON *reply)
     return work;
 }
 
+/* The job is refused here, with a sentence: its range goes back and the worker is free. */
+static void refuse(Daemon *d, Worker *worker, Lease *lease, const Err *why)
+{
+    log_warning("job=%s refused: %s", lease->job, why->text);
+    if (!lease->lost)
+        reports_fail(d, lease, err_name(why->kind), err_policy_name(err_policy(why->kind)), why->text, false);
+    leases_free(d, worker);
+}
+
+void claims_resolved(Daemon *d, Worker *worker, cJSON *exec, const cJSON *reply, const Err *why)
+{
+    Lease *lease = &d->leases[worker->index];
+    if (!lease->held || strcmp(lease->token, proto_text(reply, "token", "")) != 0) {
+        cJSON_Delete(exec); /* its worker died meanwhile, and what it held went back */
+    } else if (!exec) {
+        refuse(d, worker, lease, why);
+    } else if (lease->asked || lease->lost || worker->state != WORKER_BUSY) { /* it need not begin */
+        cJSON_Delete(exec);
+        if (!lease->lost)
+            reports_giveback(d, lease);
+        leases_free(d, worker);
+    } else {
+        worker_send(worker, PROTO_WORK,
+                    work_message(lease, exec, reply)); /* a worker that is gone shows so by itself */
+    }
+}
+
 /* The range is ours: to the worker with it, or back with the reason. */
 static void take(Daemon *d, Worker *worker, const Lease *lease, const cJSON *reply)
 {
     Err err = {0};
-    cJSON *exec = NULL;
-    Resolve resolve = {
-        .conf = d->conf,
-        .registry = d->registry.entries,
-        .folder = proto_text(reply, "folder", ""),
-        .user = lease->user,
-        .device = worker->device.uuid[0] ? "cuda" : "cpu",
-    };
     if (!journal_hold(d->journal, lease->token, lease->lo, &err))
         log_warning("job=%s token=%s goes on without the journal: %s", lease->job, lease->token, err.text);
     log_info("job=%s worker=%s pid=%d token=%s claimed phase=%s range=%lld-%lld", lease->job, worker->device.name,
              worker->pid, lease->token, lease->phase, (long long)lease->lo, (long long)lease->hi);
-    if (!resolve_spec(&resolve, cJSON_GetObjectItemCaseSensitive(reply, "spec"), &exec, &err)) {
-        log_warning("job=%s refused: %s", lease->job, err.text);
-        worker_apply(worker, WORKER_EV_EMPTY);
-        reports_fail(d, lease, err_name(err.kind), err_policy_name(err_policy(err.kind)), err.text, false);
-        worker->next_claim = 0;
-        claims_run(d);
-        return;
-    }
     d->leases[worker->index] = *lease;
+    d->leases[worker->index].heard = mono_ms();
     worker->empties = 0;
     worker->last_busy = mono_ms();
     worker_apply(worker, WORKER_EV_WORK);
-    worker_send(worker, PROTO_WORK, work_message(lease, exec, reply)); /* a worker that is gone shows so by itself */
+    if (!resolving_start(d, worker, reply, &err))
+        refuse(d, worker, &d->leases[worker->index], &err);
 }
 
 static void nothing(Daemon *d, Worker *worker)

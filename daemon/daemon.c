@@ -18,6 +18,7 @@
 #include "daemon/claims.h"
 #include "daemon/dump.h"
 #include "daemon/metrics.h"
+#include "daemon/origin.h"
 #include "daemon/progress.h"
 #include "daemon/reports.h"
 
@@ -77,6 +78,7 @@ static void on_ready(void *owner)
         standalone_served(&d->standalone);
     journal_resend(d->journal);
     beat_now(d);
+    origin_check(d);
     reports_send(d);
     d->renewing = false;
     leases_renew(d);
@@ -196,6 +198,11 @@ static void on_gone(void *owner, Worker *worker, const Err *why)
         phases_fail(d, EXIT_ERROR, why);
 }
 
+static void on_stuck(void *owner, Worker *worker)
+{
+    leases_stuck(owner, worker);
+}
+
 /* Before anything works this is a mistake in the set-up, and waiting would hide it. */
 static void on_unfit(void *owner, Worker *worker, const Err *why)
 {
@@ -235,15 +242,26 @@ static void tell_systemd(Daemon *d, Mono now)
         notify_send(&d->notify, "EXTEND_TIMEOUT_USEC=60000000");
 }
 
+static void measure_lag(Daemon *d)
+{
+    uint64_t now = uv_hrtime();
+    double late = d->lag.due_ns && now > d->lag.due_ns ? (double)(now - d->lag.due_ns) / 1e9 : 0;
+    d->lag.due_ns = now + TICK_MS * 1000000ull;
+    if (late > d->lag.worst_s)
+        d->lag.worst_s = late;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     Daemon *d = timer->data;
     Mono now = mono_ms();
+    measure_lag(d);
     if (d->alone)
         standalone_tick(&d->standalone, now);
     if (d->store) {
         store_tick(d->store, now);
         workers_tick(&d->workers, now);
+        resolving_tick(d, now);
         leases_tick(d, now);
         claims_run(d);
         progress_flush_all(d, now);
@@ -369,7 +387,7 @@ static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
 {
     static const StandaloneHooks standalone_hooks = {on_server_started, on_server_ended};
     static const StoreHooks store_hooks = {on_ready, on_lost, on_refused, on_wake, on_ctl};
-    static const WorkersHooks workers_hooks = {on_hello, on_message, on_words, on_gone, on_unfit};
+    static const WorkersHooks workers_hooks = {on_hello, on_message, on_words, on_gone, on_unfit, on_stuck};
     start_signals(d);
     err_set(&d->redis_why, ERR_UNREACHABLE, "redis %s does not answer", d->url);
     uv_timer_init(&d->loop, &d->tick);
@@ -382,6 +400,7 @@ static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
             *c = '_'; /* CLIENT SETNAME takes no others */
     workers_init(&d->workers, &d->loop, program, &workers_hooks, d);
     d->workers.cache = xasprintf("%s/cache", d->state.path);
+    d->workers.limits.stall_s = d->options->stall_s;
     d->workers.limits.alive_ms = d->options->silence_s * 1000;
     registry_init(&d->registry, &d->loop, d->conf->output_root, on_references, d);
     registry_look(&d->registry);
@@ -421,6 +440,7 @@ int daemon_run(const Options *options)
     d->state.lock = -1;
     notify_open(&d->notify);
     seed_chance();
+    resolving_init();
     bool ok = options_conf(options, &d->conf, &err) &&
               devices_parse(d->conf->workers, devices_cores(), "/proc", &devices, &err) && open_output_root(d, &err) &&
               statedir_open(d->conf->state, &d->state, &err) && choose_redis(d, &url, &err) &&

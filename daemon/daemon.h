@@ -21,10 +21,17 @@
 #include "daemon/options.h"
 #include "daemon/phases.h"
 #include "daemon/registry.h"
+#include "daemon/resolving.h"
 #include "daemon/standalone.h"
 #include "daemon/statedir.h"
 #include "daemon/store.h"
 #include "daemon/workers.h"
+
+/* How late the tick came, which is how long something held the loop. */
+typedef struct Lag {
+    uint64_t due_ns; /* of the next tick; 0: none yet */
+    double worst_s;  /* since the latest question of /metrics */
+} Lag;
 
 struct Daemon {
     const Options *options;
@@ -42,6 +49,7 @@ struct Daemon {
     Workers workers;
     Registry registry;
     Lease leases[WORKERS_MAX]; /* by worker row */
+    Resolving *resolving;      /* paths that are being asked for */
 
     Http http;
     struct {
@@ -61,6 +69,7 @@ struct Daemon {
     Mono woken_at; /* the latest hint that work may be claimable */
     bool renewing, renew_again, moved;
     Mono renewed_at, next_reap, next_beat, next_flush, next_watchdog, next_status;
+    Lag lag;
 };
 
 int daemon_run(const Options *options);

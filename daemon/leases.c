@@ -36,7 +36,7 @@ static void lease_over(Daemon *d, Worker *worker)
 }
 
 /* The worker is free for the next range; one that stops or is not to be trusted goes its own way. */
-static void worker_free(Daemon *d, Worker *worker)
+void leases_free(Daemon *d, Worker *worker)
 {
     lease_over(d, worker);
     worker_apply(worker, WORKER_EV_FREE);
@@ -77,7 +77,7 @@ static void on_finished(Daemon *d, Worker *worker, Lease *lease, const cJSON *me
     if (!lease->lost)
         reports_finish(d, lease, message);
     worker->failures = 0;
-    worker_free(d, worker);
+    leases_free(d, worker);
 }
 
 static void on_yielded(Daemon *d, Worker *worker, Lease *lease, const cJSON *message)
@@ -85,7 +85,7 @@ static void on_yielded(Daemon *d, Worker *worker, Lease *lease, const cJSON *mes
     (void)message;
     if (!lease->lost)
         reports_giveback(d, lease);
-    worker_free(d, worker);
+    leases_free(d, worker);
 }
 
 /* The sentence is the job's; the kind says what is done about the range and about the worker. */
@@ -98,11 +98,12 @@ static void on_failed(Daemon *d, Worker *worker, Lease *lease, const cJSON *mess
                 err_name(kind), text);
     if (!lease->lost)
         reports_fail(d, lease, err_name(kind), err_policy_name(err_policy(kind)), text, false);
-    if (err_ends_worker(kind) && worker->state == WORKER_BUSY) {
+    bool ends = err_ends_worker(kind) || cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(message, "ends"));
+    if (ends && worker->state == WORKER_BUSY) {
         worker_stop(worker); /* a fresh process is cheaper than doubt, but not one after the other in a loop */
         worker->failures++;
     }
-    worker_free(d, worker);
+    leases_free(d, worker);
 }
 
 static void (*const handlers[PROTO_TYPES])(Daemon *, Worker *, Lease *, const cJSON *) = {
@@ -125,6 +126,7 @@ void leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *mess
     } else {
         d->counts.images += strcmp(lease->phase, "images") == 0 ? upto - lease->upto : 0;
         lease->upto = upto;
+        lease->heard = mono_ms();
         handlers[type](d, worker, lease, message);
     }
 }
@@ -142,6 +144,21 @@ void leases_gone(Daemon *d, Worker *worker, const Err *why)
         reports_giveback(d, lease);
     else if (!lease->lost)
         reports_fail(d, lease, err_name(why->kind), "retry", text, true);
+    lease_over(d, worker);
+}
+
+/* It hangs in a file system or a device, and so would the next worker: a person must look. */
+void leases_stuck(Daemon *d, Worker *worker)
+{
+    Lease *lease = &d->leases[worker->index];
+    if (!lease->held)
+        return;
+    char text[sizeof worker->why.text + 128];
+    snprintf(text, sizeof text,
+             "%s; it was killed and does not die, because a file system or a device does not answer it",
+             worker->why.kind ? worker->why.text : "the worker had to end");
+    if (!lease->lost)
+        reports_fail(d, lease, err_name(ERR_IO), err_policy_name(err_policy(ERR_IO)), text, false);
     lease_over(d, worker);
 }
 
@@ -268,10 +285,25 @@ static void reap(Daemon *d, Mono now)
     store_call(d->store, QUEUE_REAP, NULL, on_reaped, d, 0);
 }
 
+/* Alive, by a thread of its own, but not at work: a deadlock, a device that does not return. */
+static void check_work(Daemon *d, Mono now)
+{
+    for (int i = 0; i < WORKERS_MAX; i++) {
+        const Lease *lease = &d->leases[i];
+        if (!lease->held || now - lease->heard <= (Mono)d->options->work_s * 1000)
+            continue;
+        Err err = {0};
+        err_set(&err, ERR_INTERNAL, "worker %s showed no progress for %d s", d->workers.rows[i].device.name,
+                d->options->work_s);
+        worker_end(&d->workers.rows[i], &err);
+    }
+}
+
 void leases_tick(Daemon *d, Mono now)
 {
     if (now - d->renewed_at >= sched_renew_ms(d->conf->lease_ms, d->moved) && store_ready(d->store))
         leases_renew(d);
     check_asked(d, now);
+    check_work(d, now);
     reap(d, now);
 }

@@ -2,7 +2,7 @@
  *
  * The story of a lease, in the order it happens, and where each step stands:
  *   1 claims_run        an idle worker asks Redis for a range                        claims.c
- *   2 on_claimed        the range is ours: journal, resolve the spec, tell the worker
+ *   2 on_claimed        the range is ours: journal, resolve the spec (resolving.c), tell the worker
  *   3 leases_progress   the worker says how far it is; ticks go out                  leases.c
  *   4 leases_renew      three times a lease: "still ours?" -> ok, lost, cancel, yield
  *   5 leases_finished, _yielded, _failed, _gone    how it ended
@@ -29,6 +29,7 @@ typedef struct Lease {
     bool lost;         /* somebody else may have it: its end is no news to Redis */
     const char *asked; /* "cancel" or "yield" was sent, else NULL */
     Mono asked_deadline;
+    Mono heard;     /* its worker's latest word about it */
     Mono next_tick; /* of the live channel (progress.c) */
     cJSON *lines;   /* log lines that wait to be sent (progress.c) */
 } Lease;
@@ -38,8 +39,12 @@ void leases_renew(Daemon *d); /* now: after a reconnect, and when a hint says th
 
 /* A message of a worker that has a lease. */
 void leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *message);
+/* The lease is over, its report is made; the worker takes the next range. */
+void leases_free(Daemon *d, Worker *worker);
 /* Its process ended, with or without a lease. */
 void leases_gone(Daemon *d, Worker *worker, const Err *why);
+/* Its process was killed and does not die. */
+void leases_stuck(Daemon *d, Worker *worker);
 /* Leases that a dead predecessor left in the journal go back. */
 void leases_orphans(Daemon *d);
 int leases_count(const Daemon *d);

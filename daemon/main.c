@@ -39,6 +39,10 @@ static const Flag flags[] = {
      "how long workers may finish their batch after SIGTERM (default 600)"},
     {"silence-s", "SECONDS", FLAG_SECONDS, offsetof(Options, silence_s),
      "after so long without a sign of life a worker is replaced (default 15)"},
+    {"work-s", "SECONDS", FLAG_SECONDS, offsetof(Options, work_s),
+     "after so long without progress on its range a worker is replaced (default 1800)"},
+    {"stall-s", "SECONDS", FLAG_SECONDS, offsetof(Options, stall_s),
+     "after so long without an answer of a job's file system the job is held (default 30)"},
     {"log-level", "LEVEL", FLAG_LEVEL, 0, "error, warning, info or trace"},
     {"check", NULL, FLAG_ACTION, CHECK, "look at everything this daemon needs, say what is wrong, and exit"},
     {"print-config", NULL, FLAG_ACTION, PRINT_CONFIG, "the configuration in effect"},
@@ -165,7 +169,7 @@ static int act(Action action, const Options *options)
 
 int main(int argc, char **argv)
 {
-    Options options = {.drain_s = 600, .silence_s = 15};
+    Options options = {.drain_s = 600, .silence_s = 15, .work_s = 1800, .stall_s = 30};
     Action action = RUN;
     return read_flags(argc, argv, &options, &action) ? act(action, &options) : EXIT_USAGE;
 }

@@ -10,6 +10,7 @@ static char *health(const Daemon *d, int *ret_status)
 {
     const char *trouble = d->phase != PHASE_SERVING ? "draining"
                           : !store_ready(d->store)  ? "redis is away"
+                          : resolving_stalled(d)    ? "the output root does not answer"
                           : daemon_drained(d)       ? daemon_drained(d)
                           : !daemon_any_worker(d)   ? "no worker is there"
                                                     : NULL;
@@ -22,7 +23,7 @@ static void value(Buf *text, const char *name, const char *type, const char *hel
     buf_printf(text, "# HELP ddq_%s %s\n# TYPE ddq_%s %s\nddq_%s %g\n", name, help, name, type, name, number);
 }
 
-static char *metrics(const Daemon *d)
+static char *metrics(Daemon *d)
 {
     Buf text = {0};
     int states[WORKER_STATES] = {0};
@@ -39,6 +40,9 @@ static char *metrics(const Daemon *d)
     value(&text, "images_per_second", "gauge", "as the workers measure it", rate);
     value(&text, "reports_unanswered", "gauge", "ends of ranges that Redis has not answered",
           journal_unanswered(d->journal));
+    value(&text, "loop_lag_seconds", "gauge", "the latest that a tick came since the last time this was asked",
+          d->lag.worst_s);
+    d->lag.worst_s = 0;
     value(&text, "images_total", "counter", "images made since the start", (double)d->counts.images);
     value(&text, "ranges_finished_total", "counter", "ranges finished", (double)d->counts.finished);
     value(&text, "ranges_returned_total", "counter", "ranges given back without blame", (double)d->counts.returned);
@@ -51,7 +55,7 @@ static char *metrics(const Daemon *d)
 
 char *metrics_answer(void *owner, const char *path, int *ret_status)
 {
-    const Daemon *d = owner;
+    Daemon *d = owner;
     if (strcmp(path, "/healthz") == 0)
         return health(d, ret_status);
     if (strcmp(path, "/metrics") == 0)

@@ -13,6 +13,8 @@ typedef struct Options {
     bool standalone;
     int drain_s;   /* how long workers may take to finish their batch after SIGTERM */
     int silence_s; /* how long a worker may give no sign of life */
+    int work_s;    /* how long a worker may give no sign of work on its range */
+    int stall_s;   /* how long a file system may not answer */
 } Options;
 
 /* conf_load and the flags over it; output_root is never NULL. */

@@ -73,7 +73,12 @@ void phases_tick(Daemon *d, Mono now)
         if (d->alone)
             standalone_stop(&d->standalone);
         http_close(&d->http);
-        enter(d, PHASE_CLOSING, INT64_MAX);
+        enter(d, PHASE_CLOSING, now + LEAVE_MS);
+    } else if (d->phase == PHASE_CLOSING && (d->resolving || d->registry.busy)) {
+        if (late && (!d->alone || standalone_gone(&d->standalone))) {
+            log_warning("a file system still does not answer; ended all the same, status=%d", d->exit_code);
+            _exit(d->exit_code); /* its threads cannot be waited for; the journal is on disk */
+        }
     } else if (d->phase == PHASE_CLOSING && (!d->alone || standalone_gone(&d->standalone))) {
         uv_walk(&d->loop, close_handle, NULL); /* the tick and the signals; all others are closed */
     }

@@ -32,19 +32,20 @@ static bool below_one(const char *path, const char *roots)
     return found;
 }
 
-bool resolve_input(const Conf *conf, const char *field, const char *path, char **ret_path, Err *err)
+/* A path of the user's as a real path below one of the roots. */
+static bool resolve_input(const ResolvePaths *paths, const char *field, const char *path, char **ret_path, Err *err)
 {
     char real[PATH_MAX];
-    char *whole = path[0] == '/' ? xstrdup(path) : xasprintf("%s/%s", conf->output_root, path);
+    char *whole = path[0] == '/' ? xstrdup(path) : xasprintf("%s/%s", paths->output_root, path);
     bool ok = realpath(whole, real) != NULL || err_errno(err, "job field %s: %s", field, path);
     free(whole);
     if (!ok)
         return false;
-    if (!below_one(real, conf->output_root) && !below_one(real, conf->input_roots))
+    if (!below_one(real, paths->output_root) && !below_one(real, paths->input_roots))
         return err_set(err, ERR_PERMISSION,
                        "job field %s: %s lies outside the folders that jobs may read; put it under %s, or have "
                        "'input_roots' in ddq.conf name its folder",
-                       field, path, conf->output_root);
+                       field, path, paths->output_root);
     *ret_path = xstrdup(real);
     return true;
 }
@@ -80,8 +81,12 @@ bool resolve_output(const char *output_root, const char *folder, char **ret_path
     if (!folder || !folder_ok(folder))
         return err_set(err, ERR_PERMISSION, "output folder '%s' is no name below the output root",
                        folder ? folder : "");
-    if (!realpath(output_root, root))
-        return err_errno(err, "output root %s", output_root);
+    if (!realpath(output_root, root)) {
+        err_errno(err, "output root %s", output_root);
+        if (err && err->kind == ERR_NOT_FOUND)
+            err->kind = ERR_IO; /* a person must mend it, and the job can wait */
+        return false;
+    }
     char *path = xasprintf("%s/%s", root, folder);
     bool ok = existing_part(path, real) || err_errno(err, "output folder %s", path);
     if (ok && !below(real, root))
@@ -150,28 +155,29 @@ static bool use_pipeline(const char *name, const char *pipeline, JobSpec *spec, 
     return true;
 }
 
-/* Its path was written by some user, so it must lie where jobs may read. */
-static bool use_registered(const Conf *conf, const cJSON *entry, JobSpec *spec, Err *err)
+/* Its path was written by some user, so it must lie where jobs may read (use_inputs). */
+static bool use_registered(const cJSON *entry, ResolvePaths *paths, Err *err)
 {
+    JobSpec *spec = paths->spec;
     const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "path"));
     const char *pipeline = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "pipeline"));
-    char *real = NULL;
     if (!path || path[0] != '/')
         return err_set(err, ERR_FORMAT, "reference %s: its entry has no path", spec->reference);
-    if (!use_pipeline(spec->reference, pipeline, spec, err) || !resolve_input(conf, "reference", path, &real, err))
+    if (!use_pipeline(spec->reference, pipeline, spec, err))
         return false;
-    free(spec->reference);
-    spec->reference = real;
+    set(&spec->reference, path);
+    paths->registered = true;
     return true;
 }
 
-static bool use_named(const Resolve *resolve, JobSpec *spec, const char **inception, Err *err)
+static bool use_named(const Resolve *resolve, ResolvePaths *paths, const char **inception, Err *err)
 {
+    JobSpec *spec = paths->spec;
     const Conf *conf = resolve->conf;
     const ConfReference *reference = conf_reference(conf, spec->reference);
     const cJSON *entry = cJSON_GetObjectItemCaseSensitive(resolve->registry, spec->reference);
     if (!reference && entry)
-        return use_registered(conf, entry, spec, err);
+        return use_registered(entry, paths, err);
     if (!reference)
         return err_set(
             err, ERR_NOT_FOUND,
@@ -186,11 +192,12 @@ static bool use_named(const Resolve *resolve, JobSpec *spec, const char **incept
     return true;
 }
 
-static bool use_reference(const Resolve *resolve, JobSpec *spec, Err *err)
+static bool use_reference(const Resolve *resolve, ResolvePaths *paths, Err *err)
 {
+    JobSpec *spec = paths->spec;
     const Conf *conf = resolve->conf;
     const char *inception = conf->inception;
-    if (spec->reference && !use_named(resolve, spec, &inception, err))
+    if (spec->reference && !use_named(resolve, paths, &inception, err))
         return false;
     bool wanted = spec->reference || spec->kind != KIND_SAMPLE || spec->metrics || (spec->save & SAVE_FEATURES);
     if (wanted && !inception)
@@ -227,17 +234,41 @@ static bool use_registration(const Resolve *resolve, JobSpec *spec, Err *err)
     return true;
 }
 
-static bool use_inputs(const Conf *conf, JobSpec *spec, Err *err)
+/* --- the two steps ---------------------------------------------------------------------------------- */
+
+bool resolve_names(const Resolve *resolve, const cJSON *queued, ResolvePaths *ret_paths, Err *err)
+{
+    const Conf *conf = resolve->conf;
+    ResolvePaths paths = {0};
+    if (!jobspec_parse(queued, FORM_QUEUED, &paths.spec, err))
+        return false;
+    if ((paths.spec->kind == KIND_SAMPLE && !use_model(conf, paths.spec, err)) ||
+        !use_reference(resolve, &paths, err) || !use_registration(resolve, paths.spec, err)) {
+        resolve_paths_done(&paths);
+        return false;
+    }
+    set(&paths.spec->device, resolve->device);
+    set(&paths.output_root, conf->output_root);
+    set(&paths.input_roots, conf->input_roots);
+    set(&paths.folder, resolve->folder);
+    *ret_paths = paths;
+    return true;
+}
+
+static bool use_inputs(const ResolvePaths *paths, Err *err)
 {
     struct {
         const char *name;
         char **place;
-    } fields[] = {{"noise", &spec->noise}, {"labels", &spec->labels}, {"images", &spec->source}};
+    } fields[] = {{"noise", &paths->spec->noise},
+                  {"labels", &paths->spec->labels},
+                  {"images", &paths->spec->source},
+                  {"reference", paths->registered ? &paths->spec->reference : NULL}};
     for (size_t i = 0; i < countof(fields); i++) {
         char *real = NULL;
-        if (!*fields[i].place)
+        if (!fields[i].place || !*fields[i].place)
             continue;
-        if (!resolve_input(conf, fields[i].name, *fields[i].place, &real, err))
+        if (!resolve_input(paths, fields[i].name, *fields[i].place, &real, err))
             return false;
         free(*fields[i].place);
         *fields[i].place = real;
@@ -245,22 +276,33 @@ static bool use_inputs(const Conf *conf, JobSpec *spec, Err *err)
     return true;
 }
 
-bool resolve_spec(const Resolve *resolve, const cJSON *queued, cJSON **ret_exec, Err *err)
+bool resolve_paths(const ResolvePaths *paths, cJSON **ret_exec, Err *err)
 {
-    const Conf *conf = resolve->conf;
-    JobSpec *spec = NULL;
-    if (!jobspec_parse(queued, FORM_QUEUED, &spec, err))
-        return false;
     char *output = NULL;
-    bool ok = (spec->kind != KIND_SAMPLE || use_model(conf, spec, err)) && use_reference(resolve, spec, err) &&
-              use_registration(resolve, spec, err) && use_inputs(conf, spec, err) &&
-              resolve_output(conf->output_root, resolve->folder, &output, err);
+    bool ok = use_inputs(paths, err) && resolve_output(paths->output_root, paths->folder, &output, err);
     if (ok) {
-        set(&spec->output, output);
-        set(&spec->device, resolve->device);
-        *ret_exec = jobspec_to_json(spec, FORM_EXEC);
+        set(&paths->spec->output, output);
+        *ret_exec = jobspec_to_json(paths->spec, FORM_EXEC);
     }
     free(output);
-    jobspec_free(spec);
+    return ok;
+}
+
+void resolve_paths_done(ResolvePaths *paths)
+{
+    jobspec_free(paths->spec);
+    free(paths->output_root);
+    free(paths->input_roots);
+    free(paths->folder);
+    *paths = (ResolvePaths){0};
+}
+
+bool resolve_spec(const Resolve *resolve, const cJSON *queued, cJSON **ret_exec, Err *err)
+{
+    ResolvePaths paths;
+    if (!resolve_names(resolve, queued, &paths, err))
+        return false;
+    bool ok = resolve_paths(&paths, ret_exec, err);
+    resolve_paths_done(&paths);
     return ok;
 }

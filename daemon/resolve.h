@@ -13,6 +13,7 @@
 
 #include "core/conf.h"
 #include "core/err.h"
+#include "core/jobspec.h"
 
 typedef struct Resolve {
     const Conf *conf;      /* models, references, output_root, input_roots */
@@ -25,10 +26,18 @@ typedef struct Resolve {
 /* *ret_exec is the spec in EXEC form, the caller's. On failure the sentence names the field, what it is, what to do. */
 bool resolve_spec(const Resolve *resolve, const cJSON *queued, cJSON **ret_exec, Err *err);
 
+/* The same in two steps: what needs the configuration alone, and what asks the file system, which may take as long as a
+ * network file system likes. The second step reads nothing but its own copies, so a thread may take it. */
+typedef struct ResolvePaths {
+    JobSpec *spec;
+    bool registered; /* the reference's path was written by some user */
+    char *output_root, *input_roots, *folder;
+} ResolvePaths;
+bool resolve_names(const Resolve *resolve, const cJSON *queued, ResolvePaths *ret_paths, Err *err);
+bool resolve_paths(const ResolvePaths *paths, cJSON **ret_exec, Err *err);
+void resolve_paths_done(ResolvePaths *paths);
+
 /* OUTPUT_ROOT/folder: below the root by its words and after symlinks. Nothing is created. Caller frees. */
 bool resolve_output(const char *output_root, const char *folder, char **ret_path, Err *err);
-
-/* A path of the user's as a real path below one of the roots. Caller frees. */
-bool resolve_input(const Conf *conf, const char *field, const char *path, char **ret_path, Err *err);
 
 #endif

@@ -159,10 +159,12 @@ bool process_spawn(Worker *worker, Err *err)
     process->line.data = process->words.data = process->child.data = worker;
 
     const char *kind = worker->device.uuid[0] ? "cuda" : "cpu";
-    char *args[] = {worker->table->program, "serve", "--device", (char *)kind, NULL, NULL, NULL};
+    char stall[16];
+    snprintf(stall, sizeof stall, "%d", worker->table->limits.stall_s);
+    char *args[] = {worker->table->program, "serve", "--device", (char *)kind, "--stall-s", stall, NULL, NULL, NULL};
     if (worker->table->cache) {
-        args[4] = "--cache";
-        args[5] = worker->table->cache;
+        args[6] = "--cache";
+        args[7] = worker->table->cache;
     }
     uv_stdio_container_t stdio[4] = {
         {.flags = UV_IGNORE},

@@ -14,7 +14,8 @@
 #include "core/mem.h"
 #include "daemon/sched.h"
 
-const WorkerLimits worker_limits = {.hello_ms = 60000, .alive_ms = 15000, .stop_ms = 120000, .term_ms = 10000};
+const WorkerLimits worker_limits = {
+    .hello_ms = 60000, .alive_ms = 15000, .stall_s = 30, .stop_ms = 120000, .term_ms = 10000};
 
 enum { PROVEN_MS = 60000 }; /* a worker that lived so long was no failed start */
 
@@ -134,6 +135,7 @@ static void worker_start(Worker *worker, Mono now)
     worker->generation++;
     worker->heard = worker->started = now;
     worker->stop = STOP_NOT;
+    worker->stuck = false;
     worker->empties = 0;
     worker->next_claim = 0;
     worker->last_words[0] = 0;
@@ -365,6 +367,12 @@ static void row_tick(Worker *worker, Mono now)
     }
     if (worker->stop != STOP_NOT && worker->stop != STOP_KILL && now >= worker->stop_deadline)
         stop_step(worker, worker->stop == STOP_ASKED ? STOP_TERM : STOP_KILL, now);
+    if (worker->stop == STOP_KILL && now >= worker->stop_deadline && !worker->stuck && !worker->process.exited) {
+        worker->stuck = true;
+        log_error("worker=%s pid=%d was killed and does not die: it hangs in the kernel", worker->device.name,
+                  worker->pid);
+        worker->table->hooks.on_stuck(worker->table->owner, worker);
+    }
 }
 
 void workers_tick(Workers *workers, Mono now)

@@ -65,6 +65,7 @@ typedef struct Worker {
     double memory_mib;
     cJSON *warm; /* array of the model files it has in memory */
     WorkerStop stop;
+    bool stuck; /* on_stuck was called */
     Mono heard, stop_deadline, started;
     Mono claimed_at, next_claim, last_busy, next_spawn;
     int empties;  /* claims in a row that gave nothing */
@@ -80,10 +81,12 @@ typedef struct WorkersHooks {
     void (*on_words)(void *owner, Worker *worker, const char *line);                       /* a line of its stderr */
     void (*on_gone)(void *owner, Worker *worker, const Err *why);                          /* the process is over */
     void (*on_unfit)(void *owner, Worker *worker, const Err *why); /* cannot be started, or is of another version */
+    void (*on_stuck)(void *owner, Worker *worker); /* was killed and does not die; once, on_gone may follow or not */
 } WorkersHooks;
 
 typedef struct WorkerLimits {
     int hello_ms, alive_ms; /* silence that ends it, before and after its hello */
+    int stall_s;            /* how long its file systems may not answer, by its own watch */
     int stop_ms, term_ms;   /* after the wish to stop comes TERM, after TERM comes KILL */
 } WorkerLimits;
 

@@ -3,26 +3,34 @@
  * lost its lease) never write into each other's file, and hidden, so nobody takes it for a result. */
 #include "worker/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "worker/mapped.h"
+#include "worker/stall.h"
 
 /* Opens a regular file for reading; -1 with an error for anything else. */
 static int file_open(const char *path, Err *err)
 {
+    stall_enter(path);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* O_NONBLOCK: opening a pipe must not wait for a writer */
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0)
+    bool known = fd >= 0 && fstat(fd, &st) == 0;
+    stall_leave();
+    if (!known)
         err_errno(err, "%s cannot be opened", path);
     else if (S_ISREG(st.st_mode))
         return fd;
@@ -46,6 +54,8 @@ bool file_map(const char *path, FileMap *ret_map, Err *err)
         void *data = mmap(NULL, map.size, PROT_READ, MAP_PRIVATE, fd, 0);
         ok = data != MAP_FAILED || err_errno(err, "%s (%zu bytes) cannot be mapped", path, map.size);
         map.data = data;
+        if (ok)
+            mapped_add(data, map.size, path);
     }
     close(fd);
     if (ok)
@@ -55,6 +65,7 @@ bool file_map(const char *path, FileMap *ret_map, Err *err)
 
 void file_unmap(FileMap *map)
 {
+    mapped_remove(map->data);
     if (map->data)
         munmap((void *)map->data, map->size);
     *map = (FileMap){0};
@@ -65,6 +76,19 @@ struct FileOut {
     FILE *file;
     uint64_t added;
 };
+
+bool file_not_written(Err *err)
+{
+    if (err && err->kind == ERR_NOT_FOUND)
+        err->kind = ERR_IO;
+    return false;
+}
+
+static bool not_written(Err *err, const char *path, const char *what)
+{
+    err_errno(err, "%s %s", path, what);
+    return file_not_written(err);
+}
 
 static void out_free(FileOut *out)
 {
@@ -96,9 +120,11 @@ FileOut *file_create(const char *path, Err *err)
     out->path = xstrdup(path);
     out->folder = !slash ? xstrdup(".") : slash == path ? xstrdup("/") : xasprintf("%.*s", (int)(slash - path), path);
     out->part = part_name(out->folder, name);
+    stall_enter(path);
     int fd = open(out->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    stall_leave();
     if (fd < 0 || !(out->file = fdopen(fd, "w"))) {
-        err_errno(err, "%s cannot be created", path);
+        not_written(err, path, "cannot be created");
         if (fd >= 0)
             close(fd);
         file_abort(out);
@@ -109,8 +135,11 @@ FileOut *file_create(const char *path, Err *err)
 
 bool file_add(FileOut *out, const void *data, size_t size, Err *err)
 {
-    if (size && fwrite(data, 1, size, out->file) != size)
-        return err_errno(err, "%s cannot be written", out->path);
+    stall_enter(out->path);
+    bool ok = !size || fwrite(data, 1, size, out->file) == size;
+    stall_leave();
+    if (!ok)
+        return not_written(err, out->path, "cannot be written");
     out->added += size;
     return true;
 }
@@ -120,9 +149,11 @@ bool file_patch(FileOut *out, uint64_t offset, const void *data, size_t size, Er
     if (offset > out->added || size > out->added - offset)
         return err_set(err, ERR_INTERNAL, "%s: patch of %zu bytes at %llu, beyond the end", out->path, size,
                        (unsigned long long)offset);
+    stall_enter(out->path);
     bool ok = fseeko(out->file, (off_t)offset, SEEK_SET) == 0 && fwrite(data, 1, size, out->file) == size &&
               fseeko(out->file, 0, SEEK_END) == 0;
-    return ok || err_errno(err, "%s cannot be written", out->path);
+    stall_leave();
+    return ok || not_written(err, out->path, "cannot be written");
 }
 
 uint64_t file_added(const FileOut *out)
@@ -148,6 +179,7 @@ static bool folder_sync(const char *folder)
 
 bool file_commit(FileOut *out, Err *err)
 {
+    stall_enter(out->path);
     bool ok = fflush(out->file) == 0 && fsync(fileno(out->file)) == 0;
     if (ok) {
         ok = fclose(out->file) == 0;
@@ -155,11 +187,12 @@ bool file_commit(FileOut *out, Err *err)
     }
     ok = ok && rename(out->part, out->path) == 0;
     if (!ok) {
-        err_errno(err, "%s cannot be written", out->path);
+        not_written(err, out->path, "cannot be written");
         unlink(out->part);
     } else if (!folder_sync(out->folder)) {
-        ok = err_errno(err, "%s: its folder cannot be written to disk", out->path);
+        ok = not_written(err, out->path, "is there, but its folder cannot be written to disk");
     }
+    stall_leave();
     out_free(out);
     return ok;
 }
@@ -183,6 +216,46 @@ bool file_write(const char *path, const void *data, size_t size, Err *err)
         return false;
     }
     return file_commit(out, err);
+}
+
+/* The process of this host that made ".NAME.HOST-PID-N.part" or, for images, "NAME.PID.part"; 0: none of those. */
+static int maker_of(const char *name, const char *host)
+{
+    size_t len = strlen(name);
+    int pid = 0, used = 0;
+    if (len < 6 || strcmp(name + len - 5, ".part") != 0)
+        return 0;
+    const char *last = memrchr(name, '.', len - 5);
+    if (last && sscanf(last, ".%d.part%n", &pid, &used) == 1 && used)
+        return pid;
+    for (const char *at = name[0] == '.' ? strstr(name + 1, host) : NULL; at; at = strstr(at + 1, host))
+        if (at[-1] == '.' && sscanf(at + strlen(host), "-%d-%*u.part%n", &pid, &used) == 1 && used)
+            return pid;
+    return 0;
+}
+
+/* A fresh file may be that of a process in another container or, an image, on another host, which we cannot see. */
+static bool is_orphan(int folder, const char *name, const char *host)
+{
+    enum { FRESH_SECONDS = 600 };
+    int pid = maker_of(name, host);
+    struct stat st;
+    return pid > 0 && kill(pid, 0) != 0 && errno == ESRCH && fstatat(folder, name, &st, 0) == 0 &&
+           time(NULL) - st.st_mtime > FRESH_SECONDS;
+}
+
+void file_sweep(const char *folder)
+{
+    char host[65] = "";
+    gethostname(host, sizeof host - 1);
+    stall_enter(folder);
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (is_orphan(dirfd(dir), entry->d_name, host))
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+    stall_leave();
 }
 
 /* --- SHA-256, remembered --- */
@@ -239,8 +312,10 @@ static bool hash_stream(int fd, const char *path, char ret_hex[65], Err *err)
         (ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL)) || err_set(err, ERR_INTERNAL, "SHA-256 is not available");
     ssize_t got = 1;
     while (ok && got > 0) {
+        stall_enter(path);
         while ((got = read(fd, chunk, CHUNK)) < 0 && errno == EINTR)
             ;
+        stall_leave();
         ok = got >= 0 || err_errno(err, "%s cannot be read", path);
         ok = ok && (EVP_DigestUpdate(ctx, chunk, (size_t)got) || err_set(err, ERR_INTERNAL, "SHA-256 failed"));
     }

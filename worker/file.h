@@ -6,8 +6,8 @@
  *
  *     file_write("fid.txt", text, len, err);     write, fsync, rename, fsync of the folder
  *
- * A mapped file that another process cuts short while it is read ends this process with SIGBUS, as with any mapping;
- * files written by this module are replaced whole and so never shrink under a reader. */
+ * A mapped file that another process cuts short while it is read ends this process with a sentence (mapped.h); files
+ * written by this module are replaced whole and so never shrink under a reader. Every call is watched (stall.h). */
 #ifndef WORKER_FILE_H
 #define WORKER_FILE_H
 
@@ -36,6 +36,13 @@ uint64_t file_added(const FileOut *out);   /* bytes so far */
 const char *file_path(const FileOut *out); /* the final name */
 bool file_commit(FileOut *out, Err *err);  /* frees out in any case; after a failure no file is left */
 void file_abort(FileOut *out);             /* NULL is fine; leaves no file */
+
+/* For who writes a file by other means: after err_errno. A folder that is gone is an error of I/O, like a full disk:
+ * somebody mends it and the job goes on. Returns false. */
+bool file_not_written(Err *err);
+
+/* Removes what a dead process of this host left unfinished in a folder. */
+void file_sweep(const char *folder);
 
 bool file_write(const char *path, const void *data, size_t size, Err *err);
 

@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "worker/file.h"
+#include "worker/stall.h"
 
 /* A folder without job.json that holds any of these is somebody's work. */
 static const char *const results[] = {"images",      "blocks",       "report.json",
@@ -26,7 +27,9 @@ bool folder_has(const char *output, const char *name)
 {
     char *path = folder_path(output, name);
     struct stat st;
+    stall_enter(path);
     bool has = stat(path, &st) == 0 && st.st_size > 0;
+    stall_leave();
     free(path);
     return has;
 }
@@ -107,14 +110,16 @@ static bool check_marked(const char *output, const cJSON *mark, const Identity *
 
 bool folder_check(const char *output, const Identity *identity, Err *err)
 {
-    if (!make_folders(output, err))
+    stall_enter(output);
+    bool good = make_folders(output, err) &&
+                (access(output, W_OK | X_OK) == 0 || err_errno(err, "output %s cannot be written", output));
+    stall_leave();
+    if (!good)
         return false;
-    if (access(output, W_OK | X_OK) != 0)
-        return err_errno(err, "output %s cannot be written", output);
     if (!folder_has(output, "job.json"))
         return check_unmarked(output, err);
     cJSON *mark = folder_read_json(output, "job.json");
-    bool good = check_marked(output, mark, identity, err);
+    good = check_marked(output, mark, identity, err);
     cJSON_Delete(mark);
     return good;
 }
@@ -155,12 +160,30 @@ static bool write_mark(const char *output, const JobSpec *spec, const Identity *
     return good;
 }
 
+/* What a worker that was killed left unfinished goes when the next one comes, once in the life of a process. */
+static void sweep_once(const char *folder)
+{
+    static char *swept[2];
+    static int next;
+    for (int i = 0; i < 2; i++)
+        if (swept[i] && strcmp(swept[i], folder) == 0)
+            return;
+    file_sweep(folder);
+    free(swept[next]);
+    swept[next] = xstrdup(folder);
+    next = !next;
+}
+
 static bool make_subfolder(const char *output, const char *name, Err *err)
 {
     char *path = folder_path(output, name);
+    stall_enter(path);
     bool good = mkdir(path, 0777) == 0 || errno == EEXIST || err_errno(err, "cannot make the folder %s", path);
+    stall_leave();
+    if (good)
+        sweep_once(path);
     free(path);
-    return good;
+    return good || file_not_written(err);
 }
 
 bool folder_claim(const char *output, const JobSpec *spec, const Identity *identity, const cJSON *submitted, Err *err)

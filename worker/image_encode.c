@@ -21,6 +21,8 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "worker/file.h"
+#include "worker/stall.h"
 
 enum { BPP = 3, LEVEL = 3, CHUNK_FRAME = 12 /* length, type, crc */ };
 
@@ -191,11 +193,13 @@ static bool write_all(int fd, const uint8_t *data, size_t size)
 static bool write_file(const char *path, const uint8_t *data, size_t size, bool sync, Err *err)
 {
     char *part = xasprintf("%s.%d.part", path, (int)getpid());
+    stall_enter(path);
     int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) {
         err_errno(err, "image %s: cannot create it", path);
+        stall_leave();
         free(part);
-        return false;
+        return file_not_written(err);
     }
     bool ok = write_all(fd, data, size) && (!sync || fsync(fd) == 0);
     int first = errno;
@@ -207,7 +211,9 @@ static bool write_file(const char *path, const uint8_t *data, size_t size, bool 
         unlink(part);
         errno = first;
         err_errno(err, "image %s: cannot write its %zu bytes", path, size);
+        file_not_written(err);
     }
+    stall_leave();
     free(part);
     return ok;
 }

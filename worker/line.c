@@ -2,7 +2,8 @@
  *
  *   main     takes tasks and answers them; asks at every batch boundary whether to stop
  *   reader   line -> message -> a task in the queue, or a mark on the task that it names (yield, cancel)
- *   alive    says so every two seconds, whatever the main thread is busy with
+ *   alive    says so every two seconds, whatever the main thread is busy with, and notices when a thread is stuck in a
+ *            file system
  *
  * When the daemon is gone (EOF, or the death signal that the kernel sends) the batch is finished and written, and the
  * worker exits; a batch that takes longer than LINGER_SECONDS after that is given up. */
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -19,14 +21,16 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "worker/stall.h"
 
 enum { ALIVE_SECONDS = 2, LINGER_SECONDS = 30, TASKS_MAX = 16 };
 
 struct Line {
-    int fd;
+    int fd, stall_s;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     Task *first, *last; /* the first is the one in work */
+    int64_t upto;       /* what was said of it last */
     int count;
     bool stop; /* stop came: finish the batch, answer, exit */
     bool gone; /* the other side is gone */
@@ -55,6 +59,11 @@ static void mark_gone(Line *line)
 
 void line_say(Line *line, ProtoType type, cJSON *fields)
 {
+    if (type == PROTO_PROGRESS) {
+        pthread_mutex_lock(&line->lock);
+        line->upto = (int64_t)proto_number(fields, "upto", 0);
+        pthread_mutex_unlock(&line->lock);
+    }
     char *text = proto_encode(type, fields);
     size_t len = strlen(text), sent = 0;
     pthread_mutex_lock(&line->voice);
@@ -166,11 +175,38 @@ static void *reader_thread(void *ctx)
     return NULL;
 }
 
+/* The task fails for its file system's sake, and the process goes: its stuck threads cannot be called back. */
+static void end_stalled(Line *line, const char *path)
+{
+    char *text =
+        xasprintf("%s: its file system has not answered for %d s; release the job when it does", path, line->stall_s);
+    cJSON *fields = cJSON_CreateObject();
+    pthread_mutex_lock(&line->lock);
+    const Task *task = line->first;
+    bool says = task && !task->load;
+    if (says) {
+        cJSON_AddStringToObject(fields, "token", task->token);
+        cJSON_AddNumberToObject(fields, "upto", (double)(line->upto > task->lo ? line->upto : task->lo));
+        cJSON_AddStringToObject(fields, "kind", err_name(ERR_IO));
+        cJSON_AddStringToObject(fields, "policy", err_policy_name(err_policy(ERR_IO)));
+        cJSON_AddStringToObject(fields, "text", text);
+        cJSON_AddTrueToObject(fields, "ends");
+    }
+    pthread_mutex_unlock(&line->lock);
+    fprintf(stderr, "ddq-worker: %s\n", text);
+    if (says)
+        line_say(line, PROTO_FAILED, fields);
+    _exit(EXIT_ERROR);
+}
+
 static void *alive_thread(void *ctx)
 {
     Line *line = ctx;
+    char path[STALL_TEXT];
     for (;;) {
         sleep(ALIVE_SECONDS);
+        if (line->stall_s && stall_found(line->stall_s, path))
+            end_stalled(line, path);
         pthread_mutex_lock(&line->lock);
         bool gone = line->gone;
         Mono since = line->gone_since;
@@ -190,7 +226,7 @@ Task *line_next(Line *line)
     pthread_mutex_lock(&line->lock);
     while (!line->first && !line->stop && !line->gone && !terminated) {
         struct timespec until; /* a signal does not wake a condition */
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += 1;
         pthread_cond_timedwait(&line->changed, &line->lock, &until);
     }
@@ -203,6 +239,7 @@ void line_drop(Line *line, Task *task)
 {
     pthread_mutex_lock(&line->lock);
     line->first = task->next;
+    line->upto = 0;
     if (!line->first)
         line->last = NULL;
     line->count--;
@@ -236,18 +273,23 @@ static void prepare(int fd)
     struct sigaction action = {.sa_handler = on_term};
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGINT, SIG_IGN); /* Ctrl-C is the daemon's */
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error like a full disk */
+    signal(SIGINT, SIG_IGN);  /* Ctrl-C is the daemon's */
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 }
 
-Line *line_open(int fd, Err *err)
+Line *line_open(int fd, int stall_s, Err *err)
 {
     Line *line = xcalloc(1, sizeof *line);
     line->fd = fd;
+    line->stall_s = stall_s;
     pthread_mutex_init(&line->lock, NULL);
     pthread_mutex_init(&line->voice, NULL);
-    pthread_cond_init(&line->changed, NULL);
+    pthread_condattr_t steady; /* a clock that somebody moves must not stretch the wait */
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    pthread_cond_init(&line->changed, &steady);
     prepare(fd);
     pthread_t reader, alive;
     if (pthread_create(&reader, NULL, reader_thread, line) != 0 ||

@@ -10,6 +10,7 @@
 #include "kernels/backend.h"
 #include "kernels/settle.h"
 #include "worker/exec.h"
+#include "worker/mapped.h"
 #include "worker/fid_command.h"
 #include "worker/reference_command.h"
 #include "worker/selftest.h"
@@ -17,7 +18,7 @@
 
 typedef struct Options {
     const char *device, *cache;
-    int threads;
+    int threads, stall_s;
     bool quiet, markdown;
     const char *word; /* the one argument that is not a flag */
 } Options;
@@ -39,7 +40,7 @@ static int verb_exec(const Options *options)
 
 static int verb_serve(const Options *options)
 {
-    return serve(options->device, options->threads, options->cache, PROTO_FD);
+    return serve(options->device, options->threads, options->cache, options->stall_s, PROTO_FD);
 }
 
 static int verb_devices(const Options *options)
@@ -93,8 +94,8 @@ static const struct {
      NULL, fid_command},
     {"reference", "PATH [--register FOLDER ...]", "what a path is as a reference, as JSON; for `ddq refs`", NULL,
      reference_command},
-    {"serve", "[--device cpu|cuda|UUID] [--threads N] [--cache DIR]", "work for ddqd, on descriptor 3", verb_serve,
-     NULL},
+    {"serve", "[--device cpu|cuda|UUID] [--threads N] [--cache DIR] [--stall-s N]", "work for ddqd, on descriptor 3",
+     verb_serve, NULL},
     {"describe", "KIND | --markdown", "the fields of a job: sample, evaluate or statistics", verb_describe, NULL},
     {"--list-devices", "", "what jobs can run on here", verb_devices, NULL},
     {"--selftest", "[--device cpu|cuda|UUID]", "check this build on this machine: each check ok, or a sentence",
@@ -134,7 +135,10 @@ static int parse_options(int argc, char **argv, Options *options)
             options->device = argv[++i];
         else if (strcmp(argv[i], "--cache") == 0 && i + 1 < argc)
             options->cache = argv[++i];
-        else if (strcmp(argv[i], "--threads") == 0) {
+        else if (strcmp(argv[i], "--stall-s") == 0) {
+            if (!parse_count(i + 1 < argc ? argv[++i] : NULL, &options->stall_s))
+                return usage("--stall-s wants seconds from 0 (for ever) to 1024%s", "");
+        } else if (strcmp(argv[i], "--threads") == 0) {
             if (!parse_count(i + 1 < argc ? argv[++i] : NULL, &options->threads))
                 return usage("--threads wants a number from 0 (all) to 1024%s", "");
         } else if ((argv[i][0] == '-' && argv[i][1]) || options->word)
@@ -150,6 +154,7 @@ int main(int argc, char **argv)
     Options options = {.device = "cpu"};
     LogLevel level;
     settle(argv);
+    mapped_guard();
     const char *wanted = getenv("DDQ_LOG");
     if (wanted && log_level_parse(wanted, &level))
         log_level_set(level);

@@ -16,6 +16,7 @@
 #include "core/mem.h"
 #include "worker/file.h"
 #include "worker/npy.h"
+#include "worker/stall.h"
 
 static const struct {
     const char *name;
@@ -164,7 +165,9 @@ bool pieces_scan(const char *output, const PieceNeeds *needs, int64_t lo, int64_
 {
     Pieces pieces = {.output = xstrdup(output)};
     char *folder = xasprintf("%s/blocks", output);
+    stall_enter(folder);
     DIR *dir = opendir(folder);
+    stall_leave();
     if (!dir && errno != ENOENT) {
         err_errno(err, "folder %s", folder);
         free(folder);
@@ -176,6 +179,7 @@ bool pieces_scan(const char *output, const PieceNeeds *needs, int64_t lo, int64_
         if (!parse_name(entry->d_name, &piece.lo, &piece.hi) || piece.lo >= hi || piece.hi <= lo)
             continue;
         char *path = xasprintf("%s/%s", folder, entry->d_name);
+        stall_enter(path); /* its images are looked at as well */
         piece.manifest = read_manifest(path);
         if (piece.manifest && manifest_valid(output, &piece, needs)) {
             append(&pieces, piece);
@@ -184,6 +188,7 @@ bool pieces_scan(const char *output, const PieceNeeds *needs, int64_t lo, int64_
             if (needs->contents)
                 unlink(path);
         }
+        stall_leave();
         free(path);
     }
     if (dir)

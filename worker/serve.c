@@ -250,7 +250,7 @@ static int work(Serve *serve)
     return line_broken(serve->line, &err) ? last_words(&err) : good ? EXIT_OK : EXIT_ERROR;
 }
 
-int serve(const char *device, int threads, const char *cache, int fd)
+int serve(const char *device, int threads, const char *cache, int stall_s, int fd)
 {
     Err err = {0};
     DeviceInfo info;
@@ -265,7 +265,7 @@ int serve(const char *device, int threads, const char *cache, int fd)
         err_set(&err, ERR_NOT_FOUND, "there is no device %s here; --list-devices shows what there is", device);
         return last_words(&err);
     }
-    Serve state = {.line = line_open(fd, &err), .shop = workshop_new(device, threads)};
+    Serve state = {.line = line_open(fd, stall_s, &err), .shop = workshop_new(device, threads)};
     workshop_set_cache(state.shop, cache);
     if (!state.line)
         return last_words(&err);

@@ -3,6 +3,7 @@
 #define WORKER_SERVE_H
 
 /* Speaks on `fd` until it is told to stop or the other side is gone. Returns the exit status. */
-int serve(const char *device, int threads, const char *cache, int fd); /* cache: as workshop_set_cache */
+int serve(const char *device, int threads, const char *cache, int stall_s,
+          int fd); /* cache: as workshop_set_cache; stall_s: as line_open */
 
 #endif

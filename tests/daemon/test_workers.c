@@ -56,6 +56,11 @@ static void on_unfit(void *owner, Worker *worker, const Err *why)
     stage->why = *why;
 }
 
+static void on_stuck(void *owner, Worker *worker)
+{
+    (void)owner, (void)worker; /* with these limits any moment between the kill and the exit is too long */
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     Stage *stage = timer->data;
@@ -64,7 +69,7 @@ static void on_tick(uv_timer_t *timer)
 
 static void stage_open(Stage *stage, const char *script)
 {
-    static const WorkersHooks hooks = {on_hello, on_message, on_words, on_gone, on_unfit};
+    static const WorkersHooks hooks = {on_hello, on_message, on_words, on_gone, on_unfit, on_stuck};
     *stage = (Stage){.folder = test_folder()};
     char *program = xasprintf("%s/worker", stage->folder);
     FILE *file = fopen(program, "w");

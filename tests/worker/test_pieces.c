@@ -321,7 +321,7 @@ static void test_failure(void **state)
         good = writer_add(writer, batch_of(i * 4, 4), &err);
     good = writer_finish(writer, &err) && good;
     assert_false(good);
-    assert_int_equal(err.kind, ERR_NOT_FOUND);
+    assert_int_equal(err.kind, ERR_IO);
     assert_non_null(strstr(err.text, output));
     assert_int_equal(writer_safe(writer, -1), -1);
     assert_err(writer_add(writer, batch_of(0, 1), &err), err, output);
