@@ -201,6 +201,10 @@ static void test_big(void **state)
         assert_near(f.fid, expected, rows[i].tolerance, rows[i].name, 0);
         assert_ok(frechet_distance(b, a, &f, &err), err);
         assert_near(f.fid, expected, rows[i].tolerance, rows[i].name, 1);
+        FrechetRoot *root = frechet_root(b, &err);
+        assert_ok(root && frechet_from_root(root, a, &f, &err), err);
+        assert_near(f.fid, expected, rows[i].tolerance, rows[i].name, 2);
+        frechet_root_free(root);
         statistics_free(a);
     }
     statistics_free(b);
