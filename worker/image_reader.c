@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { THREADS_MAX = 16 };
@@ -12,6 +13,7 @@ enum { THREADS_MAX = 16 };
 typedef struct Slot {
     bool full;
     Image image; /* rgb NULL: err says why */
+    uint8_t hash[IMAGE_HASH];
     Err err;
 } Slot;
 
@@ -51,12 +53,12 @@ static void *decode_thread(void *ctx)
         }
         int64_t index = reader->claimed++;
         pthread_mutex_unlock(&reader->lock);
-        Image image = {0};
-        Err err = {0};
-        image_source_read(reader->source, index, &image, &err);
+        Slot slot = {.full = true};
+        if (image_source_read(reader->source, index, &slot.image, &slot.err))
+            image_hash(&slot.image, slot.hash);
         pthread_mutex_lock(&reader->lock);
-        reader->slots[index % IMAGE_AHEAD] = (Slot){true, image, err};
-        reader->bytes += bytes_of(&image);
+        reader->slots[index % IMAGE_AHEAD] = slot;
+        reader->bytes += bytes_of(&slot.image);
         pthread_cond_broadcast(&reader->changed);
     }
     pthread_mutex_unlock(&reader->lock);
@@ -91,7 +93,7 @@ ImageReader *image_reader_open(ImageSource *source, int64_t lo, int64_t hi, Err 
     return NULL;
 }
 
-bool image_reader_next(ImageReader *reader, Image *ret_image, Err *err)
+bool image_reader_next(ImageReader *reader, Image *ret_image, uint8_t ret_hash[IMAGE_HASH], Err *err)
 {
     assert(reader->taken < reader->hi);
     pthread_mutex_lock(&reader->lock);
@@ -99,6 +101,7 @@ bool image_reader_next(ImageReader *reader, Image *ret_image, Err *err)
     while (!slot->full)
         pthread_cond_wait(&reader->changed, &reader->lock);
     *ret_image = slot->image;
+    memcpy(ret_hash, slot->hash, IMAGE_HASH);
     if (!slot->image.rgb && err)
         *err = slot->err;
     *slot = (Slot){0};

@@ -37,6 +37,13 @@ bool image_decode_png(const uint8_t *data, size_t size, const char *name, Image 
 bool image_decode_jpeg(const uint8_t *data, size_t size, const char *name, Image *ret_image, Err *err);
 void image_free(Image *image); /* leaves an empty Image */
 
+/* sha256 of "HEIGHT WIDTH\n" and the pixels: two images of the same hash are the same image. All zero means none. */
+enum { IMAGE_HASH = 32 }; /* bytes */
+void image_hash(const Image *image, uint8_t ret_hash[IMAGE_HASH]);
+/* Of a set: sha256 over the hashes of its images in order, those of zeros left out, so it does not depend on how the
+ * set was split. */
+void image_set_hash(const uint8_t *hashes, int64_t count, char ret_hex[65]);
+
 /* Writes a PNG, whole or not at all (PATH.<pid>.part, fsync, rename); with `sync` false there is no fsync. */
 bool image_write_png(const char *path, const uint8_t *rgb, int width, int height, bool sync, Err *err);
 /* The same bytes into memory; caller frees *ret_data. */

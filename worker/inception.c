@@ -19,7 +19,7 @@
 #include "worker/inception_table.h"
 #include "worker/inception_weights.h"
 
-enum { DEVICE_CHUNK = 32, MAX_STEPS = 160 };
+enum { LOGITS_CHUNK_HOST = 64, DEVICE_CHUNK = 32, MAX_STEPS = 160 };
 
 typedef enum StepKind { STEP_CONV, STEP_POOL, STEP_CONCAT } StepKind;
 typedef struct Step {
@@ -382,6 +382,28 @@ bool inception_run(Inception *net, const uint8_t *images, int count, int h, int 
     ok = be_check(net->be, ok ? err : NULL) && ok;
     free(rows);
     return ok;
+}
+
+/* The CPU's products do not depend on how many rows go by at once; on a device the chunk is that of inception_run. */
+bool inception_logits(Inception *net, const float *pool3, int64_t count, float *logits, Err *err)
+{
+    const int64_t chunk = backend_is_host(net->be) ? LOGITS_CHUNK_HOST : net->chunk;
+    const size_t features_bytes = (size_t)(chunk * net->width) * sizeof(float);
+    char *room = be_alloc(net->be, features_bytes + (size_t)(chunk * net->classes) * sizeof(float), err);
+    if (!room)
+        return false;
+    Tensor features = net->pool3, scores = net->logits;
+    features.data = room;
+    scores.data = room + features_bytes;
+    for (int64_t at = 0; at < count; at += chunk) {
+        int64_t take = count - at < chunk ? count - at : chunk;
+        be_upload(net->be, first_rows(features, take), pool3 + at * net->width);
+        be_linear(net->be, net->fc, first_rows(features, take), first_rows(scores, take), false);
+        be_download(net->be, logits + at * net->classes, first_rows(scores, take));
+    }
+    bool good = be_check(net->be, err);
+    be_free(net->be, room);
+    return good;
 }
 
 static void run_level(Inception *net, Tensor images, Resize pipeline, const Level *level, float *features)

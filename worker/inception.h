@@ -23,6 +23,10 @@ enum { INCEPTION_SPATIAL = 2023 };           /* sFID features: 17*17*7 */
 bool inception_run(Inception *net, const uint8_t *images, int count, int h, int w, Resize pipeline, float *pool3,
                    float *logits, float *spatial, Err *err);
 
+/* Logits without bias [count,classes] of pool3 [count,width], both on the host: those that inception_run gives with
+ * these features, to the last bit. */
+bool inception_logits(Inception *net, const float *pool3, int64_t count, float *logits, Err *err);
+
 /* The features that pytorch-fid calls 2048, 768, 192 and 64: pool3, and the mean over the map after Mixed_6e, after the
  * second max pool, after the first. Their widths are those of the weights. */
 typedef enum InceptionLevel {

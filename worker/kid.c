@@ -124,6 +124,7 @@ static void add_row(Tile *tile, const double *products, int64_t i, int64_t from,
     }
 }
 
+/* Rows here are columns to BLAS, which the stand-ins of bare/ know alone. */
 static void run_tile(Tile *tile, Space *space)
 {
     int dim = tile->left->set->dim;
@@ -131,12 +132,12 @@ static void run_tile(Tile *tile, Space *space)
     bool diagonal = tile->which != FAKE_REAL && tile->i == tile->j;
     gather(tile->left, tile->i, rows, space->left);
     if (diagonal) {
-        cblas_dsyrk(CblasRowMajor, CblasUpper, CblasNoTrans, (int)rows, dim, 1, space->left, dim, 0, space->product,
+        cblas_dsyrk(CblasColMajor, CblasLower, CblasTrans, (int)rows, dim, 1, space->left, dim, 0, space->product,
                     TILE);
     } else {
         gather(tile->right, tile->j, columns, space->right);
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)columns, dim, 1, space->left, dim,
-                    space->right, dim, 0, space->product, TILE);
+        cblas_dgemm(CblasColMajor, CblasTrans, CblasNoTrans, (int)columns, (int)rows, dim, 1, space->right, dim,
+                    space->left, dim, 0, space->product, TILE);
     }
     for (int64_t i = 0; i < rows; i++)
         add_row(tile, space->product, i, diagonal ? i + 1 : 0, columns);

@@ -22,9 +22,9 @@ static const struct {
     const char *name;
     Dtype dtype;
 } arrays[PIECE_ARRAYS] = {
-    [ARRAY_CODES] = {"codes", DTYPE_I32},
-    [ARRAY_VECTORS] = {"vectors", DTYPE_F32},
-    [ARRAY_FEATURES] = {"features", DTYPE_F32},
+    [ARRAY_CODES] = {"codes", DTYPE_I32},       [ARRAY_VECTORS] = {"vectors", DTYPE_F32},
+    [ARRAY_FEATURES] = {"features", DTYPE_F32}, [ARRAY_FEATURES_TF] = {"features_tf", DTYPE_F32},
+    [ARRAY_SPATIAL] = {"spatial", DTYPE_F32},   [ARRAY_HASHES] = {"hashes", DTYPE_U8},
     [ARRAY_PIXELS] = {"pixels", DTYPE_U8},
 };
 

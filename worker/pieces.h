@@ -2,7 +2,9 @@
  *
  *     blocks/000000-000256.json            the manifest of images 0..255, written after all else was flushed:
  *                                          {"lo", "hi", "identity", "png": [bytes of each file],
- *                                           "arrays": {"features": {"bytes", "crc32"}, ...}, "made": {...}}
+ *                                           "arrays": {"features": {"bytes", "crc32"}, ...}, "made": {...},
+ *                                           "sizes": [[height, width] of the smallest image, of the largest],
+ *                                           "bad": [{"image", "why"}]: unreadable; their rows are NaN, hashes zero}
  *     blocks/000000-000256.features.npy    one file an array, rows in index order
  *     images/000000.png ...                only if the job saves PNGs
  *
@@ -18,7 +20,16 @@
 #include "core/err.h"
 #include "kernels/tensor.h"
 
-typedef enum PieceArray { ARRAY_CODES, ARRAY_VECTORS, ARRAY_FEATURES, ARRAY_PIXELS, PIECE_ARRAYS } PieceArray;
+typedef enum PieceArray {
+    ARRAY_CODES,
+    ARRAY_VECTORS,
+    ARRAY_FEATURES,    /* of the first pipeline */
+    ARRAY_FEATURES_TF, /* of the second */
+    ARRAY_SPATIAL,
+    ARRAY_HASHES, /* image_hash of each image */
+    ARRAY_PIXELS,
+    PIECE_ARRAYS
+} PieceArray;
 
 const char *piece_array_name(PieceArray array);
 Dtype piece_array_dtype(PieceArray array);

@@ -2,7 +2,7 @@
  * questions are asked first and nothing is written before all of them are answered. */
 #include "worker/run.h"
 
-#include <math.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,14 +33,18 @@ void run_note(Run *run, const RunHooks *hooks, const char *format, ...)
 /* --- opening --------------------------------------------------------------------------------------- */
 
 /* Pixels are kept where no PNG is there to make the contact sheet from. */
-static PieceNeeds keeps_of(const JobSpec *spec, const char *identity)
+static PieceNeeds keeps_of(const JobSpec *spec, JobPipeline pipeline, const char *identity)
 {
     bool sample = spec->kind == KIND_SAMPLE, npz = spec->save & SAVE_NPZ;
     PieceNeeds keeps = {.identity = identity, .contents = true};
     keeps.png = sample && spec->save & SAVE_PNG;
     keeps.arrays[ARRAY_CODES] = sample && spec->save & SAVE_CODES;
     keeps.arrays[ARRAY_VECTORS] = sample && spec->save & SAVE_VECTORS;
-    keeps.arrays[ARRAY_FEATURES] = spec->inception != NULL;
+    if (spec->inception) {
+        keeps.arrays[ARRAY_FEATURES] = keeps.arrays[ARRAY_HASHES] = true;
+        keeps.arrays[ARRAY_FEATURES_TF] = pipeline == PIPELINE_BOTH;
+        keeps.arrays[ARRAY_SPATIAL] = spec->metrics & METRIC_SFID;
+    }
     keeps.arrays[ARRAY_PIXELS] = sample && (npz || !keeps.png);
     keeps.pixels_below = npz ? INT64_MAX : GRID_IMAGES;
     return keeps;
@@ -55,6 +59,16 @@ PieceNeeds run_needs(const Run *run)
     return needs;
 }
 
+/* Before its files are named in the identity, so what changes in between shows when they are read. */
+static bool open_source(Run *run, Err *err)
+{
+    if (run->spec->kind == KIND_SAMPLE)
+        return true;
+    run->source = image_source_open(run->spec->source, err);
+    run->images = run->source ? image_source_count(run->source) : 0;
+    return run->source != NULL;
+}
+
 Run *run_open(Workshop *shop, const JobSpec *spec, Err *err)
 {
     Run *run = xcalloc(1, sizeof *run);
@@ -64,14 +78,14 @@ Run *run_open(Workshop *shop, const JobSpec *spec, Err *err)
                  .watch = {.now = PHASE_NONE},
                  .warnings = cJSON_CreateArray()};
     bool good = workshop_serves(shop, spec->device, err) && pipeline_choose(spec, &run->pipeline, err) &&
-                identity_make(spec, run->pipeline, &run->identity, err) &&
+                open_source(run, err) && identity_make(spec, run->pipeline, &run->identity, err) &&
                 (spec->kind != KIND_SAMPLE || inputs_open(spec, &run->inputs, err)) &&
                 folder_check(spec->output, &run->identity, err);
     if (!good) {
         run_close(run);
         return NULL;
     }
-    run->keeps = keeps_of(spec, run->identity.images);
+    run->keeps = keeps_of(spec, run->pipeline, run->identity.images);
     return run;
 }
 
@@ -85,6 +99,7 @@ void run_close(Run *run)
     if (!run)
         return;
     inputs_close(&run->inputs);
+    image_source_close(run->source);
     identity_free(&run->identity);
     cJSON_Delete(run->warnings);
     free(run);
@@ -161,15 +176,19 @@ bool run_load(Run *run, const RunHooks *hooks, Err *err)
     bool good = run->spec->kind != KIND_SAMPLE || load_sampler(run, hooks, &warm, err);
     if (good && run->spec->inception) {
         Precision precision = workshop_feature_precision(run->shop, run->spec->precision);
-        run->inception = workshop_inception(run->shop, run->spec->inception, precision, &warm_features, err);
-        good = run->inception != NULL;
+        run->measure.net = workshop_inception(run->shop, run->spec->inception, precision, &warm_features, err);
+        good = run->measure.net != NULL;
     }
     stopwatch_enter(&run->watch, PHASE_NONE);
     if (!good)
         return false;
     if (run->spec->kind != KIND_SAMPLE)
         run->batch = run->spec->batch ? run->spec->batch : workshop_is_host(run->shop) ? BATCH_CPU : BATCH_CUDA;
-    run->feature_batch = run->batch;
+    run->measure.pipeline = run->pipeline;
+    run->measure.level = INCEPTION_2048;
+    run->measure.spatial = run->keeps.arrays[ARRAY_SPATIAL];
+    run->measure.batch = run->batch;
+    run->measure.skip_bad = run->spec->skip_bad;
     run->loaded = true;
     if (hooks && hooks->loaded && !(warm && warm_features))
         hooks->loaded(hooks->ctx, mono_seconds() - start);
@@ -186,7 +205,7 @@ static cJSON *made_by(const Run *run)
     cJSON_AddStringToObject(made, "device_name", workshop_device_name(run->shop));
     if (run->spec->kind == KIND_SAMPLE)
         cJSON_AddStringToObject(made, "precision", precision_name(workshop_precision(run->shop, run->spec->precision)));
-    if (run->inception)
+    if (run->measure.net)
         cJSON_AddStringToObject(made, "feature_precision",
                                 precision_name(workshop_feature_precision(run->shop, run->spec->precision)));
     cJSON_AddNumberToObject(made, "batch", run->batch);
@@ -218,8 +237,12 @@ Writer *run_writer(Run *run, int side, Err *err)
         plan.rows[ARRAY_VECTORS] = row(sizeof(float), 2, info->tokens, info->channels, 0);
         plan.rows[ARRAY_PIXELS] = row(1, 3, side, side, 3);
     }
-    if (run->inception)
-        plan.rows[ARRAY_FEATURES] = row(sizeof(float), 1, inception_width(run->inception), 0, 0);
+    if (run->measure.net) {
+        plan.rows[ARRAY_FEATURES] = row(sizeof(float), 1, inception_width(run->measure.net), 0, 0);
+        plan.rows[ARRAY_FEATURES_TF] = plan.rows[ARRAY_FEATURES];
+        plan.rows[ARRAY_SPATIAL] = row(sizeof(float), 1, INCEPTION_SPATIAL, 0, 0);
+        plan.rows[ARRAY_HASHES] = row(1, 1, IMAGE_HASH, 0, 0);
+    }
     cJSON *made = made_by(run);
     plan.made = made;
     Writer *writer = writer_open(&plan, err);
@@ -234,31 +257,16 @@ void run_take_times(Run *run, WriterBatch *batch)
     memset(run->watch.seconds, 0, sizeof run->watch.seconds);
 }
 
-static bool features_finite(const float *features, int count, int width, int64_t first, Err *err)
+void run_take_rows(MeasureRows *rows, WriterBatch *batch)
 {
-    for (int64_t i = 0; i < (int64_t)count * width; i++)
-        if (!isfinite(features[i]))
-            return err_set(err, ERR_NUMERIC, "image %lld: feature %lld is %g", (long long)(first + i / width),
-                           (long long)(i % width), (double)features[i]);
-    return true;
+    batch->arrays[ARRAY_FEATURES] = rows->features;
+    batch->arrays[ARRAY_FEATURES_TF] = rows->features_tf;
+    batch->arrays[ARRAY_SPATIAL] = rows->spatial;
+    batch->arrays[ARRAY_HASHES] = rows->hashes;
+    *rows = (MeasureRows){0};
 }
 
-bool run_features(Run *run, const RunHooks *hooks, const uint8_t *pixels, int count, int h, int w, int64_t first,
-                  float *features, Err *err)
+char *run_image_name(const Run *run, int64_t i)
 {
-    const int width = inception_width(run->inception);
-    for (int at = 0; at < count;) {
-        int n = count - at < run->feature_batch ? count - at : run->feature_batch;
-        if (inception_run(run->inception, pixels + (size_t)at * (size_t)h * (size_t)w * 3, n, h, w, RESIZE_PT,
-                          features + (size_t)at * (size_t)width, NULL, NULL, err)) {
-            at += n;
-            continue;
-        }
-        if (!err || err->kind != ERR_MEMORY || n == 1)
-            return false;
-        run->feature_batch = n / 2;
-        run_note(run, hooks, "features of %d images at a time do not fit in memory; went on with %d", n, n / 2);
-        err_clear(err);
-    }
-    return features_finite(features, count, width, first, err);
+    return run->source ? image_source_name(run->source, i) : xasprintf("image %" PRId64, i);
 }

@@ -43,8 +43,10 @@ void run_close(Run *run);                                 /* NULL is fine */
 bool run_load(Run *run, const RunHooks *hooks, Err *err); /* now instead of then */
 /* True when the folder holds all of this job already; *ret_fid as run_report gives it. */
 bool run_finished(const Run *run, double *ret_fid);
-/* Counts the images of an evaluation's source. */
+/* Counts the images of an evaluation's source, and checks what is not checked image by image. */
 bool run_survey(Run *run, int64_t *ret_images, Err *err);
+/* What the survey counted: another count from now on is an error that says so. */
+void run_expect(Run *run, int64_t images);
 /* *ret_upto is set in any case. */
 bool run_images(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err);
 bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err); /* *ret_fid NaN when none was asked */

@@ -67,8 +67,6 @@ static bool batch_room(const Making *making, WriterBatch *batch, Err *err)
     void **arrays = batch->arrays;
     return (!keeps[ARRAY_CODES] || (arrays[ARRAY_CODES] = room(tokens, sizeof(int32_t), err))) &&
            (arrays[ARRAY_VECTORS] = room(tokens * info->channels, sizeof(float), err)) &&
-           (!keeps[ARRAY_FEATURES] ||
-            (arrays[ARRAY_FEATURES] = room(n * inception_width(making->run->inception), sizeof(float), err))) &&
            (arrays[ARRAY_PIXELS] = room(n * info->image_size * info->image_size, 3, err));
 }
 
@@ -111,9 +109,11 @@ static bool make_batch(Making *making, WriterBatch *batch, Err *err)
         return false;
     if (run->keeps.arrays[ARRAY_FEATURES]) {
         on_stage(phase_name(PHASE_FEATURES), making);
-        if (!run_features(run, making->hooks, batch->arrays[ARRAY_PIXELS], batch->count, side, side, batch->lo,
-                          batch->arrays[ARRAY_FEATURES], err))
+        MeasureRows rows;
+        if (!measure_pixels(batch->arrays[ARRAY_PIXELS], batch->lo, batch->count, side, side, &run->measure,
+                            making->hooks, &rows, err))
             return false;
+        run_take_rows(&rows, batch);
     }
     stopwatch_enter(&run->watch, PHASE_WRITE);
     if (!run->keeps.arrays[ARRAY_VECTORS]) {
@@ -196,13 +196,16 @@ static bool fill_gaps(Making *making, Err *err)
 bool run_images(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err)
 {
     *ret_upto = lo;
-    if (run->spec->kind != KIND_SAMPLE) { /* run_report does it all */
-        *ret_upto = hi;
-        return true;
-    }
+    if (run->expected && run->images != run->expected)
+        return err_set(err, ERR_NOT_FOUND,
+                       "images %s: %" PRId64 " of them were counted when the job began, now there are %" PRId64
+                       "; measure again when nobody writes there",
+                       run->spec->source, run->expected, run->images);
     if (lo < 0 || hi < lo || hi > run->images)
         return err_set(err, ERR_USAGE, "range %" PRId64 " to %" PRId64 ": the job has the images 0 to %" PRId64, lo, hi,
                        run->images);
+    if (run->spec->kind != KIND_SAMPLE)
+        return run_measure(run, lo, hi, hooks, ret_upto, err);
     Making making = {.run = run, .hooks = hooks, .lo = lo, .hi = hi, .start = mono_seconds(), .stage = "load"};
     PieceNeeds needs = run_needs(run);
     if (!pieces_scan(run->spec->output, &needs, lo, hi, &making.pieces, err))

@@ -1,192 +1,183 @@
-/* Features of images that are there already: evaluate and statistics. The source is read in order, equal sizes are
- * batched, and features become pieces, so a run that is stopped goes on where it was; images of finished pieces are
- * read (their pixels are part of the hash) but not measured again. */
+/* Features of images that are there already: evaluate and statistics. For every gap that no valid piece covers the
+ * images of the source are measured (measure.h) and become pieces, so ranges of a source can be measured by several
+ * workers, and a run that is stopped goes on where it was. */
 #include <inttypes.h>
-#include <openssl/evp.h>
-#include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
 #include "worker/grid.h"
-#include "worker/images.h"
 #include "worker/run_parts.h"
 
-enum { SHEET_BYTES = 64 << 20 }; /* first images kept for the contact sheet, at most so much of them */
+enum { SHEET_BYTES = 64 << 20 }; /* first images for the contact sheet, at most so much of them */
 
 typedef struct Measuring {
     Run *run;
     const RunHooks *hooks;
-    ImageSource *source;
-    Pieces pieces;
+    Pieces pieces; /* what was there before */
+    int64_t lo, hi, made;
     Writer *writer;
-    EVP_MD_CTX *hash;
-    uint8_t *pixels; /* [batch,h,w,3]: what waits to be measured */
-    int count, height, width;
-    int64_t first; /* index of the first of them */
-    int64_t made;
-    bool mixed; /* sizes differ */
     double start;
-    Image sheet[GRID_MAX];
-    int sheet_count;
-    size_t sheet_bytes;
 } Measuring;
 
-static bool flush(Measuring *m, Err *err)
+static int64_t safe_upto(const Measuring *m)
 {
-    if (m->count == 0)
-        return true;
-    Run *run = m->run;
-    WriterBatch *batch = xcalloc(1, sizeof *batch);
-    batch->lo = m->first;
-    batch->count = m->count;
-    batch->arrays[ARRAY_FEATURES] = xmalloc((size_t)m->count * (size_t)inception_width(run->inception) * sizeof(float));
-    stopwatch_enter(&run->watch, PHASE_FEATURES);
-    if (!run_features(run, m->hooks, m->pixels, m->count, m->height, m->width, m->first, batch->arrays[ARRAY_FEATURES],
-                      err)) {
-        writer_batch_free(batch);
-        return false;
-    }
-    run_take_times(run, batch);
-    m->made += m->count;
-    m->count = 0;
-    bool good = writer_add(m->writer, batch, err);
+    int64_t start = pieces_reach(&m->pieces, m->lo);
+    int64_t upto = pieces_reach(&m->pieces, m->writer ? writer_safe(m->writer, start) : start);
+    return upto < m->hi ? upto : m->hi;
+}
+
+static void report_progress(const Measuring *m)
+{
     double seconds = mono_seconds() - m->start;
-    run_progress(m->hooks, pieces_reach(&m->pieces, writer_safe(m->writer, pieces_reach(&m->pieces, 0))),
-                 seconds > 0 ? (double)m->made / seconds : 0, phase_name(PHASE_FEATURES));
+    run_progress(m->hooks, safe_upto(m), m->made && seconds > 0 ? (double)m->made / seconds : 0,
+                 phase_name(PHASE_FEATURES));
+}
+
+/* --- what comes out of the network ------------------------------------------------------------------ */
+
+static bool add(Measuring *m, WriterBatch *batch, Err *err)
+{
+    run_take_times(m->run, batch);
+    m->made += batch->count;
+    bool good = writer_add(m->writer, batch, err);
+    report_progress(m);
     return good;
 }
 
-/* Room for a batch of this size of image. */
-static bool resize(Measuring *m, const Image *image, Err *err)
+static bool on_rows(void *ctx, MeasureRows *rows, Err *err)
 {
-    if (m->pixels && (m->height != image->height || m->width != image->width))
-        m->mixed = true;
-    free(m->pixels);
-    m->height = image->height;
-    m->width = image->width;
-    size_t bytes = (size_t)m->run->batch * (size_t)m->height * (size_t)m->width * 3;
-    m->pixels = malloc(bytes);
-    return m->pixels || err_set(err, ERR_MEMORY, "no %zu MiB for %d images of %dx%d", bytes >> 20, m->run->batch,
-                                m->width, m->height);
+    WriterBatch *batch = xcalloc(1, sizeof *batch);
+    batch->lo = rows->first;
+    batch->count = rows->count;
+    batch->height = rows->height;
+    batch->width = rows->width;
+    run_take_rows(rows, batch);
+    return add(ctx, batch, err);
 }
 
-static bool queue_image(Measuring *m, const Image *image, int64_t index, Err *err)
+static float *row_of_nan(int width)
 {
-    bool fits = m->pixels && m->height == image->height && m->width == image->width;
-    if (!fits && (!flush(m, err) || !resize(m, image, err)))
+    float *row = xmalloc((size_t)width * sizeof *row);
+    for (int i = 0; i < width; i++)
+        row[i] = NAN;
+    return row;
+}
+
+/* Indices stay what they are, so an image that is left out has a row too; whoever gathers the rows leaves it out. */
+static bool on_bad(void *ctx, int64_t index, const char *why, Err *err)
+{
+    Measuring *m = ctx;
+    const bool *keeps = m->run->keeps.arrays;
+    const int width = inception_width(m->run->measure.net);
+    WriterBatch *batch = xcalloc(1, sizeof *batch);
+    batch->lo = index;
+    batch->count = 1;
+    batch->bad = xstrdup(why);
+    batch->arrays[ARRAY_FEATURES] = row_of_nan(width);
+    batch->arrays[ARRAY_FEATURES_TF] = keeps[ARRAY_FEATURES_TF] ? row_of_nan(width) : NULL;
+    batch->arrays[ARRAY_SPATIAL] = keeps[ARRAY_SPATIAL] ? row_of_nan(INCEPTION_SPATIAL) : NULL;
+    batch->arrays[ARRAY_HASHES] = xcalloc(1, IMAGE_HASH);
+    if (m->hooks && m->hooks->note)
+        m->hooks->note(m->hooks->ctx, why); /* the report has them all together */
+    return add(m, batch, err);
+}
+
+/* --- all gaps --------------------------------------------------------------------------------------- */
+
+static bool fill_gaps(Measuring *m, Err *err)
+{
+    Run *run = m->run;
+    const MeasureSink sink = {.ctx = m, .rows = on_rows, .bad = on_bad};
+    int64_t at = pieces_reach(&m->pieces, m->lo);
+    if (at >= m->hi)
+        return true;
+    if (!run_load(run, m->hooks, err) ||
+        !folder_claim(run->spec->output, run->spec, &run->identity, run->submitted, err) ||
+        !(m->writer = run_writer(run, 0, err)))
         return false;
-    size_t bytes = (size_t)m->height * (size_t)m->width * 3;
-    if (m->count == 0)
-        m->first = index;
-    memcpy(m->pixels + (size_t)m->count++ * bytes, image->rgb, bytes);
-    return m->count < m->run->batch || flush(m, err);
-}
-
-static void hash_image(Measuring *m, const Image *image)
-{
-    char size[48];
-    int len = snprintf(size, sizeof size, "%d %d\n", image->height, image->width);
-    EVP_DigestUpdate(m->hash, size, (size_t)len);
-    EVP_DigestUpdate(m->hash, image->rgb, (size_t)image->height * (size_t)image->width * 3);
-}
-
-/* Takes the image over. */
-static void keep_or_free(Measuring *m, Image *image)
-{
-    size_t bytes = (size_t)image->height * (size_t)image->width * 3;
-    if (m->sheet_count < GRID_MAX && m->sheet_bytes + bytes <= SHEET_BYTES) {
-        m->sheet[m->sheet_count++] = *image;
-        m->sheet_bytes += bytes;
-    } else {
-        image_free(image);
-    }
-}
-
-static bool measure_all(Measuring *m, Err *err)
-{
-    for (int64_t index = 0;; index++) {
-        Image image = {0};
-        if (run_stopped(m->hooks))
-            return err_set(err, ERR_CANCELLED, "stopped before image %" PRId64, index);
-        if (!image_source_next(m->source, &image, err))
+    m->start = mono_seconds();
+    stopwatch_enter(&run->watch, PHASE_FEATURES);
+    while (at < m->hi) {
+        int64_t end = pieces_next(&m->pieces, at, m->hi);
+        if (!measure_source(run->source, at, end, &run->measure, &sink, m->hooks, err))
             return false;
-        if (!image.rgb)
-            return flush(m, err);
-        hash_image(m, &image);
-        bool done = pieces_reach(&m->pieces, index) > index;
-        bool good = done ? flush(m, err) : queue_image(m, &image, index, err); /* a batch has no holes */
-        keep_or_free(m, &image);
-        if (!good)
-            return false;
+        at = pieces_reach(&m->pieces, end);
     }
+    return true;
 }
 
-static bool write_sheet(const Measuring *m, Err *err)
+bool run_measure(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err)
 {
-    char *path = folder_path(m->run->spec->output, "grid.png");
-    bool good = grid_write(path, m->sheet, m->sheet_count, err);
-    free(path);
-    return good;
-}
-
-static void finish_hash(Measuring *m, char ret_sha256[65])
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int len = 0;
-    EVP_DigestFinal_ex(m->hash, digest, &len);
-    for (unsigned int i = 0; i < len && i < 32; i++)
-        snprintf(ret_sha256 + 2 * i, 3, "%02x", digest[i]);
-}
-
-static void measuring_done(Measuring *m)
-{
-    writer_close(m->writer);
-    pieces_done(&m->pieces);
-    image_source_close(m->source);
-    EVP_MD_CTX_free(m->hash);
-    for (int i = 0; i < m->sheet_count; i++)
-        image_free(&m->sheet[i]);
-    free(m->pixels);
-}
-
-bool run_measure(Run *run, const RunHooks *hooks, char ret_sha256[65], Err *err)
-{
-    Measuring m = {.run = run, .hooks = hooks, .start = mono_seconds(), .hash = EVP_MD_CTX_new()};
-    EVP_DigestInit_ex(m.hash, EVP_sha256(), NULL);
+    Measuring m = {.run = run, .hooks = hooks, .lo = lo, .hi = hi, .start = mono_seconds()};
     PieceNeeds needs = run_needs(run);
-    m.source = image_source_open(run->spec->source, err);
-    bool good = m.source != NULL;
-    if (good) {
-        run->images = image_source_count(m.source);
-        good = pieces_scan(run->spec->output, &needs, 0, run->images, &m.pieces, err) && run_load(run, hooks, err) &&
-               folder_claim(run->spec->output, run->spec, &run->identity, run->submitted, err) &&
-               (m.writer = run_writer(run, 0, err)) && measure_all(&m, err);
-    }
+    if (!pieces_scan(run->spec->output, &needs, lo, hi, &m.pieces, err))
+        return false;
     Err late = {0};
+    bool good = fill_gaps(&m, err);
     if (m.writer && !writer_finish(m.writer, &late)) {
-        if (good || (err && err->kind == ERR_CANCELLED))
+        if (good || (err && err->kind == ERR_CANCELLED)) /* a full disk says more than a stop */
             *err = late;
         good = false;
     }
     stopwatch_enter(&run->watch, PHASE_NONE);
-    if (good && m.mixed)
-        run_note(run, hooks, "the images differ in size; each is resized to 299x299 on its own, as pytorch-fid does");
-    good = good && write_sheet(&m, err);
-    if (good)
-        finish_hash(&m, ret_sha256);
-    measuring_done(&m);
+    *ret_upto = good ? hi : safe_upto(&m);
+    if (m.made)
+        report_progress(&m);
+    writer_close(m.writer);
+    pieces_done(&m.pieces);
     return good;
 }
+
+/* --- before and after ------------------------------------------------------------------------------- */
 
 bool run_survey(Run *run, int64_t *ret_images, Err *err)
 {
     if (run->spec->kind == KIND_SAMPLE)
         return err_set(err, ERR_PROTOCOL, "a sample job has no survey: its spec says how many images it has");
-    ImageSource *source = image_source_open(run->spec->source, err);
-    if (source)
-        *ret_images = image_source_count(source);
-    image_source_close(source);
-    return source != NULL;
+    *ret_images = run->images;
+    return image_source_check(run->source, err);
+}
+
+void run_expect(Run *run, int64_t images)
+{
+    run->expected = images;
+}
+
+/* Images that cannot be read have no place on the sheet; what is wrong with them was said while they were measured. */
+static bool write_sheet(const Run *run, Err *err)
+{
+    Image images[GRID_MAX];
+    int count = 0;
+    size_t bytes = 0;
+    bool good = true;
+    for (int64_t i = 0; i < run->images && count < GRID_MAX && bytes < SHEET_BYTES; i++) {
+        Err why = {0};
+        if (image_source_read(run->source, i, &images[count], &why)) {
+            bytes += (size_t)images[count].height * (size_t)images[count].width * 3;
+            count++;
+        } else if (!run->spec->skip_bad) {
+            *err = why;
+            good = false;
+            break;
+        }
+    }
+    char *path = folder_path(run->spec->output, "grid.png");
+    good = good && grid_write(path, images, count, err);
+    free(path);
+    while (count > 0)
+        image_free(&images[--count]);
+    return good;
+}
+
+bool run_close_source(Run *run, const RunHooks *hooks, Err *err)
+{
+    if (!image_source_same(run->source, err))
+        return false;
+    char *doubt = image_source_doubt(run->source);
+    if (doubt)
+        run_note(run, hooks, "%s", doubt);
+    free(doubt);
+    return folder_has(run->spec->output, "grid.png") || write_sheet(run, err);
 }

@@ -4,8 +4,10 @@
 #define WORKER_RUN_PARTS_H
 
 #include "worker/folder.h"
+#include "worker/gather.h"
 #include "worker/identity.h"
 #include "worker/inputs.h"
+#include "worker/measure.h"
 #include "worker/phases.h"
 #include "worker/pieces.h"
 #include "worker/run.h"
@@ -20,13 +22,15 @@ struct Run {
     Identity identity;
     JobPipeline pipeline; /* PT, TF or BOTH (worker/pipeline.h) */
     int64_t images;       /* of a source: counted when it is opened */
+    int64_t expected;     /* what a survey counted; 0: nobody said */
+    ImageSource *source;  /* evaluate, statistics */
     PieceNeeds keeps;     /* what a piece of this job holds */
     Inputs inputs;        /* sample */
     Sampler *sampler;     /* the workshop's; NULL until run_load */
     SamplerPlan plan;
-    Inception *inception; /* NULL: not wanted, or not loaded yet */
+    MeasurePlan measure; /* its net is NULL: not wanted, or not loaded yet */
     bool loaded;
-    int batch, feature_batch;
+    int batch;
     Stopwatch watch;
     cJSON *warnings; /* array of sentences */
 };
@@ -43,12 +47,16 @@ Writer *run_writer(Run *run, int side, Err *err);
 /* Moves the seconds since the last call into a batch. */
 void run_take_times(Run *run, WriterBatch *batch);
 
-/* Features of count images u8 [count,h,w,3] in as many calls as memory wants. features [count,width]. */
-bool run_features(Run *run, const RunHooks *hooks, const uint8_t *pixels, int count, int h, int w, int64_t first,
-                  float *features, Err *err);
+/* What a sentence calls image i: its file, or its number. Caller frees. */
+char *run_image_name(const Run *run, int64_t i);
 
-/* evaluate and statistics: features of every image of the source, in pieces. ret_sha256: of all pixels. */
-bool run_measure(Run *run, const RunHooks *hooks, char ret_sha256[65], Err *err);
+/* Moves what was measured into the batch's arrays. */
+void run_take_rows(MeasureRows *rows, WriterBatch *batch);
+
+/* evaluate and statistics: features of the images lo..hi-1 of the source, in pieces. */
+bool run_measure(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err);
+/* When all of the source was measured: it is what it was when it was opened; grid.png shows its first images. */
+bool run_close_source(Run *run, const RunHooks *hooks, Err *err);
 
 /* statistics with `register`: the reference that all hosts share. images_sha256: of all pixels. */
 bool run_register(const Run *run, Statistics *stats, const char *images_sha256, Err *err);

@@ -1,7 +1,7 @@
 /* Everything that needs all images, in this order, so that report.json appears last and means "all of it is there":
  *
  *   1 the pieces      made if any is missing, then read with their checksums
- *   2 the arrays      codes.npy, vectors.npy, features.npy, samples.npz, in index order
+ *   2 the arrays      codes.npy, vectors.npy, samples.npz, in index order; rows of features as arrays for what follows
  *   3 the statistics  statistics.npz, and the FID against the reference
  *   4 the sheet       grid.png
  *   5 the report      fid.txt, report.html, report.json
@@ -25,11 +25,11 @@ typedef struct Reporting {
     Run *run;
     const RunHooks *hooks;
     Pieces pieces;
+    Gathered all; /* the rows, where the job has features */
     cJSON *outputs, *made;
     Statistics *stats, *reference;
     Frechet frechet;
     bool has_fid;
-    char pixels_sha256[65];
 } Reporting;
 
 static char *path_of(const Reporting *r, const char *name)
@@ -48,8 +48,8 @@ static bool all_pieces(Reporting *r, Err *err)
 {
     Run *run = r->run;
     int64_t upto = 0;
-    bool good = run->spec->kind == KIND_SAMPLE ? run_images(run, 0, run->images, r->hooks, &upto, err)
-                                               : run_measure(run, r->hooks, r->pixels_sha256, err);
+    bool good = run_images(run, 0, run->images, r->hooks, &upto, err) &&
+                (run->spec->kind == KIND_SAMPLE || run_close_source(run, r->hooks, err));
     stopwatch_enter(&run->watch, PHASE_REPORT);
     run_progress(r->hooks, run->images, 0, phase_name(PHASE_REPORT));
     PieceNeeds needs = run_needs(run);
@@ -136,36 +136,65 @@ static bool write_arrays(Reporting *r, Err *err)
 {
     unsigned save = r->run->spec->save;
     return (!(save & SAVE_CODES) || write_npy(r, ARRAY_CODES, "codes.npy", err)) &&
-           (!(save & SAVE_VECTORS) || write_npy(r, ARRAY_VECTORS, "vectors.npy", err)) &&
-           (!(save & SAVE_FEATURES) || write_npy(r, ARRAY_FEATURES, "features.npy", err));
+           (!(save & SAVE_VECTORS) || write_npy(r, ARRAY_VECTORS, "vectors.npy", err));
+}
+
+static bool write_features(Reporting *r, const Features *features, const char *name, Err *err)
+{
+    char *path = path_of(r, name);
+    bool good = gather_save(features, path, err);
+    free(path);
+    produced(r, name);
+    return good;
+}
+
+/* What the images themselves give reason to say. */
+static void note_images(Reporting *r)
+{
+    const Gathered *all = &r->all;
+    if (memcmp(all->least, all->most, sizeof all->least) != 0)
+        run_note(
+            r->run, r->hooks,
+            "the images differ in size, from %dx%d to %dx%d; each is resized to 299x299 on its own, as pytorch-fid "
+            "does",
+            all->least[1], all->least[0], all->most[1], all->most[0]);
+    for (int i = 0; i < all->bad_count; i++)
+        run_note(r->run, r->hooks, "left out: %s", all->bad[i].why);
+    if (all->images > all->count)
+        run_note(r->run, r->hooks, "%" PRId64 " of the %" PRId64 " images cannot be read and were left out",
+                 all->images - all->count, all->images);
+    if (!all->duplicates)
+        return;
+    char *copy = run_image_name(r->run, all->pairs[0].image), *of = run_image_name(r->run, all->pairs[0].same_as);
+    run_note(r->run, r->hooks, "%" PRId64 " image%s the same pixels as an earlier one; the first is %s, a copy of %s",
+             all->duplicates, all->duplicates == 1 ? " has" : "s have", copy, of);
+    free(copy);
+    free(of);
+}
+
+static bool gather(Reporting *r, Err *err)
+{
+    const Run *run = r->run;
+    if (!run->keeps.arrays[ARRAY_FEATURES])
+        return true;
+    if (!gather_open(run->spec->output, &r->pieces, run->images, &run->keeps, &r->all, err))
+        return false;
+    note_images(r);
+    bool save = run->spec->save & SAVE_FEATURES;
+    return (!save || write_features(r, &r->all.features, "features.npy", err)) &&
+           (!save || !r->all.features_tf.rows || write_features(r, &r->all.features_tf, "features_tf.npy", err));
 }
 
 /* --- 3 the statistics ------------------------------------------------------------------------------ */
 
-typedef struct Summing {
-    Moments *moments;
-} Summing;
-
-static bool add_features(const void *rows, int64_t count, const PieceRow *row, void *ctx, Err *err)
-{
-    Summing *summing = ctx;
-    if (!summing->moments)
-        summing->moments = moments_new((int)row->shape[0]);
-    return moments_add(summing->moments, rows, count, err);
-}
-
 static bool make_statistics(Reporting *r, Err *err)
 {
-    Summing summing = {NULL};
-    bool good = pieces_read(&r->pieces, ARRAY_FEATURES, 0, r->run->images, add_features, &summing, err) &&
-                moments_finish(summing.moments, &r->stats, err);
-    moments_free(summing.moments);
-    if (!good)
+    if (!features_statistics(&r->all.features, &r->stats, err))
         return false;
     free(r->stats->pipeline);
-    r->stats->pipeline = xstrdup("pt");
+    r->stats->pipeline = xstrdup(r->run->pipeline == PIPELINE_TF ? "tf" : "pt");
     char *path = path_of(r, "statistics.npz");
-    good = statistics_save(path, r->stats, err);
+    bool good = statistics_save(path, r->stats, err);
     free(path);
     produced(r, "statistics.npz");
     return good;
@@ -215,7 +244,7 @@ static bool write_statistics(Reporting *r, Err *err)
     const JobSpec *spec = r->run->spec;
     if (!spec->inception)
         return true;
-    if (r->run->images < 2 && !spec->reference) {
+    if (r->all.count < 2 && !spec->reference) {
         run_note(r->run, r->hooks, "one image has no covariance: statistics.npz was not written");
         return true;
     }
@@ -336,7 +365,10 @@ static bool write_report(Reporting *r, Err *err)
     report.stats = r->stats;
     report.reference = r->reference;
     report.frechet = r->has_fid ? &r->frechet : NULL;
-    report.pixels_sha256 = r->pixels_sha256[0] ? r->pixels_sha256 : NULL;
+    if (r->all.count) {
+        report.pixels_sha256 = r->all.sha256;
+        report.images = r->all.count;
+    }
     char *text = report_json(&report), *path = path_of(r, "report.json");
     cJSON *json = cJSON_Parse(text);
     bool good = write_page(r, json, err) && file_write(path, text, strlen(text), err);
@@ -358,8 +390,8 @@ static void remove_old_report(const char *output)
 static bool write_all(Reporting *r, Err *err)
 {
     const JobSpec *spec = r->run->spec;
-    return write_arrays(r, err) && (!(spec->save & SAVE_NPZ) || write_npz(r, err)) && write_statistics(r, err) &&
-           write_sheet(r, err) && write_report(r, err);
+    return write_arrays(r, err) && gather(r, err) && (!(spec->save & SAVE_NPZ) || write_npz(r, err)) &&
+           write_statistics(r, err) && write_sheet(r, err) && write_report(r, err);
 }
 
 bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err)
@@ -380,6 +412,7 @@ bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err)
         if (r.has_fid)
             *ret_fid = r.frechet.fid;
     }
+    gather_close(&r.all);
     pieces_done(&r.pieces);
     statistics_free(r.stats);
     statistics_free(r.reference);

@@ -67,6 +67,8 @@ void writer_batch_free(WriterBatch *batch)
 {
     for (int i = 0; batch && i < PIECE_ARRAYS; i++)
         free(batch->arrays[i]);
+    if (batch)
+        free(batch->bad);
     free(batch);
 }
 
@@ -227,6 +229,49 @@ static void add_times(const OpenPiece *piece, cJSON *manifest)
     cJSON_AddItemToObject(manifest, "seconds", phases_to_json(seconds));
 }
 
+static cJSON *size_json(const WriterBatch *batch)
+{
+    return cJSON_CreateIntArray((const int[]){batch->height, batch->width}, 2);
+}
+
+static bool smaller(const WriterBatch *a, const WriterBatch *b)
+{
+    int64_t left = (int64_t)a->height * a->width, right = (int64_t)b->height * b->width;
+    return left != right ? left < right : a->height < b->height;
+}
+
+static void add_sizes(const OpenPiece *piece, cJSON *manifest)
+{
+    const WriterBatch *least = NULL, *most = NULL;
+    for (int i = 0; i < piece->batch_count; i++) {
+        const WriterBatch *batch = piece->batches[i];
+        if (!batch->height)
+            continue;
+        least = !least || smaller(batch, least) ? batch : least;
+        most = !most || smaller(most, batch) ? batch : most;
+    }
+    if (!least)
+        return;
+    cJSON *sizes = cJSON_AddArrayToObject(manifest, "sizes");
+    cJSON_AddItemToArray(sizes, size_json(least));
+    cJSON_AddItemToArray(sizes, size_json(most));
+}
+
+static void add_bad(const OpenPiece *piece, cJSON *manifest)
+{
+    cJSON *list = NULL;
+    for (int i = 0; i < piece->batch_count; i++) {
+        const WriterBatch *batch = piece->batches[i];
+        if (!batch->bad)
+            continue;
+        list = list ? list : cJSON_AddArrayToObject(manifest, "bad");
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddNumberToObject(one, "image", (double)batch->lo);
+        cJSON_AddStringToObject(one, "why", batch->bad);
+        cJSON_AddItemToArray(list, one);
+    }
+}
+
 /* All of a piece is written; now make it safe. Runs without the lock: a cut piece belongs to the closing thread. */
 static bool close_piece(const Writer *writer, const OpenPiece *piece, Err *err)
 {
@@ -236,6 +281,8 @@ static bool close_piece(const Writer *writer, const OpenPiece *piece, Err *err)
     cJSON_AddStringToObject(manifest, "identity", writer->identity);
     cJSON_AddItemToObject(manifest, "made", cJSON_Duplicate(writer->made, true));
     add_times(piece, manifest);
+    add_sizes(piece, manifest);
+    add_bad(piece, manifest);
     bool good = true;
     if (writer->plan.keeps.png)
         good = flush_images(writer, piece, cJSON_AddArrayToObject(manifest, "png"), err);

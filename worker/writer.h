@@ -39,8 +39,10 @@ typedef struct WriterBatch {
     int count;
     void *arrays[PIECE_ARRAYS];
     double seconds[PHASES]; /* what it took to make it */
+    int height, width;      /* of its images; 0: not told */
+    char *bad;              /* why the only image of this batch cannot be read; NULL: it can. malloc'd */
 } WriterBatch;
-void writer_batch_free(WriterBatch *batch); /* the arrays and the batch; NULL is fine */
+void writer_batch_free(WriterBatch *batch); /* what it holds and the batch; NULL is fine */
 
 typedef struct Writer Writer;
 Writer *writer_open(const WriterPlan *plan, Err *err);

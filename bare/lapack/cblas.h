@@ -12,6 +12,9 @@ void cblas_dscal(int n, double alpha, double *x, int step);
 /* C = alpha A B + beta C with A symmetric, of which one triangle is read. Side must be left. */
 void cblas_dsymm(CBLAS_ORDER order, CBLAS_SIDE side, CBLAS_UPLO uplo, int m, int n, double alpha, const double *a,
                  int lda, const double *b, int ldb, double beta, double *c, int ldc);
+/* One triangle of C = alpha A^T A + beta C; trans must be CblasTrans. */
+void cblas_dsyrk(CBLAS_ORDER order, CBLAS_UPLO uplo, CBLAS_TRANSPOSE trans, int n, int k, double alpha, const double *a,
+                 int lda, double beta, double *c, int ldc);
 void cblas_dgemm(CBLAS_ORDER order, CBLAS_TRANSPOSE trans_a, CBLAS_TRANSPOSE trans_b, int m, int n, int k, double alpha,
                  const double *a, int lda, const double *b, int ldb, double beta, double *c, int ldc);
 

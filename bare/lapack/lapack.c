@@ -90,6 +90,20 @@ void cblas_dsymm(CBLAS_ORDER order, CBLAS_SIDE side, CBLAS_UPLO uplo, int m, int
     }
 }
 
+void cblas_dsyrk(CBLAS_ORDER order, CBLAS_UPLO uplo, CBLAS_TRANSPOSE trans, int n, int k, double alpha, const double *a,
+                 int lda, double beta, double *c, int ldc)
+{
+    (void)order, (void)trans;
+    for (int j = 0; j < n; j++) {
+        int from = uplo == CblasLower ? j : 0, to = uplo == CblasLower ? n : j + 1;
+        double *column = c + (size_t)j * (size_t)ldc;
+        scale_column(column + from, beta, to - from);
+        for (int i = from; i < to; i++)
+            for (int p = 0; p < k; p++)
+                column[i] += alpha * a[(size_t)i * (size_t)lda + (size_t)p] * a[(size_t)j * (size_t)lda + (size_t)p];
+    }
+}
+
 /* --- factors ---------------------------------------------------------------------------------------- */
 
 lapack_int LAPACKE_dpotrf_work(int order, char uplo, lapack_int n, double *a, lapack_int lda)

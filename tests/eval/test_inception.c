@@ -249,6 +249,12 @@ static void test_batches(void **state)
         assert_memory_equal(logits[k], logits[0], sizeof logits[0]);
         assert_memory_equal(spatial[k], spatial[0], sizeof spatial[0]);
     }
+    for (int count = 1; count <= IMAGES; count += IMAGES - 1) { /* and from features that were kept */
+        memset(logits[1], 0, sizeof logits[1]);
+        for (int at = 0; at < IMAGES; at += count)
+            assert_ok(inception_logits(net, pool3[0] + at * WIDTH, count, logits[1] + at * 1008, &err), err);
+        assert_memory_equal(logits[1], logits[0], sizeof logits[0]);
+    }
     npy_free(&set);
     inception_close(net);
     backend_close(be);
