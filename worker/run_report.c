@@ -249,7 +249,7 @@ static bool write_statistics(Reporting *r, Err *err)
         return true;
     }
     return make_statistics(r, err) && (!spec->reference || measure_fid(r, err)) &&
-           run_register(r->run, r->stats, r->pixels_sha256, err);
+           run_register(r->run, r->stats, r->all.sha256, err);
 }
 
 /* --- 4 the sheet ----------------------------------------------------------------------------------- */
