@@ -12,6 +12,10 @@ void cblas_dscal(int n, double alpha, double *x, int step);
 /* C = alpha A B + beta C with A symmetric, of which one triangle is read. Side must be left. */
 void cblas_dsymm(CBLAS_ORDER order, CBLAS_SIDE side, CBLAS_UPLO uplo, int m, int n, double alpha, const double *a,
                  int lda, const double *b, int ldb, double beta, double *c, int ldc);
+typedef enum CBLAS_DIAG { CblasNonUnit = 131, CblasUnit = 132 } CBLAS_DIAG;
+/* B = alpha L^T B with L over the lower triangle of A: left, lower, transposed, not unit. */
+void cblas_dtrmm(CBLAS_ORDER order, CBLAS_SIDE side, CBLAS_UPLO uplo, CBLAS_TRANSPOSE trans, CBLAS_DIAG diag, int m,
+                 int n, double alpha, const double *a, int lda, double *b, int ldb);
 /* One triangle of C = alpha A^T A + beta C; trans must be CblasTrans. */
 void cblas_dsyrk(CBLAS_ORDER order, CBLAS_UPLO uplo, CBLAS_TRANSPOSE trans, int n, int k, double alpha, const double *a,
                  int lda, double beta, double *c, int ldc);

@@ -104,6 +104,21 @@ void cblas_dsyrk(CBLAS_ORDER order, CBLAS_UPLO uplo, CBLAS_TRANSPOSE trans, int 
     }
 }
 
+void cblas_dtrmm(CBLAS_ORDER order, CBLAS_SIDE side, CBLAS_UPLO uplo, CBLAS_TRANSPOSE trans, CBLAS_DIAG diag, int m,
+                 int n, double alpha, const double *a, int lda, double *b, int ldb)
+{
+    (void)order, (void)side, (void)uplo, (void)trans, (void)diag;
+    for (int j = 0; j < n; j++) {
+        double *column = b + (size_t)j * (size_t)ldb;
+        for (int i = 0; i < m; i++) {
+            double sum = 0;
+            for (int p = i; p < m; p++)
+                sum += a[(size_t)i * (size_t)lda + (size_t)p] * column[p];
+            column[i] = alpha * sum;
+        }
+    }
+}
+
 /* --- factors ---------------------------------------------------------------------------------------- */
 
 lapack_int LAPACKE_dpotrf_work(int order, char uplo, lapack_int n, double *a, lapack_int lda)
@@ -116,6 +131,63 @@ lapack_int LAPACKE_dpotrf_work(int order, char uplo, lapack_int n, double *a, la
             return j + 1;
         cblas_dscal(n - j, 1 / sqrt(AT(a, j, j)), &AT(a, j, j), 1);
     }
+    return 0;
+}
+
+static void swap(double *x, double *y)
+{
+    double kept = *x;
+    *x = *y;
+    *y = kept;
+}
+
+/* Rows and columns j < p of a symmetric matrix of which the lower triangle is kept. */
+static void swap_symmetric(double *a, lapack_int n, int j, int p)
+{
+    for (int k = 0; k < j; k++)
+        swap(&AT(a, j, k), &AT(a, p, k));
+    swap(&AT(a, j, j), &AT(a, p, p));
+    for (int i = j + 1; i < p; i++)
+        swap(&AT(a, i, j), &AT(a, p, i));
+    for (int i = p + 1; i < n; i++)
+        swap(&AT(a, i, j), &AT(a, i, p));
+}
+
+static int largest_pivot(const double *a, lapack_int n, int from)
+{
+    int best = from;
+    for (int i = from + 1; i < n; i++)
+        if (AT(a, i, i) > AT(a, best, best))
+            best = i;
+    return best;
+}
+
+lapack_int LAPACKE_dpstrf_work(int order, char uplo, lapack_int n, double *a, lapack_int lda, lapack_int *pivots,
+                               lapack_int *ret_rank, double tolerance, double *work)
+{
+    (void)order, (void)uplo, (void)lda, (void)tolerance, (void)work;
+    const int first = n > 0 ? largest_pivot(a, n, 0) : 0;
+    const double stop = n > 0 ? n * (DBL_EPSILON / 2) * AT(a, first, first) : 0;
+    for (int i = 0; i < n; i++)
+        pivots[i] = i + 1;
+    for (int j = 0; j < n; j++) {
+        int p = largest_pivot(a, n, j);
+        if (!(AT(a, p, p) > stop) || !(AT(a, p, p) > 0)) {
+            *ret_rank = j;
+            return 1;
+        }
+        if (p != j) {
+            swap_symmetric(a, n, j, p);
+            int kept = pivots[j];
+            pivots[j] = pivots[p];
+            pivots[p] = kept;
+        }
+        AT(a, j, j) = sqrt(AT(a, j, j));
+        cblas_dscal(n - j - 1, 1 / AT(a, j, j), &AT(a, j + 1, j), 1);
+        for (int k = j + 1; k < n; k++)
+            add_column(&AT(a, k, k), &AT(a, k, j), -AT(a, k, j), n - k);
+    }
+    *ret_rank = n;
     return 0;
 }
 
