@@ -219,6 +219,13 @@ void be_download(Backend *be, void *host, Tensor src)
         be->ops->download(be, host, src.data, tensor_bytes(&src));
 }
 
+void be_download_beside(Backend *be, void *host, Tensor src)
+{
+    if (memory_ready(be, "download_beside", &src))
+        (be->ops->download_beside ? be->ops->download_beside : be->ops->download)(be, host, src.data,
+                                                                                  tensor_bytes(&src));
+}
+
 void be_copy(Backend *be, Tensor dst, Tensor src)
 {
     if (!memory_ready(be, "copy", &dst) || !memory_ready(be, "copy", &src))
@@ -232,4 +239,33 @@ void be_copy(Backend *be, Tensor dst, Tensor src)
 size_t be_map_bytes(const Backend *be, int b, int h, int w, int c)
 {
     return be->ops->map_bytes(be, b, h, w, c);
+}
+
+/* --- replays ------------------------------------------------------------------------------------ */
+
+uint64_t be_replay_key(const char *what, const int64_t *numbers, int count)
+{
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a, a number at a time */
+    for (const char *c = what; *c; c++)
+        hash = (hash ^ (uint64_t)*c) * 0x100000001b3u;
+    for (int i = 0; i < count; i++) {
+        hash = (hash ^ (uint64_t)numbers[i]) * 0x100000001b3u;
+        hash ^= hash >> 29;
+    }
+    return hash;
+}
+
+bool be_replay_begin(Backend *be, uint64_t key)
+{
+    if (be->failed)
+        return false;
+    bool queue = !be->ops->replay_begin || be->ops->replay_begin(be, key);
+    be->counters.replays += !queue;
+    return queue;
+}
+
+void be_replay_end(Backend *be)
+{
+    if (be->ops->replay_end)
+        be->ops->replay_end(be);
 }

@@ -42,9 +42,28 @@ typedef struct DeviceInfo {
 #define BACKEND_OPS(X)                                                                                                 \
     X(linear)                                                                                                          \
     X(rms_norm)                                                                                                        \
-    X(layer_norm_modulate) X(swiglu) X(embed_latents) X(gather) X(rope_split) X(attention) X(argmax_linear) X(guide)   \
-        X(pick) X(nearest_code) X(conv) X(group_norm) X(pixel_attention) X(map_from_rows) X(map_to_rows) X(to_u8)      \
-            X(resize_inception) X(pool) X(concat) X(global_mean) X(moments)
+    X(layer_norm_modulate)                                                                                             \
+    X(swiglu)                                                                                                          \
+    X(embed_latents)                                                                                                   \
+    X(gather)                                                                                                          \
+    X(slice)                                                                                                           \
+    X(rope_split)                                                                                                      \
+    X(attention)                                                                                                       \
+    X(argmax_linear)                                                                                                   \
+    X(guide)                                                                                                           \
+    X(pick)                                                                                                            \
+    X(nearest_code)                                                                                                    \
+    X(conv)                                                                                                            \
+    X(group_norm)                                                                                                      \
+    X(pixel_attention)                                                                                                 \
+    X(map_from_rows)                                                                                                   \
+    X(map_to_rows)                                                                                                     \
+    X(to_u8)                                                                                                           \
+    X(resize_inception)                                                                                                \
+    X(pool)                                                                                                            \
+    X(concat)                                                                                                          \
+    X(global_mean)                                                                                                     \
+    X(moments)
 
 #define BACKEND_OP_ENUM(name) OP_##name,
 typedef enum BackendOp { BACKEND_OPS(BACKEND_OP_ENUM) BACKEND_OP_COUNT } BackendOp;
@@ -55,6 +74,7 @@ typedef struct BackendCounters {
     int64_t calls[BACKEND_OP_COUNT]; /* of each op */
     int64_t allocations;             /* by be_alloc, by packing, and of scratch inside ops */
     int64_t allocated_bytes;         /* handed out in all those, never subtracted */
+    int64_t replays;                 /* passes that were queued as a recording; their ops are not in calls */
 } BackendCounters;
 
 /* Devices this build and machine offer: the CPU first. Returns how many (at most max). */
@@ -82,10 +102,29 @@ bool be_check(Backend *be, Err *err);
 void *be_alloc(Backend *be, size_t bytes,
                Err *err); /* 64-byte aligned, contents undefined; NULL: MiB wanted and free */
 void be_free(Backend *be, void *memory);
-void be_upload(Backend *be, Tensor dst, const void *host);
-void be_download(Backend *be, void *host, Tensor src); /* the host may read after be_check */
-void be_copy(Backend *be, Tensor dst, Tensor src);     /* same bytes */
+void be_upload(Backend *be, Tensor dst, const void *host); /* the host may write to it again at once */
+void be_download(Backend *be, void *host, Tensor src);     /* the host may read after be_check */
+/* The same beside the ops that follow, for large results: src may be written again by ops that are queued after the
+ * next be_download_beside, or after be_check. So two buffers that change places never wait. */
+void be_download_beside(Backend *be, void *host, Tensor src);
+void be_copy(Backend *be, Tensor dst, Tensor src); /* same bytes */
 size_t be_map_bytes(const Backend *be, int b, int h, int w, int c);
+
+/* --- replays: a pass whose ops are the same every time ------------------------------------------------------------
+ *
+ *     if (be_replay_begin(be, key)) {
+ *         ... ops ...
+ *         be_replay_end(be);
+ *     }
+ *
+ * A backend that can record (CUDA graphs) runs the ops of a key as they come the first time, records them the second
+ * time, and from then on begin queues the recording and answers false. The key must tell apart all that the ops
+ * depend on besides the contents of memory: shapes, positions, and which memory (be_replay_key hashes such numbers; the
+ * address of a buffer is one). Between begin and end: ops and be_copy only. Freeing memory forgets all recordings.
+ * Backends that cannot record answer true always. */
+bool be_replay_begin(Backend *be, uint64_t key);
+void be_replay_end(Backend *be);
+uint64_t be_replay_key(const char *what, const int64_t *numbers, int count);
 
 /* --- rows: the transformers --------------------------------------------------------------------- */
 
@@ -110,6 +149,9 @@ void be_embed_latents(Backend *be, Tensor x, Tensor w, Tensor bias, Tensor nd, i
 
 /* y[R,D] = table[ids[R]], ids i32, table [V,D]. */
 void be_gather(Backend *be, Tensor table, Tensor ids, Tensor y);
+
+/* y[B,n,D] = rows from..from+n-1 of every x[b] of x [B,T,D]. y is not x. */
+void be_slice(Backend *be, Tensor x, int from, Tensor y);
 
 /* Splits qkv [B,T,3*H*hd], turns q and k by the 2-D rotary table, and writes q [B,T,H*hd] and cache rows
  * first..first+T-1 of k and v [B,H,S,hd]. Row i is grid token first+i; cos_sin [L,hd/2,2]; pairs (2j,2j+1) are turned

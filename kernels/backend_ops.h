@@ -26,6 +26,10 @@ typedef struct BackendOps {
     void (*upload)(Backend *be, void *dst, const void *host, size_t bytes);
     void (*download)(Backend *be, void *host, const void *src, size_t bytes);
     void (*copy)(Backend *be, void *dst, const void *src, size_t bytes);
+    /* optional, NULL: as download; and every pass runs as it comes */
+    void (*download_beside)(Backend *be, void *host, const void *src, size_t bytes);
+    bool (*replay_begin)(Backend *be, uint64_t key); /* false: a recording was queued */
+    void (*replay_end)(Backend *be);
     size_t (*map_bytes)(const Backend *be, int b, int h, int w, int c);
 
     /* weights */
@@ -42,6 +46,7 @@ typedef struct BackendOps {
     void (*swiglu)(Backend *be, Tensor x, Tensor y);
     void (*embed_latents)(Backend *be, Tensor x, Tensor w, Tensor bias, Tensor nd, int first, int known, Tensor h);
     void (*gather)(Backend *be, Tensor table, Tensor ids, Tensor y);
+    void (*slice)(Backend *be, Tensor x, int from, Tensor y);
     void (*rope_split)(Backend *be, Tensor qkv, Tensor cos_sin, int heads, int first, Tensor q, Tensor k, Tensor v);
     void (*attention)(Backend *be, Tensor q, Tensor k, Tensor v, Tensor v_class, int heads, int first, Tensor y);
     void (*argmax_linear)(Backend *be, const Linear *head, Tensor x, Tensor ids, Tensor margin);

@@ -92,6 +92,14 @@ static bool want_heads(Backend *be, const char *op, int64_t d, int heads, int64_
            want_range(be, op, "first", first, 0, k->shape[2] - t);
 }
 
+void be_slice(Backend *be, Tensor x, int from, Tensor y)
+{
+    BEGIN(slice);
+    if (WANT(x, DTYPE_F32, 3, -1, -1, -1, 0) && WANT(y, DTYPE_F32, 3, x.shape[0], -1, x.shape[2], 0) &&
+        want_range(be, op, "from", from, 0, x.shape[1] - y.shape[1]) && tensor_count(&y))
+        be->ops->slice(be, x, from, y);
+}
+
 void be_rope_split(Backend *be, Tensor qkv, Tensor cos_sin, int heads, int first, Tensor q, Tensor k, Tensor v)
 {
     BEGIN(rope_split);

@@ -46,8 +46,8 @@ typedef struct Decoder {
 } Decoder;
 
 typedef struct DecoderWork {
-    int chunk; /* images at a time */
-    Tensor rows, pixels;
+    int chunk;              /* images at a time */
+    Tensor rows, pixels[2]; /* pixels: chunks change places, so one is fetched while the next is made */
     Map in;
     void *attention;         /* as large as the largest map in an attention block */
     void *map[DECODER_MAPS]; /* each as large as the largest map */

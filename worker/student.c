@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/mem.h"
+
 static bool read_sizes(Student *student, const Weights *weights, Err *err)
 {
     int64_t embed[] = {student->tf.width, -1};
@@ -111,51 +113,67 @@ int student_vectors(const StudentStep *step)
 }
 
 /* Codes of the first n rows of every sequence of hidden[b,rows,D]. */
-static void code_head(const Student *student, StudentWork *work, Tensor hidden, int n, const StudentResult *result)
+static void code_head(const Student *student, StudentWork *work, Tensor hidden, int n)
 {
     Backend *be = student->tf.be;
-    int64_t b = hidden.shape[0], rows = hidden.shape[1], d = student->tf.width;
+    int64_t b = hidden.shape[0], d = student->tf.width;
     Tensor x = tensor_part(work->tf.qkv, 0, 2, b * n, d, 0);
-    for (int64_t i = 0; i < b; i++)
-        be_rms_norm(be, tensor_part(hidden, i * rows * d, 2, n, d, 0), (Tensor){0},
-                    tensor_part(x, i * n * d, 2, n, d, 0));
-    Tensor codes = tensor_part(work->codes, 0, 1, b * n, 0, 0), margin = tensor_part(work->margin, 0, 1, b * n, 0, 0);
-    be_argmax_linear(be, student->tf.head, x, codes, margin);
-    be_download(be, result->codes, codes);
-    be_download(be, result->margin, margin);
+    be_slice(be, hidden, 0, tensor_part(x, 0, 3, b, n, d));
+    be_rms_norm(be, x, (Tensor){0}, x);
+    be_argmax_linear(be, student->tf.head, x, tensor_part(work->codes, 0, 1, b * n, 0, 0),
+                     tensor_part(work->margin, 0, 1, b * n, 0, 0));
 }
 
 /* Vectors of the last m rows of every sequence. */
-static void vector_head(const Student *student, StudentWork *work, Tensor hidden, int m, const StudentResult *result)
+static void vector_head(const Student *student, StudentWork *work, Tensor hidden, int m)
 {
     Backend *be = student->tf.be;
     int64_t b = hidden.shape[0], rows = hidden.shape[1], d = student->tf.width;
-    Tensor x = tensor_part(work->tf.qkv, 0, 2, b * m, d, 0);
+    Tensor x = tensor_part(work->tf.qkv, 0, 3, b, m, d);
     Tensor modulation = tensor_part(work->modulation, 0, 2, b, 2 * d, 0);
     be_gather(be, student->shift_scale, tensor_part(work->tf.labels, 0, 1, b, 0, 0), modulation);
-    for (int64_t i = 0; i < b; i++)
-        be_layer_norm_modulate(be, tensor_part(hidden, (i * rows + rows - m) * d, 3, 1, m, d),
-                               tensor_part(modulation, i * 2 * d, 3, 1, 2, d), tensor_part(x, i * m * d, 3, 1, m, d));
-    Tensor vectors = tensor_part(work->vectors, 0, 2, b * m, student->channels, 0);
-    be_linear(be, student->vector_head, x, vectors, false);
-    be_download(be, result->vectors, vectors);
+    be_slice(be, hidden, (int)(rows - m), x);
+    be_layer_norm_modulate(be, x, tensor_part(modulation, 0, 3, b, 2, d), x);
+    be_linear(be, student->vector_head, tensor_part(x, 0, 2, b * m, d, 0),
+              tensor_part(work->vectors, 0, 2, b * m, student->channels, 0), false);
 }
 
-bool student_step(Student *student, StudentWork *work, const StudentStep *step, const StudentResult *result, Err *err)
+/* From the latents and labels on the device to what both heads say of them. */
+static void queue_step(Student *student, StudentWork *work, const StudentStep *step)
 {
     Transformer *tf = &student->tf;
     int b = step->b, n = student_codes(step), m = student_vectors(step);
     Tensor latents = tensor_part(work->latents, 0, 3, b, step->end, student->channels);
     Tensor h = tensor_part(work->tf.h, 0, 3, b, step->end, tf->width);
     TransformerPass pass = {.b = b, .first = 0, .t = step->end, .from = step->t};
-    transformer_begin(tf, &work->tf, step->labels, b);
-    be_upload(tf->be, latents, step->latents);
     be_embed_latents(tf->be, latents, student->embed, student->bias, student->noise_data, 0, step->t, h);
     Tensor hidden = transformer_forward(tf, &work->tf, &pass);
     if (n)
-        code_head(student, work, hidden, n, result);
+        code_head(student, work, hidden, n);
     if (m)
-        vector_head(student, work, hidden, m, result);
+        vector_head(student, work, hidden, m);
+}
+
+static void fetch(Student *student, StudentWork *work, const StudentStep *step, const StudentResult *result)
+{
+    Backend *be = student->tf.be;
+    int64_t n = (int64_t)step->b * student_codes(step), m = (int64_t)step->b * student_vectors(step);
+    be_download(be, result->codes, tensor_part(work->codes, 0, 1, n, 0, 0));
+    be_download(be, result->margin, tensor_part(work->margin, 0, 1, n, 0, 0));
+    be_download(be, result->vectors, tensor_part(work->vectors, 0, 2, m, student->channels, 0));
+}
+
+bool student_step(Student *student, StudentWork *work, const StudentStep *step, const StudentResult *result, Err *err)
+{
+    Transformer *tf = &student->tf;
+    transformer_begin(tf, &work->tf, step->labels, step->b);
+    be_upload(tf->be, tensor_part(work->latents, 0, 3, step->b, step->end, student->channels), step->latents);
+    const int64_t key[] = {(intptr_t)work->latents.data, step->b, step->t, step->split, step->end};
+    if (be_replay_begin(tf->be, be_replay_key("student", key, countof(key)))) {
+        queue_step(student, work, step);
+        be_replay_end(tf->be);
+    }
+    fetch(student, work, step, result);
     if (be_check(tf->be, err))
         return true;
     transformer_forget(tf);

@@ -30,7 +30,7 @@ typedef struct StudentWork {
 typedef struct StudentStep {
     int b, t, split, end;
     const int32_t *labels; /* [b] */
-    const float *latents;  /* [b,end,C]: data for i < t, noise after; kept until the step is done */
+    const float *latents;  /* [b,end,C]: data for i < t, noise after */
 } StudentStep;
 
 /* Host memory, filled by a step. n = min(split,end) - t codes and m = end - max(t,split) vectors a sequence (none if <

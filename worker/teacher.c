@@ -5,6 +5,7 @@
  * Once cfg_interval is past, the unguided half is not computed any more: no later token looks at it. */
 #include "worker/teacher.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,8 +135,8 @@ static void pick(Teacher *teacher, TeacherWork *work, const TeacherDraw *draw, i
         be_argmax_linear(be, tf->head, x, ids, tensor_part(work->margin, k * b, 1, b, 0, 0));
 }
 
-/* Feeds picks row k as token start+k; hidden states for token start+k+1. */
-static Tensor advance(Teacher *teacher, TeacherWork *work, const TeacherDraw *draw, int k)
+/* Feeds picks row k as token start+k; hidden states for token start+k+1, to the first rows of work->tf.h. */
+static void advance(Teacher *teacher, TeacherWork *work, const TeacherDraw *draw, int k)
 {
     const Transformer *tf = &teacher->tf;
     int64_t b = draw->b, rows = guided(draw, k + 1) ? 2 * b : b, d = tf->width;
@@ -144,7 +145,42 @@ static Tensor advance(Teacher *teacher, TeacherWork *work, const TeacherDraw *dr
         be_copy(tf->be, tensor_part(ids, b, 1, b, 0, 0), tensor_part(ids, 0, 1, b, 0, 0));
     be_gather(tf->be, teacher->embed, ids, tensor_part(work->tf.h, 0, 2, rows, d, 0));
     TransformerPass pass = {.b = (int)rows, .first = draw->start + k, .t = 1, .from = 0};
-    return tensor_part(transformer_forward(tf, &work->tf, &pass), 0, 2, rows, d, 0);
+    Tensor hidden = transformer_forward(tf, &work->tf, &pass);
+    assert(hidden.data == work->tf.h.data);
+}
+
+static int64_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* New token k, and what the next one needs of it. The position is part of the key: a recording each. */
+static void step(Teacher *teacher, TeacherWork *work, const TeacherDraw *draw, int k, Tensor hidden, bool want_logits)
+{
+    Backend *be = teacher->tf.be;
+    bool last = k == draw->end - draw->start - 1;
+    const int64_t key[] = {(intptr_t)work->prefix.data,
+                           (intptr_t)hidden.data,
+                           draw->b,
+                           draw->start,
+                           k,
+                           last,
+                           guided(draw, k),
+                           guided(draw, k + 1),
+                           bits_of(draw->cfg_scale),
+                           draw->top_k,
+                           bits_of(draw->top_p),
+                           bits_of(draw->temperature),
+                           draw->uniform != NULL,
+                           want_logits};
+    if (!be_replay_begin(be, be_replay_key("teacher", key, countof(key))))
+        return;
+    pick(teacher, work, draw, k, hidden, want_logits);
+    if (!last)
+        advance(teacher, work, draw, k);
+    be_replay_end(be);
 }
 
 /* Picks [count,2b] and margins [count,b] on the device, sequence by sequence in the result. */
@@ -176,9 +212,8 @@ bool teacher_draw(Teacher *teacher, TeacherWork *work, const TeacherDraw *draw, 
     begin(teacher, work, draw);
     Tensor hidden = prefill(teacher, work, draw, guided(draw, 0) ? 2 * draw->b : draw->b);
     for (int k = 0; k < count; k++) {
-        pick(teacher, work, draw, k, hidden, result->logits && k == count - 1);
-        if (k < count - 1)
-            hidden = advance(teacher, work, draw, k);
+        step(teacher, work, draw, k, hidden, result->logits && k == count - 1);
+        hidden = tensor_part(work->tf.h, 0, 2, hidden.shape[0], hidden.shape[1], 0);
     }
     return collect(teacher, work, draw, result, err);
 }

@@ -142,6 +142,7 @@ static const BackendOps cpu_ops = {
     .swiglu = cpu_swiglu,
     .embed_latents = cpu_embed_latents,
     .gather = cpu_gather,
+    .slice = cpu_slice,
     .rope_split = cpu_rope_split,
     .attention = cpu_attention,
     .argmax_linear = cpu_argmax_linear,

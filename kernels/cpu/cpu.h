@@ -90,6 +90,7 @@ void cpu_group_norm(Backend *be, Map x, Tensor gamma, Tensor beta, int groups, b
 
 void cpu_embed_latents(Backend *be, Tensor x, Tensor w, Tensor bias, Tensor nd, int first, int known, Tensor h);
 void cpu_gather(Backend *be, Tensor table, Tensor ids, Tensor y);
+void cpu_slice(Backend *be, Tensor x, int from, Tensor y);
 void cpu_rope_split(Backend *be, Tensor qkv, Tensor cos_sin, int heads, int first, Tensor q, Tensor k, Tensor v);
 
 void cpu_attention(Backend *be, Tensor q, Tensor k, Tensor v, Tensor v_class, int heads, int first, Tensor y);

@@ -45,6 +45,15 @@ void cpu_gather(Backend *be, Tensor table, Tensor ids, Tensor y)
     }
 }
 
+void cpu_slice(Backend *be, Tensor x, int from, Tensor y)
+{
+    (void)be;
+    int64_t b = x.shape[0], t = x.shape[1], d = x.shape[2], n = y.shape[1];
+    for (int64_t i = 0; i < b; i++)
+        memcpy((float *)y.data + i * n * d, (const float *)x.data + (i * t + from) * d,
+               (size_t)(n * d) * sizeof(float));
+}
+
 /* Pairs (2j,2j+1) are complex numbers times cos + i sin of entry j. */
 CPU_CLONES static void rotate(const float *restrict x, const float *restrict cos_sin, float *restrict y, int64_t hd)
 {

@@ -1,8 +1,8 @@
 /* The CUDA backend: opening, memory, scratch, and the table. Each op's kernels are in the file of its family.
  *
- * One stream in order; nothing waits but be_check (and a copy from or to ordinary host memory, which the runtime
- * stages). This file is compiled twice like every other here: as the driver "cuda", and by the host compiler as
- * "cuda-host", the same backend over host/, which tests open by name. */
+ * One stream in order, and one beside it for downloads (transfer.cu); nothing waits but be_check. This file is compiled
+ * twice like every other here: as the driver "cuda", and by the host compiler as "cuda-host", the same backend over
+ * host/, which tests open by name. */
 #include "kernels/cuda/cuda.h"
 
 #include <stdlib.h>
@@ -34,7 +34,7 @@ static void *cuda_alloc(Backend *be, size_t bytes, Err *err)
 
 static void cuda_free(Backend *be, void *memory)
 {
-    (void)be;
+    replays_forget(cuda_of(be)); /* one of them may know this address */
     gpu_free(memory);
 }
 
@@ -42,11 +42,6 @@ static void cuda_copy(Backend *be, void *dst, const void *src, size_t bytes)
 {
     cuda_of(be)->stats.map.data = nullptr; /* it may be what is written */
     gpu_copy(dst, src, bytes, cuda_of(be)->stream);
-}
-
-static void cuda_move(Backend *be, void *dst, const void *src, size_t bytes)
-{
-    cuda_copy(be, dst, src, bytes);
 }
 
 static size_t cuda_map_bytes(const Backend *be, int b, int h, int w, int c)
@@ -75,7 +70,8 @@ static void cuda_sync(Backend *be)
 {
     Cuda *cuda = cuda_of(be);
     Err err = {};
-    if (!gpu_sync(cuda->stream, &err))
+    bool good = gpu_sync(cuda->stream, &err);
+    if (!transfer_sync(cuda, good ? &err : nullptr) || !good)
         backend_fail(be, err.kind, "%s", err.text);
     if (cuda->fault->op)
         backend_fail(be, ERR_INTERNAL, "be_%s: id %d of row %d, the table has %d rows",
@@ -89,6 +85,8 @@ static void cuda_close(Backend *be)
     Cuda *cuda = cuda_of(be);
     for (int i = 0; i < SCRATCHES; i++)
         be_free(be, cuda->scratch[i].data);
+    replays_close(cuda);
+    transfer_close(cuda);
     gemm_close(cuda->gemm);
     gpu_pinned_free(cuda->fault);
     gpu_stream_free(cuda->stream);
@@ -105,9 +103,12 @@ static const BackendOps cuda_ops = {
     .sync = cuda_sync,
     .alloc = cuda_alloc,
     .free = cuda_free,
-    .upload = cuda_move,
-    .download = cuda_move,
+    .upload = cuda_upload,
+    .download = cuda_download,
     .copy = cuda_copy,
+    .download_beside = cuda_download_beside,
+    .replay_begin = cuda_replay_begin,
+    .replay_end = cuda_replay_end,
     .map_bytes = cuda_map_bytes,
     .linear_pack = cuda_linear_pack,
     .linear_free = cuda_linear_free,
@@ -119,6 +120,7 @@ static const BackendOps cuda_ops = {
     .swiglu = cuda_swiglu,
     .embed_latents = cuda_embed_latents,
     .gather = cuda_gather,
+    .slice = cuda_slice,
     .rope_split = cuda_rope_split,
     .attention = cuda_attention,
     .argmax_linear = cuda_argmax_linear,
@@ -178,8 +180,8 @@ static Backend *cuda_open(const DeviceInfo *info, Precision precision, int threa
         find_device(info, &cuda->device) || err_set(err, ERR_DEVICE, "device %s (%s): gone", info->uuid, info->name);
     good = good && gpu_bind(cuda->device.index, err);
     cuda->stream = good ? gpu_stream_new(err) : nullptr;
-    cuda->fault = cuda->stream ? static_cast<Fault *>(gpu_pinned(sizeof(Fault))) : nullptr;
-    if (cuda->stream && !cuda->fault)
+    cuda->fault = cuda->stream && transfer_open(cuda, err) ? static_cast<Fault *>(gpu_pinned(sizeof(Fault))) : nullptr;
+    if (cuda->transfer.copied && !cuda->fault)
         err_set(err, ERR_MEMORY, "device %s (%s): no pinned memory", info->uuid, info->name);
     cuda->gemm = cuda->fault ? gemm_open(&cuda->device, err) : nullptr;
     if (!cuda->gemm) {
@@ -187,6 +189,7 @@ static Backend *cuda_open(const DeviceInfo *info, Precision precision, int threa
         return nullptr;
     }
     memset(cuda->fault, 0, sizeof(*cuda->fault));
+    replays_open(cuda);
     return &cuda->base;
 }
 

@@ -37,10 +37,45 @@ struct CudaStats {
     int64_t op;
 };
 
+/* transfer.cu: a ring of pinned buffers between the host's memory and the device's, and a stream for downloads. */
+enum { TRANSFER_SLOTS = 8, TRANSFER_BYTES = 4 << 20 };
+
+struct TransferSlot {
+    void *pinned; /* [TRANSFER_BYTES], from its first use on */
+    GpuEvent done;
+    bool busy;  /* a copy was queued; `done` says when it is over */
+    void *host; /* where a download goes on to; NULL: nothing waits here */
+    size_t bytes;
+};
+
+struct Transfer {
+    TransferSlot slots[TRANSFER_SLOTS];
+    int next;
+    GpuStream stream; /* of downloads beside */
+    GpuEvent computed, copied;
+    bool beside; /* one was queued since the last sync */
+};
+
+/* replay.cu: passes that were recorded, by key in a table with open addresses. */
+enum { REPLAYS_MAX = 4096 };
+
+struct Replay {
+    uint64_t key;
+    bool met;
+    GpuGraph graph; /* NULL: met once */
+};
+
+struct Replays {
+    Replay *items, *recording;
+    size_t count;
+};
+
 struct Cuda {
     Backend base;
     GpuDevice device;
     GpuStream stream;
+    Transfer transfer;
+    Replays replays;
     Gemm *gemm;
     Fault *fault; /* pinned: kernels write, cuda_sync reads */
     struct {
@@ -54,6 +89,19 @@ static inline Cuda *cuda_of(Backend *be)
 {
     return reinterpret_cast<Cuda *>(be);
 }
+
+bool transfer_open(Cuda *cuda, Err *err);
+bool transfer_sync(Cuda *cuda, Err *err); /* after the main stream was waited for: all downloads are in their places */
+void transfer_close(Cuda *cuda);
+void cuda_upload(Backend *be, void *dst, const void *host, size_t bytes);
+void cuda_download(Backend *be, void *host, const void *src, size_t bytes);
+void cuda_download_beside(Backend *be, void *host, const void *src, size_t bytes);
+
+void replays_open(Cuda *cuda);
+void replays_forget(Cuda *cuda);
+void replays_close(Cuda *cuda);
+bool cuda_replay_begin(Backend *be, uint64_t key);
+void cuda_replay_end(Backend *be);
 
 /* At least this many bytes; NULL after backend_fail. */
 void *cuda_scratch(Cuda *cuda, CudaScratch which, size_t bytes);
@@ -111,6 +159,7 @@ void cuda_swiglu(Backend *be, Tensor x, Tensor y);
 
 void cuda_embed_latents(Backend *be, Tensor x, Tensor w, Tensor bias, Tensor nd, int first, int known, Tensor h);
 void cuda_gather(Backend *be, Tensor table, Tensor ids, Tensor y);
+void cuda_slice(Backend *be, Tensor x, int from, Tensor y);
 void cuda_rope_split(Backend *be, Tensor qkv, Tensor cos_sin, int heads, int first, Tensor q, Tensor k, Tensor v);
 void cuda_guide(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y);
 

@@ -2,7 +2,8 @@
  * arithmetic, one thread an element or a pair; the order of each element's few sums is the CPU's. */
 #include "kernels/cuda/cuda.h"
 
-namespace GPU_SPACE {
+namespace GPU_SPACE
+{
 
 enum { THREADS = 256, EMBED_ROWS = 8 };
 
@@ -10,8 +11,8 @@ enum { THREADS = 256, EMBED_ROWS = 8 };
 
 /* A thread keeps column j and walks EMBED_ROWS rows with it, so a weight is read once for them; x is a broadcast. */
 static __global__ void __launch_bounds__(THREADS)
-    embed_latents(const float *x, const float *w, const float *bias, const float *nd, int64_t rows, int t, int c, int d, int first,
-                  int known, float *h)
+    embed_latents(const float *x, const float *w, const float *bias, const float *nd, int64_t rows, int t, int c, int d,
+                  int first, int known, float *h)
 {
     int j = static_cast<int>(blockIdx.y * THREADS + threadIdx.x);
     int64_t from = static_cast<int64_t>(blockIdx.x) * EMBED_ROWS;
@@ -32,8 +33,9 @@ void cuda_embed_latents(Backend *be, Tensor x, Tensor w, Tensor bias, Tensor nd,
     int64_t rows = x.shape[0] * x.shape[1];
     int t = static_cast<int>(x.shape[1]), c = static_cast<int>(x.shape[2]), d = static_cast<int>(w.shape[0]);
     LAUNCH(embed_latents, dim3(gpu_blocks(rows, EMBED_ROWS), gpu_blocks(d, THREADS)), THREADS, 0, cuda->stream,
-           static_cast<const float *>(x.data), static_cast<const float *>(w.data), static_cast<const float *>(bias.data),
-           static_cast<const float *>(nd.data), rows, t, c, d, first, known, static_cast<float *>(h.data));
+           static_cast<const float *>(x.data), static_cast<const float *>(w.data),
+           static_cast<const float *>(bias.data), static_cast<const float *>(nd.data), rows, t, c, d, first, known,
+           static_cast<float *>(h.data));
 }
 
 /* --- gather ----------------------------------------------------------------------------------------------- */
@@ -60,8 +62,43 @@ void cuda_gather(Backend *be, Tensor table, Tensor ids, Tensor y)
     Cuda *cuda = cuda_of(be);
     int64_t count = tensor_count(&y);
     LAUNCH(gather, gpu_blocks(count, THREADS), THREADS, 0, cuda->stream, static_cast<const float *>(table.data),
-           static_cast<const int32_t *>(ids.data), count, static_cast<int>(table.shape[1]), static_cast<int>(table.shape[0]),
-           static_cast<float *>(y.data), cuda->fault);
+           static_cast<const int32_t *>(ids.data), count, static_cast<int>(table.shape[1]),
+           static_cast<int>(table.shape[0]), static_cast<float *>(y.data), cuda->fault);
+}
+
+/* --- slice ------------------------------------------------------------------------------------------------ */
+
+/* A thread an element, or four of them where rows are whole float4s; `d` and `count` are in units of T. */
+template <class T>
+static __global__ void __launch_bounds__(THREADS) slice(const T *x, int64_t count, int t, int from, int n, int d, T *y)
+{
+    int64_t i = static_cast<int64_t>(blockIdx.x) * THREADS + threadIdx.x;
+    if (i >= count)
+        return;
+    int64_t row = i / d, b = row / n;
+    y[i] = x[(b * t + from + row - b * n) * d + (i - row * d)];
+}
+
+template <class T> static void launch_slice(const Cuda *cuda, const Tensor &x, int from, const Tensor &y)
+{
+    int each = static_cast<int>(sizeof(T) / sizeof(float));
+    int64_t count = tensor_count(&y) / each;
+    LAUNCH((slice<T>), gpu_blocks(count, THREADS), THREADS, 0, cuda->stream, static_cast<const T *>(x.data), count,
+           static_cast<int>(x.shape[1]), from, static_cast<int>(y.shape[1]), static_cast<int>(x.shape[2]) / each,
+           static_cast<T *>(y.data));
+}
+
+static bool is_aligned(const Tensor &t)
+{
+    return reinterpret_cast<uintptr_t>(t.data) % sizeof(float4) == 0 && t.shape[2] % 4 == 0;
+}
+
+void cuda_slice(Backend *be, Tensor x, int from, Tensor y)
+{
+    if (is_aligned(x) && is_aligned(y))
+        launch_slice<float4>(cuda_of(be), x, from, y);
+    else
+        launch_slice<float>(cuda_of(be), x, from, y);
 }
 
 /* --- rope_split ------------------------------------------------------------------------------------------- */
@@ -112,7 +149,8 @@ void cuda_rope_split(Backend *be, Tensor qkv, Tensor cos_sin, int heads, int fir
 
 /* --- guide ------------------------------------------------------------------------------------------------ */
 
-static __global__ void __launch_bounds__(THREADS) guide(const float *cond, const float *uncond, float scale, int64_t count, float *y)
+static __global__ void __launch_bounds__(THREADS)
+    guide(const float *cond, const float *uncond, float scale, int64_t count, float *y)
 {
     int64_t i = static_cast<int64_t>(blockIdx.x) * THREADS + threadIdx.x;
     if (i < count)

@@ -156,6 +156,24 @@ static void gather_call(Rig *rig, int64_t from, int64_t n)
 
 const OpTest gather_test = {gather_setup, gather_call, NULL, 0, 0, 0};
 
+/* --- slice: b, t, d, from, n ---------------------------------------------------------------------------------------
+ */
+
+static void slice_setup(Rig *rig)
+{
+    int b = rig->p[0], t = rig->p[1], d = rig->p[2], from = rig->p[3], n = rig->p[4];
+    const float *x = rig_tensor(rig, 1, 3, b, t, d, 0);
+    ref_slice(x, b, t, d, from, n, rig_output(rig, DTYPE_F32, 3, b, n, d, 0)->want);
+    rig->count = b;
+}
+
+static void slice_call(Rig *rig, int64_t from, int64_t n)
+{
+    be_slice(rig->be, rig_part(rig, 0, from, n), rig->p[3], rig_part(rig, 1, from, n));
+}
+
+const OpTest slice_test = {slice_setup, slice_call, NULL, 0, 0, 0};
+
 /* --- rope_split: b, t, heads, hd, s, first -------------------------------------------------------------------------
  */
 
@@ -241,6 +259,7 @@ static void argmax_judge(Rig *rig)
     float *margin = xcalloc((size_t)rows, sizeof(*margin));
     be_download(rig->be, ids, rig->slots[1].t);
     be_download(rig->be, margin, rig->slots[2].t);
+    rig_check(rig);
     ref_linear(rig->slots[0].host, rig->w, NULL, rows, v, d, false, logits);
     for (int r = 0; r < rows; r++) {
         double best = -INFINITY, second = -INFINITY;
@@ -355,6 +374,7 @@ static void nearest_judge(Rig *rig)
     const float *x = rig->slots[0].host, *codes = rig->slots[1].host;
     int32_t *ids = xcalloc((size_t)rows, sizeof(*ids));
     be_download(rig->be, ids, rig->slots[2].t);
+    rig_check(rig);
     for (int r = 0; r < rows; r++) {
         double best = INFINITY,
                got = ids[r] >= 0 && ids[r] < v ? ref_distance(x + r * c, codes + ids[r] * c, c) : INFINITY;

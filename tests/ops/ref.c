@@ -72,6 +72,14 @@ void ref_embed_latents(const float *x, const float *w, const float *bias, const 
             h[r * d + i] += nd[(first + r % t < known ? d : 0) + i];
 }
 
+void ref_slice(const float *x, int b, int t, int d, int from, int n, double *y)
+{
+    for (int64_t i = 0; i < b; i++)
+        for (int64_t j = 0; j < n; j++)
+            for (int64_t k = 0; k < d; k++)
+                y[(i * n + j) * d + k] = x[(i * t + from + j) * d + k];
+}
+
 void ref_gather(const float *table, const int32_t *ids, int64_t rows, int64_t d, double *y)
 {
     for (int64_t r = 0; r < rows; r++)

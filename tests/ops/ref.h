@@ -16,6 +16,8 @@ void ref_layer_norm_modulate(const float *x, const float *shift_scale, int64_t b
 void ref_swiglu(const float *x, int64_t rows, int64_t f, double *y);
 void ref_embed_latents(const float *x, const float *w, const float *bias, const float *nd, int64_t b, int64_t t,
                        int64_t c, int64_t d, int first, int known, double *h);
+/* y[B,n,D] = rows from.. of x [B,T,D] */
+void ref_slice(const float *x, int b, int t, int d, int from, int n, double *y);
 void ref_gather(const float *table, const int32_t *ids, int64_t rows, int64_t d, double *y);
 /* k and v [B,H,S,hd] are in and out: only rows first..first+t-1 change. */
 void ref_rope_split(const float *qkv, const float *cos_sin, int64_t b, int64_t t, int64_t heads, int64_t hd, int64_t s,

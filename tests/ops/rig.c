@@ -21,7 +21,7 @@ void rig_fail(Rig *rig, const char *format, ...)
     va_end(args);
 }
 
-static void checked(Rig *rig)
+void rig_check(Rig *rig)
 {
     Err err = {0};
     if (!be_check(rig->be, &err))
@@ -235,7 +235,7 @@ static void move_map(Rig *rig, const Slot *slot, void *host, bool to_map)
         be_map_to_rows(rig->be, slot->m, rows);
         be_download(rig->be, host, rows);
     }
-    checked(rig);
+    rig_check(rig);
     be_free(rig->be, memory);
 }
 
@@ -254,7 +254,7 @@ static void fill_slot(Rig *rig, const Slot *slot)
     if (!slot->is_map)
         memcpy(bytes + GUARD, slot->host, slot->bytes);
     be_upload(rig->be, bytes_at(slot->block, all), bytes);
-    checked(rig);
+    rig_check(rig);
     free(bytes);
     if (slot->is_map && !poisoned(slot))
         move_map(rig, slot, slot->host, true);
@@ -265,7 +265,7 @@ static void check_guards(Rig *rig, const Slot *slot)
     size_t all = slot->bytes + 2 * GUARD;
     unsigned char *bytes = xmalloc(all);
     be_download(rig->be, bytes, bytes_at(slot->block, all));
-    checked(rig);
+    rig_check(rig);
     for (size_t i = 0; i < GUARD; i++) {
         if (bytes[i] != GUARD_BYTE)
             rig_fail(rig, "slot %d: byte %zu before it was overwritten", (int)(slot - rig->slots), GUARD - i);
@@ -284,7 +284,7 @@ static void read_slot(Rig *rig, const Slot *slot, void *host)
         return;
     }
     be_download(rig->be, host, slot->t);
-    checked(rig);
+    rig_check(rig);
 }
 
 /* NaN in the padding of a written map would reach every output of this convolution. */
@@ -386,7 +386,7 @@ static void run_in_pieces(Rig *rig, const OpTest *test)
         test->call(rig, from, n);
         from += n;
     }
-    checked(rig);
+    rig_check(rig);
 }
 
 static void check_invariance(Rig *rig, const OpTest *test)
@@ -433,7 +433,7 @@ bool rig_run(Rig *rig, Backend *be, const Case *row)
     if (!rig->text[0]) {
         fill_all(rig);
         test->call(rig, 0, rig->count);
-        checked(rig);
+        rig_check(rig);
         if (test->judge)
             test->judge(rig);
         else

@@ -82,6 +82,8 @@ Map rig_map_part(const Rig *rig, int slot, int64_t from, int64_t n);
 
 /* For judges. */
 void rig_fail(Rig *rig, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Waits for what was queued; a failure becomes the row's. */
+void rig_check(Rig *rig);
 double rig_nmse(const Rig *rig, const OpTest *test); /* the bound in the backend's precision */
 void rig_near(Rig *rig, int slot, const double *want, double nmse, double max);
 
