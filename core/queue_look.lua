@@ -41,15 +41,15 @@ local function job_view(id, why)
     return text, leases, state
 end
 
---- ddq_list {user?, state?, active?, limit?} -> {jobs[], more}
---- Newest first; active: only those that have not ended. A job is {id, user, kind, model, name, state, reason, error?,
+--- ddq_list {user?, state?, active?, needs?, limit?} -> {jobs[], more}
+--- Newest first; active: only those that have not ended; needs: only those that need this ("reference:digits"). A job is {id, user, kind, model, name, state, reason, error?,
 --- tier, group?, point{}?, max_gpus?, at?, window?, device, folder, output, images, n, done, bad, errors, priority, created, started?, finished?, rate?, workers, fid?,
 --- metrics{}?}.
 --- more: not every job was looked at.
 function F.list(a)
     local user, state = text_arg(a, 'user', NAME, true), text_arg(a, 'state', WORD, true)
     if state and not TRANSITIONS[state] then refuse('usage', 'state is ' .. shown(state) .. ', which no job has') end
-    local limit = number_arg(a, 'limit', 1, 100000, 100)
+    local limit, needs = number_arg(a, 'limit', 1, 100000, 100), text_arg(a, 'needs', LABEL, true)
     local active = a.active == true or (state and not FINAL[state])
     local key = P .. (active and 'active' or 'jobs') .. (user and ':' .. user or '')
     local jobs, looked, all = list(), 0, math.min(call('ZCARD', key), math.max(limit, 20000))
@@ -57,7 +57,9 @@ function F.list(a)
         local ids = call('ZREVRANGE', key, looked, looked + math.min(limit, 500) - 1)
         for i = 1, #ids do
             if #jobs == limit then break end
-            local view, _, is = job_view(ids[i])
+            local lacks = needs and not (' ' .. (job_get(ids[i], 'needs') or '') .. ' '):find(' ' .. needs .. ' ', 1, true)
+            local view, _, is = nil, nil, nil
+            if not lacks then view, _, is = job_view(ids[i]) end
             if view and (not state or is == state) then jobs[#jobs + 1] = raw(view .. '}') end
             looked = looked + 1
         end

@@ -31,7 +31,7 @@ def test_usage(desk, words, said):
 
 
 def test_help_and_version(desk):
-    verbs = "submit run ls show watch wait logs cancel hold release models recipes gpus fid doctor completion version help".split()
+    verbs = "submit run ls show watch wait logs cancel hold release models recipes gpus fid refs doctor completion version help".split()
     text = desk.ddq("help").stdout
     for verb in verbs:
         assert f"  {verb} " in text
