@@ -78,6 +78,7 @@ static __global__ void __launch_bounds__(THREADS) conv_floats(ConvCall c)
         from.image = static_cast<const float *>(c.x) + static_cast<int64_t>(p.image) * c.h * c.w_in * c.cx;
     int each = (c.cx + DEEP - 1) / DEEP, chunks = c.kh * c.kw * each;
     float sum[OWN][OWN] = {};
+    bool busy = out + col < c.cy; /* else it only stages */
     float4 input = load_input(c, from, 0, deep), weight = load_weights(c, phase, 0, row, out + col);
     for (int chunk = 0; chunk < chunks; chunk++) {
         __syncthreads(); /* the chunk before is used */
@@ -92,7 +93,7 @@ static __global__ void __launch_bounds__(THREADS) conv_floats(ConvCall c)
             input = load_input(c, from, tap, channel + deep);
             weight = load_weights(c, phase, tap, channel + row, out + col);
         }
-        UNROLL for (int k = 0; k < DEEP; k++)
+        UNROLL for (int k = 0; k < DEEP && busy; k++)
         {
             float4 a = *reinterpret_cast<const float4 *>(&inputs[k][row * OWN]);
             float4 b = *reinterpret_cast<const float4 *>(&weights[k][col]);

@@ -126,23 +126,31 @@ template <int NT> __device__ static inline void load_weights(const uint4 *at, un
     }
 }
 
-/* One step: acc += the 16 * MT rows at a times b. */
+/* 16 rows of a step. */
+template <class T> __device__ static inline void load_rows(const unsigned char *rows, unsigned (&a)[4])
+{
+    ldmatrix_x4(a, rows);
+    if constexpr (sizeof(T) == 4)
+        UNROLL for (int i = 0; i < 4; i++) a[i] = to_tf32(__uint_as_float(a[i]));
+}
+
+/* One step: acc += the 16 * MT rows times b; while 16 rows are multiplied the next ones come. */
 template <class T, int MT, int NT>
 __device__ static inline void tile_step(const unsigned char *rows, int row_bytes, const unsigned (&b)[NT][2],
                                         float (&acc)[MT][NT][4])
 {
+    unsigned a[2][4];
+    load_rows<T>(rows, a[0]);
     UNROLL for (int m = 0; m < MT; m++)
     {
-        unsigned a[4];
-        ldmatrix_x4(a, rows + m * row_bytes);
-        if constexpr (sizeof(T) == 4)
-            UNROLL for (int i = 0; i < 4; i++) a[i] = to_tf32(__uint_as_float(a[i]));
+        if (m + 1 < MT)
+            load_rows<T>(rows + (m + 1) * row_bytes, a[(m + 1) % 2]);
         UNROLL for (int n = 0; n < NT; n++)
         {
             if constexpr (sizeof(T) == 4)
-                mma_1688_tf32(acc[m][n], a, b[n]);
+                mma_1688_tf32(acc[m][n], a[m % 2], b[n]);
             else
-                mma_16816<T>(acc[m][n], a, b[n]);
+                mma_16816<T>(acc[m][n], a[m % 2], b[n]);
         }
     }
 }
@@ -274,7 +282,7 @@ __device__ static inline void tile_stats(const ConvCall &c, const TileAt &at, in
 /* Grid: tiles of pixels, tiles of output channels, phases. WARPS_M warps share the rows, the others the channels; a
  * warp makes 16 * MT rows of 8 * NT channels. */
 template <class T, int WARPS_M, int MT, int NT>
-static __global__ void __launch_bounds__(TILE_THREADS) conv_tile(ConvCall c)
+static __global__ void __launch_bounds__(TILE_THREADS, NT == 8 ? 1 : 2) conv_tile(ConvCall c)
 {
     constexpr int WARPS_N = TILE_WARPS / WARPS_M, WIDE = WARPS_N * NT * 8;
     static_assert(WARPS_M * MT * 16 == TILE_ROWS, "the warps make all rows");

@@ -195,7 +195,7 @@ static Backend *cuda_open(const DeviceInfo *info, Precision precision, int threa
 
 } // namespace GPU_SPACE
 
-/* Unlisted until every op is there: tests open it by name, jobs are not offered it. */
+/* Unlisted until the models have run on it: tests open it by name, jobs are not offered it. */
 #ifdef __CUDACC__
 const BackendDriver cuda_driver = {
 #else

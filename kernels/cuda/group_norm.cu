@@ -66,7 +66,7 @@ static __global__ void __launch_bounds__(THREADS)
 }
 
 /* A part of an image -> groups [images][parts][groups]. */
-template <class T> static __global__ void __launch_bounds__(THREADS) measure(Norm n, const T *x, MapPartial *groups)
+template <class T> static __global__ void __launch_bounds__(THREADS, 4) measure(Norm n, const T *x, MapPartial *groups)
 {
     SHARED(MapPartial, pieces, [THREADS * 8]); /* [rows][channels] */
     Span s = span_of(n);

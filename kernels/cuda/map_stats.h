@@ -53,7 +53,7 @@ __device__ static inline void sums_add(MapSums &s, const float (&x)[8])
         s.first[i] = s.count == 0 ? x[i] : s.first[i];
         float off = x[i] - s.first[i];
         s.sum[i] += off;
-        s.squares[i] = fmaf(off, off, s.squares[i]);
+        s.squares[i] += off * off;
     }
     s.count += 1;
 }
