@@ -2,7 +2,9 @@
 -- group:USER/NAME: its jobs by number; group:USER/NAME:states: how many are in which state; groups, groups:USER:
 -- "USER/NAME" by the number of the last job.
 
-local group_arg, join, leave, rate_of
+local group_arg
+local join
+local leave
 do -- the locals of this file: a chunk may have 200
 
 local MAX_POINTS = 1000
@@ -17,7 +19,7 @@ function group_arg(a, user)
 end
 
 function join(id, user, group, point, seq, state)
-    job_set(id, 'group', group, 'point', point or '{}')
+    call('HSET', job_key(id), 'group', group, 'point', point or '{}')
     call('ZADD', group_key(user, group), seq, id)
     call('HINCRBY', group_key(user, group, 'states'), state, 1)
     for _, index in ipairs({'groups', 'groups:' .. user}) do call('ZADD', P .. index, seq, user .. '/' .. group) end
@@ -53,7 +55,7 @@ local function states_of(owner, name)
 end
 
 -- Images a second of a job's workers now.
-function rate_of(id)
+local function rate_of(id)
     local rate = 0
     for _, token in ipairs(call('SMEMBERS', job_key(id, 'leases'))) do
         rate = rate + tonumber(call('HGET', lease_key(token), 'rate') or 0)

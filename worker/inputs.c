@@ -79,18 +79,18 @@ static int64_t label_in_file(const NpyArray *labels, int64_t i)
     }
 }
 
-static int64_t label_of(const Inputs *inputs, int64_t i)
+int64_t inputs_label(const Inputs *inputs, int64_t i, int classes)
 {
     const JobSpec *spec = inputs->spec;
     if (inputs->labels.data)
         return label_in_file(&inputs->labels, i);
     switch (spec->classes) {
     case CLASSES_BALANCED:
-        return i % inputs->info.classes;
+        return i % classes;
     case CLASSES_LIST:
         return spec->class_list[i % spec->class_count];
     default:
-        return noise_label(spec->seed, (uint64_t)i, inputs->info.classes);
+        return noise_label(spec->seed, (uint64_t)i, classes);
     }
 }
 
@@ -140,7 +140,7 @@ bool inputs_fill(const Inputs *inputs, int64_t lo, int count, int32_t *labels, f
 {
     const int tokens = inputs->info.tokens, row = tokens * inputs->info.channels;
     for (int i = 0; i < count; i++)
-        labels[i] = (int32_t)label_of(inputs, lo + i);
+        labels[i] = (int32_t)inputs_label(inputs, lo + i, inputs->info.classes);
     for (int i = 0; i < count && uniform; i++)
         noise_uniform(inputs->spec->seed, (uint64_t)(lo + i), uniform + (int64_t)i * tokens, tokens);
     if (inputs->noise.data)

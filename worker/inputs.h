@@ -26,6 +26,9 @@ int inputs_grid(const Inputs *inputs);
 
 bool inputs_fit(Inputs *inputs, const SamplerInfo *info, Err *err);
 
+/* The label of image i for a model of so many classes; needs no inputs_fit. */
+int64_t inputs_label(const Inputs *inputs, int64_t i, int classes);
+
 /* Images lo..lo+count-1: labels [count], noise [count,L,C], uniform [count,L] (NULL: not wanted). Noise that is not
  * finite is an error that names the image. */
 bool inputs_fill(const Inputs *inputs, int64_t lo, int count, int32_t *labels, float *noise, float *uniform, Err *err);

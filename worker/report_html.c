@@ -1,54 +1,14 @@
-/* The page: headline, the contact sheet, what was measured, parameters, inputs, times. Everything comes from
- * report.json. */
+/* The page: headline, figures, where they come from, pictures, plots, times, and the rest of report.json. To show more:
+ * a section here for what the JSON has. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/mem.h"
+#include "core/figure.h"
+#include "core/html.h"
 #include "worker/report.h"
-
-static const char style[] =
-    ":root{color-scheme:light dark;--line:#8884;--dim:#888;--mark:#b35900}"
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}"
-    "h1{font-size:1.5rem;margin:0}h2{font-size:1rem;margin:2rem 0 .4rem}"
-    ".sub{color:var(--dim);margin:.2rem 0 1.2rem}"
-    ".facts{display:flex;flex-wrap:wrap;gap:1rem 2.5rem;margin:1rem 0 1.5rem}"
-    ".facts b{display:block;font-size:1.9rem;font-weight:600;line-height:1.1;font-variant-numeric:tabular-nums}"
-    ".facts span{color:var(--dim)}"
-    "table{border-collapse:collapse;width:100%}"
-    "td,th{text-align:left;padding:.25rem .8rem .25rem 0;border-bottom:1px solid "
-    "var(--line);vertical-align:top;overflow-wrap:anywhere}"
-    "th{font-weight:400;color:var(--dim);width:12rem}code{font-size:.85em}"
-    ".warn{border-left:4px solid var(--mark);padding:.3rem .8rem;margin:.4rem 0}"
-    "img{max-width:100%;height:auto;image-rendering:pixelated;border:1px solid var(--line)}";
-
-static void escaped(Buf *page, const char *text)
-{
-    for (; *text; text++) {
-        const char *entity = *text == '&'   ? "&amp;"
-                             : *text == '<' ? "&lt;"
-                             : *text == '>' ? "&gt;"
-                             : *text == '"' ? "&quot;"
-                                            : NULL;
-        if (entity)
-            buf_add(page, entity, strlen(entity));
-        else
-            buf_add(page, text, 1);
-    }
-}
-
-static void base64(Buf *page, const unsigned char *data, size_t size)
-{
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < size; i += 3) {
-        unsigned bits = (unsigned)data[i] << 16 | (i + 1 < size ? (unsigned)data[i + 1] << 8 : 0) |
-                        (i + 2 < size ? data[i + 2] : 0);
-        char four[4] = {letters[bits >> 18], letters[bits >> 12 & 63], i + 1 < size ? letters[bits >> 6 & 63] : '=',
-                        i + 2 < size ? letters[bits & 63] : '='};
-        buf_add(page, four, sizeof four);
-    }
-}
+#include "worker/report_svg.h"
 
 static const cJSON *get(const cJSON *object, const char *name)
 {
@@ -67,6 +27,8 @@ static double number_of(const cJSON *object, const char *name)
     return cJSON_IsNumber(value) ? value->valuedouble : NAN;
 }
 
+/* --- headline --------------------------------------------------------------------------------------- */
+
 static void fact(Buf *page, const char *format, double value, const char *what)
 {
     if (!isfinite(value))
@@ -76,16 +38,17 @@ static void fact(Buf *page, const char *format, double value, const char *what)
     buf_printf(page, "<div><b>%s</b><span>%s</span></div>\n", number, what);
 }
 
-static void headline(Buf *page, const cJSON *json)
+static void headline(Buf *page, const cJSON *json, const char *name)
 {
-    const char *name =
-        text_of(json, "name", text_of(json, "recipe", text_of(json, "model", text_of(json, "kind", ""))));
     buf_printf(page, "<h1>");
-    escaped(page, name);
+    html_text(page, name);
     buf_printf(page, "</h1>\n<p class=sub>");
-    escaped(page, text_of(json, "kind", ""));
-    buf_printf(page, ", finished %s, ddq %s</p>\n<div class=facts>\n", text_of(json, "finished", ""),
-               text_of(json, "version", ""));
+    html_text(page, text_of(json, "kind", ""));
+    buf_printf(page, ", finished ");
+    html_text(page, text_of(json, "finished", ""));
+    buf_printf(page, ", ddq ");
+    html_text(page, text_of(json, "version", ""));
+    buf_printf(page, "</p>\n<div class=facts>\n");
     fact(page, "%.3f", number_of(json, "fid"), "FID");
     fact(page, "%.3f", number_of(json, "published_fid"), "published");
     fact(page, "%+.3f", number_of(json, "difference"), "difference");
@@ -96,81 +59,155 @@ static void headline(Buf *page, const cJSON *json)
     buf_printf(page, "</div>\n");
     const cJSON *warning;
     cJSON_ArrayForEach(warning, get(json, "warnings"))
-    {
-        buf_printf(page, "<p class=warn>");
-        escaped(page, cJSON_IsString(warning) ? warning->valuestring : "");
-        buf_printf(page, "</p>\n");
-    }
+        html_warning(page, cJSON_IsString(warning) ? warning->valuestring : "");
 }
 
-static void row(Buf *page, const char *name, const cJSON *value)
-{
-    if (!value || cJSON_IsNull(value))
-        return;
-    char *text = cJSON_IsString(value) ? xstrdup(value->valuestring) : NULL;
-    char *printed = text ? NULL : cJSON_PrintUnformatted(value);
-    buf_printf(page, "<tr><th>%s<td>", name);
-    escaped(page, text ? text : printed);
-    buf_printf(page, "\n");
-    free(text);
-    cJSON_free(printed);
-}
+/* --- tables ----------------------------------------------------------------------------------------- */
 
 static void rows_of(Buf *page, const char *title, const cJSON *object)
 {
     if (!cJSON_IsObject(object) || !object->child)
         return;
-    buf_printf(page, "<h2>%s</h2>\n<table>\n", title);
+    html_section(page, title);
+    html_table(page);
     const cJSON *value;
-    cJSON_ArrayForEach(value, object) row(page, value->string, value);
-    buf_printf(page, "</table>\n");
+    cJSON_ArrayForEach(value, object) html_row_json(page, value->string, value);
+    html_table_end(page);
+}
+
+static void figures(Buf *page, const cJSON *json)
+{
+    const cJSON *second = get(json, "tf");
+    html_section(page, second ? "Measured with the pt pipeline" : "Measured");
+    html_figures(page, json, get(json, "spec"));
+    if (!second)
+        return;
+    html_section(page, "Measured with the tf pipeline");
+    html_figures(page, second, NULL);
+}
+
+/* What went into the numbers: the questions that arguments about a FID are about. */
+static void provenance(Buf *page, const cJSON *json)
+{
+    static const struct {
+        const char *name, *in, *key;
+    } rows[] = {
+        {"reference", "reference", "name"},
+        {"reference's content", "reference", "sha256"},
+        {"reference is", "reference", "kind"},
+        {"reference's images", "reference", "images"},
+        {"reference's pipeline", "reference", "pipeline"},
+        {"pipeline", NULL, "pipeline"},
+        {"images measured", NULL, "n"},
+        {"images' content", NULL, "images_sha256"},
+        {"duplicates", NULL, "duplicates"},
+        {"left out", NULL, "skipped"},
+        {"network's weights", NULL, "weights_sha256"},
+        {"arithmetic of the features", NULL, "feature_precision"},
+        {"arithmetic of the sampler", NULL, "sampler_precision"},
+        {"seed", NULL, "seed"},
+        {"classes", NULL, "labels"},
+        {"device", NULL, "device_name"},
+        {"ddq", NULL, "version"},
+    };
+    html_section(page, "Where the numbers come from");
+    html_table(page);
+    for (size_t i = 0; i < countof(rows); i++)
+        html_row_json(page, rows[i].name, get(rows[i].in ? get(json, rows[i].in) : json, rows[i].key));
+    if (cJSON_GetArraySize(get(json, "made")) > 1)
+        html_row_json(page, "all workers", get(json, "made"));
+    html_table_end(page);
 }
 
 static void inputs(Buf *page, const cJSON *list)
 {
-    buf_printf(page, "<h2>Inputs</h2>\n<table>\n");
+    html_section(page, "Inputs");
+    html_table(page);
     const cJSON *input;
     cJSON_ArrayForEach(input, list)
     {
-        buf_printf(page, "<tr><th>%s<td>", text_of(input, "field", ""));
-        escaped(page, text_of(input, "path", ""));
-        buf_printf(page, "<br><code>sha256 %s</code>, %.0f bytes\n", text_of(input, "sha256", ""),
-                   number_of(input, "bytes"));
+        buf_printf(page, "<tr><th>");
+        html_text(page, text_of(input, "field", ""));
+        buf_printf(page, "<td>");
+        html_text(page, text_of(input, "path", ""));
+        buf_printf(page, "<br><code>sha256 ");
+        html_text(page, text_of(input, "sha256", ""));
+        buf_printf(page, "</code>, %.0f bytes\n", number_of(input, "bytes"));
     }
-    buf_printf(page, "</table>\n");
+    html_table_end(page);
 }
 
-static void machine(Buf *page, const cJSON *json)
+/* --- pictures --------------------------------------------------------------------------------------- */
+
+static void gallery(Buf *page, const Gallery *gallery)
 {
-    static const char *const names[] = {"device", "device_name", "precision", "feature_precision", "batch", "seed"};
-    buf_printf(page, "<h2>Made with</h2>\n<table>\n");
-    for (size_t i = 0; i < countof(names); i++)
-        row(page, names[i], get(json, names[i]));
-    if (cJSON_GetArraySize(get(json, "made")) > 1)
-        row(page, "all workers", get(json, "made"));
-    buf_printf(page, "</table>\n");
+    html_section(page, gallery->title);
+    if (gallery->about) {
+        buf_printf(page, "<p class=dim>");
+        html_text(page, gallery->about);
+        buf_printf(page, "</p>\n");
+    }
+    buf_printf(page, "<div class=pictures>\n");
+    for (int i = 0; i < gallery->count; i++) {
+        const Picture *picture = &gallery->pictures[i];
+        buf_printf(page, "<figure>");
+        html_image(page, picture->caption, picture->png, picture->size);
+        buf_printf(page, "<figcaption>");
+        html_text(page, picture->caption);
+        buf_printf(page, "</figcaption></figure>\n");
+    }
+    buf_printf(page, "</div>\n");
 }
 
-char *report_html(const cJSON *json, const unsigned char *sheet, size_t sheet_size)
+void gallery_done(Gallery *gallery)
+{
+    for (int i = 0; i < gallery->count; i++) {
+        free(gallery->pictures[i].caption);
+        free(gallery->pictures[i].png);
+    }
+    free(gallery->pictures);
+    *gallery = (Gallery){0};
+}
+
+static void pictures(Buf *page, const Page *with)
+{
+    if (with->sheet_size) {
+        html_section(page, "The first images");
+        html_image(page, "the first images", with->sheet, with->sheet_size);
+    }
+    for (int i = 0; i < with->gallery_count; i++)
+        if (with->galleries[i].count)
+            gallery(page, &with->galleries[i]);
+}
+
+static void plots(Buf *page, const cJSON *measured)
+{
+    if (get(measured, "curve")) {
+        html_section(page, "FID against the number of images");
+        svg_curve(page, measured);
+    }
+    if (get(measured, "histogram")) {
+        html_section(page, "Distances to the nearest reference image");
+        svg_histogram(page, get(measured, "histogram"), (int)number_of(get(measured, "neighbours"), "k"));
+    }
+}
+
+char *report_html(const cJSON *json, const Page *with)
 {
     Buf page = {0};
-    const char *name = text_of(json, "name", text_of(json, "recipe", text_of(json, "model", "report")));
-    buf_printf(&page, "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport "
-                      "content=\"width=device-width\">\n<title>");
-    escaped(&page, name);
-    buf_printf(&page, "</title>\n<style>%s</style>\n", style);
-    headline(&page, json);
-    if (sheet_size) {
-        buf_printf(&page, "<img alt=\"the first images\" src=\"data:image/png;base64,");
-        base64(&page, sheet, sheet_size);
-        buf_printf(&page, "\">\n");
-    }
-    rows_of(&page, "Terms of the FID", get(json, "fid_terms"));
-    rows_of(&page, "Reference", get(json, "reference"));
-    rows_of(&page, "Parameters", get(json, "spec"));
-    machine(&page, json);
-    inputs(&page, get(json, "inputs"));
+    const char *name =
+        text_of(json, "name", text_of(json, "recipe", text_of(json, "model", text_of(json, "kind", "report"))));
+    html_open(&page, name);
+    headline(&page, json, name);
+    figures(&page, json);
+    provenance(&page, json);
+    pictures(&page, with);
+    plots(&page, json);
     rows_of(&page, "Seconds by phase", get(json, "seconds_by_phase"));
-    buf_printf(&page, "</html>\n");
+    rows_of(&page, "Seconds by metric", get(json, "seconds_by_metric"));
+    rows_of(&page, "Terms of the FID", get(json, "fid_terms"));
+    rows_of(&page, "Parameters", get(json, "spec"));
+    inputs(&page, get(json, "inputs"));
+    html_close(&page);
     return page.data;
 }

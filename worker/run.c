@@ -205,6 +205,8 @@ static cJSON *made_by(const Run *run)
     cJSON_AddStringToObject(made, "device_name", workshop_device_name(run->shop));
     if (run->spec->kind == KIND_SAMPLE)
         cJSON_AddStringToObject(made, "precision", precision_name(workshop_precision(run->shop, run->spec->precision)));
+    if (run->sampler)
+        cJSON_AddNumberToObject(made, "classes", sampler_info(run->sampler)->classes);
     if (run->measure.net)
         cJSON_AddStringToObject(made, "feature_precision",
                                 precision_name(workshop_feature_precision(run->shop, run->spec->precision)));

@@ -2,7 +2,7 @@
  *
  *   1 the pieces      made if any is missing, then read with their checksums
  *   2 the arrays      codes.npy, vectors.npy, samples.npz, in index order; rows of features as arrays for what follows
- *   3 the statistics  statistics.npz, and the FID against the reference
+ *   3 the metrics     statistics.npz, and the figures that `metrics` asks for
  *   4 the sheet       grid.png
  *   5 the report      fid.txt, report.html, report.json
  *   6 the sweep       what a crash left behind, and pixels that samples.npz holds now
@@ -15,29 +15,16 @@
 
 #include "core/figure.h"
 #include "core/mem.h"
-#include "worker/fid.h"
 #include "worker/file.h"
 #include "worker/grid.h"
-#include "worker/report.h"
-#include "worker/run_parts.h"
+#include "worker/reporting.h"
 
-typedef struct Reporting {
-    Run *run;
-    const RunHooks *hooks;
-    Pieces pieces;
-    Gathered all; /* the rows, where the job has features */
-    cJSON *outputs, *made;
-    Statistics *stats, *reference;
-    Frechet frechet;
-    bool has_fid;
-} Reporting;
-
-static char *path_of(const Reporting *r, const char *name)
+char *reporting_path(const Reporting *r, const char *name)
 {
     return folder_path(r->run->spec->output, name);
 }
 
-static void produced(Reporting *r, const char *name)
+void reporting_produced(Reporting *r, const char *name)
 {
     cJSON_AddItemToArray(r->outputs, cJSON_CreateString(name));
 }
@@ -61,195 +48,6 @@ static bool all_pieces(Reporting *r, Err *err)
                        " was there a moment ago and is gone; does somebody else write here?",
                        run->spec->output, upto);
     return good;
-}
-
-/* --- 2 the arrays ---------------------------------------------------------------------------------- */
-
-typedef struct Gather {
-    const Run *run;
-    const char *path;
-    NpyWriter *npy;
-    NpzWriter *npz;
-    PieceArray array;
-} Gather;
-
-static void whole_shape(const Run *run, const PieceRow *row, int64_t ret_shape[8])
-{
-    ret_shape[0] = run->images;
-    memcpy(ret_shape + 1, row->shape, sizeof row->shape);
-}
-
-static bool gather_npy(const void *rows, int64_t count, const PieceRow *row, void *ctx, Err *err)
-{
-    Gather *gather = ctx;
-    int64_t shape[8];
-    whole_shape(gather->run, row, shape);
-    if (!gather->npy)
-        gather->npy = npy_writer_open(gather->path, piece_array_dtype(gather->array), row->ndim + 1, shape, err);
-    return gather->npy && npy_writer_add(gather->npy, rows, (size_t)count * row->bytes, err);
-}
-
-static bool gather_npz(const void *rows, int64_t count, const PieceRow *row, void *ctx, Err *err)
-{
-    Gather *gather = ctx;
-    int64_t shape[8];
-    whole_shape(gather->run, row, shape);
-    if (!gather->npz) {
-        gather->npz = npz_writer_open(gather->path, err);
-        if (!gather->npz || !npz_writer_begin(gather->npz, "arr_0", DTYPE_U8, row->ndim + 1, shape, err))
-            return false;
-    }
-    return npz_writer_add(gather->npz, rows, (size_t)count * row->bytes, err);
-}
-
-static bool write_npy(Reporting *r, PieceArray array, const char *name, Err *err)
-{
-    char *path = path_of(r, name);
-    Gather gather = {.run = r->run, .path = path, .array = array};
-    bool good = pieces_read(&r->pieces, array, 0, r->run->images, gather_npy, &gather, err);
-    if (good)
-        good = npy_writer_finish(gather.npy, err);
-    else
-        npy_writer_abort(gather.npy);
-    free(path);
-    produced(r, name);
-    return good;
-}
-
-static bool write_npz(Reporting *r, Err *err)
-{
-    produced(r, "samples.npz");
-    if (!run_needs(r->run).arrays[ARRAY_PIXELS])
-        return true; /* written by an earlier report of this job, and it did not change */
-    char *path = path_of(r, "samples.npz");
-    Gather gather = {.run = r->run, .path = path, .array = ARRAY_PIXELS};
-    bool good = pieces_read(&r->pieces, ARRAY_PIXELS, 0, r->run->images, gather_npz, &gather, err);
-    if (good)
-        good = npz_writer_finish(gather.npz, err);
-    else
-        npz_writer_abort(gather.npz);
-    free(path);
-    return good;
-}
-
-static bool write_arrays(Reporting *r, Err *err)
-{
-    unsigned save = r->run->spec->save;
-    return (!(save & SAVE_CODES) || write_npy(r, ARRAY_CODES, "codes.npy", err)) &&
-           (!(save & SAVE_VECTORS) || write_npy(r, ARRAY_VECTORS, "vectors.npy", err));
-}
-
-static bool write_features(Reporting *r, const Features *features, const char *name, Err *err)
-{
-    char *path = path_of(r, name);
-    bool good = gather_save(features, path, err);
-    free(path);
-    produced(r, name);
-    return good;
-}
-
-/* What the images themselves give reason to say. */
-static void note_images(Reporting *r)
-{
-    const Gathered *all = &r->all;
-    if (memcmp(all->least, all->most, sizeof all->least) != 0)
-        run_note(
-            r->run, r->hooks,
-            "the images differ in size, from %dx%d to %dx%d; each is resized to 299x299 on its own, as pytorch-fid "
-            "does",
-            all->least[1], all->least[0], all->most[1], all->most[0]);
-    for (int i = 0; i < all->bad_count; i++)
-        run_note(r->run, r->hooks, "left out: %s", all->bad[i].why);
-    if (all->images > all->count)
-        run_note(r->run, r->hooks, "%" PRId64 " of the %" PRId64 " images cannot be read and were left out",
-                 all->images - all->count, all->images);
-    if (!all->duplicates)
-        return;
-    char *copy = run_image_name(r->run, all->pairs[0].image), *of = run_image_name(r->run, all->pairs[0].same_as);
-    run_note(r->run, r->hooks, "%" PRId64 " image%s the same pixels as an earlier one; the first is %s, a copy of %s",
-             all->duplicates, all->duplicates == 1 ? " has" : "s have", copy, of);
-    free(copy);
-    free(of);
-}
-
-static bool gather(Reporting *r, Err *err)
-{
-    const Run *run = r->run;
-    if (!run->keeps.arrays[ARRAY_FEATURES])
-        return true;
-    if (!gather_open(run->spec->output, &r->pieces, run->images, &run->keeps, &r->all, err))
-        return false;
-    note_images(r);
-    bool save = run->spec->save & SAVE_FEATURES;
-    return (!save || write_features(r, &r->all.features, "features.npy", err)) &&
-           (!save || !r->all.features_tf.rows || write_features(r, &r->all.features_tf, "features_tf.npy", err));
-}
-
-/* --- 3 the statistics ------------------------------------------------------------------------------ */
-
-static bool make_statistics(Reporting *r, Err *err)
-{
-    if (!features_statistics(&r->all.features, &r->stats, err))
-        return false;
-    free(r->stats->pipeline);
-    r->stats->pipeline = xstrdup(r->run->pipeline == PIPELINE_TF ? "tf" : "pt");
-    char *path = path_of(r, "statistics.npz");
-    bool good = statistics_save(path, r->stats, err);
-    free(path);
-    produced(r, "statistics.npz");
-    return good;
-}
-
-static void warn_about(Reporting *r)
-{
-    const Statistics *stats = r->stats, *reference = r->reference;
-    if (stats->count <= stats->dim)
-        run_note(r->run, r->hooks,
-                 "%" PRId64
-                 " images for %d features: the covariance is singular and the FID too high; take more than %d images",
-                 stats->count, stats->dim, stats->dim);
-    if (reference->count && reference->count <= reference->dim)
-        run_note(r->run, r->hooks, "the reference has %" PRId64 " images for %d features: its covariance is singular",
-                 reference->count, reference->dim);
-    if (!reference->pipeline)
-        run_note(r->run, r->hooks,
-                 "the reference does not say how its images were resized; the FID holds if it was as pytorch-fid does");
-    else if (strcmp(reference->pipeline, "pt") != 0)
-        run_note(
-            r->run, r->hooks,
-            "the reference was made with the %s pipeline and the images with pt: the FID is off by some hundredths",
-            reference->pipeline);
-}
-
-static bool measure_fid(Reporting *r, Err *err)
-{
-    if (!statistics_load(r->run->spec->reference, &r->reference, err))
-        return err_wrap(err, "reference");
-    if (!frechet_distance(r->stats, r->reference, &r->frechet, err))
-        return err_wrap(err, "FID against %s", r->run->spec->reference);
-    r->has_fid = true;
-    warn_about(r);
-    char number[32], *path = path_of(r, "fid.txt");
-    report_number(r->frechet.fid, number);
-    char *line = xasprintf("FID: %s\n", number);
-    bool good = file_write(path, line, strlen(line), err);
-    free(line);
-    free(path);
-    produced(r, "fid.txt");
-    return good;
-}
-
-static bool write_statistics(Reporting *r, Err *err)
-{
-    const JobSpec *spec = r->run->spec;
-    if (!spec->inception)
-        return true;
-    if (r->all.count < 2 && !spec->reference) {
-        run_note(r->run, r->hooks, "one image has no covariance: statistics.npz was not written");
-        return true;
-    }
-    return make_statistics(r, err) && (!spec->reference || measure_fid(r, err)) &&
-           run_register(r->run, r->stats, r->all.sha256, err);
 }
 
 /* --- 4 the sheet ----------------------------------------------------------------------------------- */
@@ -295,17 +93,39 @@ static bool sheet_from_files(const Reporting *r, const char *path, int count, Er
 static bool write_sheet(Reporting *r, Err *err)
 {
     const Run *run = r->run;
-    produced(r, "grid.png");
+    reporting_produced(r, "grid.png");
     if (run->spec->kind != KIND_SAMPLE || folder_has(run->spec->output, "grid.png"))
         return true; /* of measured images it was made while they were read */
     int count = run->images < GRID_MAX ? (int)run->images : GRID_MAX;
-    char *path = path_of(r, "grid.png");
+    char *path = reporting_path(r, "grid.png");
     bool good = run->keeps.png ? sheet_from_files(r, path, count, err) : sheet_from_pixels(r, path, count, err);
     free(path);
     return good;
 }
 
 /* --- 5 the report ---------------------------------------------------------------------------------- */
+
+/* With all of its bits; NaN when none was measured. */
+static double fid_of(const Reporting *r)
+{
+    const cJSON *fid = cJSON_GetObjectItemCaseSensitive(r->measured, "fid");
+    return cJSON_IsRaw(fid) ? strtod(fid->valuestring, NULL) : NAN;
+}
+
+static bool write_fid(Reporting *r, Err *err)
+{
+    double fid = fid_of(r);
+    if (!isfinite(fid))
+        return true;
+    char number[32], *path = reporting_path(r, "fid.txt");
+    report_number(fid, number);
+    char *line = xasprintf("FID: %s\n", number);
+    bool good = file_write(path, line, strlen(line), err);
+    free(line);
+    free(path);
+    reporting_produced(r, "fid.txt");
+    return good;
+}
 
 static bool same_maker(const cJSON *a, const cJSON *b)
 {
@@ -337,11 +157,16 @@ static void sum_up_pieces(Reporting *r, double seconds[PHASES])
 
 static bool write_page(const Reporting *r, const cJSON *json, Err *err)
 {
-    char *sheet_path = path_of(r, "grid.png"), *path = path_of(r, "report.html");
+    char *sheet_path = reporting_path(r, "grid.png"), *path = reporting_path(r, "report.html");
     FileMap sheet = {0};
     bool good = file_map(sheet_path, &sheet, err);
     if (good) {
-        char *page = report_html(json, sheet.data, sheet.size);
+        Gallery galleries[REPORTING_GALLERIES];
+        Page with = {.sheet = sheet.data, .sheet_size = sheet.size, .galleries = galleries};
+        with.gallery_count = reporting_galleries(r, json, galleries);
+        char *page = report_html(json, &with);
+        for (int i = 0; i < with.gallery_count; i++)
+            gallery_done(&galleries[i]);
         file_unmap(&sheet);
         good = file_write(path, page, strlen(page), err);
         free(page);
@@ -354,7 +179,7 @@ static bool write_page(const Reporting *r, const cJSON *json, Err *err)
 static bool write_report(Reporting *r, Err *err)
 {
     Run *run = r->run;
-    produced(r, "report.html");
+    reporting_produced(r, "report.html");
     stopwatch_enter(&run->watch, PHASE_NONE);
     Report report = {.spec = run->spec, .identity = &run->identity, .images = run->images, .warnings = run->warnings};
     sum_up_pieces(r, report.seconds);
@@ -363,16 +188,14 @@ static bool write_report(Reporting *r, Err *err)
     report.made = r->made;
     report.outputs = r->outputs;
     report.stats = r->stats;
-    report.reference = r->reference;
-    report.frechet = r->has_fid ? &r->frechet : NULL;
-    if (r->all.count) {
-        report.pixels_sha256 = r->all.sha256;
-        report.images = r->all.count;
-    }
-    char *text = report_json(&report), *path = path_of(r, "report.json");
+    report.measured = r->measured;
+    char *labels = reporting_labels(r);
+    report.labels = labels;
+    char *text = report_json(&report), *path = reporting_path(r, "report.json");
     cJSON *json = cJSON_Parse(text);
     bool good = write_page(r, json, err) && file_write(path, text, strlen(text), err);
     cJSON_Delete(json);
+    free(labels);
     free(text);
     free(path);
     return good;
@@ -382,16 +205,15 @@ static bool write_report(Reporting *r, Err *err)
 
 static void remove_old_report(const char *output)
 {
-    static const char *const names[] = {"report.json", "report.html", "fid.txt", "statistics.npz"};
+    static const char *const names[] = {"report.json", "report.html", "fid.txt", "statistics.npz", "statistics_tf.npz"};
     for (size_t i = 0; i < countof(names); i++)
         folder_remove(output, names[i]);
 }
 
 static bool write_all(Reporting *r, Err *err)
 {
-    const JobSpec *spec = r->run->spec;
-    return write_arrays(r, err) && gather(r, err) && (!(spec->save & SAVE_NPZ) || write_npz(r, err)) &&
-           write_statistics(r, err) && write_sheet(r, err) && write_report(r, err);
+    return reporting_arrays(r, err) && reporting_gather(r, err) && reporting_measure(r, err) && write_sheet(r, err) &&
+           write_fid(r, err) && write_report(r, err);
 }
 
 bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err)
@@ -400,6 +222,7 @@ bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err)
         return true;
     *ret_fid = NAN;
     Reporting r = {.run = run, .hooks = hooks, .outputs = cJSON_CreateArray(), .made = cJSON_CreateArray()};
+    r.measured = cJSON_CreateObject();
     bool good = all_pieces(&r, err);
     if (good) {
         remove_old_report(run->spec->output);
@@ -409,13 +232,12 @@ bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err)
     if (good) {
         pieces_sweep(&r.pieces);
         pieces_drop_array(&r.pieces, ARRAY_PIXELS);
-        if (r.has_fid)
-            *ret_fid = r.frechet.fid;
+        *ret_fid = fid_of(&r);
     }
     gather_close(&r.all);
     pieces_done(&r.pieces);
     statistics_free(r.stats);
-    statistics_free(r.reference);
+    cJSON_Delete(r.measured);
     cJSON_Delete(r.outputs);
     cJSON_Delete(r.made);
     return good;

@@ -222,6 +222,11 @@ cJSON_bool cJSON_IsNumber(const cJSON *item)
     return type_of(item) == cJSON_Number;
 }
 
+cJSON_bool cJSON_IsRaw(const cJSON *item)
+{
+    return type_of(item) == cJSON_Raw;
+}
+
 cJSON_bool cJSON_IsString(const cJSON *item)
 {
     return type_of(item) == cJSON_String;

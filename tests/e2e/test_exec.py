@@ -266,7 +266,7 @@ def test_evaluation_of_the_folder_is_the_same(tmp_path):
         seen = run({"kind": "evaluate", "images": str(source), **MEASURE, "save": ["features"], "batch": 7}, tmp_path, "seen-" + name)
         assert report(seen)["fid"] == fid and (seen / "fid.txt").read_text() == (out / "fid.txt").read_text()
         assert (seen / "features.npy").read_bytes() == (out / "features.npy").read_bytes()
-        assert report(seen)["pixels_sha256"] and (seen / "grid.png").exists()
+        assert report(seen)["images_sha256"] == report(out)["images_sha256"] and (seen / "grid.png").exists()
     statistics = run({"kind": "statistics", "images": str(out), "inception": MEASURE["inception"]}, tmp_path, "statistics")
     ours, theirs = numpy.load(statistics / "statistics.npz"), numpy.load(out / "statistics.npz")
     assert (ours["mu"] == theirs["mu"]).all() and (ours["sigma"] == theirs["sigma"]).all()

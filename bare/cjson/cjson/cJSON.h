@@ -66,6 +66,7 @@ cJSON_bool cJSON_IsTrue(const cJSON *item);
 cJSON_bool cJSON_IsFalse(const cJSON *item);
 cJSON_bool cJSON_IsNull(const cJSON *item);
 cJSON_bool cJSON_IsNumber(const cJSON *item);
+cJSON_bool cJSON_IsRaw(const cJSON *item);
 cJSON_bool cJSON_IsString(const cJSON *item);
 cJSON_bool cJSON_IsArray(const cJSON *item);
 cJSON_bool cJSON_IsObject(const cJSON *item);
