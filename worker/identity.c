@@ -53,24 +53,30 @@ static bool add_file(Identity *identity, const char *field, const char *path, Er
 
 /* A folder of images is named by the names, sizes and times of its files; its pixels are hashed while they are
  * measured. */
-static bool add_source(Identity *identity, const char *field, const char *path, Err *err)
+static void add_listing(Identity *identity, const char *field, const char *path, const ImageSource *source)
+{
+    Buf listing = {0};
+    int64_t bytes;
+    image_source_listing(source, &listing, &bytes);
+    IdentityInput *input = &identity->inputs[identity->count++];
+    *input = (IdentityInput){.field = field, .path = path, .bytes = bytes};
+    hex_of(listing.data, input->sha256);
+    buf_free(&listing);
+}
+
+/* opened: the source, where it is open already. */
+static bool add_source(Identity *identity, const char *field, const char *path, const ImageSource *opened, Err *err)
 {
     struct stat st;
     if (stat(path, &st) != 0)
         return err_errno(err, "%s %s", field, path);
     if (!S_ISDIR(st.st_mode))
         return add_file(identity, field, path, err);
-    ImageSource *source = image_source_open(path, err);
-    if (!source)
+    ImageSource *own = opened ? NULL : image_source_open(path, err);
+    if (!opened && !own)
         return err_wrap(err, "%s", field);
-    Buf listing = {0};
-    int64_t bytes;
-    image_source_listing(source, &listing, &bytes);
-    image_source_close(source);
-    IdentityInput *input = &identity->inputs[identity->count++];
-    *input = (IdentityInput){.field = field, .path = path, .bytes = bytes};
-    hex_of(listing.data, input->sha256);
-    buf_free(&listing);
+    add_listing(identity, field, path, opened ? opened : own);
+    image_source_close(own);
     return true;
 }
 
@@ -83,12 +89,12 @@ static bool add_reference(Identity *identity, const char *path, Err *err)
     if (statistics && (good = add_file(identity, "reference", file, err)))
         identity->inputs[identity->count - 1].path = path;
     else if (path && good)
-        good = add_source(identity, "reference", path, err);
+        good = add_source(identity, "reference", path, NULL, err);
     free(file);
     return good;
 }
 
-static bool add_inputs(const JobSpec *spec, Identity *identity, Err *err)
+static bool add_inputs(const JobSpec *spec, const ImageSource *source, Identity *identity, Err *err)
 {
     bool teacher = spec->teacher_start_t >= 0;
     return add_file(identity, "student", spec->student, err) &&
@@ -96,7 +102,7 @@ static bool add_inputs(const JobSpec *spec, Identity *identity, Err *err)
            add_file(identity, "tokenizer", spec->tokenizer, err) && add_file(identity, "noise", spec->noise, err) &&
            add_file(identity, "labels", spec->labels, err) && add_file(identity, "inception", spec->inception, err) &&
            add_reference(identity, spec->reference, err) &&
-           (!spec->source || add_source(identity, "images", spec->source, err));
+           (!spec->source || add_source(identity, "images", spec->source, source, err));
 }
 
 static void drop_fields(cJSON *object, const char *const *names, size_t count)
@@ -105,10 +111,11 @@ static void drop_fields(cJSON *object, const char *const *names, size_t count)
         cJSON_DeleteItemFromObjectCaseSensitive(object, names[i]);
 }
 
-bool identity_make(const JobSpec *spec, JobPipeline pipeline, Identity *ret_identity, Err *err)
+bool identity_make(const JobSpec *spec, JobPipeline pipeline, const ImageSource *source, Identity *ret_identity,
+                   Err *err)
 {
     Identity identity = {0};
-    if (!add_inputs(spec, &identity, err))
+    if (!add_inputs(spec, source, &identity, err))
         return false;
     cJSON *parts = jobspec_to_json(spec, FORM_EXEC);
     drop_fields(parts, indifferent, countof(indifferent));

@@ -11,6 +11,7 @@
 
 #include "core/err.h"
 #include "core/jobspec.h"
+#include "worker/images.h"
 
 #define IDENTITY_ALGORITHM                                                                                             \
     1 /* raise it when the same job gives other bits, so old pieces are not mixed with new ones */
@@ -30,8 +31,10 @@ typedef struct Identity {
 } Identity;
 
 /* Reads every input file to the end unless it was read before by this process. pipeline: what the features are taken
- * with, whether the spec says it or the reference. */
-bool identity_make(const JobSpec *spec, JobPipeline pipeline, Identity *ret_identity, Err *err);
+ * with, whether the spec says it or the reference. source: the spec's images, where they are open already; else NULL.
+ */
+bool identity_make(const JobSpec *spec, JobPipeline pipeline, const ImageSource *source, Identity *ret_identity,
+                   Err *err);
 void identity_free(Identity *identity);
 
 /* The first field in which two `parts` differ, as "seed is 3, wanted 4"; caller frees; NULL if none does. */

@@ -47,6 +47,11 @@ static bool array_same(ImageSource *source, Err *err)
     return image_stamp_same(source->path, &source->stamp, &st, err);
 }
 
+static bool array_fresh(ImageSource *source)
+{
+    return array_same(source, NULL);
+}
+
 static void array_close(ImageSource *source)
 {
     if (source->fd >= 0)
@@ -143,5 +148,5 @@ static bool array_read(ImageSource *source, int64_t index, Image *ret_image, Err
     return ok;
 }
 
-const SourceKind source_npz = {".npz", npz_source_open, array_read, array_same, array_close};
-const SourceKind source_npy = {".npy", npy_source_open, array_read, array_same, array_close};
+const SourceKind source_npz = {".npz", npz_source_open, array_read, array_same, array_fresh, array_close};
+const SourceKind source_npy = {".npy", npy_source_open, array_read, array_same, array_fresh, array_close};

@@ -64,6 +64,14 @@ static void add_file(ImageSource *source, char *name, const struct stat *st)
     source->files[source->count++] = (SourceFile){name, image_stamp(st)};
 }
 
+static void add_folder(ImageSource *source, const char *path, const struct stat *st)
+{
+    if ((source->folder_count & (source->folder_count - 1)) == 0) /* at 0, 1, 2, 4, ... */
+        source->folders = xrealloc(source->folders, sizeof *source->folders *
+                                                        (size_t)(source->folder_count ? 2 * source->folder_count : 1));
+    source->folders[source->folder_count++] = (SourceFile){xstrdup(path), image_stamp(st)};
+}
+
 static void add_other(ImageSource *source, char *name)
 {
     source->others++;
@@ -141,6 +149,7 @@ static bool walk(ImageSource *source, const char *inside, const Trail *parent, E
     } else {
         Trail here = {parent, st.st_dev, st.st_ino, parent ? parent->depth + 1 : 0};
         ok = !leads_back(&here, path, err);
+        add_folder(source, path, &st);
         for (struct dirent *entry; ok && (entry = readdir(dir));)
             if (entry->d_name[0] != '.')
                 ok = walk_entry(source, inside, entry->d_name, &here, err);
@@ -164,7 +173,10 @@ static void folder_close(ImageSource *source)
 {
     for (int64_t i = 0; i < source->count; i++)
         free(source->files[i].name);
+    for (int64_t i = 0; i < source->folder_count; i++)
+        free(source->folders[i].name);
     free(source->files);
+    free(source->folders);
     free(source->other);
 }
 
@@ -248,4 +260,19 @@ static bool folder_same(ImageSource *source, Err *err)
     return same;
 }
 
-const SourceKind source_folder = {NULL, folder_open, folder_read, folder_same, folder_close};
+/* Files that come and go change the time of their folder; one that is written over shows when it is read. */
+static bool folder_fresh(ImageSource *source)
+{
+    for (int64_t i = 0; i < source->folder_count; i++) {
+        const SourceFile *folder = &source->folders[i];
+        struct stat st;
+        if (stat(folder->name, &st) != 0)
+            return false;
+        ImageStamp now = image_stamp(&st);
+        if (memcmp(&now, &folder->stamp, sizeof now) != 0)
+            return false;
+    }
+    return true;
+}
+
+const SourceKind source_folder = {NULL, folder_open, folder_read, folder_same, folder_fresh, folder_close};

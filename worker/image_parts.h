@@ -36,6 +36,7 @@ typedef struct SourceKind {
     bool (*open)(ImageSource *source, Err *err);
     bool (*read)(ImageSource *source, int64_t index, Image *ret_image, Err *err); /* any index, from any thread */
     bool (*same)(ImageSource *source, Err *err);
+    bool (*fresh)(ImageSource *source);
     void (*close)(ImageSource *source);
 } SourceKind;
 extern const SourceKind source_folder, source_npz, source_npy;
@@ -47,6 +48,8 @@ struct ImageSource {
     /* folder */
     SourceFile *files; /* sorted */
     int64_t files_cap, jpegs, others;
+    SourceFile *folders; /* it and those below it, by their whole paths */
+    int64_t folder_count;
     char *other; /* one of the files that are no images */
     /* arrays */
     int fd; /* -1: none */

@@ -88,6 +88,11 @@ bool image_source_same(ImageSource *source, Err *err)
     return source->kind->same(source, err);
 }
 
+bool image_source_fresh(ImageSource *source)
+{
+    return source->kind->fresh(source);
+}
+
 char *image_source_name(const ImageSource *source, int64_t i)
 {
     assert(i >= 0 && i < source->count);

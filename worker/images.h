@@ -68,6 +68,8 @@ bool image_source_in_order(const ImageSource *source); /* reading anything but t
 bool image_source_check(const ImageSource *source, Err *err);
 /* False, naming the first file that was added, removed or changed since the source was opened. */
 bool image_source_same(ImageSource *source, Err *err);
+/* A quick look, for whoever kept a source open: false when its listing may be out of date. */
+bool image_source_fresh(ImageSource *source);
 /* What to call image i in a message: its path, or "FILE image I", on one line. Caller frees. */
 char *image_source_name(const ImageSource *source, int64_t i);
 /* A sentence about what may move a number: JPEG files, files left out. NULL: nothing. Caller frees. */

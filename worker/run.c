@@ -64,7 +64,7 @@ static bool open_source(Run *run, Err *err)
 {
     if (run->spec->kind == KIND_SAMPLE)
         return true;
-    run->source = image_source_open(run->spec->source, err);
+    run->source = workshop_source(run->shop, run->spec->output, run->spec->source, err);
     run->images = run->source ? image_source_count(run->source) : 0;
     return run->source != NULL;
 }
@@ -78,7 +78,7 @@ Run *run_open(Workshop *shop, const JobSpec *spec, Err *err)
                  .watch = {.now = PHASE_NONE},
                  .warnings = cJSON_CreateArray()};
     bool good = workshop_serves(shop, spec->device, err) && pipeline_choose(spec, &run->pipeline, err) &&
-                open_source(run, err) && identity_make(spec, run->pipeline, &run->identity, err) &&
+                open_source(run, err) && identity_make(spec, run->pipeline, run->source, &run->identity, err) &&
                 (spec->kind != KIND_SAMPLE || inputs_open(spec, &run->inputs, err)) &&
                 folder_check(spec->output, &run->identity, err);
     if (!good) {
@@ -99,7 +99,6 @@ void run_close(Run *run)
     if (!run)
         return;
     inputs_close(&run->inputs);
-    image_source_close(run->source);
     identity_free(&run->identity);
     cJSON_Delete(run->warnings);
     free(run);

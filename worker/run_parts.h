@@ -23,7 +23,7 @@ struct Run {
     JobPipeline pipeline; /* PT, TF or BOTH (worker/pipeline.h) */
     int64_t images;       /* of a source: counted when it is opened */
     int64_t expected;     /* what a survey counted; 0: nobody said */
-    ImageSource *source;  /* evaluate, statistics */
+    ImageSource *source;  /* evaluate, statistics; the workshop's */
     PieceNeeds keeps;     /* what a piece of this job holds */
     Inputs inputs;        /* sample */
     Sampler *sampler;     /* the workshop's; NULL until run_load */

@@ -18,6 +18,8 @@ struct Workshop {
     char *sampler_key, *sampler_key_without_teacher, *main_file;
     Inception *inception;
     char *inception_key;
+    ImageSource *source;
+    char *source_key;
 };
 
 Workshop *workshop_new(const char *device, int threads)
@@ -47,12 +49,21 @@ static void drop_inception(Workshop *shop)
     shop->inception_key = NULL;
 }
 
+static void drop_source(Workshop *shop)
+{
+    image_source_close(shop->source);
+    free(shop->source_key);
+    shop->source = NULL;
+    shop->source_key = NULL;
+}
+
 void workshop_free(Workshop *shop)
 {
     if (!shop)
         return;
     drop_sampler(shop);
     drop_inception(shop);
+    drop_source(shop);
     for (size_t i = 0; i < countof(shop->backends); i++)
         backend_close(shop->backends[i]);
     free(shop->device);
@@ -208,4 +219,20 @@ char *workshop_warm(const Workshop *shop)
     char *text = cJSON_PrintUnformatted(list);
     cJSON_Delete(list);
     return text;
+}
+
+ImageSource *workshop_source(Workshop *shop, const char *job, const char *path, Err *err)
+{
+    char *key = xasprintf("%s\n%s", job, path);
+    if (shop->source && strcmp(shop->source_key, key) == 0 && image_source_fresh(shop->source)) {
+        free(key);
+        return shop->source;
+    }
+    drop_source(shop);
+    shop->source = image_source_open(path, err);
+    if (shop->source)
+        shop->source_key = key;
+    else
+        free(key);
+    return shop->source;
 }

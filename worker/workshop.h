@@ -1,5 +1,6 @@
 /* The workshop: what a worker keeps between jobs. One device, its backends by precision, one sampler and one Inception
- * network in memory. Asking for what is warm costs a few stat calls; asking for something else replaces it.
+ * network in memory, one source of images. Asking for what is warm costs a few stat calls; asking for something else
+ * replaces it.
  *
  * A model is the same while path, inode, size and time of change of its files are, and the precision. What is handed
  * out belongs to the workshop and lives until the next call that replaces it. */
@@ -8,6 +9,7 @@
 
 #include "core/jobspec.h"
 #include "kernels/backend.h"
+#include "worker/images.h"
 #include "worker/inception.h"
 #include "worker/run.h"
 #include "worker/sampler.h"
@@ -29,6 +31,9 @@ const char *precision_name(Precision precision);
 /* *ret_warm (may be NULL) says whether it was in memory. A sampler with a teacher serves a plan without one. */
 Sampler *workshop_sampler(Workshop *shop, const SamplerFiles *files, Precision precision, bool *ret_warm, Err *err);
 Inception *workshop_inception(Workshop *shop, const char *path, Precision precision, bool *ret_warm, Err *err);
+/* The images of a job (named by its output folder), which is asked for them range by range: listed anew when a folder
+ * changed since, or for another job. */
+ImageSource *workshop_source(Workshop *shop, const char *job, const char *path, Err *err);
 /* The device's name once a backend was opened, else "". */
 const char *workshop_device_name(const Workshop *shop);
 

@@ -245,6 +245,35 @@ static void test_names_are_written_out(void **state)
     test_folder_remove(folder);
 }
 
+/* As a user who may not read everything. */
+static bool next_as_nobody(ImageSource *source, Image *ret_image, Err *err)
+{
+    bool root = geteuid() == 0;
+    if (root)
+        assert_int_equal(seteuid(65534), 0);
+    bool good = image_source_next(source, ret_image, err);
+    if (root)
+        assert_int_equal(seteuid(0), 0);
+    return good;
+}
+
+static void test_a_file_that_may_not_be_read(void **state)
+{
+    (void)state;
+    Err err = {0};
+    Image image;
+    char *folder = test_folder(), *path = xasprintf("%s/1.png", folder);
+    put_image(folder, "1.png", 1);
+    ImageSource *source = image_source_open(folder, &err);
+    assert_ok(source != NULL, err);
+    assert_int_equal(chmod(path, 0), 0);
+    assert_err(next_as_nobody(source, &image, &err), err, path, "Permission denied");
+    assert_int_equal(err.kind, ERR_PERMISSION);
+    image_source_close(source);
+    free(path);
+    test_folder_remove(folder);
+}
+
 static void test_what_is_no_file(void **state)
 {
     (void)state;
@@ -275,9 +304,12 @@ static void test_a_folder_that_changes(void **state)
     }
     struct timespec long_ago[2] = {{1000000000, 0}, {1000000000, 0}};
     assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0); /* clocks of file systems tick slowly */
+    assert_int_equal(utimensat(AT_FDCWD, folder, long_ago, 0), 0);
     ImageSource *source = image_source_open(folder, &err);
     assert_ok(image_source_same(source, &err), err);
+    assert_true(image_source_fresh(source));
     put_image(folder, "2a.png", 9);
+    assert_false(image_source_fresh(source));
     assert_err(image_source_same(source, &err), err, "2a.png", "added");
     assert_ok(image_source_read(source, 2, &image, &err), err); /* the others are still what they were */
     assert_int_equal(image.rgb[0], 3);
@@ -442,6 +474,7 @@ int main(void)
         cmocka_unit_test(test_png_and_jpeg_of_any_size),
         cmocka_unit_test(test_names_are_written_out),
         cmocka_unit_test(test_what_is_no_file),
+        cmocka_unit_test(test_a_file_that_may_not_be_read),
         cmocka_unit_test(test_a_folder_that_changes),
         cmocka_unit_test(test_an_array_that_changes),
         cmocka_unit_test(test_arrays_at_any_index),

@@ -60,8 +60,8 @@ static int compare(const Bench *bench, const char *student, const char *more)
     JobSpec *a = spec_of(bench, bench->student, ""), *b = spec_of(bench, student, more);
     Identity one, other;
     Err err = {0};
-    assert_ok(identity_make(a, PIPELINE_PT, &one, &err), err);
-    assert_ok(identity_make(b, PIPELINE_PT, &other, &err), err);
+    assert_ok(identity_make(a, PIPELINE_PT, NULL, &one, &err), err);
+    assert_ok(identity_make(b, PIPELINE_PT, NULL, &other, &err), err);
     int result = strcmp(one.images, other.images) != 0 ? 2 : strcmp(one.job, other.job) != 0 ? 1 : 0;
     char *difference = identity_difference(one.parts, other.parts);
     assert_true((difference != NULL) == (result == 2));
@@ -91,7 +91,7 @@ static void test_identity(void **state)
     JobSpec *spec = spec_of(bench, "/nowhere/s.pt", "");
     Identity identity;
     Err err = {0};
-    assert_err(identity_make(spec, PIPELINE_PT, &identity, &err), err, "student", "/nowhere/s.pt");
+    assert_err(identity_make(spec, PIPELINE_PT, NULL, &identity, &err), err, "student", "/nowhere/s.pt");
     assert_int_equal(err.kind, ERR_NOT_FOUND);
     jobspec_free(spec);
 }
@@ -108,19 +108,19 @@ static void test_identity_of_what_is_measured(void **state)
     char *more = xasprintf(",\"inception\":\"%s\",\"reference\":\"%s\"", bench->other, folder);
     JobSpec *spec = spec_of(bench, bench->student, more);
     Identity pt, tf, grown;
-    assert_ok(identity_make(spec, PIPELINE_PT, &pt, &err), err);
-    assert_ok(identity_make(spec, PIPELINE_TF, &tf, &err), err);
+    assert_ok(identity_make(spec, PIPELINE_PT, NULL, &pt, &err), err);
+    assert_ok(identity_make(spec, PIPELINE_TF, NULL, &tf, &err), err);
     assert_string_not_equal(pt.images, tf.images);
     char *difference = identity_difference(pt.parts, tf.parts);
     assert_non_null(strstr(difference, "pipeline is absent, wanted \"tf\""));
     free(difference);
     spec->pipeline = PIPELINE_TF; /* the same, said in the job */
     identity_free(&pt);
-    assert_ok(identity_make(spec, PIPELINE_TF, &pt, &err), err);
+    assert_ok(identity_make(spec, PIPELINE_TF, NULL, &pt, &err), err);
     assert_string_equal(pt.job, tf.job);
     char *second = xasprintf("%s/2.png", folder);
     assert_ok(image_write_png(second, rgb, 2, 2, false, &err), err);
-    assert_ok(identity_make(spec, PIPELINE_TF, &grown, &err), err);
+    assert_ok(identity_make(spec, PIPELINE_TF, NULL, &grown, &err), err);
     assert_string_equal(grown.images, tf.images); /* what was sampled stays */
     assert_string_not_equal(grown.job, tf.job);
     identity_free(&pt);
@@ -136,7 +136,7 @@ static bool check(const Bench *bench, const char *more, bool claim, Err *err)
 {
     JobSpec *spec = spec_of(bench, bench->student, more);
     Identity identity;
-    assert_ok(identity_make(spec, PIPELINE_PT, &identity, err), *err);
+    assert_ok(identity_make(spec, PIPELINE_PT, NULL, &identity, err), *err);
     bool good = folder_check(bench->output, &identity, err) &&
                 (!claim || folder_claim(bench->output, spec, &identity, NULL, err));
     identity_free(&identity);
