@@ -64,6 +64,8 @@ void reports_finish(Daemon *d, const Lease *lease, const cJSON *finished)
             cJSON_AddItemToObject(args, told[i], cJSON_Duplicate(value, true));
     }
     d->counts.finished++;
+    if (strcmp(lease->phase, "report") == 0)
+        registry_look(&d->registry); /* it may have registered a reference */
     add(d, QUEUE_FINISH, args);
 }
 

@@ -1,0 +1,59 @@
+"""References from a folder of the queue to a FID: made by a job, seen by the daemon, named by another job."""
+import json
+
+import pytest
+
+from harness import ROOT, Farm, wait_for
+
+GOLDEN = ROOT / "tests/golden/inception"
+WANTED = json.loads((GOLDEN / "e2e/e2e.json").read_text())
+
+
+@pytest.fixture
+def farm(tmp_path):
+    conf = tmp_path / "ddq.conf"
+    conf.write_text(f"[daemon]\ninput_roots = {GOLDEN}/e2e\n[inception]\nweights = {GOLDEN}/net/inception_w16_legacy.pth\n"
+                    f"[reference photos]\nimages = {GOLDEN}/e2e/set_b.npy\npipeline = tf\n")
+    with Farm(conf=conf) as farm:
+        yield farm
+
+
+def offered(farm):
+    return {item["name"]: item for item in json.loads(farm.ddq("refs", "--json").stdout)["references"]}
+
+
+def evaluate(farm, reference, **more):
+    job = farm.submit({"kind": "evaluate", "images": str(GOLDEN / "e2e/set_a_adm.npz"), "reference": reference, **more})
+    farm.wait(job)
+    return json.loads((farm.jobs / farm.show(job)["folder"] / "report.json").read_text())
+
+
+def test_made_by_the_queue(farm):
+    farm.ddq("refs", "make", "b", GOLDEN / "e2e/set_b.npy", "--pipeline", "pt", "--wait")
+    wait_for(lambda: "b" in offered(farm), 4, "the daemon offers what the job registered, before its next beat")
+    entry = offered(farm)["b"]
+    assert (entry["kind"], entry["pipeline"], entry["images"], entry["dims"]) == ("statistics", "pt", 160, 128)
+    assert len(entry["hosts"]) == 1 and offered(farm)["photos"]["from"] == "ddq.conf"
+    report = evaluate(farm, "b")
+    assert report["fid"] == pytest.approx(WANTED["pt"]["fid_symmetric"], abs=5e-5)
+    # A field that contradicts the reference ends with the sentence, and a name that is taken with another.
+    job = farm.submit({"kind": "evaluate", "images": str(GOLDEN / "e2e/set_a_adm.npz"), "reference": "b", "pipeline": "tf"})
+    farm.wait(job, code=100)
+    assert "pt pipeline alone" in farm.show(job)["error"]
+    farm.ddq("refs", "remove", "b")
+    wait_for(lambda: "b" not in offered(farm), 15, "the daemon forgets what was removed")
+
+
+def test_an_entry_that_leads_away(farm, tmp_path):
+    """What another program wrote into the folder: offered if it can be read, and refused when it leads elsewhere."""
+    folder = farm.jobs / "references"
+    folder.mkdir(exist_ok=True)
+    (tmp_path / "secret.npz").write_bytes((GOLDEN / "e2e/stats_b_pt.npz").read_bytes())
+    (folder / "away.json").write_text(json.dumps({"name": "away", "path": str(tmp_path / "secret.npz"), "user": "eve"}))
+    (folder / "broken.json").write_text("{")
+    wait_for(lambda: "away" in offered(farm), 15, "the daemon sees the entry")
+    assert "broken" not in offered(farm)
+    job = farm.submit({"kind": "evaluate", "images": str(GOLDEN / "e2e/set_a_adm.npz"), "reference": "away"})
+    held = wait_for(lambda: farm.show(job)["state"] == "held" and farm.show(job), 15, "a person is asked")
+    assert "outside the folders" in held["reason"]
+    assert "broken.json" in (farm.folder / "ddqd.log").read_text()
