@@ -44,6 +44,14 @@ def test_made_by_the_queue(farm):
     wait_for(lambda: "b" not in offered(farm), 15, "the daemon forgets what was removed")
 
 
+def test_images_of_the_configuration(farm):
+    """[reference NAME] images: measured by the worker when it is first needed, remembered by the host."""
+    assert offered(farm)["photos"]["pipeline"] == "tf"
+    for _ in range(2):
+        assert evaluate(farm, "photos")["fid"] == pytest.approx(WANTED["tf"]["fid_symmetric"], abs=5e-5)
+    assert len(list((farm.state / "cache/references").glob("*.npz"))) == 1
+
+
 def test_an_entry_that_leads_away(farm, tmp_path):
     """What another program wrote into the folder: offered if it can be read, and refused when it leads elsewhere."""
     folder = farm.jobs / "references"
