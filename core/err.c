@@ -22,6 +22,8 @@ static const struct {
     [ERR_DISK_FULL] = {"disk_full", POLICY_HOLD, false, EXIT_ERROR},
     [ERR_MEMORY] = {"memory", POLICY_RETRY, false, EXIT_ERROR},
     [ERR_DEVICE] = {"device", POLICY_RETRY, true, EXIT_ERROR},
+    [ERR_DEVICE_ECC] = {"device_ecc", POLICY_RETRY, true, EXIT_ERROR},
+    [ERR_DEVICE_LOST] = {"device_lost", POLICY_RETRY, true, EXIT_ERROR},
     [ERR_PROTOCOL] = {"protocol", POLICY_RETRY, true, EXIT_ERROR},
     [ERR_UNREACHABLE] = {"unreachable", POLICY_RETRY, false, EXIT_UNREACHABLE},
     [ERR_REFUSED] = {"refused", POLICY_RETRY, false, EXIT_REFUSED},
@@ -163,6 +165,11 @@ const char *err_policy_name(ErrPolicy policy)
 bool err_ends_worker(ErrKind kind)
 {
     return kinds[kind].ends_worker;
+}
+
+bool err_condemns_device(ErrKind kind)
+{
+    return kind == ERR_DEVICE_ECC || kind == ERR_DEVICE_LOST;
 }
 
 int err_exit_code(ErrKind kind)

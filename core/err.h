@@ -26,7 +26,9 @@ typedef enum ErrKind {
     ERR_IO,          /* the operating system refused a read or a write */
     ERR_DISK_FULL,   /* no space (or quota) left: the job is held, not failed */
     ERR_MEMORY,      /* not enough memory for this batch */
-    ERR_DEVICE,      /* the device failed; the worker reports and exits */
+    ERR_DEVICE,      /* something went wrong on the device; the worker reports and exits */
+    ERR_DEVICE_ECC,  /* its hardware failed: memory, a link */
+    ERR_DEVICE_LOST, /* it is not there any more */
     ERR_PROTOCOL,    /* a peer spoke nonsense */
     ERR_UNREACHABLE, /* Redis or the daemon cannot be reached */
     ERR_REFUSED,     /* refused for now: quota, draining, held by somebody else */
@@ -66,6 +68,7 @@ bool err_kind_parse(const char *name, ErrKind *ret_kind);
 ErrPolicy err_policy(ErrKind kind);
 const char *err_policy_name(ErrPolicy policy); /* "fail", "retry", "hold" */
 bool err_ends_worker(ErrKind kind);            /* true when a fresh process is cheaper than doubt */
+bool err_condemns_device(ErrKind kind);        /* true: the device is broken and the job blameless */
 int err_exit_code(ErrKind kind);               /* exit status of a program that ends with this error */
 
 /* Exit codes that users see (docs/cli.md). */

@@ -48,6 +48,28 @@ int backend_devices(DeviceInfo *ret_devices, int max)
     return n;
 }
 
+void backend_inspect(DeviceInfo *info)
+{
+    for (size_t i = 0; i < DRIVERS_MAX && drivers[i]; i++) {
+        DeviceInfo devices[DEVICES_MAX];
+        int n = drivers[i]->inspect ? drivers[i]->devices(devices, DEVICES_MAX) : 0;
+        for (int j = 0; j < n; j++)
+            if (!strcmp(devices[j].uuid, info->uuid))
+                drivers[i]->inspect(info);
+    }
+}
+
+int backend_absent(Err *ret_whys, int max)
+{
+    int n = 0;
+    for (size_t i = 0; i < DRIVERS_MAX && drivers[i] && n < max; i++) {
+        DeviceInfo device;
+        if (!drivers[i]->unlisted && drivers[i]->why_none && drivers[i]->devices(&device, 1) == 0)
+            drivers[i]->why_none(&ret_whys[n++]);
+    }
+    return n;
+}
+
 static Backend *open_refused(const char *device, Err *err)
 {
     DeviceInfo devices[DEVICES_MAX];

@@ -35,7 +35,11 @@ typedef enum Precision { PREC_F32, PREC_TF32, PREC_F16, PREC_BF16 } Precision;
 typedef struct DeviceInfo {
     char uuid[64]; /* "cpu" or "GPU-..." */
     char name[128];
-    int64_t memory_mib, free_mib;
+    int64_t memory_mib, free_mib; /* free: -1 where nobody says */
+    /* of a GPU, by backend_inspect; else empty */
+    char driver[64];  /* "580.65.06 CUDA 13.0": the newest CUDA it knows */
+    char runtime[24]; /* "CUDA 13.0", of this build */
+    char compute[24]; /* capability: "9.0" */
 } DeviceInfo;
 
 /* Every op, by the name that follows be_. The test of ops complains about a name without rows. */
@@ -79,6 +83,11 @@ typedef struct BackendCounters {
 
 /* Devices this build and machine offer: the CPU first. Returns how many (at most max). */
 int backend_devices(DeviceInfo *ret_devices, int max);
+
+/* Fills in what takes a look at the driver: free memory, versions. */
+void backend_inspect(DeviceInfo *info);
+/* Why kinds of device that this build knows are not among them, a sentence each. Returns how many (at most max). */
+int backend_absent(Err *ret_whys, int max);
 
 /* device: "cpu", "cuda" (the first) or a UUID. A precision the device does not offer is an error, not a substitute.
  * threads: CPU threads, 0 for all that the process may use. */

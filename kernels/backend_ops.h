@@ -106,8 +106,9 @@ typedef struct BackendDriver {
     const char *name;
     int (*devices)(DeviceInfo *ret_devices, int max);
     Backend *(*open)(const DeviceInfo *device, Precision precision, int threads, Err *err);
-    void (*why_none)(Err *err); /* a sentence when it has no devices; NULL where that cannot be */
-    bool unlisted;              /* opened when asked for, not among backend_devices */
+    void (*why_none)(Err *err);        /* a sentence when it has no devices; NULL where that cannot be */
+    void (*inspect)(DeviceInfo *info); /* as backend_inspect; NULL: there is no more to say */
+    bool unlisted;                     /* opened when asked for, not among backend_devices */
 } BackendDriver;
 
 /* Makes one more driver known to this process; tests bring theirs so. */

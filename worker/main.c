@@ -43,13 +43,31 @@ static int verb_serve(const Options *options)
     return serve(options->device, options->threads, options->cache, options->stall_s, PROTO_FD);
 }
 
+static const char *or_none(const char *text)
+{
+    return text[0] ? text : "-";
+}
+
 static int verb_devices(const Options *options)
 {
     (void)options;
-    DeviceInfo infos[64];
-    int count = backend_devices(infos, 64);
-    for (int i = 0; i < count; i++)
-        printf("%-44s %8lld MiB  %s\n", infos[i].uuid, (long long)infos[i].memory_mib, infos[i].name);
+    enum { DEVICES_MAX = 64 };
+    DeviceInfo infos[DEVICES_MAX];
+    Err whys[DEVICES_MAX];
+    int count = backend_devices(infos, DEVICES_MAX), absent = backend_absent(whys, DEVICES_MAX);
+    printf("%-40s  %10s  %10s  %-7s  %-20s  %-9s  %s\n", "DEVICE", "MiB", "FREE MiB", "COMPUTE", "DRIVER", "BUILT FOR",
+           "NAME");
+    for (int i = 0; i < count; i++) {
+        DeviceInfo *info = &infos[i];
+        char left[24] = "-";
+        backend_inspect(info);
+        if (info->free_mib >= 0)
+            snprintf(left, sizeof left, "%lld", (long long)info->free_mib);
+        printf("%-40s  %10lld  %10s  %-7s  %-20s  %-9s  %s\n", info->uuid, (long long)info->memory_mib, left,
+               or_none(info->compute), or_none(info->driver), or_none(info->runtime), info->name);
+    }
+    for (int i = 0; i < absent; i++)
+        fprintf(stderr, "%s\n", whys[i].text);
     return EXIT_OK;
 }
 

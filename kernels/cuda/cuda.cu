@@ -169,6 +169,19 @@ static bool find_device(const DeviceInfo *info, GpuDevice *ret_device)
     return false;
 }
 
+static void cuda_inspect(DeviceInfo *info)
+{
+    GpuDevice device;
+    if (find_device(info, &device))
+        gpu_inspect(&device, info);
+}
+
+/* Whether this build's code runs on this device shows at the first kernel: better here than in a job. */
+static __global__ void first_kernel(Fault *fault)
+{
+    *fault = Fault{0, 0, 0, 0};
+}
+
 static Backend *cuda_open(const DeviceInfo *info, Precision precision, int threads, Err *err)
 {
     (void)threads;
@@ -178,17 +191,18 @@ static Backend *cuda_open(const DeviceInfo *info, Precision precision, int threa
     cuda->base.precision = precision;
     bool good =
         find_device(info, &cuda->device) || err_set(err, ERR_DEVICE, "device %s (%s): gone", info->uuid, info->name);
-    good = good && gpu_bind(cuda->device.index, err);
+    good = good && gpu_bind(&cuda->device, err);
     cuda->stream = good ? gpu_stream_new(err) : nullptr;
     cuda->fault = cuda->stream && transfer_open(cuda, err) ? static_cast<Fault *>(gpu_pinned(sizeof(Fault))) : nullptr;
     if (cuda->transfer.copied && !cuda->fault)
         err_set(err, ERR_MEMORY, "device %s (%s): no pinned memory", info->uuid, info->name);
     cuda->gemm = cuda->fault ? gemm_open(&cuda->device, err) : nullptr;
-    if (!cuda->gemm) {
+    if (cuda->gemm)
+        LAUNCH(first_kernel, 1, 1, 0, cuda->stream, cuda->fault);
+    if (!cuda->gemm || !gpu_sync(cuda->stream, err)) {
         cuda_close(&cuda->base);
         return nullptr;
     }
-    memset(cuda->fault, 0, sizeof(*cuda->fault));
     replays_open(cuda);
     return &cuda->base;
 }
@@ -205,5 +219,6 @@ const BackendDriver cuda_host_driver = {
     .devices = GPU_SPACE::cuda_devices,
     .open = GPU_SPACE::cuda_open,
     .why_none = GPU_SPACE::cuda_why_none,
+    .inspect = GPU_SPACE::cuda_inspect,
     .unlisted = true,
 };

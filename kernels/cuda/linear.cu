@@ -1,14 +1,15 @@
 /* Matrix products with packed weights: y[R,N] = x[R,K] w^T + bias (+ y), by gemm.h.
  *
- * Weights are packed once into the precision's operand type, rows padded with zeros to 16 bytes. Activations come and go
- * as f32; in 16 bits they are rounded into scratch first, 6 bytes moved an element, beside a product of N times 2
+ * Weights are packed once into the precision's operand type, rows padded with zeros to 16 bytes. Activations come and
+ * go as f32; in 16 bits they are rounded into scratch first, 6 bytes moved an element, beside a product of N times 2
  * operations an element. Sums, bias and the residual stream (accumulate) are f32 in every precision. */
 #include <stdlib.h>
 
 #include "core/mem.h"
 #include "kernels/cuda/cuda.h"
 
-namespace GPU_SPACE {
+namespace GPU_SPACE
+{
 
 /* --- operands --------------------------------------------------------------------------------------------- */
 
@@ -73,7 +74,8 @@ static void pack_rows(Cuda *cuda, const float *w, int64_t n, int64_t k, char *pa
 {
     int64_t piece = PACK_BYTES / (k * static_cast<int64_t>(sizeof(float))), element = cuda_16bit(cuda) ? 2 : 4;
     piece = piece < 1 ? 1 : piece > n ? n : piece;
-    float *rows = static_cast<float *>(cuda_scratch(cuda, SCRATCH_PACK, static_cast<size_t>(piece * k) * sizeof(float)));
+    float *rows =
+        static_cast<float *>(cuda_scratch(cuda, SCRATCH_PACK, static_cast<size_t>(piece * k) * sizeof(float)));
     for (int64_t i = 0; rows && i < n; i += piece) {
         int64_t count = n - i < piece ? n - i : piece;
         gpu_copy(rows, w + i * k, static_cast<size_t>(count * k) * sizeof(float), cuda->stream);
@@ -88,7 +90,8 @@ Linear *cuda_linear_pack(Backend *be, const float *w, const float *bias, int64_t
     linear->base.n = n;
     linear->base.k = k;
     linear->w = be_alloc(be, static_cast<size_t>(n * cuda_operand_width(cuda, k)) * (cuda_16bit(cuda) ? 2 : 4), err);
-    linear->bias = linear->w && bias ? static_cast<float *>(be_alloc(be, static_cast<size_t>(n) * sizeof(float), err)) : nullptr;
+    linear->bias =
+        linear->w && bias ? static_cast<float *>(be_alloc(be, static_cast<size_t>(n) * sizeof(float), err)) : nullptr;
     if (!linear->w || (bias && !linear->bias)) {
         cuda_linear_free(be, &linear->base);
         return nullptr;
@@ -123,8 +126,12 @@ void cuda_linear(Backend *be, const Linear *base, Tensor x, Tensor y, bool accum
     call.bias = linear->bias;
     call.y = static_cast<float *>(y.data);
     call.accumulate = accumulate;
-    Err err = {};
-    if (call.x && !gemm_run(cuda->gemm, &call, cuda->stream, &err))
+    Err err = {}, device = {};
+    if (!call.x || gemm_run(cuda->gemm, &call, cuda->stream, &err))
+        return;
+    if (!gpu_sync(cuda->stream, &device)) /* the library hides what the device said */
+        backend_fail(be, device.kind, "%s", device.text);
+    else
         backend_fail(be, err.kind, "be_linear: %lld rows, [%lld,%lld]: %s", static_cast<long long>(call.rows),
                      static_cast<long long>(base->n), static_cast<long long>(base->k), err.text);
 }

@@ -34,7 +34,8 @@ typedef Graph *GpuGraph;
 
 /* How many there are, at most max. With none, *ret_why says why in a sentence. */
 int gpu_devices(GpuDevice *ret_devices, int max, Err *ret_why);
-bool gpu_bind(int index, Err *err); /* the calling thread works with this device from now on */
+void gpu_inspect(const GpuDevice *device, DeviceInfo *info); /* what backend_inspect adds */
+bool gpu_bind(const GpuDevice *device, Err *err);            /* the calling thread works with it from now on */
 void gpu_memory(size_t *ret_free, size_t *ret_total);
 
 void *gpu_malloc(size_t bytes); /* 256-byte aligned; NULL: the device has not that much */
@@ -46,7 +47,8 @@ GpuStream gpu_stream_new(Err *err);
 void gpu_stream_free(GpuStream stream);
 void gpu_copy(void *dst, const void *src, size_t bytes, GpuStream stream); /* host or device memory on either side */
 void gpu_fill(void *dst, int byte, size_t bytes, GpuStream stream);
-bool gpu_sync(GpuStream stream, Err *err); /* waits; false with the first failure since the last report, ERR_DEVICE */
+/* Waits; false with the first failure since the last report, as failure.h tells it. */
+bool gpu_sync(GpuStream stream, Err *err);
 
 /* stream_b waits for what stream_a has been given before gpu_event_record(event, stream_a). */
 GpuEvent gpu_event_new(Err *err);

@@ -40,10 +40,20 @@ static inline NpyArray golden_case(const Npz *npz, const char *group, const char
     return array;
 }
 
+/* Where tests run; device.h lets the command line say otherwise. */
+static const char *golden_device = "cpu";
+static Precision golden_precision = PREC_F32;
+
+/* Kernels that run on the host do a thousandth of what they do on a GPU. */
+static inline bool golden_slow(void)
+{
+    return !strcmp(golden_device, "cuda-host");
+}
+
 static inline Backend *golden_backend(void)
 {
     Err err = {0};
-    Backend *be = backend_open("cpu", PREC_F32, 0, &err);
+    Backend *be = backend_open(golden_device, golden_precision, 0, &err);
     assert_ok(be, err);
     return be;
 }
@@ -67,6 +77,17 @@ static inline double golden_max_error(const float *got, const float *want, size_
         most = error > most || error != error ? error : most;
     }
     return most;
+}
+
+static inline double golden_relative_l2(const float *got, const float *want, size_t count)
+{
+    double error = 0, scale = 0;
+    for (size_t i = 0; i < count; i++) {
+        double d = (double)got[i] - (double)want[i];
+        error += d * d;
+        scale += (double)want[i] * (double)want[i];
+    }
+    return sqrt(error / scale);
 }
 
 /* Share of bytes that differ by more than 1. */

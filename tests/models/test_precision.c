@@ -19,17 +19,6 @@ static Backend *bf16_backend(void)
     return be;
 }
 
-static double relative_l2(const float *got, const float *want, size_t count)
-{
-    double error = 0, scale = 0;
-    for (size_t i = 0; i < count; i++) {
-        double d = (double)got[i] - (double)want[i];
-        error += d * d;
-        scale += (double)want[i] * (double)want[i];
-    }
-    return sqrt(error / scale);
-}
-
 static void check_student(const GoldenSet *set, Backend *be, const Npz *npz)
 {
     Err err = {0};
@@ -51,7 +40,7 @@ static void check_student(const GoldenSet *set, Backend *be, const Npz *npz)
                          xcalloc(count * C, sizeof(float))};
     StudentStep step = {.b = b, .split = 0, .end = tokens, .labels = label.data, .latents = noise.data};
     assert_ok(student_step(&student, &work, &step, &got, &err), err);
-    double error = relative_l2(got.vectors, want.data, count * C);
+    double error = golden_relative_l2(got.vectors, want.data, count * C);
     step.split = tokens;
     assert_ok(student_step(&student, &work, &step, &got, &err), err);
     for (size_t i = 0; i < count; i++)

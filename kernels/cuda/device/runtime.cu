@@ -3,39 +3,51 @@
 #include "kernels/cuda/runtime.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "core/err.h"
+#include "kernels/cuda/device/nvml.h"
+#include "kernels/cuda/failure.h"
 
-namespace gpu_device {
+namespace gpu_device
+{
 
-static thread_local bool failed;
-static thread_local char failure[512];
-static thread_local char device_name[200] = "cuda";
+static thread_local Err failure; /* ERR_NONE: none */
+static thread_local bool bound;
+static thread_local DeviceInfo bound_to;
+
+static bool told(cudaError_t code, const char *call, Err *err)
+{
+    char device[sizeof(bound_to.uuid) + sizeof(bound_to.name) + 4] = "cuda";
+    if (code == cudaSuccess)
+        return true;
+    if (bound_to.uuid[0])
+        snprintf(device, sizeof(device), "%s (%s)", bound_to.uuid, bound_to.name);
+    gpu_failure(err, bound ? GPU_RUNNING : GPU_OPENING, device, call, cudaGetErrorName(code), cudaGetErrorString(code));
+    if (err && err->kind == ERR_DEVICE && nvml_lost(bound_to.uuid)) /* CUDA has many names for that */
+        gpu_failure(err, GPU_RUNNING, device, call, "cudaErrorNoDevice", "the driver has lost this GPU");
+    return false;
+}
 
 static bool fine(cudaError_t code, const char *call)
 {
-    if (code != cudaSuccess && !failed) {
-        snprintf(failure, sizeof(failure), "%s: %s (%s)", call, cudaGetErrorString(code), cudaGetErrorName(code));
-        failed = true;
-    }
-    return code == cudaSuccess;
+    return failure.kind == ERR_NONE ? told(code, call, &failure) : code == cudaSuccess;
 }
 
 #define FINE(call) fine(call, #call)
 
-/* Of a call that is reported at once. */
-static bool told(cudaError_t code, const char *call, Err *err)
-{
-    return code == cudaSuccess || err_set(err, ERR_DEVICE, "device %s: %s: %s", device_name, call, cudaGetErrorString(code));
-}
-
 /* --- devices ---------------------------------------------------------------------------------------------- */
 
+/* A process that sees a slice of a GPU was given it by that name. */
 static void print_uuid(const cudaUUID_t *uuid, char *ret_text, size_t size)
 {
-    size_t used = static_cast<size_t>(snprintf(ret_text, size, "GPU-"));
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+    bool slice = visible && !strncmp(visible, "MIG-", 4);
+    size_t used = static_cast<size_t>(snprintf(ret_text, size, slice ? "MIG-" : "GPU-"));
     for (int i = 0; i < 16 && used < size; i++)
-        used += static_cast<size_t>(snprintf(ret_text + used, size - used, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+        used += static_cast<size_t>(snprintf(ret_text + used, size - used, "%s%02x",
+                                             i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
                                              static_cast<unsigned char>(uuid->bytes[i])));
 }
 
@@ -46,9 +58,11 @@ static bool describe(int index, GpuDevice *ret_device)
         return false;
     GpuDevice device = {};
     device.index = index;
-    snprintf(device.info.name, sizeof(device.info.name), "%.*s", static_cast<int>(sizeof(device.info.name) - 1), prop.name);
+    snprintf(device.info.name, sizeof(device.info.name), "%.*s", static_cast<int>(sizeof(device.info.name) - 1),
+             prop.name);
     print_uuid(&prop.uuid, device.info.uuid, sizeof(device.info.uuid));
-    device.info.memory_mib = device.info.free_mib = static_cast<int64_t>(prop.totalGlobalMem >> 20);
+    device.info.memory_mib = static_cast<int64_t>(prop.totalGlobalMem >> 20);
+    device.info.free_mib = -1;
     device.sm = prop.major * 10 + prop.minor;
     device.processors = prop.multiProcessorCount;
     device.shared_most = prop.sharedMemPerBlockOptin;
@@ -62,27 +76,46 @@ int gpu_devices(GpuDevice *ret_devices, int max, Err *ret_why)
     int count = 0, n = 0, driver = 0, built = CUDART_VERSION;
     cudaError_t code = cudaGetDeviceCount(&count);
     if (code == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0)
-        err_set(ret_why, ERR_DEVICE, "device cuda: the driver knows CUDA %d.%d, this build needs %d.%d; install a newer driver",
+        err_set(ret_why, ERR_DEVICE,
+                "device cuda: the driver knows CUDA %d.%d, this build needs %d.%d; install a newer driver",
                 driver / 1000, driver % 1000 / 10, built / 1000, built % 1000 / 10);
     else if (code == cudaErrorInsufficientDriver)
-        err_set(ret_why, ERR_NOT_FOUND, "device cuda: this machine has no NVIDIA driver (libcuda.so.1); use the device cpu");
-    else if (code != cudaSuccess)
-        err_set(ret_why, ERR_NOT_FOUND, "device cuda: %s; use the device cpu", cudaGetErrorString(code));
-    else if (count == 0)
-        err_set(ret_why, ERR_NOT_FOUND, "device cuda: the driver sees no GPU; use the device cpu");
+        err_set(ret_why, ERR_NOT_FOUND,
+                "device cuda: this machine has no NVIDIA driver (libcuda.so.1); use the device cpu");
+    else if (code == cudaErrorNoDevice || (code == cudaSuccess && count == 0))
+        err_set(ret_why, ERR_NOT_FOUND,
+                "device cuda: the driver sees no GPU (nvidia-smi -L lists them, CUDA_VISIBLE_DEVICES hides some); use "
+                "the device cpu");
+    else
+        told(code, "looking for GPUs", ret_why);
     for (int i = 0; code == cudaSuccess && i < count && n < max; i++)
         n += describe(i, &ret_devices[n]);
     cudaGetLastError(); /* what was asked here is answered */
     return n;
 }
 
-bool gpu_bind(int index, Err *err)
+void gpu_inspect(const GpuDevice *device, DeviceInfo *info)
 {
-    GpuDevice device;
-    if (!told(cudaSetDevice(index), "binding", err) || !told(cudaFree(nullptr), "starting", err))
+    int driver = 0, runtime = 0;
+    char version[80] = "";
+    cudaDriverGetVersion(&driver);
+    cudaRuntimeGetVersion(&runtime);
+    nvml_driver(version, sizeof(version));
+    nvml_memory(info->uuid, &info->free_mib);
+    snprintf(info->driver, sizeof(info->driver), "%.40s%sCUDA %d.%d", version, version[0] ? " " : "", driver / 1000,
+             driver % 1000 / 10);
+    snprintf(info->runtime, sizeof(info->runtime), "CUDA %d.%d", runtime / 1000, runtime % 1000 / 10);
+    snprintf(info->compute, sizeof(info->compute), "%d.%d", device->sm / 10, device->sm % 10);
+}
+
+bool gpu_bind(const GpuDevice *device, Err *err)
+{
+    bound = false;
+    bound_to = device->info;
+    failure = {};
+    if (!told(cudaSetDevice(device->index), "binding", err) || !told(cudaFree(nullptr), "starting", err))
         return false;
-    if (describe(index, &device))
-        snprintf(device_name, sizeof(device_name), "%s (%s)", device.info.uuid, device.info.name);
+    bound = true;
     return true;
 }
 
@@ -140,22 +173,22 @@ void gpu_stream_free(GpuStream stream)
 
 void gpu_copy(void *dst, const void *src, size_t bytes, GpuStream stream)
 {
-    if (!failed)
+    if (failure.kind == ERR_NONE)
         FINE(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDefault, stream));
 }
 
 void gpu_fill(void *dst, int byte, size_t bytes, GpuStream stream)
 {
-    if (!failed)
+    if (failure.kind == ERR_NONE)
         FINE(cudaMemsetAsync(dst, byte, bytes, stream));
 }
 
 bool gpu_sync(GpuStream stream, Err *err)
 {
     FINE(cudaStreamSynchronize(stream));
-    bool was = failed;
-    failed = false;
-    return !was || err_set(err, ERR_DEVICE, "device %s: %s", device_name, failure);
+    Err was = failure;
+    failure = {};
+    return was.kind == ERR_NONE || err_set(err, was.kind, "%s", was.text);
 }
 
 /* --- launches --------------------------------------------------------------------------------------------- */
@@ -163,7 +196,7 @@ bool gpu_sync(GpuStream stream, Err *err)
 bool gpu_may_launch(const void *kernel, size_t shared_bytes)
 {
     const size_t unasked = 48 << 10;
-    return !failed &&
+    return failure.kind == ERR_NONE &&
            (shared_bytes <= unasked || FINE(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                                                  static_cast<int>(shared_bytes))));
 }
@@ -230,7 +263,7 @@ GpuGraph gpu_capture_end(GpuStream stream)
 
 void gpu_graph_launch(GpuGraph graph, GpuStream stream)
 {
-    if (!failed)
+    if (failure.kind == ERR_NONE)
         FINE(cudaGraphLaunch(graph, stream));
 }
 

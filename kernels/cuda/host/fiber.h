@@ -27,10 +27,9 @@ const char *shared_check(); /* a block has ended: NULL, or what it did */
 void shared_end();
 bool in_shared(const void *at, size_t aligned_bytes); /* of this block, and aligned to its size */
 
-/* The first failure of a launch or call since the last take. */
+/* The first failure of a launch or call since gpu_sync told one. */
 void device_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool device_failed();
-bool device_take_failure(char *ret_text, size_t size); /* false: there was none */
 
 } // namespace gpu_host
 

@@ -7,13 +7,17 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include <map>
 #include <memory>
 #include <vector>
 
 #include "core/err.h"
+#include "kernels/cuda/failure.h"
+#include "kernels/cuda/host/driver.h"
 #include "kernels/cuda/host/fiber.h"
 
-namespace gpu_host {
+namespace gpu_host
+{
 
 struct Graph {
     std::vector<std::unique_ptr<Work>> works;
@@ -27,35 +31,43 @@ struct Event {
     double ms;
 };
 
+#define NAME "CUDA kernels on the host"
 enum { POISON = 0xff, ALIGN = 256, MEMORY_MIB = 2048 };
+
+static int64_t memory_mib();
 
 /* --- failures --------------------------------------------------------------------------------------------- */
 
-static thread_local bool failed;
-static thread_local char failure[512];
+static thread_local Err failure; /* ERR_NONE: none */
 
 void device_fail(const char *format, ...)
 {
+    char text[512];
     va_list args;
     va_start(args, format);
-    if (!failed)
-        vsnprintf(failure, sizeof(failure), format, args);
-    failed = true;
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    if (failure.kind == ERR_NONE)
+        err_set(&failure, ERR_DEVICE, "device cuda-host: %s", text);
 }
 
 bool device_failed()
 {
-    return failed;
+    return failure.kind != ERR_NONE;
 }
 
-bool device_take_failure(char *ret_text, size_t size)
+/* What tests made of the device (driver.h). */
+static struct {
+    const char *error, *refusal;
+    int64_t works_left;
+    int64_t memory_mib;
+} breakage;
+
+/* One more piece of work: a broken device stays broken, as a GPU's context does. */
+static void wear()
 {
-    bool was = failed;
-    if (was)
-        snprintf(ret_text, size, "%s", failure);
-    failed = false;
-    return was;
+    if (breakage.error && breakage.works_left-- <= 0 && failure.kind == ERR_NONE)
+        gpu_failure(&failure, GPU_RUNNING, "cuda-host (" NAME ")", "the kernel", breakage.error, nullptr);
 }
 
 /* --- devices ---------------------------------------------------------------------------------------------- */
@@ -67,8 +79,9 @@ int gpu_devices(GpuDevice *ret_devices, int max, Err *ret_why)
         return 0;
     GpuDevice device = {};
     strcpy(device.info.uuid, "cuda-host");
-    strcpy(device.info.name, "CUDA kernels on the host");
-    device.info.memory_mib = device.info.free_mib = MEMORY_MIB;
+    strcpy(device.info.name, NAME);
+    device.info.memory_mib = memory_mib();
+    device.info.free_mib = -1;
     device.sm = 80;
     device.processors = 2;
     device.shared_most = 99 << 10; /* of the targets, sm_89 has least */
@@ -77,28 +90,59 @@ int gpu_devices(GpuDevice *ret_devices, int max, Err *ret_why)
     return 1;
 }
 
-bool gpu_bind(int index, Err *err)
+void gpu_inspect(const GpuDevice *device, DeviceInfo *info)
 {
-    return index == 0 || err_set(err, ERR_DEVICE, "device cuda-host: number %d, there is 0", index);
+    size_t have, all;
+    gpu_memory(&have, &all);
+    info->free_mib = static_cast<int64_t>(have >> 20);
+    snprintf(info->compute, sizeof(info->compute), "%d.%d", device->sm / 10, device->sm % 10);
+    strcpy(info->driver, "none");
+    strcpy(info->runtime, "none");
+}
+
+bool gpu_bind(const GpuDevice *device, Err *err)
+{
+    (void)device;
+    failure = {};
+    return !breakage.refusal ||
+           gpu_failure(err, GPU_OPENING, "cuda-host (" NAME ")", "starting", breakage.refusal, nullptr);
 }
 
 /* --- memory ----------------------------------------------------------------------------------------------- */
 
+static std::map<void *, size_t> allocations; /* beside the memory, not in front: AddressSanitizer guards its edges */
+static size_t used;
+
+static int64_t memory_mib()
+{
+    return breakage.memory_mib ? breakage.memory_mib : static_cast<int64_t>(MEMORY_MIB);
+}
+
 void gpu_memory(size_t *ret_free, size_t *ret_total)
 {
-    *ret_free = *ret_total = static_cast<size_t>(MEMORY_MIB) << 20;
+    *ret_total = static_cast<size_t>(memory_mib()) << 20;
+    *ret_free = used < *ret_total ? *ret_total - used : 0;
 }
 
 void *gpu_malloc(size_t bytes)
 {
     void *memory = nullptr;
-    if (bytes > static_cast<size_t>(MEMORY_MIB) << 20 || posix_memalign(&memory, ALIGN, bytes ? bytes : 1))
+    size_t have, all;
+    gpu_memory(&have, &all);
+    if (bytes > have || posix_memalign(&memory, ALIGN, bytes ? bytes : 1))
         return nullptr;
+    allocations[memory] = bytes;
+    used += bytes;
     return memset(memory, POISON, bytes);
 }
 
 void gpu_free(void *memory)
 {
+    auto found = allocations.find(memory);
+    if (found == allocations.end())
+        return;
+    used -= found->second;
+    allocations.erase(found);
     free(memory);
 }
 
@@ -109,7 +153,7 @@ void *gpu_pinned(size_t bytes)
 
 void gpu_pinned_free(void *memory)
 {
-    free(memory);
+    gpu_free(memory);
 }
 
 /* --- streams ---------------------------------------------------------------------------------------------- */
@@ -128,6 +172,7 @@ void gpu_stream_free(GpuStream stream)
 void stream_take(Stream *stream, Work *work)
 {
     std::unique_ptr<Work> mine(work);
+    wear();
     if (stream->capturing)
         stream->capturing->works.push_back(std::move(mine));
     else
@@ -170,10 +215,11 @@ void gpu_fill(void *dst, int byte, size_t bytes, GpuStream stream)
 
 bool gpu_sync(GpuStream stream, Err *err)
 {
-    char text[512];
     if (stream->capturing)
         device_fail("a stream that captures a graph cannot be waited for");
-    return !device_take_failure(text, sizeof(text)) || err_set(err, ERR_DEVICE, "device cuda-host: %s", text);
+    Err was = failure;
+    failure = {};
+    return was.kind == ERR_NONE || err_set(err, was.kind, "%s", was.text);
 }
 
 /* --- events ----------------------------------------------------------------------------------------------- */
@@ -250,3 +296,19 @@ void gpu_graph_free(GpuGraph graph)
 }
 
 } // namespace gpu_host
+
+void cuda_host_break(const char *error, int64_t works)
+{
+    gpu_host::breakage.error = error;
+    gpu_host::breakage.works_left = works;
+}
+
+void cuda_host_refuse(const char *error)
+{
+    gpu_host::breakage.refusal = error;
+}
+
+void cuda_host_memory(int64_t mib)
+{
+    gpu_host::breakage.memory_mib = mib;
+}
