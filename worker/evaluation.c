@@ -49,7 +49,7 @@ static void on_progress(void *ctx, double done)
     char stage[48];
     snprintf(stage, sizeof stage, "%s %.0f%%", m->stage, 100 * done);
     if (hooks && hooks->progress)
-        hooks->progress(hooks->ctx, m->what->rows.count, 0, stage);
+        hooks->progress(hooks->ctx, m->what->upto, 0, stage);
 }
 
 /* --- what every metric does ------------------------------------------------------------------------ */

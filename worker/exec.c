@@ -129,8 +129,9 @@ static void print_figures(const Run *run, const JobSpec *spec)
 
 static void print_results(const Run *run, const JobSpec *spec, double fid, bool again)
 {
-    static const char *const names[] = {"images",         "samples.npz", "codes.npy",   "vectors.npy", "features.npy",
-                                        "statistics.npz", "grid.png",    "report.html", "report.json"};
+    static const char *const names[] = {"images",       "samples.npz",     "codes.npy",      "vectors.npy",
+                                        "features.npy", "features_tf.npy", "statistics.npz", "statistics_tf.npz",
+                                        "grid.png",     "report.html",     "report.json"};
     if (again)
         printf("already finished: %s holds this job\n", spec->output);
     for (size_t i = 0; i < countof(names); i++) {

@@ -180,14 +180,21 @@ static void pictures(Buf *page, const Page *with)
             gallery(page, &with->galleries[i]);
 }
 
-static void plots(Buf *page, const cJSON *measured)
+static void plot_title(Buf *page, const char *title, const char *which)
+{
+    char *text = xasprintf("%s%s", title, which);
+    html_section(page, text);
+    free(text);
+}
+
+static void plots(Buf *page, const cJSON *measured, const char *which)
 {
     if (get(measured, "curve")) {
-        html_section(page, "FID against the number of images");
+        plot_title(page, "FID against the number of images", which);
         svg_curve(page, measured);
     }
     if (get(measured, "histogram")) {
-        html_section(page, "Distances to the nearest reference image");
+        plot_title(page, "Distances to the nearest reference image", which);
         svg_histogram(page, get(measured, "histogram"), (int)number_of(get(measured, "neighbours"), "k"));
     }
 }
@@ -202,7 +209,8 @@ char *report_html(const cJSON *json, const Page *with)
     figures(&page, json);
     provenance(&page, json);
     pictures(&page, with);
-    plots(&page, json);
+    plots(&page, json, get(json, "tf") ? ", pt pipeline" : "");
+    plots(&page, get(json, "tf"), ", tf pipeline");
     rows_of(&page, "Seconds by phase", get(json, "seconds_by_phase"));
     rows_of(&page, "Seconds by metric", get(json, "seconds_by_metric"));
     rows_of(&page, "Terms of the FID", get(json, "fid_terms"));

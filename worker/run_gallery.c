@@ -129,7 +129,7 @@ static int want_samples(const cJSON *list, Wanted wanted[EVALUATION_SAMPLES])
         if (count == EVALUATION_SAMPLES)
             break;
         int64_t image = (int64_t)number_of(sample, "image");
-        wanted[count++] = (Wanted){image, xasprintf("image %" PRId64 ": %.4g of %.4g", image,
+        wanted[count++] = (Wanted){image, xasprintf("image %" PRId64 ": distance %.4g, radius %.4g", image,
                                                     number_of(sample, "distance"), number_of(sample, "radius"))};
     }
     return count;
@@ -164,7 +164,7 @@ int reporting_galleries(const Reporting *r, const cJSON *json, Gallery ret_galle
         const char *key, *title, *about;
     } ends[] = {
         {"nearest", "Nearest to the reference",
-         "Distance to the nearest reference image, of that image's own distance to its k-th neighbour."},
+         "Distance to the nearest reference image; radius: how far that one is from its own k-th neighbour."},
         {"farthest", "Farthest from the reference", "Where a model goes wrong, it usually shows here."},
     };
     const cJSON *samples = cJSON_GetObjectItemCaseSensitive(json, "samples");

@@ -1,6 +1,7 @@
 /* From rows of features to figures. Each metric is done or not; one that was stopped is measured again by the next
  * report. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,12 @@ static const IdentityInput *input_of(const Run *run, const char *field)
         if (strcmp(run->identity.inputs[i].field, field) == 0)
             return &run->identity.inputs[i];
     return NULL;
+}
+
+static void on_note(void *ctx, const char *text)
+{
+    const Pass *pass = ctx;
+    run_note(pass->r->run, pass->r->hooks, "%s", text);
 }
 
 /* --- statistics ------------------------------------------------------------------------------------- */
@@ -62,12 +69,28 @@ static bool make_statistics(Pass *pass, Err *err)
 
 /* --- the reference ---------------------------------------------------------------------------------- */
 
+/* Images of the reference are none of the job's: all of those are done. */
+static void on_reference_progress(void *ctx, int64_t upto, double rate, const char *stage)
+{
+    const Pass *pass = ctx;
+    char text[32];
+    snprintf(text, sizeof text, "%.10s %" PRId64, stage, upto);
+    run_progress(pass->r->hooks, pass->r->run->images, rate, text);
+}
+
+static bool on_reference_stop(void *ctx)
+{
+    const Pass *pass = ctx;
+    return run_stopped(pass->r->hooks);
+}
+
 static bool open_reference(Pass *pass, Err *err)
 {
     const Reporting *r = pass->r;
     const JobSpec *spec = r->run->spec;
+    RunHooks hooks = {.ctx = pass, .progress = on_reference_progress, .stop = on_reference_stop, .note = on_note};
     ReferenceMaker maker = {
-        .shop = r->run->shop, .inception = spec->inception, .precision = spec->precision, .hooks = r->hooks};
+        .shop = r->run->shop, .inception = spec->inception, .precision = spec->precision, .hooks = &hooks};
     unsigned wants = (pass->metrics & METRICS_OF_ROWS ? REFERENCE_FEATURES : 0) |
                      (pass->metrics & METRIC_SFID ? REFERENCE_SPATIAL : 0);
     return reference_open(spec->reference, pass->pipeline, wants, &maker, &pass->reference, err);
@@ -142,12 +165,6 @@ static bool read_logits(void *ctx, int64_t first, int64_t count, float *ret_logi
     return inception_logits(rows->net, rows->features + first * rows->width, count, ret_logits, err);
 }
 
-static void on_note(void *ctx, const char *text)
-{
-    const Pass *pass = ctx;
-    run_note(pass->r->run, pass->r->hooks, "%s", text);
-}
-
 static bool evaluate(Pass *pass, Err *err)
 {
     Run *run = pass->r->run;
@@ -166,6 +183,7 @@ static bool evaluate(Pass *pass, Err *err)
                        .logits = &logits,
                        .reference = run->spec->reference ? &pass->reference : NULL,
                        .hooks = pass->r->hooks,
+                       .upto = run->images,
                        .ctx = pass,
                        .note = on_note};
     return evaluation_measure(&what, pass->json, err);

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 
+import numpy
 import pytest
+from PIL import Image
 
 from harness import BIN, DIGITS, clean_env, digest
 from test_exec import MEASURE, ONE_STEP, TEACHER_ALONE, execute
@@ -17,10 +19,10 @@ JOB = {**TEACHER_ALONE, **MEASURE, "images": 60, "batch": 4, "save": ["png", "co
 
 
 class Worker:
-    def __init__(self):
+    def __init__(self, **env):
         self.line, theirs = socket.socketpair()
         self.process = subprocess.Popen([BIN / "ddq-worker", "serve", "--device", "cpu"], stderr=subprocess.PIPE, text=True,
-                                        close_fds=False, env=clean_env(), preexec_fn=lambda: os.dup2(theirs.fileno(), 3))
+                                        close_fds=False, env=clean_env(**env), preexec_fn=lambda: os.dup2(theirs.fileno(), 3))
         theirs.close()
         self.rest = b""
         self.seen = []
@@ -100,6 +102,37 @@ def test_ranges_in_any_order_and_a_report(worker, tmp_path, expected):
     worker.work(spec, 0, 60, phase="report", token="again")
     answer = worker.answer()
     assert answer["fid"] == answer["metrics"]["fid"] == report["fid"]
+
+
+@pytest.fixture
+def remembering(tmp_path):
+    """A worker with a cache of its own."""
+    one = Worker(XDG_CACHE_HOME=f"{tmp_path}/cache")
+    yield one
+    one.end()
+
+
+def test_an_evaluation_against_a_folder(remembering, tmp_path):
+    """The reference's images are measured in the report, which counts none of them as the job's; figures come with the end."""
+    rng = numpy.random.default_rng(3)
+    numpy.save(tmp_path / "seen.npy", rng.integers(0, 256, (30, 16, 16, 3), dtype=numpy.uint8))
+    (tmp_path / "real").mkdir()
+    for i in range(24):
+        Image.fromarray(rng.integers(0, 200, (16, 16, 3), dtype=numpy.uint8)).save(tmp_path / f"real/{i}.png")
+    spec = {"kind": "evaluate", "images": f"{tmp_path}/seen.npy", "inception": JOB["inception"], "reference": f"{tmp_path}/real",
+            "metrics": ["fid", "kid", "prdc", "is"], "output": f"{tmp_path}/out"}
+    remembering.work(spec, 0, 1, phase="survey", token="s", n=0)
+    assert remembering.answer()["images"] == 30
+    remembering.work(spec, 0, 30, token="i", n=30)
+    assert remembering.answer()["upto"] == 30
+    remembering.work(spec, 30, 31, phase="report", token="r", n=30)
+    done = remembering.answer()
+    assert done["type"] == "finished" and done["upto"] == 31
+    told = json.loads((tmp_path / "out/report.json").read_text())
+    assert done["metrics"] == {k: told[k] for k in ("fid", "is_mean", "is_std", "kid", "precision", "recall", "density", "coverage")}
+    progress = [m for m in remembering.seen if m["type"] == "progress" and m["token"] == "r"]
+    assert {m["upto"] for m in progress} == {30} and any(m["stage"].startswith("reference ") for m in progress)
+    assert told["reference"]["kind"] == "folder" and told["reference"]["images"] == 24
 
 
 def test_load_is_answered(worker, tmp_path):
