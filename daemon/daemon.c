@@ -26,6 +26,7 @@ enum {
     TICK_MS = 100,
     FIRST_CONNECT_MS = 5000, /* to a Redis that is not ours */
     FIRST_DEATHS = 3,        /* of a worker before any has said hello: it will not get better by itself */
+    ASLEEP_S = 2,            /* of the loop: nobody else is to blame for what it did not hear */
     STATUS_MS = 5000
 };
 
@@ -242,6 +243,15 @@ static void tell_systemd(Daemon *d, Mono now)
         notify_send(&d->notify, "EXTEND_TIMEOUT_USEC=60000000");
 }
 
+/* This process stood still, and what the workers said meanwhile has not been read yet: their silence was ours. */
+static void forgive(Daemon *d)
+{
+    Mono now = mono_ms();
+    for (int i = 0; i < WORKERS_MAX; i++)
+        d->workers.rows[i].heard = d->leases[i].heard = now;
+    log_warning("host=%s this daemon stood still for a while", d->conf->host);
+}
+
 static void measure_lag(Daemon *d)
 {
     uint64_t now = uv_hrtime();
@@ -249,6 +259,8 @@ static void measure_lag(Daemon *d)
     d->lag.due_ns = now + TICK_MS * 1000000ull;
     if (late > d->lag.worst_s)
         d->lag.worst_s = late;
+    if (late > ASLEEP_S)
+        forgive(d);
 }
 
 static void on_tick(uv_timer_t *timer)

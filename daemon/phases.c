@@ -3,7 +3,7 @@
 #include "daemon/beat.h"
 #include "daemon/daemon.h"
 
-enum { LEAVE_MS = 5000 };
+enum { LEAVE_MS = 5000, CLOSE_MS = 2000 };
 
 static void enter(Daemon *d, Phase phase, Mono deadline)
 {
@@ -73,7 +73,7 @@ void phases_tick(Daemon *d, Mono now)
         if (d->alone)
             standalone_stop(&d->standalone);
         http_close(&d->http);
-        enter(d, PHASE_CLOSING, now + LEAVE_MS);
+        enter(d, PHASE_CLOSING, now + CLOSE_MS);
     } else if (d->phase == PHASE_CLOSING && (d->resolving || d->registry.busy)) {
         if (late && (!d->alone || standalone_gone(&d->standalone))) {
             log_warning("a file system still does not answer; ended all the same, status=%d", d->exit_code);

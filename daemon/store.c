@@ -30,6 +30,7 @@ struct Store {
     RedisLink *link, *ears;
     Greet greet;
     bool greeted_once, hinted, ended;
+    char known_run[48];  /* of the Redis that was greeted last */
     const char *regreet; /* why the tick shall drop the link and start over */
     int failures, ear_failures;
     Mono next_dial, next_ears, ready_since, changed;
@@ -151,6 +152,7 @@ static void on_up(void *owner)
                            .url = &store->url,
                            .client_name = store->client_name,
                            .first = !store->greeted_once,
+                           .known_run = store->known_run,
                            .on_reply = on_greet_reply,
                            .done = on_greeted,
                            .owner = store};

@@ -20,6 +20,7 @@ typedef struct Greet {
     const char *client_name;
     bool first; /* the first greeting of this process: it may replace a library of the same version */
     int step;
+    char *known_run, run[48]; /* the server's process that was greeted last, and this one's; known_run is the store's */
     bool missing, differs;
     int version; /* of the library that the server has */
     RedisReplyFn *on_reply;

@@ -30,7 +30,7 @@ def wait_for(condition, seconds, what):
 def alive(pid):
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -49,6 +49,11 @@ def start_redis(folder, *words, socket="redis.sock"):
         except (OSError, RuntimeError):
             time.sleep(0.01)
     raise AssertionError("redis-server did not start")
+
+
+def aof_of(folder):
+    """The file that a server of the test's own writes to now."""
+    return max(pathlib.Path(folder).glob("appendonlydir/*.incr.aof"), key=lambda path: int(path.name.split(".")[-3]))
 
 
 class Farm:
@@ -79,6 +84,7 @@ class Farm:
 
     def __exit__(self, *failure):
         self.stop()
+        self.log_text = self.log()
         if failure[0]:
             print(self.log()[-8000:])
         else:
