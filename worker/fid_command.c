@@ -197,13 +197,14 @@ static void print_json(const Fid *fid, const FidNumbers *numbers)
     cJSON_Delete(json);
 }
 
+/* As Python prints a float: a whole number has its ".0". */
 static void print_lines(const FidNumbers *numbers)
 {
     for (int i = 0; i < numbers->count; i++) {
         char number[32];
         report_number(numbers->items[i].value, number);
         if (numbers->items[i].label)
-            printf("%s:  %s\n", numbers->items[i].label, number);
+            printf("%s:  %s%s\n", numbers->items[i].label, number, strpbrk(number, ".en") ? "" : ".0");
     }
 }
 
