@@ -1,14 +1,15 @@
 /* Choosing ids: the largest logit without keeping the logits, and the nearest row of a codebook.
  *
- * argmax_linear: logits of 512 rows at a time stay in scratch (32 MiB at 16384 codes: they live in L2 between the product
- * and the search), then one block a row finds the largest and the second largest. The pair of partial results of two
- * threads has one merge whatever the order, ties go to the lower id, so the tree's shape does not show.
+ * argmax_linear: logits of 512 rows at a time stay in scratch (32 MiB at 16384 codes: they live in L2 between the
+ * product and the search), then one block a row finds the largest and the second largest. The pair of partial results
+ * of two threads has one merge whatever the order, ties go to the lower id, so the tree's shape does not show.
  *
- * nearest_code: a thread walks codes tid, tid + 256, ... and holds each against eight rows, so the codebook (512 KiB) is read
- * from L2 once for eight rows. */
+ * nearest_code: a thread walks codes tid, tid + 256, ... and holds each against eight rows, so the codebook (512 KiB)
+ * is read from L2 once for eight rows. */
 #include "kernels/cuda/cuda.h"
 
-namespace GPU_SPACE {
+namespace GPU_SPACE
+{
 
 static const int64_t LOGIT_ROWS = 512;
 enum { THREADS = 256, WARPS = THREADS / WARP, CODE_ROWS = 8 };
@@ -72,7 +73,8 @@ void cuda_argmax_linear(Backend *be, const Linear *head, Tensor x, Tensor ids, T
 {
     Cuda *cuda = cuda_of(be);
     int64_t rows = x.shape[0], most = rows < LOGIT_ROWS ? rows : LOGIT_ROWS;
-    float *logits = static_cast<float *>(cuda_scratch(cuda, SCRATCH_WORK, static_cast<size_t>(most * head->n) * sizeof(float)));
+    float *logits =
+        static_cast<float *>(cuda_scratch(cuda, SCRATCH_WORK, static_cast<size_t>(most * head->n) * sizeof(float)));
     for (int64_t r = 0; logits && r < rows && !be->failed; r += most) {
         int64_t n = rows - r < most ? rows - r : most;
         cuda_linear(be, head, tensor_f32(static_cast<float *>(x.data) + r * head->k, 2, n, head->k, 0, 0),
@@ -85,7 +87,7 @@ void cuda_argmax_linear(Backend *be, const Linear *head, Tensor x, Tensor ids, T
 /* --- nearest code ----------------------------------------------------------------------------------------- */
 
 /* rows' latents, [CODE_ROWS][C], are in dynamic shared memory. */
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, 4) /* 64 registers: without it the compiler keeps to 48 and spills */
     nearest_code(const float *x, const float *codebook, int64_t rows, int v, int c, int32_t *ids)
 {
     DYN_SHARED(float, latents);
@@ -130,8 +132,8 @@ void cuda_nearest_code(Backend *be, Tensor x, Tensor codebook, Tensor ids)
     Cuda *cuda = cuda_of(be);
     int64_t rows = x.shape[0];
     int v = static_cast<int>(codebook.shape[0]), c = static_cast<int>(codebook.shape[1]);
-    LAUNCH(nearest_code, gpu_blocks(rows, CODE_ROWS), THREADS, static_cast<size_t>(CODE_ROWS * c) * sizeof(float), cuda->stream,
-           static_cast<const float *>(x.data), static_cast<const float *>(codebook.data), rows, v, c,
+    LAUNCH(nearest_code, gpu_blocks(rows, CODE_ROWS), THREADS, static_cast<size_t>(CODE_ROWS * c) * sizeof(float),
+           cuda->stream, static_cast<const float *>(x.data), static_cast<const float *>(codebook.data), rows, v, c,
            static_cast<int32_t *>(ids.data));
 }
 

@@ -15,7 +15,8 @@
 namespace GPU_SPACE
 {
 
-static constexpr int THREADS = 256, WARPS = THREADS / WARP, PARTS_MOST = WARP, PART_PIXELS = 64, APPLY_EACH = 16;
+static constexpr int THREADS = 256, WARPS = THREADS / WARP, PARTS_MOST = WARP, PART_PIXELS = 64, APPLY_EACH = 16,
+                     AT_ONCE = 4;
 static constexpr int CHANNELS = 256, CHANNELS_MOST = THREADS * 8; /* of a block: usually, at most */
 
 struct Norm {
@@ -48,21 +49,27 @@ __device__ static inline Span span_of(const Norm &n)
 
 /* --- statistics ------------------------------------------------------------------------------------------- */
 
-/* pieces [images][from][cx] of channels -> groups [images][groups]: a warp each. */
+/* pieces [images][from][cx] of channels -> groups [images][groups]. A block joins one group's pieces, some hundreds
+ * that wait for memory in turn, so its threads share them. */
 static __global__ void __launch_bounds__(THREADS)
     join_pieces(Norm n, const MapPartial *pieces, int from, MapPartial *groups)
 {
-    int64_t at = static_cast<int64_t>(blockIdx.x) * WARPS + threadIdx.x / WARP;
-    int lane = static_cast<int>(threadIdx.x) % WARP, first = static_cast<int>(at % n.groups) * n.width;
-    if (at >= static_cast<int64_t>(n.images) * n.groups)
-        return;
-    const MapPartial *mine = pieces + at / n.groups * from * n.cx + first;
+    SHARED(MapPartial, joined, [WARPS]);
+    int64_t image = blockIdx.x / static_cast<unsigned>(n.groups);
+    int thread = static_cast<int>(threadIdx.x), group = static_cast<int>(blockIdx.x) % n.groups;
+    const MapPartial *mine = pieces + image * from * n.cx + group * n.width;
     MapPartial all = {0, 0, 0, 0};
-    for (int i = lane; i < from * n.width; i += WARP)
+    for (int i = thread; i < from * n.width; i += THREADS)
         all = join(all, mine[static_cast<int64_t>(i / n.width) * n.cx + i % n.width]);
     all = join_lanes(all, 1);
-    if (lane == 0)
-        groups[at] = all;
+    if (thread % WARP == 0)
+        joined[thread / WARP] = all;
+    __syncthreads();
+    if (thread)
+        return;
+    for (int i = 1; i < WARPS; i++)
+        all = join(all, joined[i]);
+    groups[blockIdx.x] = all;
 }
 
 /* A part of an image -> groups [images][parts][groups]. */
@@ -130,6 +137,17 @@ __device__ static inline Affine8 affine_of(const Norm &n, const Span &s, const M
     return a;
 }
 
+template <class T> __device__ static inline void normalise(const Affine8 &a, bool silu, const Group<T> &x, T *y)
+{
+    float v[8];
+    UNROLL for (int i = 0; i < 8; i++)
+    {
+        v[i] = (widen(x.v[i]) - a.mean[i]) * a.scale[i] + a.shift[i];
+        v[i] = silu ? silu_of<T>(v[i]) : v[i];
+    }
+    store8(y, v);
+}
+
 /* A range of an image's pixels; blocks an image: `blocks`. */
 template <class T>
 static __global__ void __launch_bounds__(THREADS)
@@ -153,16 +171,15 @@ static __global__ void __launch_bounds__(THREADS)
     if (s.row >= s.rows)
         return;
     Affine8 a = affine_of(n, s, stats, gamma, beta);
-    for (int p = from + s.row; p < end; p += s.rows) {
-        int64_t at = (image * n.pixels + p) * n.cx + s.mine;
-        float v[8];
-        load8(x + at, v);
-        UNROLL for (int i = 0; i < 8; i++)
-        {
-            v[i] = fmaf(v[i] - a.mean[i], a.scale[i], a.shift[i]);
-            v[i] = n.silu ? silu_of<T>(v[i]) : v[i];
-        }
-        store8(y + at, v);
+    /* Loads first: y may be x, so the compiler may not move one before the store of another pixel. */
+    const T *in = x + image * n.pixels * n.cx + s.mine;
+    T *out = y + image * n.pixels * n.cx + s.mine;
+    for (int p = from + s.row; p < end; p += s.rows * AT_ONCE) {
+        Group<T> ahead[AT_ONCE];
+        UNROLL for (int i = 0; i < AT_ONCE; i++) if (p + i * s.rows < end) ahead[i] =
+            group_load(in + static_cast<int64_t>(p + i * s.rows) * n.cx);
+        UNROLL for (int i = 0; i < AT_ONCE; i++) if (p + i * s.rows < end)
+            normalise(a, n.silu, ahead[i], out + static_cast<int64_t>(p + i * s.rows) * n.cx);
     }
 }
 
@@ -187,8 +204,8 @@ static void run(Cuda *cuda, Norm n, const MapPartial *pieces, int from, MapParti
     const T *in = static_cast<const T *>(x.data);
     unsigned ranges = gpu_blocks(n.groups, n.range);
     if (pieces)
-        LAUNCH(join_pieces, gpu_blocks(static_cast<int64_t>(n.images) * n.groups, WARPS), THREADS, 0, cuda->stream, n,
-               pieces, from, groups);
+        LAUNCH(join_pieces, static_cast<unsigned>(n.images * n.groups), THREADS, 0, cuda->stream, n, pieces, from,
+               groups);
     else
         LAUNCH((measure<T>), dim3(static_cast<unsigned>(n.images * n.parts), ranges), THREADS, 0, cuda->stream, n, in,
                groups);

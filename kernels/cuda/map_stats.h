@@ -48,9 +48,10 @@ struct MapSums {
 
 __device__ static inline void sums_add(MapSums &s, const float (&x)[8])
 {
+    if (s.count == 0)
+        UNROLL for (int i = 0; i < 8; i++) s.first[i] = x[i];
     UNROLL for (int i = 0; i < 8; i++)
     {
-        s.first[i] = s.count == 0 ? x[i] : s.first[i];
         float off = x[i] - s.first[i];
         s.sum[i] += off;
         s.squares[i] += off * off;

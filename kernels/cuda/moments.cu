@@ -1,20 +1,23 @@
 /* Sums for covariances, in double: sum += x, outer += x^T x (upper triangle).
  *
- * A product of two f32 is exact in double and each element adds its rows in index order, so the result has the same bits as
- * the CPU's, however the rows are cut into calls. A block is a tile of 64 x 64 elements of outer, a thread 4 x 4 of them;
- * rows pass through shared memory 16 at a time. Blocks below the diagonal have nothing to do; the ones on it also add `sum`
- * and keep the strict upper triangle and the diagonal. At D = 2048 a row costs 4.2 MFLOP of FP64. */
+ * A product of two f32 is exact in double and each element adds its rows in index order, so the result has the same
+ * bits as the CPU's, however the rows are cut into calls. A block is a tile of 64 x 64 elements of outer, a thread 4 x
+ * 4 of them; rows pass through shared memory 16 at a time. Blocks below the diagonal have nothing to do; the ones on it
+ * also add `sum` and keep the strict upper triangle and the diagonal. At D = 2048 a row costs 4.2 MFLOP of FP64. */
 #include "kernels/cuda/cuda.h"
 
-namespace GPU_SPACE {
+namespace GPU_SPACE
+{
 
 static constexpr int TILE = 64, EACH = 4, SIDE = TILE / EACH, THREADS = SIDE * SIDE, ROWS = 16;
 
-static __global__ void __launch_bounds__(THREADS) moments(const float *x, int64_t rows, int d, double *sum, double *outer)
+static __global__ void __launch_bounds__(THREADS, 2) /* 128 registers: the 4 x 4 doubles and their operands */
+    moments(const float *x, int64_t rows, int d, double *sum, double *outer)
 {
     SHARED(float, left, [ROWS][TILE]);
     SHARED(float, right, [ROWS][TILE]);
-    int thread = static_cast<int>(threadIdx.x), i0 = static_cast<int>(blockIdx.y) * TILE, j0 = static_cast<int>(blockIdx.x) * TILE;
+    int thread = static_cast<int>(threadIdx.x), i0 = static_cast<int>(blockIdx.y) * TILE,
+        j0 = static_cast<int>(blockIdx.x) * TILE;
     int ti = thread / SIDE * EACH, tj = thread % SIDE * EACH;
     if (j0 < i0)
         return;
@@ -56,8 +59,9 @@ void cuda_moments(Backend *be, Tensor x, Tensor sum, Tensor outer)
 {
     Cuda *cuda = cuda_of(be);
     int d = static_cast<int>(x.shape[1]);
-    LAUNCH(moments, dim3(gpu_blocks(d, TILE), gpu_blocks(d, TILE)), THREADS, 0, cuda->stream, static_cast<const float *>(x.data),
-           x.shape[0], d, static_cast<double *>(sum.data), static_cast<double *>(outer.data));
+    LAUNCH(moments, dim3(gpu_blocks(d, TILE), gpu_blocks(d, TILE)), THREADS, 0, cuda->stream,
+           static_cast<const float *>(x.data), x.shape[0], d, static_cast<double *>(sum.data),
+           static_cast<double *>(outer.data));
 }
 
 } // namespace GPU_SPACE
