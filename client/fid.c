@@ -14,7 +14,7 @@ static const Flag flags[] = {
     {"save-stats", 0, NULL, "write the statistics of images A into the new file B (.npz)"},
     {"pipeline", 0, "P", "pt or tf: how images are resized; default what the statistics say, else pt (pytorch-fid)"},
     {"like", 0, "WHICH", "pytorch-fid: with its 1e-6 on the diagonals where the exact root does not need it"},
-    {"metrics", 0, "LIST", "any of fid, sfid, kid, prdc, fid_inf; default fid"},
+    {"metrics", 0, "LIST", "any of fid, sfid, is, kid, prdc, fid_inf; default fid"},
     {"inception", 0, "FILE", "the network's weights; default those of [inception] in ddq.conf"},
     {"cache", 0, "DIR", "where measured images are remembered; default ~/.cache/ddq"},
     {"threads", 0, "N", "CPU threads; default all"},
@@ -48,7 +48,7 @@ const Verb verb_fid = {
     .detail =
         "A and B are folders of images, .npz or .npy with images, statistics (.npz, .pth), or references by name.\n"
         "  ddq fid samples/ imagenet256.npz\n"
-        "  ddq fid samples.npz VIRTUAL_imagenet256_labeled.npz --metrics fid,sfid,prdc\n"
+        "  ddq fid samples.npz VIRTUAL_imagenet256_labeled.npz --metrics fid,sfid,is,prdc\n"
         "  ddq fid --save-stats photos/ photos.npz\n",
     .flags = flags,
     .run = fid_run,

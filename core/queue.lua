@@ -32,6 +32,7 @@ local SCHEMA = 2
 local P = '{ddq}:'
 local DAY_MS = 24 * 3600 * 1000
 local MAX_USERS, MAX_LANES, MAX_HEADS = 256, 32, 8 -- how far a claim looks
+local FEW_USERS = 4                  -- and how far at first
 local MAX_WORKERS = 1024            -- that a look at all hosts sees
 local IDLE_MS = 3000                 -- a worker that is free takes a job by then
 local MAX_REAP, MAX_KIDS = 100, 256  -- how much one call cleans up; the next call goes on
@@ -69,23 +70,32 @@ local FINAL = {done = true, failed = true, cancelled = true}
 local List, Raw = {}, {}
 local function list(items) return setmetatable(items or {}, List) end
 local function raw(text) return setmetatable({text}, Raw) end
-local function int(value) return string.format('%.0f', value) end
+local function int(value) return string.format('%d', value) end
+
+-- Most texts are plain: printable ASCII without " and \. cjson is asked about the others alone, as it costs more than all
+-- the rest of an answer.
+local function encode_text(text)
+    return text:find('[^]-~ !#-[]') and cjson.encode(text) or '"' .. text .. '"'
+end
+local function encode_number(value)
+    if value ~= value or value == math.huge or value == -math.huge then return 'null' end
+    if value == math.floor(value) and math.abs(value) < 2 ^ 53 then return int(value) end
+    local short = string.format('%.15g', value)
+    return tonumber(short) == value and short or string.format('%.17g', value)
+end
 
 local function encode(value)
-    if type(value) == 'number' then
-        if value ~= value or value == math.huge or value == -math.huge then return 'null' end
-        if value == math.floor(value) and math.abs(value) < 2 ^ 53 then return int(value) end
-        local short = string.format('%.15g', value)
-        return tonumber(short) == value and short or string.format('%.17g', value)
-    end
-    if type(value) ~= 'table' then return cjson.encode(value) end
+    local is = type(value)
+    if is == 'string' then return encode_text(value) end
+    if is == 'number' then return encode_number(value) end
+    if is ~= 'table' then return cjson.encode(value) end
     local kind, parts = getmetatable(value), {}
     if kind == Raw then return value[1] end
     if kind == List then
         for i = 1, #value do parts[i] = encode(value[i]) end
         return '[' .. table.concat(parts, ',') .. ']'
     end
-    for key, item in pairs(value) do parts[#parts + 1] = cjson.encode(tostring(key)) .. ':' .. encode(item) end
+    for key, item in pairs(value) do parts[#parts + 1] = encode_text(tostring(key)) .. ':' .. encode(item) end
     return '{' .. table.concat(parts, ',') .. '}'
 end
 
@@ -194,6 +204,16 @@ local function job_get(id, ...)
     for i = 1, #values do values[i] = values[i] or nil end
     return unpack(values, 1, select('#', ...))
 end
+-- A job's hash is written by these two alone: `touched` says which rows of ddq_list are to be made anew.
+local touched = {}
+local function job_set(id, ...)
+    touched[id] = true
+    call('HSET', job_key(id), ...)
+end
+local function job_add(id, field, number)
+    touched[id] = true
+    return call('HINCRBY', job_key(id), field, number)
+end
 local function group_key(user, group, part) return P .. 'group:' .. user .. '/' .. group .. (part and ':' .. part or '') end
 local function range_member(lo, hi) return int(lo) .. '-' .. int(hi) end
 local function range_of(member)
@@ -256,7 +276,7 @@ local function apply(id, event, reason)
     if from == to then return to end
     reason = reason or ''
     local time = int(now())
-    call('HSET', job_key(id), 'state', to, 'reason', reason, 'changed', time,
+    job_set(id, 'state', to, 'reason', reason, 'changed', time,
         unpack(to == 'running' and not started and {'started', time} or {}))
     if group then
         call('HINCRBY', group_key(user, group, 'states'), from, -1)
@@ -265,7 +285,7 @@ local function apply(id, event, reason)
     if FINAL[to] then
         local kind, images, done, bad = job_get(id, 'kind', 'images', 'done', 'bad')
         if kind == 'sample' then owe(user, tonumber(done) + tonumber(bad) - tonumber(images)) end
-        call('HSET', job_key(id), 'finished', time)
+        job_set(id, 'finished', time)
         call('ZREM', P .. 'active', id)
         call('ZREM', P .. 'active:' .. user, id)
         call('DEL', job_key(id, 'ranges'), job_key(id, 'blame'))
@@ -298,14 +318,14 @@ local AFTER_FAILED = {fail = 'fail', hold = 'hold', run = false}
 -- Tells a job that one that it waits for has ended.
 local function tell_kid(kid, state, id)
     local why, wish = spoilt(id), job_get(kid, 'after_failed') or 'fail'
-    local left = call('HINCRBY', job_key(kid), 'parents', -1)
+    local left = job_add(kid, 'parents', -1)
     local event = why and AFTER_FAILED[wish]
     if event and TRANSITIONS[state][event] then
         apply(kid, event, 'it waited for job ' .. id .. ', which is ' .. why)
     elseif state == 'waiting' and left <= 0 then
         apply(kid, 'parent_done', 'waits for its turn')
     elseif state == 'waiting' then
-        call('HSET', job_key(kid), 'reason', waits_text(kid))
+        job_set(kid, 'reason', waits_text(kid))
     end
 end
 

@@ -41,9 +41,9 @@ end
 -- A report that is there already: the job is done, as far as its folder says.
 local function adopt_as_done(id, images, fid, metrics)
     call('DEL', job_key(id, 'ranges'))
-    call('HSET', job_key(id), 'images', int(images), 'done', int(images), 'report', 1)
-    if fid then call('HSET', job_key(id), 'fid', fid) end
-    if metrics then call('HSET', job_key(id), 'metrics', metrics) end
+    job_set(id, 'images', int(images), 'done', int(images), 'report', 1)
+    if fid then job_set(id, 'fid', fid) end
+    if metrics then job_set(id, 'metrics', metrics) end
     apply(id, 'claim')
     return apply(id, 'complete')
 end
@@ -79,7 +79,7 @@ function F.adopt(a)
     end
     if images > 0 then
         call('DEL', job_key(id, 'ranges'))
-        call('HSET', job_key(id), 'done', int(have))
+        job_set(id, 'done', int(have))
         for i = 1, #gaps do put_range(id, gaps[i][1], gaps[i][2]) end
         if #gaps == 0 then open_report(id, images, 0) end
         place(id)

@@ -98,10 +98,10 @@ local function pick_of(turn, worker, warm_only)
     return first or nil, false, false
 end
 
--- Those with jobs of a rank, fairest first: {user, vtime, queue, rank}. Who had more interactive work than the hour allows
--- stands among the normal ones.
-local function turns_of(rank, capped, time)
-    local turns, users = {}, call('ZRANGE', P .. 'users:' .. rank, 0, MAX_USERS - 1, 'WITHSCORES')
+-- Some of those with jobs of a rank, fairest first: {user, vtime, queue, rank}. Who had more interactive work than the hour
+-- allows stands among the normal ones.
+local function turns_of(rank, from, to, capped, time)
+    local turns, users = {}, call('ZRANGE', P .. 'users:' .. rank, from, to, 'WITHSCORES')
     local an_hour = rank == 0 and #users > 0 and setting('interactive_ms')
     for i = 1, #users, 2 do
         local turn = {user = users[i], vtime = tonumber(users[i + 1]), queue = rank, rank = rank}
@@ -116,7 +116,7 @@ local function turns_of(rank, capped, time)
         for i = 1, #capped do turns[#turns + 1] = capped[i] end
         table.sort(turns, function(x, y) return x.vtime < y.vtime or (x.vtime == y.vtime and x.queue < y.queue) end)
     end
-    return turns
+    return turns, #users / 2
 end
 
 -- Does any user have a job of this rank in a lane whose model is warm here? Without one there is nothing to look for
@@ -133,20 +133,25 @@ local function any_warm(rank, worker)
 end
 
 -- The fairest user's first job, or within the slack one whose model is warm: {id, turn, fair, warm, passes}, where fair is
--- the fairest user's virtual time.
-local function choose_among(turns, rank, worker)
-    local first, search
-    for i = 1, #turns do
-        local turn = turns[i]
-        if first and turn.vtime > first.fair + worker.slack then break end
-        local id, warm, passes = pick_of(turn, worker, first ~= nil)
-        if warm then
-            return {id = id, turn = turn, fair = first and first.fair or turn.vtime, warm = true, passes = passes}
+-- the fairest user's virtual time. Mostly the first few users decide, so they are asked for a few at a time.
+local function choose_among(rank, capped, worker)
+    local first, from, page = nil, 0, rank == 1 and #capped > 0 and MAX_USERS or FEW_USERS
+    while from < MAX_USERS do
+        local turns, found = turns_of(rank, from, from + page - 1, capped, worker.time)
+        for i = 1, #turns do
+            local turn = turns[i]
+            if first and turn.vtime > first.fair + worker.slack then return first end
+            local id, warm, passes = pick_of(turn, worker, first ~= nil)
+            if warm then
+                return {id = id, turn = turn, fair = first and first.fair or turn.vtime, warm = true, passes = passes}
+            end
+            if id and not first then
+                first = {id = id, turn = turn, fair = turn.vtime}
+                if not any_warm(rank, worker) then return first end
+            end
         end
-        if id and not first then
-            first, search = {id = id, turn = turn, fair = turn.vtime}, any_warm(rank, worker)
-            if not search then break end
-        end
+        if found < page then return first end
+        from, page = from + page, MAX_USERS
     end
     return first
 end
@@ -154,8 +159,7 @@ end
 local function choose(worker)
     local capped = {}
     for rank = 0, 2 do
-        local turns = turns_of(rank, capped, worker.time)
-        local choice = #turns > 0 and choose_among(turns, rank, worker)
+        local choice = choose_among(rank, capped, worker)
         if choice then return choice end
     end
 end
@@ -237,7 +241,7 @@ local function take(choice, worker, start)
     call('HSET', P .. 'slots', worker.slot, token)
     call('HINCRBY', P .. 'busy', user, 1)
     if phase == 'images' and kind == 'sample' then call('HINCRBY', made_key(worker.time), user, int(hi - lo)) end
-    if worker.root and not root then call('HSET', job_key(id), 'root', worker.root) end
+    if worker.root and not root then job_set(id, 'root', worker.root) end
     pay(choice, worker, cost, start)
     if state == 'queued' then apply(id, 'claim') else place(id) end
     if rank ~= tier then move(id, tier) end -- what it gained by waiting is used up
@@ -333,7 +337,7 @@ local function preempt(time)
                     local lease = lease_to_yield({id = id, user = user, lane = lane}, workers, patient)
                     if lease then
                         call('HSET', lease_key(lease.token), 'yield', id)
-                        call('HSET', job_key(id), 'victim', lease.token)
+                        job_set(id, 'victim', lease.token)
                         call('PUBLISH', P .. 'ctl', encode({op = 'yield', job = lease.job}))
                     end
                 end

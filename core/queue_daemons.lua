@@ -75,11 +75,11 @@ function F.finish(a)
     local made = surveyed and 1 or whole and tonumber((job_get(id, 'images'))) or lease.upto - lease.lo
     if ms and made > 0 then
         learn(lease.speed, ms / made)
-        if lease.phase == 'images' then call('HSET', job_key(id), 'rate', 1000 * made / math.max(ms, 0.001)) end
+        if lease.phase == 'images' then job_set(id, 'rate', 1000 * made / math.max(ms, 0.001)) end
     end
     if lease.memory ~= '' and (amount_arg(a, 'peak_mib') or 0) > 0 then learn_memory(lease.memory, a.peak_mib) end
-    if fid then call('HSET', job_key(id), 'fid', fid) end
-    if metrics then call('HSET', job_key(id), 'metrics', metrics) end
+    if fid then job_set(id, 'fid', fid) end
+    if metrics then job_set(id, 'metrics', metrics) end
     if whole and not FINAL[job_get(id, 'state')] then return {job = id, state = apply(id, 'complete')} end
     if surveyed then open_images(id, images) else put_rest(lease) end
     return {job = id, state = settle(id)}
@@ -112,8 +112,8 @@ function F.fail(a)
         local again = lose(lease, a.crash == true and 'crash' or 'error', text)
         return {job = id, state = settle(id, text), again = again}
     end
-    call('HINCRBY', job_key(id), 'errors', 1)
-    call('HSET', job_key(id), 'error', text)
+    job_add(id, 'errors', 1)
+    job_set(id, 'error', text)
     put_rest(lease)
     local state = job_get(id, 'state')
     if not FINAL[state] and TRANSITIONS[state][policy] then apply(id, policy, text) end
@@ -150,6 +150,7 @@ local function forget(time)
         if call('SCARD', job_key(id, 'leases')) == 0 then
             call('DEL', job_key(id), job_key(id, 'log'), job_key(id, 'bad'), job_key(id, 'leases'), job_key(id, 'kids'))
             if group then leave(id, user, group, state) end
+            call('HDEL', P .. 'rows', id)
             call('ZREM', P .. 'jobs', id)
             call('ZREM', P .. 'jobs:' .. user, id)
             call('ZREM', P .. 'ids', id)
@@ -276,7 +277,8 @@ end
 local READ, WRITE, END = {'no-writes'}, {}, {'allow-oom'}
 local NAMES = {
     {'submit', WRITE}, {'cancel', END}, {'hold', END}, {'release', WRITE}, {'prio', WRITE}, {'share', WRITE},
-    {'adopt', WRITE}, {'drain', WRITE}, {'resume', END}, {'quota', WRITE}, {'settings', WRITE}, {'why', READ}, {'group', READ}, {'groups', READ}, {'group_cancel', END},
+    {'adopt', WRITE}, {'drain', WRITE}, {'resume', END}, {'quota', WRITE}, {'settings', WRITE}, {'why', READ},
+    {'group', READ}, {'groups', READ}, {'group_cancel', END},
     {'list', READ}, {'show', READ}, {'events', READ}, {'logs', READ}, {'hosts', READ}, {'check', READ},
     {'claim', WRITE}, {'renew', END}, {'finish', END}, {'giveback', END}, {'fail', END}, {'reap', END},
     {'beat', WRITE}, {'log', WRITE},
@@ -299,12 +301,13 @@ for i = 1, #NAMES do -- pairs() is not there yet while a library loads
         if #keys ~= 1 or keys[1] ~= '{ddq}' or not good or type(a) ~= 'table' then
             return encode({status = 'usage', text = 'ddq_' .. name .. ' takes the key {ddq} and one JSON object'})
         end
-        urgent, memo = false, {}
+        urgent, memo, touched = false, {}, {}
         local ok, answer = pcall(function()
             schema_ready(flags)
             local answer = F[name](a)
             if flags ~= READ then tell_kids() end
             if urgent then preempt(now()) end
+            keep_rows()
             return answer
         end)
         if not ok then

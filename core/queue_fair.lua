@@ -161,7 +161,7 @@ function place(id)
         if wait > 0 then
             stands = false
             call('ZADD', P .. 'timed', time + wait, id)
-            if state == 'queued' then call('HSET', job_key(id), 'reason', 'may run from ' .. clock_text(time + wait)) end
+            if state == 'queued' then job_set(id, 'reason', 'may run from ' .. clock_text(time + wait)) end
         end
     end
     if stands and most and call('SCARD', job_key(id, 'leases')) >= tonumber(most) then stands = false end
@@ -179,7 +179,7 @@ local function move(id, rank)
     local user, lane, old = job_get(id, 'user', 'lane', 'rank')
     queue_take_out(id, user, old, lane)
     call('ZREM', P .. 'aging', id)
-    call('HSET', job_key(id), 'rank', rank)
+    job_set(id, 'rank', rank)
     place(id)
 end
 

@@ -2,9 +2,7 @@
 -- group:USER/NAME: its jobs by number; group:USER/NAME:states: how many are in which state; groups, groups:USER:
 -- "USER/NAME" by the number of the last job.
 
-local group_arg
-local join
-local leave
+local group_arg, join, leave, rate_of
 do -- the locals of this file: a chunk may have 200
 
 local MAX_POINTS = 1000
@@ -19,7 +17,7 @@ function group_arg(a, user)
 end
 
 function join(id, user, group, point, seq, state)
-    call('HSET', job_key(id), 'group', group, 'point', point or '{}')
+    job_set(id, 'group', group, 'point', point or '{}')
     call('ZADD', group_key(user, group), seq, id)
     call('HINCRBY', group_key(user, group, 'states'), state, 1)
     for _, index in ipairs({'groups', 'groups:' .. user}) do call('ZADD', P .. index, seq, user .. '/' .. group) end
@@ -55,7 +53,7 @@ local function states_of(owner, name)
 end
 
 -- Images a second of a job's workers now.
-local function rate_of(id)
+function rate_of(id)
     local rate = 0
     for _, token in ipairs(call('SMEMBERS', job_key(id, 'leases'))) do
         rate = rate + tonumber(call('HGET', lease_key(token), 'rate') or 0)

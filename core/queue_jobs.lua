@@ -161,13 +161,13 @@ function F.submit(a, adopted_folder)
         folder = folder, created = tonumber(created), tier = tier, group = group,
         point = point and raw(point), max_gpus = tonumber(limits.max_gpus), at = tonumber(limits.at),
         window = limits.window}):sub(2, -2)
-    call('HSET', job_key(id), 'id', id, 'user', user, 'kind', kind, 'model', model, 'device', device, 'name', name or id,
+    job_set(id, 'id', id, 'user', user, 'kind', kind, 'model', model, 'device', device, 'name', name or id,
         'folder', folder, 'images', int(images), 'created', created, 'about', about, 'spec', spec, 'asked', asked,
         'needs', table.concat(needs, ' '), 'lane', lane, 'pace', pace_of(kind, model, fields), 'seq', seq,
         'parents', #waits, 'after', table.concat(waits, ' '), 'after_failed', after_failed, 'priority', int(priority),
         'tier', TIERS[tier], 'rank', TIERS[tier], 'state', state, 'reason', reason, 'report', 0,
         'done', 0, 'bad', 0, 'errors', 0)
-    for field, value in pairs(limits) do call('HSET', job_key(id), field, value) end
+    for field, value in pairs(limits) do job_set(id, field, value) end
     if group then join(id, user, group, point, seq, state) end
     for i = 1, #waits do call('SADD', job_key(waits[i], 'kids'), id) end
     for _, index in ipairs({'jobs', 'jobs:' .. user, 'active', 'active:' .. user}) do call('ZADD', P .. index, seq, id) end
@@ -229,7 +229,7 @@ end
 function F.prio(a)
     local id, _, state = own_job_arg(a)
     local priority = number_arg(a, 'priority', -100, 100)
-    call('HSET', job_key(id), 'priority', int(priority))
+    job_set(id, 'priority', int(priority))
     if not FINAL[state] then place(id) end
     return {id = id, state = state, priority = priority}
 end

@@ -1,5 +1,6 @@
 -- ---- what callers see ------------------------------------------------------------------------------------------------
 
+local keep_rows
 do -- the locals of this file: a chunk may have 200
 
 local function lease_view(lease)
@@ -41,30 +42,73 @@ local function job_view(id, why)
     return text, leases, state
 end
 
---- ddq_list {user?, state?, active?, needs?, limit?} -> {jobs[], more}
---- Newest first; active: only those that have not ended; needs: only those that need this ("reference:digits"). A job is {id, user, kind, model, name, state, reason, error?,
---- tier, group?, point{}?, max_gpus?, at?, window?, device, folder, output, images, n, done, bad, errors, priority, created, started?, finished?, rate?, workers, fid?,
---- metrics{}?}.
---- more: not every job was looked at.
+-- What a table shows of a job, as a JSON list in this order. Ten thousand of them must come at once, so the row of a job
+-- that does not run is kept as text in `rows` whenever the job's hash is written.
+local COLUMNS = {'id', 'state', 'user', 'model', 'name', 'reason', 'done', 'images', 'rate', 'created', 'tier', 'kind',
+    'priority', 'group', 'fid'}
+local ROW = '["%s","%s","%s","%s","%s",%s,%s,%s,%s,%s,"%s","%s",%s,"%s",%s]'
+
+local function row_of(id, rate)
+    local known, state, user, model, name, reason, done, images, old_rate, created, tier, kind, priority, group, fid =
+        job_get(id, unpack(COLUMNS))
+    if not known then return nil end
+    return ROW:format(known, state, user, model, name, encode_text(reason), done, images,
+        rate and rate > 0 and encode_number(rate) or old_rate or 0, created, TIER_NAMES[tonumber(tier or 1)], kind,
+        priority, group or '', fid or 'null'), state
+end
+
+-- At the end of a call that writes.
+function keep_rows()
+    for id in pairs(touched) do
+        local row, state = row_of(id)
+        if row and state ~= 'running' then
+            call('HSET', P .. 'rows', id, row)
+        else
+            call('HDEL', P .. 'rows', id)
+        end
+    end
+end
+
+local function rows_of(ids, state)
+    local rows, kept = list(), #ids > 0 and call('HMGET', P .. 'rows', unpack(ids)) or {}
+    for i = 1, #ids do
+        local row = kept[i] or row_of(ids[i], rate_of(ids[i]))
+        if row and (not state or row:match('^%["[^"]*","([^"]*)"') == state) then rows[#rows + 1] = raw(row) end
+    end
+    return rows
+end
+local function views_of(ids, state)
+    local views = list()
+    for i = 1, #ids do
+        local view, _, is = job_view(ids[i])
+        if view and (not state or is == state) then views[#views + 1] = raw(view .. '}') end
+    end
+    return views
+end
+
+--- ddq_list {user?, state?, active?, limit?, rows?} -> {jobs[], more} or {columns[], rows[], more}
+--- Newest first; active: only those that have not ended. A job is {id, user, kind, model, name, state, reason, error?,
+--- tier, group?, point{}?, max_gpus?, at?, window?, device, folder, output, images, n, done, bad, errors, priority, created,
+--- started?, finished?, rate?, workers, fid?, metrics{}?}. With rows: true each is a list in the order of columns, what a
+--- table shows, and ten times as fast. more: not every job was looked at.
 function F.list(a)
     local user, state = text_arg(a, 'user', NAME, true), text_arg(a, 'state', WORD, true)
     if state and not TRANSITIONS[state] then refuse('usage', 'state is ' .. shown(state) .. ', which no job has') end
-    local limit, needs = number_arg(a, 'limit', 1, 100000, 100), text_arg(a, 'needs', LABEL, true)
+    local limit = number_arg(a, 'limit', 1, 100000, 100)
     local active = a.active == true or (state and not FINAL[state])
     local key = P .. (active and 'active' or 'jobs') .. (user and ':' .. user or '')
-    local jobs, looked, all = list(), 0, math.min(call('ZCARD', key), math.max(limit, 20000))
-    while #jobs < limit and looked < all do
-        local ids = call('ZREVRANGE', key, looked, looked + math.min(limit, 500) - 1)
-        for i = 1, #ids do
-            if #jobs == limit then break end
-            local lacks = needs and not (' ' .. (job_get(ids[i], 'needs') or '') .. ' '):find(' ' .. needs .. ' ', 1, true)
-            local view, _, is = nil, nil, nil
-            if not lacks then view, _, is = job_view(ids[i]) end
-            if view and (not state or is == state) then jobs[#jobs + 1] = raw(view .. '}') end
-            looked = looked + 1
-        end
+    local found, looked, all = list(), 0, math.min(call('ZCARD', key), math.max(limit, 20000))
+    local look = a.rows == true and rows_of or views_of
+    while #found < limit and looked < all do
+        local ids = call('ZREVRANGE', key, looked, looked + math.min(limit - #found, 500) - 1)
+        local some = look(ids, state)
+        for i = 1, #some do found[#found + 1] = some[i] end
+        looked = looked + #ids
+        if #ids == 0 then break end
     end
-    return {jobs = jobs, more = call('ZCARD', key) > looked}
+    local more = call('ZCARD', key) > looked
+    if a.rows == true then return {columns = list(COLUMNS), rows = found, more = more} end
+    return {jobs = found, more = more}
 end
 
 --- ddq_show {id} -> {job{}, leases[]}

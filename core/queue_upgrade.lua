@@ -19,7 +19,7 @@ function upgrade()
             'images', 'done', 'bad', 'spec', 'needs')
         local needs = {}
         for need in text:gmatch('%S+') do needs[#needs + 1] = need end
-        call('HSET', job_key(id), 'tier', 1, 'rank', 1, 'after_failed', 'fail',
+        job_set(id, 'tier', 1, 'rank', 1, 'after_failed', 'fail',
             'lane', lane_of(needs, device, model, load_of(kind, model, cjson.decode(spec))))
         if kind == 'sample' then owe(user, images - done - bad) end
         for _, token in ipairs(call('SMEMBERS', job_key(id, 'leases'))) do

@@ -57,7 +57,7 @@ local function promote(time)
     end
     for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'timed', '-inf', time, 'LIMIT', 0, 16)) do
         call('ZREM', P .. 'timed', id)
-        if job_get(id, 'state') == 'queued' then call('HSET', job_key(id), 'reason', 'waits for its turn') end
+        if job_get(id, 'state') == 'queued' then job_set(id, 'reason', 'waits for its turn') end
         if job_get(id, 'state') then place(id) end
     end
     local patience = setting('aging_ms')
@@ -93,18 +93,18 @@ local function new_token(time)
 end
 
 -- What is on disk counts at once, and only once.
-local function credit(lease, upto)
+local function credit(lease, upto, ends)
     upto = math.min(math.max(upto, lease.upto), lease.hi)
     if upto == lease.upto or lease.phase ~= 'images' then return end -- a report or a survey is whole, or not there
-    call('HINCRBY', job_key(lease.job), 'done', int(upto - lease.upto))
+    job_add(lease.job, 'done', int(upto - lease.upto))
     if lease.kind == 'sample' and not FINAL[job_get(lease.job, 'state')] then owe(lease.user, lease.upto - upto) end
     lease.upto = upto
-    call('HSET', lease_key(lease.token), 'upto', int(upto))
+    if not ends then call('HSET', lease_key(lease.token), 'upto', int(upto)) end
 end
 
 -- Ends a lease, and the user pays for what was used. The rest of the range, [upto, hi), is the caller's to put somewhere.
 local function drop(lease, upto, spent)
-    credit(lease, upto)
+    credit(lease, upto, true)
     call('DEL', lease_key(lease.token))
     call('ZREM', P .. 'leases', lease.token)
     call('SREM', job_key(lease.job, 'leases'), lease.token)
@@ -122,7 +122,7 @@ end
 
 -- The report becomes claimable when every image is accounted for. Images that were given up leave no report to make.
 local function open_report(id, images, bad)
-    call('HSET', job_key(id), 'report', 1)
+    job_set(id, 'report', 1)
     if bad == 0 then return put_range(id, images, images + 1) end
     local numbers = call('ZRANGE', job_key(id, 'bad'), 0, 9)
     local text = (bad > 1 and 'images ' or 'image ') .. table.concat(numbers, ', ') ..
@@ -133,7 +133,7 @@ end
 
 -- A survey said how many images there are.
 local function open_images(id, images)
-    call('HSET', job_key(id), 'images', int(images))
+    job_set(id, 'images', int(images))
     put_range(id, 0, images)
 end
 
@@ -159,8 +159,8 @@ end
 -- go on. Answers whether it will be tried again.
 local function lose(lease, how, text)
     local id, lo, hi = lease.job, lease.upto, lease.hi
-    call('HINCRBY', job_key(id), 'errors', 1)
-    call('HSET', job_key(id), 'error', text)
+    job_add(id, 'errors', 1)
+    job_set(id, 'error', text)
     if lo >= hi or FINAL[job_get(id, 'state')] then return false end
     local blame = (lo == lease.lo and lease.blame or 0) + BLAME[how]
     local crashes, errors = blame % BLAME.error, math.floor(blame / BLAME.error)
@@ -184,7 +184,7 @@ local function lose(lease, how, text)
         return true
     end
     call('ZADD', job_key(id, 'bad'), lo, int(lo))
-    call('HINCRBY', job_key(id), 'bad', 1)
+    job_add(id, 'bad', 1)
     if lease.kind == 'sample' then owe(lease.user, -1) end
     return false
 end

@@ -127,6 +127,7 @@ static bool prepare(Fid *fid, int sides, Err *err)
         images = images || fid->looks[side].kind != REFERENCE_STATISTICS ||
                  (fid->looks[side].has_images && fid_numbers_want(&fid->options, side) & REFERENCE_FEATURES);
     }
+    images = images || fid->options.metrics & METRIC_IS;
     if (images && !tool_weights(&fid->tool, fid->options.conf, &fid->inception, err))
         return false;
     fid->pipeline = choose_pipeline(fid);
@@ -213,9 +214,12 @@ static void print_lines(const FidNumbers *numbers)
 static bool compare_sides(Fid *fid, Err *err)
 {
     FidNumbers numbers = {.count = 0};
+    Inception *net = NULL; /* for logits */
     if (!prepare(fid, 2, err) || !measure_sides(fid, err))
         return false;
-    if (!fid_numbers(&fid->options, fid->sides, NULL, &fid->tool.metrics, &numbers, err))
+    if (fid->options.metrics & METRIC_IS && !(net = workshop_inception(fid->shop, fid->inception, PREC_F32, NULL, err)))
+        return false;
+    if (!fid_numbers(&fid->options, fid->sides, net, &fid->tool.metrics, &numbers, err))
         return false;
     tool_clear(&fid->tool);
     note_all(fid);

@@ -65,6 +65,26 @@ static bool sfid(Numbers *n, Err *err)
     return true;
 }
 
+/* Logits are not kept: they are the features times the classifier. */
+static bool read_logits(void *ctx, int64_t first, int64_t count, float *ret_logits, Err *err)
+{
+    const Numbers *n = ctx;
+    const Features *features = &n->fake->features;
+    return inception_logits(n->net, features->rows + first * features->dim, count, ret_logits, err);
+}
+
+static bool inception_score(Numbers *n, Err *err)
+{
+    Logits logits = {
+        .count = n->fake->features.count, .classes = inception_classes(n->net), .read = read_logits, .ctx = n};
+    Score score;
+    if (!score_measure(&logits, SCORE_PARTS, n->hooks, &score, err))
+        return false;
+    put_interval(n, "IS", "is_mean", &score.score);
+    put(n, NULL, "is_std", score.std);
+    return true;
+}
+
 static bool kid(Numbers *n, Err *err)
 {
     KidPlan plan = {.subsets = KID_SUBSETS, .subset_size = KID_SUBSET_SIZE, .hooks = n->hooks};
@@ -104,6 +124,7 @@ static const struct {
 } rows[] = {
     {METRIC_FID, 0, 0, fid},
     {METRIC_SFID, REFERENCE_SPATIAL, REFERENCE_SPATIAL, sfid},
+    {METRIC_IS, REFERENCE_FEATURES, 0, inception_score},
     {METRIC_KID, REFERENCE_FEATURES, REFERENCE_FEATURES, kid},
     {METRIC_PRDC, REFERENCE_FEATURES, REFERENCE_FEATURES, prdc},
     {METRIC_FID_INF, REFERENCE_FEATURES, 0, fid_inf},

@@ -13,8 +13,8 @@ typedef enum FlagType { FLAG_SWITCH, FLAG_TEXT, FLAG_COUNT, FLAG_WORD, FLAG_METR
 static const char *const dims_words[] = {"2048", "768", "192", "64", NULL}; /* in the order of InceptionLevel */
 static const char *const pipeline_words[] = {"pt", "tf", NULL};
 static const char *const like_words[] = {"exact", "pytorch-fid", NULL};
-static const char *const metrics_words[] = {"fid", "sfid", "kid", "prdc", "fid_inf", NULL};
-static const unsigned metrics_bits[] = {METRIC_FID, METRIC_SFID, METRIC_KID, METRIC_PRDC, METRIC_FID_INF};
+static const char *const metrics_words[] = {"fid", "sfid", "is", "kid", "prdc", "fid_inf", NULL};
+static const unsigned metrics_bits[] = {METRIC_FID, METRIC_SFID, METRIC_IS, METRIC_KID, METRIC_PRDC, METRIC_FID_INF};
 
 static const struct {
     const char *name;
@@ -72,7 +72,8 @@ static bool read_metrics(const char *flag, const char *text, unsigned *ret_metri
         *ret_metrics |= metrics_bits[index];
         text += len + (text[len] == ',');
     }
-    return *ret_metrics || err_set(err, ERR_USAGE, "%s is empty, wanted a list of fid, sfid, kid, prdc, fid_inf", flag);
+    return *ret_metrics ||
+           err_set(err, ERR_USAGE, "%s is empty, wanted a list of fid, sfid, is, kid, prdc, fid_inf", flag);
 }
 
 static bool read_count(const char *flag, const char *text, int *ret_count, Err *err)
@@ -129,9 +130,10 @@ static bool read_flag(int argc, char **argv, int *i, FidOptions *options, Err *e
 
 static bool check_together(const FidOptions *options, Err *err)
 {
-    const unsigned deep = METRIC_SFID;
+    const unsigned deep = METRIC_SFID | METRIC_IS;
     if (options->level != INCEPTION_2048 && options->metrics & deep)
-        return err_set(err, ERR_USAGE, "--dims %s has no sfid, which belongs to the whole network (--dims 2048)",
+        return err_set(err, ERR_USAGE,
+                       "--dims %s has no sfid and no is: both belong to the whole network (--dims 2048)",
                        dims_words[options->level]);
     if (options->save_stats && options->metrics & ~(unsigned)(METRIC_FID | METRIC_SFID))
         return err_set(err, ERR_USAGE,

@@ -17,6 +17,7 @@ typedef struct Measuring {
     const RunHooks *hooks;
     Pieces pieces; /* what was there before */
     int64_t lo, hi, made;
+    int bad; /* that were told */
     Writer *writer;
     double start;
 } Measuring;
@@ -79,8 +80,8 @@ static bool on_bad(void *ctx, int64_t index, const char *why, Err *err)
     batch->arrays[ARRAY_FEATURES_TF] = keeps[ARRAY_FEATURES_TF] ? row_of_nan(width) : NULL;
     batch->arrays[ARRAY_SPATIAL] = keeps[ARRAY_SPATIAL] ? row_of_nan(INCEPTION_SPATIAL) : NULL;
     batch->arrays[ARRAY_HASHES] = xcalloc(1, IMAGE_HASH);
-    if (m->hooks && m->hooks->note)
-        m->hooks->note(m->hooks->ctx, why); /* the report has them all together */
+    if (m->hooks && m->hooks->note && m->bad++ < GATHER_NAMED) /* the manifests have all, the report the first */
+        m->hooks->note(m->hooks->ctx, why);
     return add(m, batch, err);
 }
 
@@ -164,7 +165,7 @@ static bool write_sheet(const Run *run, Err *err)
         }
     }
     char *path = folder_path(run->spec->output, "grid.png");
-    good = good && grid_write(path, images, count, err);
+    good = good && (count == 0 || grid_write(path, images, count, err)); /* none: whoever gathers the rows says it */
     free(path);
     while (count > 0)
         image_free(&images[--count]);

@@ -76,14 +76,16 @@ def test_golden(person, pipeline):
 
 def test_metrics(person):
     """The other metrics of the golden sets, and FIDs of pytorch-fid's own root."""
-    out = person.fid(A, B, "--metrics", "fid,kid,prdc").stdout
+    out = person.fid(A, B, "--metrics", "fid,kid,prdc,is").stdout
     numbers = {line.split(":  ")[0]: float(line.split(":  ")[1]) for line in out.splitlines()}
     wanted = WANTED["pt"]
+    assert numbers["IS"] == pytest.approx(wanted["isc_a_splits10"]["mean"], abs=1e-5)
     assert numbers["KID"] == pytest.approx(wanted["kid_full"], abs=1e-5)
     assert {k: numbers[k] for k in ("precision", "recall", "coverage")} == {
         k: pytest.approx(wanted["prdc_k3_le"][k]) for k in ("precision", "recall", "coverage")}
-    answer = json.loads(person.fid(A, B, "--metrics", "fid,kid,prdc", "--json").stdout)
+    answer = json.loads(person.fid(A, B, "--metrics", "fid,kid,prdc,is", "--json").stdout)
     assert answer["kid"] == numbers["KID"] and answer["density"] == numbers["density"] and answer["fid"] == numbers["FID"]
+    assert answer["is_std"] == pytest.approx(wanted["isc_a_splits10"]["std"], abs=1e-5)
     stats = [GOLDEN / f"e2e/stats_{side}_pt.npz" for side in "ab"]
     assert person.value(*stats, "--like", "pytorch-fid", weights=None) == pytest.approx(wanted["fid_scipy"], abs=1e-9)
 

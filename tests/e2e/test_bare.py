@@ -50,7 +50,7 @@ def test_same_report(both):
 def same_pixels(source, folder):
     job = {"kind": "statistics", "images": str(source), "inception": f"{DIGITS}/inception.pth"}
     ours, bare = [execute(program, job, folder / program) for program in ("ddq-worker", "ddq-worker-bare")]
-    assert ours["pixels_sha256"] == bare["pixels_sha256"]
+    assert ours["images_sha256"] == bare["images_sha256"]
 
 
 def test_reads_every_kind_of_png(tmp_path):

@@ -78,6 +78,13 @@ for _, id in ipairs(call('ZRANGE', P .. 'jobs', 0, -1)) do
     local kind = call('HGET', key, 'kind')
     if not FINAL[state] and kind == 'sample' then owed[user] = (owed[user] or 0) + images - done - bad end
     for _, token in ipairs(tokens) do busy[user] = (busy[user] or 0) + 1 end
+    local row = call('HGET', P .. 'rows', id)
+    is((row and true or false) == (state ~= 'running'), id, 'is', state, row and 'and has a row' or 'and has no row')
+    if row then
+        local told = cjson.decode(row)
+        is(told[1] == id and told[2] == state and told[6] == call('HGET', key, 'reason') and told[7] == done and told[8] == images,
+            id, 'has an old row', row)
+    end
     local group = call('HGET', key, 'group')
     if group then
         is(call('ZSCORE', P .. 'group:' .. user .. '/' .. group, id), id, 'is not in its group', group)

@@ -259,6 +259,22 @@ static void why_a_job_is_queued(void **state)
     claim("a", "job=aaaaaa0002");
 }
 
+static void rows_are_what_a_table_shows(void **state)
+{
+    (void)state;
+    submit("aaaaaa0001", "ada", 4, "");
+    submit("aaaaaa0002", "bob", 4, "'name':'trial','tier':'scavenger','priority':-3");
+    say(QUEUE_LIST, "{'rows':true}",
+        "rows.#=2; columns.0=id; columns.5=reason; rows.0.0=aaaaaa0002; rows.0.1=queued; rows.0.4=trial; "
+        "rows.0.10=scavenger; rows.0.12=-3; rows.1.2=ada; rows.1.6=0; rows.1.7=4; more=false");
+    say(QUEUE_HOLD, "{'id':'aaaaaa0002','user':'bob','reason':'a \\'quoted\\' reason'}", "");
+    say(QUEUE_LIST, "{'rows':true,'state':'held'}", "rows.#=1; rows.0.5~quoted");
+    claim("a", "job=aaaaaa0001");
+    say(QUEUE_RENEW, "{'leases':[{'token':'$a','upto':1,'rate':2.5}]}", "");
+    say(QUEUE_LIST, "{'rows':true,'active':true,'user':'ada'}", "rows.#=1; rows.0.1=running; rows.0.6=1; rows.0.8=2.5");
+    say(QUEUE_LIST, "{'rows':true,'limit':1}", "rows.#=1; more=true");
+}
+
 static void hosts_and_their_names(void **state)
 {
     (void)state;
@@ -341,6 +357,7 @@ int main(void)
         T(long_chain_is_told_in_pieces),
         T(list_filters),
         T(why_a_job_is_queued),
+        T(rows_are_what_a_table_shows),
         T(hosts_and_their_names),
         T(logs_and_events_go_on),
         T(check_says_what_it_knows),
