@@ -84,6 +84,17 @@ static void time_to_iso(cJSON *job, const char *field)
     cJSON_ReplaceItemInObjectCaseSensitive(job, field, cJSON_CreateString(text));
 }
 
+void job_of_row(cJSON *row, const cJSON *columns)
+{
+    const cJSON *column = columns ? columns->child : NULL;
+    for (cJSON *cell = row->child; cell && cJSON_IsString(column); cell = cell->next, column = column->next) {
+        cell->string = column->valuestring;
+        cell->type |= cJSON_StringIsConst; /* it is not the cell's to free */
+    }
+    if (cJSON_IsArray(row))
+        row->type = cJSON_Object | (row->type & ~0xff);
+}
+
 void job_tidy(cJSON *job)
 {
     static const char *const times[] = {"created", "started", "finished"};

@@ -31,6 +31,9 @@ bool job_tick(cJSON *job, const cJSON *message);
 /* The full id of what a user typed: an id, a unique beginning of one, or '@'. Caller frees. */
 bool job_resolve(Cmd *cmd, const char *word, char **ret_id, Err *err);
 
+/* Makes a row of ddq_list (rows: true) an object with the columns' names, in place; `columns` must outlive it. */
+void job_of_row(cJSON *row, const cJSON *columns);
+
 /* Makes a job of ddq_list such a flat object, in place; adds `seconds` since it was started. */
 void job_tidy(cJSON *job);
 

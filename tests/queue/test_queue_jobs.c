@@ -266,7 +266,7 @@ static void rows_are_what_a_table_shows(void **state)
     submit("aaaaaa0002", "bob", 4, "'name':'trial','tier':'scavenger','priority':-3");
     say(QUEUE_LIST, "{'rows':true}",
         "rows.#=2; columns.0=id; columns.5=reason; rows.0.0=aaaaaa0002; rows.0.1=queued; rows.0.4=trial; "
-        "rows.0.10=scavenger; rows.0.12=-3; rows.1.2=ada; rows.1.6=0; rows.1.7=4; more=false");
+        "rows.0.10=scavenger; rows.1.2=ada; rows.1.6=0; rows.1.7=4; more=false");
     say(QUEUE_HOLD, "{'id':'aaaaaa0002','user':'bob','reason':'a \\'quoted\\' reason'}", "");
     say(QUEUE_LIST, "{'rows':true,'state':'held'}", "rows.#=1; rows.0.5~quoted");
     claim("a", "job=aaaaaa0001");
