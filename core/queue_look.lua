@@ -88,22 +88,33 @@ local function views_of(ids, state)
     return table.concat(views, ','), #views
 end
 
---- ddq_list {user?, state?, active?, limit?, rows?} -> {jobs[], more} or {columns[], rows[], more}
---- Newest first; active: only those that have not ended. A job is {id, user, kind, model, name, state, reason, error?,
---- tier, group?, point{}?, max_gpus?, at?, window?, device, folder, output, images, n, done, bad, errors, priority, created,
---- started?, finished?, rate?, workers, fid?, metrics{}?}. With rows: true each is a list in the order of columns, what a
---- table shows, and ten times as fast. more: not every job was looked at.
+-- Those of some jobs that need one thing.
+local function with_need(ids, need)
+    local some = {}
+    for i = 1, #ids do
+        local needs = ' ' .. (job_get(ids[i], 'needs') or '') .. ' '
+        if needs:find(' ' .. need .. ' ', 1, true) then some[#some + 1] = ids[i] end
+    end
+    return some
+end
+
+--- ddq_list {user?, state?, active?, needs?, limit?, rows?} -> {jobs[], more} or {columns[], rows[], more}
+--- Newest first; active: only those that have not ended; needs: only those that need this ("reference:digits"). A job is
+--- {id, user, kind, model, name, state, reason, error?, tier, group?, point{}?, max_gpus?, at?, window?, device, folder,
+--- output, images, n, done, bad, errors, priority, created, started?, finished?, rate?, workers, fid?, metrics{}?}. With
+--- rows: true each is a list in the order of columns, what a table shows, and five times as fast. more: not every job was
+--- looked at.
 function F.list(a)
     local user, state = text_arg(a, 'user', NAME, true), text_arg(a, 'state', WORD, true)
     if state and not TRANSITIONS[state] then refuse('usage', 'state is ' .. shown(state) .. ', which no job has') end
-    local limit = number_arg(a, 'limit', 1, 100000, 100)
+    local limit, need = number_arg(a, 'limit', 1, 100000, 100), text_arg(a, 'needs', LABEL, true)
     local active = a.active == true or (state and not FINAL[state])
     local key = P .. (active and 'active' or 'jobs') .. (user and ':' .. user or '')
     local parts, count, looked, all = {}, 0, 0, math.min(call('ZCARD', key), math.max(limit, 20000))
     local look = a.rows == true and rows_of or views_of
     while count < limit and looked < all do
         local ids = call('ZREVRANGE', key, looked, looked + math.min(limit - count, 500) - 1)
-        local text, some = look(ids, state)
+        local text, some = look(need and with_need(ids, need) or ids, state)
         if some > 0 then parts[#parts + 1] = text end
         count, looked = count + some, looked + #ids
         if #ids == 0 then break end

@@ -273,6 +273,9 @@ static void rows_are_what_a_table_shows(void **state)
     say(QUEUE_RENEW, "{'leases':[{'token':'$a','upto':1,'rate':2.5}]}", "");
     say(QUEUE_LIST, "{'rows':true,'active':true,'user':'ada'}", "rows.#=1; rows.0.1=running; rows.0.6=1; rows.0.8=2.5");
     say(QUEUE_LIST, "{'rows':true,'limit':1}", "rows.#=1; more=true");
+    submit("aaaaaa0003", "ada", 4, "'needs':['model:digits','reference:faces']");
+    say(QUEUE_LIST, "{'needs':'reference:faces'}", "jobs.#=1; jobs.0.id=aaaaaa0003");
+    say(QUEUE_LIST, "{'needs':'model:digits','rows':true,'limit':2}", "rows.#=2; rows.1.0=aaaaaa0002");
 }
 
 static void hosts_and_their_names(void **state)
