@@ -94,6 +94,8 @@ static bool write_features(Reporting *r, const Features *features, const char *n
     return good;
 }
 
+enum { PAIRS_NAMED = 3 };
+
 /* What the images themselves give reason to say. */
 static void note_images(Reporting *r)
 {
@@ -111,11 +113,16 @@ static void note_images(Reporting *r)
                  all->images - all->count, all->images);
     if (!all->duplicates)
         return;
-    char *copy = run_image_name(r->run, all->pairs[0].image), *of = run_image_name(r->run, all->pairs[0].same_as);
-    run_note(r->run, r->hooks, "%" PRId64 " image%s the same pixels as an earlier one; the first is %s, a copy of %s",
-             all->duplicates, all->duplicates == 1 ? " has" : "s have", copy, of);
-    free(copy);
-    free(of);
+    Buf pairs = {0};
+    for (int i = 0; i < all->pair_count && i < PAIRS_NAMED; i++) {
+        char *copy = run_image_name(r->run, all->pairs[i].image), *of = run_image_name(r->run, all->pairs[i].same_as);
+        buf_printf(&pairs, "%s%s is a copy of %s", i ? ", " : "", copy, of);
+        free(copy);
+        free(of);
+    }
+    run_note(r->run, r->hooks, "%" PRId64 " image%s the same pixels as an earlier one: %s%s", all->duplicates,
+             all->duplicates == 1 ? " has" : "s have", pairs.data, all->duplicates > PAIRS_NAMED ? ", ..." : "");
+    buf_free(&pairs);
 }
 
 bool reporting_gather(Reporting *r, Err *err)

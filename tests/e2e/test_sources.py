@@ -45,6 +45,21 @@ def test_the_batch_changes_nothing(mixed, expected, tmp_path, batch):
     assert report(out)["images_sha256"] == expected[1]["images_sha256"]
 
 
+def test_both_pipelines_and_spatial_features(mixed, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    job = {**EVALUATE, "images": str(mixed), "reference": str(mixed), "pipeline": "both", "metrics": ["fid", "sfid"]}
+    one, many = (run({**job, "batch": batch}, tmp_path, str(batch)) for batch in (1, 32))
+    for name in ("features.npy", "features_tf.npy", "statistics.npz", "statistics_tf.npz"):
+        assert (one / name).read_bytes() == (many / name).read_bytes(), name
+    assert (one / "features.npy").read_bytes() != (one / "features_tf.npy").read_bytes()
+    said = report(many)
+    assert said["fid"] == said["tf"]["fid"] == said["tf"]["sfid"] == 0  # a set and itself
+    # A folder that was measured before is measured again where a metric wants more of it.
+    again = run({**job, "pipeline": "pt", "metrics": ["fid"], "batch": 7}, tmp_path, "again")
+    again = run({**job, "pipeline": "pt", "metrics": ["sfid"]}, tmp_path, "again")
+    assert report(again)["sfid"] == 0 and (again / "features.npy").read_bytes() == (one / "features.npy").read_bytes()
+
+
 def test_what_is_dubious_is_said(expected):
     said = "\n".join(expected[1]["warnings"])
     assert "32 of the 48 images are JPEG files" in said and "differ in size, from 8x9 to 32x32" in said
@@ -101,7 +116,8 @@ def test_killed_in_the_middle(tmp_path):
     assert all(path.stat().st_mtime_ns == when for path, when in there.items() if path.with_suffix("").with_suffix(".json").exists())
     assert results(out) == results(whole)  # an .npy and an .npz of the same images, and a kill in between
     said = [text for text in report(out)["warnings"] if "same pixels" in text]
-    assert len(said) == 1 and said[0].startswith("2 images have the same pixels") and "image 77, a copy of" in said[0], said
+    assert len(said) == 1 and said[0].startswith("2 images have the same pixels"), said
+    assert "image 77 is a copy of" in said[0] and "image 250 is a copy of" in said[0] and report(out)["duplicates"] == 2
     assert not list(out.glob(".*"))
 
 
@@ -118,7 +134,8 @@ def test_unreadable_images(tmp_path):
     out = run({**job, "skip_bad": "yes"}, tmp_path)
     left = numpy.load(out / "features.npy")
     assert left.shape == (10, whole.shape[1]) and (left == numpy.delete(whole, [5, 9], axis=0)).all()
-    assert int(numpy.load(out / "statistics.npz")["num_images"]) == 10 and report(out)["images"] == 10
+    assert int(numpy.load(out / "statistics.npz")["num_images"]) == 10
+    assert report(out)["n"] == 10 and report(out)["skipped"] == 2 and report(out)["duplicates"] == 0
     said = "\n".join(report(out)["warnings"])
     assert "2 of the 12 images cannot be read and were left out" in said and "5.png" in said and "9.png" in said
     # All of it is there, so asking again does nothing; and none that can be read is an error.
