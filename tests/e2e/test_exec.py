@@ -60,6 +60,23 @@ def refused(job, folder, *words, code):
     return lines[0]
 
 
+def test_figures_on_the_terminal(tmp_path):
+    """What exec prints is the report's; classes that are unequal are said."""
+    job = {**ONE_STEP, **MEASURE, "images": 12, "classes": [1, 1, 4], "metrics": ["is", "fid"], "published_is": 9.5}
+    done = execute({**job, "output": f"{tmp_path}/out"}, tmp_path)
+    about = report(tmp_path / "out")
+    lines = done.out.splitlines()
+    table = {line[:16].strip(): line.split() for line in lines if line.startswith(("FID ", "Inception score"))}
+    assert table["FID"][1] == f"{about['fid']:.3f}" and table["Inception score"][2] == f"{about['is_mean']:.2f}"
+    assert "published 9.5, difference" in next(line for line in lines if line.startswith("Inception score"))
+    assert lines[-1] == f"FID: {about['fid']!r}"
+    assert about["labels"] == "a list of 3, repeated; 2 of 10 classes, 4 to 8 images each"
+    assert any("classes are unequal, 4 to 8 images each" in w for w in about["warnings"])
+    page = (tmp_path / "out/report.html").read_text()
+    assert page.count("<figcaption>class 1, ") == page.count("<figcaption>class 4, ") == 4
+    assert page.count("<h2>By class</h2>") == 1
+
+
 def leftovers(out):
     return [str(p) for p in out.rglob("*") if p.name.endswith(".part")]
 

@@ -56,6 +56,8 @@ def test_job_end_to_end():
         assert report["images"] == 48 and report["images_per_second"] > 0
         assert open(out + "/fid.txt").read().startswith("FID: ")
         assert 0 < report["fid"] < 60
+        assert state["metrics"]["fid"] == report["fid"] and report["reference"]["name"] == "digits"
+        assert f"{report['fid']:.3f}" in farm.ddq("show", job).stdout
         assert Image.open(out + "/grid.png").size[0] > 32
         assert numpy.load(out + "/features.npy").shape == (48, 256)
         assert numpy.load(out + "/codes.npy").shape == (48, 64)

@@ -2,6 +2,7 @@
 #include "tests/eval/golden.h"
 #include "worker/file.h"
 #include "worker/images.h"
+#include "worker/reference.h"
 #include "worker/run.h"
 #include "worker/workshop.h"
 
@@ -248,6 +249,54 @@ static void test_page(void **state)
     free(page_path);
 }
 
+/* Statistics of set b as a file that says what the test wants it to say. Caller frees the path. */
+static char *statistics_with(const Bench *bench, const char *weights)
+{
+    Reference reference = {.images = 100, .pipeline = "pt"};
+    char *path = xasprintf("%s/said.npz", bench->folder);
+    Err err = {0};
+    assert_ok(statistics_load(E2E("stats_b_pt.npz"), &reference.stats, &err), err);
+    snprintf(reference.weights, sizeof reference.weights, "%s", weights);
+    assert_ok(reference_save(path, &reference, &err), err);
+    statistics_free(reference.stats);
+    return path;
+}
+
+/* Everything about a reference that makes a number worth less is said. */
+static void test_doubts(void **state)
+{
+    Bench *bench = *state;
+    char *images = some_images(bench, 6);
+    cJSON_Delete(evaluate(bench, images, ",\"reference\":\"" E2E("stats_b_pt.npz") "\""));
+    assert_non_null(strstr(bench->notes, "does not say how its images were resized"));
+    static const char other[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    char *said = statistics_with(bench, other), *more = xasprintf(",\"reference\":\"%s\"", said);
+    cJSON *report = evaluate(bench, images, more);
+    assert_null(strstr(bench->notes, "does not say how"));
+    assert_non_null(strstr(bench->notes, "measured with another network (weights 0123456789ab)"));
+    assert_non_null(strstr(bench->notes, "100 images for 128 features: the covariance is singular"));
+    assert_string_equal(golden_get(golden_get(report, "reference"), "weights_sha256")->valuestring, other);
+    cJSON_Delete(report);
+    free(images);
+    free(said);
+    free(more);
+}
+
+/* The eps of pytorch-fid where somebody asks for it, and a note when it did something. */
+static void test_like(void **state)
+{
+    Bench *bench = *state;
+    char *images = some_images(bench, 30);
+    cJSON *exact = evaluate(bench, images, ",\"reference\":\"" E2E("stats_b_pt.npz") "\"");
+    cJSON *like = evaluate(bench, images, ",\"like\":\"pytorch-fid\",\"reference\":\"" E2E("stats_b_pt.npz") "\"");
+    bool eps = strstr(bench->notes, "1e-6 was added to both diagonals") != NULL;
+    double difference = golden_number(like, "fid") - golden_number(exact, "fid");
+    assert_true(eps ? fabs(difference) > 0 && fabs(difference) < 0.1 : fabs(difference) < 1e-3);
+    cJSON_Delete(exact);
+    cJSON_Delete(like);
+    free(images);
+}
+
 /* --- what cannot be computed ----------------------------------------------------------------------- */
 
 static void test_too_few(void **state)
@@ -320,6 +369,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_pt),      cmocka_unit_test(test_tf),
                                        cmocka_unit_test(test_both),    cmocka_unit_test(test_provenance),
                                        cmocka_unit_test(test_page),    cmocka_unit_test(test_too_few),
-                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_stopped)};
+                                       cmocka_unit_test(test_refused), cmocka_unit_test(test_stopped),
+                                       cmocka_unit_test(test_doubts),  cmocka_unit_test(test_like)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
