@@ -51,7 +51,8 @@ static const struct {
                          {"ms", NUMBER, false},
                          {"fid", NUMBER, true},
                          {"metrics", OBJECT, true},
-                         {"images", INDEX, true}}},
+                         {"images", INDEX, true},
+                         {"peak_mib", NUMBER, true}}},
     [PROTO_YIELDED] = {"yielded", {{"token", TEXT, false}, {"upto", INDEX, false}}},
     [PROTO_FAILED] = {"failed",
                       {{"token", TEXT, false},
@@ -61,7 +62,7 @@ static const struct {
                        {"text", TEXT, false},
                        {"ends", FLAG, true}}},
     [PROTO_LOG] = {"log", {{"level", TEXT, false}, {"text", TEXT, false}}},
-    [PROTO_ALIVE] = {"alive", {{NULL, NO_FIELD, false}}},
+    [PROTO_ALIVE] = {"alive", {{"free_mib", NUMBER, true}}},
 };
 
 const char *proto_name(ProtoType type)

@@ -5,14 +5,12 @@
  *   work    {token, job, phase, lo, hi, n, spec,         loaded   {job, seconds, warm}  weights are in memory; `warm`
  *            submitted?}                                          lists the model keys that are (spec "student" paths)
  *   yield   {token}  stop at the next batch              progress {token, upto, rate, stage}
- *   cancel  {token}  stop, the job is over               finished {token, upto, ms, fid?, metrics?, images?}   phase
- *    stop    {}       finish the batch, then exit                  is over, upto == hi; images: what a survey counted;
- *                                                                 metrics: the report's figures (core/figure.h)
- *                                                        yielded  {token, upto}   after yield, cancel or stop
- *                                                        failed   {token, upto, kind, policy, text, ends?}  ends: the
- *                                                                 worker exits now
- *                                                        log      {level, text}
- *                                                        alive    {}   at least every 5 s, from a thread of its own
+ *   cancel  {token}  stop, the job is over               finished {token, upto, ms, fid?, metrics?, images?, peak_mib?}
+ *   stop    {}       finish the batch, then exit                  phase is over, upto == hi; images: what a survey
+ *                                                                 counted; metrics: the report's figures
+ * (core/figure.h); peak_mib: memory of the device it took yielded  {token, upto}   after yield, cancel or stop failed
+ * {token, upto, kind, policy, text, ends?}  ends: the worker exits now log      {level, text} alive    {free_mib?}   at
+ * least every 5 s, from a thread of its own; free_mib: memory that it could use, what it holds included
  *
  * phase is "survey" (count the images of the source), "images" (make or measure images lo..hi-1) or "report"
  * (everything that needs all images). n is how many images the job has, 0 before its survey. upto is the first index

@@ -22,6 +22,8 @@ static cJSON *workers_list(const Daemon *d)
         cJSON_AddStringToObject(one, "job", d->leases[i].job);
         cJSON_AddNumberToObject(one, "pid", worker->pid);
         cJSON_AddNumberToObject(one, "memory_mib", worker->memory_mib);
+        if (worker->free_mib >= 0)
+            cJSON_AddNumberToObject(one, "free_mib", worker->free_mib);
         cJSON_AddItemToArray(list, one);
     }
     return list;

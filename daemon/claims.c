@@ -80,6 +80,8 @@ static cJSON *claim_args(const Daemon *d, const Worker *worker)
     cJSON_AddStringToObject(args, "device", worker->device.uuid[0] ? "cuda" : "cpu");
     cJSON_AddStringToObject(args, "uuid", worker->device.uuid);
     cJSON_AddStringToObject(args, "root", d->conf->output_root);
+    if (worker->free_mib >= 0)
+        cJSON_AddNumberToObject(args, "free_mib", worker->free_mib);
     cJSON_AddNumberToObject(args, "lease_ms", d->conf->lease_ms);
     cJSON_AddNumberToObject(args, "chunk_ms", d->conf->chunk_ms);
     cJSON_AddItemToObject(args, "offers", offers(d));

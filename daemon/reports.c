@@ -53,7 +53,7 @@ static cJSON *args_of(const Lease *lease)
 
 void reports_finish(Daemon *d, const Lease *lease, const cJSON *finished)
 {
-    static const char *const told[] = {"ms", "fid", "metrics"};
+    static const char *const told[] = {"ms", "fid", "metrics", "peak_mib"};
     double images = proto_number(finished, "images", 0); /* the queue takes no 0 */
     cJSON *args = args_of(lease);
     if (images > 0)

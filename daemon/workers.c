@@ -138,6 +138,7 @@ static void worker_start(Worker *worker, Mono now)
     worker->stuck = false;
     worker->empties = 0;
     worker->next_claim = 0;
+    worker->free_mib = -1;
     worker->last_words[0] = 0;
     err_clear(&worker->why);
     if (!process_spawn(worker, &err)) {
@@ -177,6 +178,8 @@ void worker_heard(Worker *worker, ProtoType type, const cJSON *message)
     worker->heard = mono_ms();
     if (type != PROTO_ALIVE)
         log_trace("worker=%s says %s", worker->device.name, proto_name(type));
+    if (type == PROTO_ALIVE)
+        worker->free_mib = proto_number(message, "free_mib", worker->free_mib);
     if (type == PROTO_ALIVE || (worker->state == WORKER_STOPPING && worker->stop > STOP_TERM))
         return;
     if (type == PROTO_HELLO && worker->state == WORKER_STARTING) {

@@ -63,7 +63,8 @@ typedef struct Worker {
     int pid;         /* 0: none */
     char about[128]; /* what hello says about the device */
     double memory_mib;
-    cJSON *warm; /* array of the model files it has in memory */
+    double free_mib; /* what it could use, what it holds itself included; -1: it has not said */
+    cJSON *warm;     /* array of the model files it has in memory */
     WorkerStop stop;
     bool stuck; /* on_stuck was called */
     Mono heard, stop_deadline, started;

@@ -10,6 +10,7 @@
 
 #include "core/mem.h"
 #include "kernels/backend_ops.h"
+#include "kernels/ledger.h"
 
 enum { DEVICES_MAX = 64, DRIVERS_MAX = 4 };
 
@@ -210,14 +211,17 @@ void *be_alloc(Backend *be, size_t bytes, Err *err)
     if (memory) {
         be->counters.allocations++;
         be->counters.allocated_bytes += (int64_t)bytes;
+        ledger_add(memory, bytes);
     }
     return memory;
 }
 
 void be_free(Backend *be, void *memory)
 {
-    if (memory)
+    if (memory) {
+        ledger_remove(memory);
         be->ops->free(be, memory);
+    }
 }
 
 static bool memory_ready(Backend *be, const char *op, const Tensor *t)

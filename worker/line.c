@@ -21,12 +21,14 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "worker/memory.h"
 #include "worker/stall.h"
 
 enum { ALIVE_SECONDS = 2, LINGER_SECONDS = 30, TASKS_MAX = 16 };
 
 struct Line {
     int fd, stall_s;
+    const char *device; /* whose memory is told; NULL: nobody's yet */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     Task *first, *last; /* the first is the one in work */
@@ -199,6 +201,25 @@ static void end_stalled(Line *line, const char *path)
     _exit(EXIT_ERROR);
 }
 
+void line_alive(Line *line)
+{
+    pthread_mutex_lock(&line->lock);
+    const char *device = line->device;
+    pthread_mutex_unlock(&line->lock);
+    int64_t free_mib = device ? memory_usable_mib(device) : -1;
+    cJSON *fields = cJSON_CreateObject();
+    if (free_mib >= 0)
+        cJSON_AddNumberToObject(fields, "free_mib", (double)free_mib);
+    line_say(line, PROTO_ALIVE, fields);
+}
+
+void line_device(Line *line, const char *device)
+{
+    pthread_mutex_lock(&line->lock);
+    line->device = device;
+    pthread_mutex_unlock(&line->lock);
+}
+
 static void *alive_thread(void *ctx)
 {
     Line *line = ctx;
@@ -212,7 +233,7 @@ static void *alive_thread(void *ctx)
         Mono since = line->gone_since;
         pthread_mutex_unlock(&line->lock);
         if (!gone)
-            line_say(line, PROTO_ALIVE, NULL);
+            line_alive(line);
         else if (mono_ms() - since > LINGER_SECONDS * 1000)
             _exit(EXIT_ERROR); /* its range will be made again */
     }

@@ -26,6 +26,8 @@ typedef struct Line Line;
 /* Takes SIGTERM as "stop", and asks the kernel to send it when the daemon dies. A file system that does not answer for
  * stall_s (0: for ever) ends the process, with a failure of its task. NULL when threads cannot be started. */
 Line *line_open(int fd, int stall_s, Err *err);
+void line_device(Line *line, const char *device);         /* whose memory `alive` tells; outlives the line */
+void line_alive(Line *line);                              /* says it now */
 void line_say(Line *line, ProtoType type, cJSON *fields); /* consumes fields; any thread */
 
 /* Waits for a task. NULL: time to go. Tasks that wait when a stop comes are still handed out, to be answered. */

@@ -14,6 +14,7 @@
 #include "core/jobspec.h"
 #include "core/log.h"
 #include "kernels/backend.h"
+#include "kernels/ledger.h"
 #include "worker/line.h"
 #include "worker/run.h"
 #include "worker/workshop.h"
@@ -95,6 +96,7 @@ static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
 static void on_loaded(void *ctx, double seconds)
 {
     const Serve *serve = ctx;
+    ledger_restart();       /* what was there before it is none of this job's need */
     if (!serve->task->load) /* a load message gets its answer in any case */
         say_loaded(serve, serve->task->job, seconds);
 }
@@ -180,6 +182,7 @@ static void answer(const Serve *serve, bool good, const Done *done, double secon
     cJSON *fields = fields_of(serve->task, done->upto);
     if (good) {
         cJSON_AddNumberToObject(fields, "ms", seconds * 1000);
+        cJSON_AddNumberToObject(fields, "peak_mib", (double)(ledger_peak() >> 20));
         if (isfinite(done->fid))
             cJSON_AddNumberToObject(fields, "fid", done->fid);
         if (done->figures)
@@ -204,6 +207,7 @@ static bool do_task(Serve *serve, Task *task)
     Err err = {0};
     Done done = {.upto = task->lo, .fid = NAN};
     double start = mono_seconds();
+    ledger_restart();
     serve->task = task;
     serve->said = 0;
     serve->said_upto = -1;
@@ -255,7 +259,7 @@ static int work(Serve *serve)
 int serve(const char *device, int threads, const char *cache, int stall_s, int fd)
 {
     Err err = {0};
-    DeviceInfo info;
+    static DeviceInfo info; /* the line tells of it until the process ends */
     if (fcntl(fd, F_GETFD) < 0) {
         err_set(&err, ERR_USAGE,
                 "serve speaks on descriptor %d, which is not open; ddqd starts it so, and exec runs one job "
@@ -272,6 +276,8 @@ int serve(const char *device, int threads, const char *cache, int stall_s, int f
     if (!state.line)
         return last_words(&err);
     say_hello(state.line, &info);
+    line_device(state.line, info.uuid);
+    line_alive(state.line);
     log_line_ = state.line;
     log_sink_set(say_log);
     log_sink_only(true);

@@ -171,14 +171,14 @@ class Farm:
     def next_id(self, back=0):
         return f"jb{self.jobs + 1 + back:08d}"
 
-    def submit(self, images=20, how="", model="m", **more):
+    def submit(self, images=20, how="", model="m", asks=None, **more):
         self.jobs += 1
         job = self.next_id(-1)
         spec = {"kind": "sample", "model": model, "t_list": [0, 4], "split_t": 4, "images": images, "seed": self.jobs}
         if how:
             spec["recipe"] = how
         reply = self.redis.fcall("submit", id=job, user="ada", kind="sample", model=model, images=images,
-                                 needs=[f"model:{model}"], spec={**spec, **more})
+                                 needs=[f"model:{model}"], spec={**spec, **more}, **(asks or {}))
         assert reply["status"] == "ok", reply
         return job
 

@@ -5,9 +5,11 @@ The job's free text `recipe` says how, as words "NAME=VALUE":
     ms=N              an image takes N ms (default 2)
     once=crash        at the middle of the range: kill -9 itself, the first time this job meets it
     always=crash      ... every time
+    peak=N            says that a range took N MiB
     uncounted=1       the first survey forgets to say how many images there are
     crash, silent, babble, lie, early, stranger, deaf, exit, fail:KIND     what `once` and `always` can be
-FAKE_WORKER in the environment says how to start: good (default), version, mute, exit.
+FAKE_WORKER in the environment says how to start: good (default), version, mute, exit. FAKE_FREE is a file with the MiB
+that it says it has free.
 Image i is the file images/00000i.png, its bytes depend on i and the seed alone; trace.txt says who made what.
 """
 import fcntl
@@ -78,7 +80,12 @@ class Alive:
         while True:
             time.sleep(0.3)
             if Alive.on:
-                say("alive")
+                say("alive", **Alive.memory())
+
+    @staticmethod
+    def memory():
+        free = os.environ.get("FAKE_FREE")
+        return {"free_mib": int(pathlib.Path(free).read_text())} if free else {}
 
 
 def seen_before(folder, name):
@@ -143,7 +150,8 @@ def work_on(inbox, work):
             if message["type"] == "stop" or message.get("token") == token:
                 say("yielded", token=token, upto=i + 1)
                 return stop
-    say("finished", token=token, upto=hi, ms=round((time.monotonic() - started) * 1000))
+    peak = {"peak_mib": int(words["peak"])} if "peak" in words else {}
+    say("finished", token=token, upto=hi, ms=round((time.monotonic() - started) * 1000), **peak)
     return False
 
 
