@@ -1,6 +1,7 @@
 /* Evaluation on the CPU, measured: PNG out and in, the Inception network at its real widths, moments, the distance.
  *
- *     build/release-with-tests/bin/bench_eval [SECTION ...]      png inception moments frechet; all without a name
+ *     build/release-with-tests/bin/bench_eval [SECTION ...]      png source inception moments frechet; all without a
+ * name SOURCE=FOLDER bench_eval source                            images of one's own
  *
  * One line a measurement: what, median of wall time, unit, how many runs, fastest and slowest, and the median of the
  * processor time all threads took, which other programs on the machine hardly change. docs/speed.md records them. */
@@ -14,7 +15,7 @@
 #include "kernels/settle.h"
 #include "tests/eval/procedural.h"
 #include "worker/fid.h"
-#include "worker/images.h"
+#include "worker/image_reader.h"
 #include "worker/inception.h"
 
 enum { MAX_RUNS = 400, SIDE = 256, WIDTH = 2048 };
@@ -117,6 +118,57 @@ static void bench_png(void)
     backend_close(w.be);
     free(w.rgb);
     free(w.data);
+}
+
+/* --- sources: what reading ahead costs before the network sees an image --------------------------------- */
+
+static void read_work(void *ctx)
+{
+    ImageSource *source = ctx;
+    Err err = {0};
+    int64_t count = image_source_count(source);
+    ImageReader *reader = image_reader_open(source, 0, count, &err);
+    must(reader != NULL, &err);
+    for (int64_t i = 0; i < count; i++) {
+        Image image;
+        uint8_t hash[IMAGE_HASH];
+        must(image_reader_next(reader, &image, hash, &err), &err);
+        image_free(&image);
+    }
+    image_reader_close(reader);
+}
+
+static void make_images(const char *folder, int count)
+{
+    uint8_t *rgb = procedural_image("img/0");
+    for (int i = 0; i < count; i++) {
+        Err err = {0};
+        char path[96];
+        snprintf(path, sizeof path, "%s/%d.png", folder, i);
+        must(image_write_png(path, rgb, SIDE, SIDE, false, &err), &err);
+    }
+    free(rgb);
+}
+
+static void bench_source(void)
+{
+    enum { IMAGES = 200 };
+    Err err = {0};
+    char made[] = "/tmp/ddq-bench-XXXXXX", command[96];
+    const char *folder = getenv("SOURCE");
+    if (!folder) {
+        folder = mkdtemp(made);
+        make_images(folder, IMAGES);
+    }
+    ImageSource *source = image_source_open(folder, &err);
+    must(source != NULL, &err);
+    double count = (double)image_source_count(source);
+    double seconds = measure("images read ahead and hashed, each", "ms", 1e3 / count, 7, read_work, source);
+    printf("%-44s %9.0f img/s\n", "", count / seconds);
+    image_source_close(source);
+    snprintf(command, sizeof command, "rm -r %s", made);
+    if (folder == made && system(command) != 0)
+        fprintf(stderr, "bench_eval: %s stays\n", made);
 }
 
 /* --- Inception ----------------------------------------------------------------------------------- */
@@ -237,8 +289,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } sections[] = {
-        {"png", bench_png}, {"inception", bench_inception}, {"moments", bench_moments}, {"frechet", bench_frechet}};
+    } sections[] = {{"png", bench_png},
+                    {"source", bench_source},
+                    {"inception", bench_inception},
+                    {"moments", bench_moments},
+                    {"frechet", bench_frechet}};
     for (size_t i = 0; i < countof(sections); i++) {
         bool wanted = argc < 2;
         for (int k = 1; k < argc; k++)
