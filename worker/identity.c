@@ -18,7 +18,7 @@ static const char *const indifferent[] = {"batch", "device", "output", "register
 /* In the job's identity alone: what only the report shows. */
 static const char *const report_only[] = {
     "name",      "recipe",  "model",      "published_fid", "published_is", "published_precision", "published_recall",
-    "reference", "metrics", "neighbours", "like"};
+    "reference", "metrics", "neighbours", "like",          "skip_bad"};
 
 static void hex_of(const char *text, char ret_hex[65])
 {

@@ -118,6 +118,8 @@ static bool manifest_valid(const char *output, const Piece *piece, const PieceNe
         hi->valuedouble != (double)piece->hi || !cJSON_IsString(identity) ||
         strcmp(identity->valuestring, needs->identity) != 0)
         return false;
+    if (needs->readable && cJSON_GetObjectItemCaseSensitive(piece->manifest, "bad"))
+        return false;
     for (int array = 0; array < PIECE_ARRAYS; array++) {
         bool needed = needs->arrays[array] && (array != ARRAY_PIXELS || piece->lo < needs->pixels_below);
         if (needed && !array_valid(output, piece, (PieceArray)array, needs->contents))

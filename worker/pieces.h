@@ -55,6 +55,7 @@ typedef struct PieceNeeds {
     const char *identity;
     bool png;
     bool arrays[PIECE_ARRAYS];
+    bool readable;        /* none of its images was left out because it cannot be read */
     int64_t pixels_below; /* ARRAY_PIXELS is needed by pieces that start below this index alone */
     bool contents;        /* arrays are read and their checksums compared, and a manifest that fails is removed, so
                              that nobody who looks at sizes alone trusts it later */

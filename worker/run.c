@@ -36,7 +36,7 @@ void run_note(Run *run, const RunHooks *hooks, const char *format, ...)
 static PieceNeeds keeps_of(const JobSpec *spec, JobPipeline pipeline, const char *identity)
 {
     bool sample = spec->kind == KIND_SAMPLE, npz = spec->save & SAVE_NPZ;
-    PieceNeeds keeps = {.identity = identity, .contents = true};
+    PieceNeeds keeps = {.identity = identity, .contents = true, .readable = !spec->skip_bad};
     keeps.png = sample && spec->save & SAVE_PNG;
     keeps.arrays[ARRAY_CODES] = sample && spec->save & SAVE_CODES;
     keeps.arrays[ARRAY_VECTORS] = sample && spec->save & SAVE_VECTORS;

@@ -130,16 +130,17 @@ def test_unreadable_images(tmp_path):
     (folder / "5.png").write_bytes((folder / "5.png").read_bytes()[:300])
     (folder / "9.png").write_text("<html>404</html>")
     job = {**EVALUATE, "images": str(folder)}
-    assert "5.png" in refused({**job, "output": f"{tmp_path}/stops"}, tmp_path, "ends too early", code=1)
-    out = run({**job, "skip_bad": "yes"}, tmp_path)
+    assert "5.png" in refused({**job, "output": f"{tmp_path}/out"}, tmp_path, "ends too early", code=1)
+    out = run({**job, "skip_bad": "yes"}, tmp_path)  # goes on in the same folder
     left = numpy.load(out / "features.npy")
     assert left.shape == (10, whole.shape[1]) and (left == numpy.delete(whole, [5, 9], axis=0)).all()
     assert int(numpy.load(out / "statistics.npz")["num_images"]) == 10
     assert report(out)["n"] == 10 and report(out)["skipped"] == 2 and report(out)["duplicates"] == 0
     said = "\n".join(report(out)["warnings"])
     assert "2 of the 12 images cannot be read and were left out" in said and "5.png" in said and "9.png" in said
-    # All of it is there, so asking again does nothing; and none that can be read is an error.
+    # All of it is there, so asking again does nothing; asked not to leave any out, it does not take these pieces.
     assert "already finished" in execute({**job, "skip_bad": "yes", "output": str(out)}, tmp_path).out
+    refused({**job, "output": str(out)}, tmp_path, "5.png", code=1)
     for path in folder.iterdir():
         path.write_text("nothing")
     refused({**job, "skip_bad": "yes", "output": f"{tmp_path}/none"}, tmp_path, "none of the 12 images can be read", code=1)
