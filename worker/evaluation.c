@@ -152,7 +152,7 @@ static bool measure_neighbours(Measuring *m, Err *err)
         return true;
     }
     Neighbours n;
-    if (!neighbours_measure(NULL, fake, real, m->what->neighbours, &m->hooks, &n, err))
+    if (!neighbours_measure(m->what->be, fake, real, m->what->neighbours, &m->hooks, &n, err))
         return false;
     add_interval(m->json, "precision", &n.precision);
     add_interval(m->json, "recall", &n.recall);

@@ -33,6 +33,7 @@ typedef struct Evaluation {
     JobLike like;
     int neighbours;
     Features rows, spatial;     /* spatial: with METRIC_SFID, rows NULL otherwise */
+    Backend *be;                /* float32, for METRIC_PRDC; NULL: one of its own on the CPU */
     const Statistics *stats;    /* of the rows, and in it of the spatial ones */
     const Logits *logits;       /* with METRIC_IS, else NULL */
     const Reference *reference; /* NULL where nothing is compared */

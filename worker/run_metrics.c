@@ -168,7 +168,8 @@ static bool read_logits(void *ctx, int64_t first, int64_t count, float *ret_logi
 static bool evaluate(Pass *pass, Err *err)
 {
     Run *run = pass->r->run;
-    if (pass->metrics & METRIC_IS && !run_load(run, pass->r->hooks, err))
+    Backend *be = pass->metrics & METRIC_PRDC ? workshop_backend(run->shop, PREC_F32, err) : NULL;
+    if ((pass->metrics & METRIC_PRDC && !be) || (pass->metrics & METRIC_IS && !run_load(run, pass->r->hooks, err)))
         return false;
     Rows rows = {run->measure.net, pass->rows.rows, pass->rows.dim};
     Logits logits = {.count = pass->rows.count, .read = read_logits, .ctx = &rows};
@@ -179,6 +180,7 @@ static bool evaluate(Pass *pass, Err *err)
                        .neighbours = run->spec->neighbours,
                        .rows = pass->rows,
                        .spatial = pass->spatial,
+                       .be = be,
                        .stats = pass->stats,
                        .logits = &logits,
                        .reference = run->spec->reference ? &pass->reference : NULL,

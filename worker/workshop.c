@@ -108,7 +108,7 @@ bool workshop_serves(const Workshop *shop, const char *device, Err *err)
     return err_set(err, ERR_USAGE, "the job wants the device %s, and this worker runs on %s", device, shop->device);
 }
 
-static Backend *backend(Workshop *shop, Precision precision, Err *err)
+Backend *workshop_backend(Workshop *shop, Precision precision, Err *err)
 {
     if (!shop->backends[precision]) {
         shop->backends[precision] = backend_open(shop->device, precision, shop->threads, err);
@@ -180,7 +180,7 @@ Sampler *workshop_sampler(Workshop *shop, const SamplerFiles *files, Precision p
         return shop->sampler;
     }
     drop_sampler(shop); /* first: two sets need not fit */
-    Backend *be = backend(shop, precision, err);
+    Backend *be = workshop_backend(shop, precision, err);
     shop->sampler = be ? sampler_open(files, be, err) : NULL;
     shop->sampler_key = key;
     shop->sampler_key_without_teacher = without;
@@ -203,7 +203,7 @@ Inception *workshop_inception(Workshop *shop, const char *path, Precision precis
         return shop->inception;
     }
     drop_inception(shop);
-    Backend *be = backend(shop, precision, err);
+    Backend *be = workshop_backend(shop, precision, err);
     shop->inception = be ? inception_open(path, be, err) : NULL;
     shop->inception_key = key.data;
     if (!shop->inception)

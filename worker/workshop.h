@@ -28,6 +28,8 @@ Precision workshop_precision(const Workshop *shop, JobPrecision precision);
 Precision workshop_feature_precision(const Workshop *shop, JobPrecision precision);
 const char *precision_name(Precision precision);
 
+/* The device itself, for products that are no model's. It belongs to the workshop. */
+Backend *workshop_backend(Workshop *shop, Precision precision, Err *err);
 /* *ret_warm (may be NULL) says whether it was in memory. A sampler with a teacher serves a plan without one. */
 Sampler *workshop_sampler(Workshop *shop, const SamplerFiles *files, Precision precision, bool *ret_warm, Err *err);
 Inception *workshop_inception(Workshop *shop, const char *path, Precision precision, bool *ret_warm, Err *err);
