@@ -9,6 +9,7 @@
 
 #include "client/cmd.h"
 #include "client/job.h"
+#include "client/lost.h"
 #include "client/registry.h"
 #include "client/table.h"
 #include "core/mem.h"
@@ -192,6 +193,28 @@ static Health check_output(Doctor *doctor)
     return say(doctor, HEALTH_OK, "%s", job_text(doctor->hosts->child, "root"));
 }
 
+static Health check_lost(Doctor *doctor)
+{
+    const cJSON *host;
+    const char *user;
+    Err err = {0};
+    Wall born = (Wall)job_number(doctor->check, "born", 0);
+    if (!doctor->hosts || !doctor->hosts->child || !cmd_user(doctor->cmd, &user, &err))
+        return say(doctor, HEALTH_SKIPPED, "no daemon is alive to tell where jobs are");
+    cJSON_ArrayForEach(host, doctor->hosts)
+    {
+        const char *root = job_text(host, "root");
+        int lost = lost_jobs(doctor->cmd, root, user, born, &err);
+        if (lost < 0)
+            return say(doctor, HEALTH_BAD, "%s", err.text);
+        if (lost > 0)
+            return say(doctor, HEALTH_BAD,
+                       "%d job%s of yours below %s %s unknown to the queue, whose Redis came back empty: ddq adopt %s",
+                       lost, lost > 1 ? "s" : "", root, lost > 1 ? "are" : "is", root);
+    }
+    return say(doctor, HEALTH_OK, "the queue knows every job of yours that is on disk");
+}
+
 static bool file_missing(Doctor *doctor, const char *section, const char *name, const char *path)
 {
     if (!path || access(path, R_OK) == 0)
@@ -256,6 +279,7 @@ static const struct {
     {"clock", true, check_clock},
     {"daemons", true, check_daemons},
     {"output folder", true, check_output},
+    {"lost jobs", true, check_lost},
     {"model files", false, check_files},
     {"recipes", false, check_recipes},
 };

@@ -160,6 +160,7 @@ static bool take_mark(const char *path, cJSON *mark, JobFolder *folder, Err *err
 {
     if (!cJSON_IsObject(mark) || !*job_text(mark, "identity"))
         return err_set(err, ERR_FORMAT, "%s: its job.json is not one that ddq-worker wrote", path);
+    snprintf(folder->created, sizeof folder->created, "%s", job_text(mark, "created"));
     folder->submitted = cJSON_DetachItemFromObjectCaseSensitive(mark, "submitted");
     folder->spec = cJSON_DetachItemFromObjectCaseSensitive(folder->submitted, "spec");
     if (!cJSON_IsObject(folder->submitted) || !*job_text(folder->submitted, "id") ||

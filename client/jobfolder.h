@@ -15,6 +15,7 @@
 #include "core/err.h"
 
 typedef struct JobFolder {
+    char created[25]; /* when its first image was made: "2026-11-23T03:22:00Z" */
     cJSON *submitted; /* as it was submitted once, but the spec */
     cJSON *spec;      /* QUEUED form, checked */
     cJSON *have;      /* array of "LO-HI" in rising order: images whose manifests are there */

@@ -46,7 +46,8 @@ def digest(folder):
 class Farm:
     """One ddqd --standalone with its client."""
 
-    def __init__(self, workers="cpu:1", conf=None, **env):
+    def __init__(self, *flags, workers="cpu:1", conf=None, **env):
+        self.flags = flags
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ddq-e2e-", dir="/tmp"))
         self.state, self.jobs = self.folder / "state", self.folder / "jobs"
         self.conf = conf or ROOT / "models/ddq.conf"
@@ -69,7 +70,7 @@ class Farm:
     def start(self):
         self.daemon = subprocess.Popen(
             [BIN / "ddqd", "--standalone", "--state", self.state, "--output-root", self.jobs, "--conf", self.conf,
-             "--workers", self.workers], stdout=subprocess.PIPE, stderr=self.log, env=self.env, text=True)
+             "--workers", self.workers, *self.flags], stdout=subprocess.PIPE, stderr=self.log, env=self.env, text=True)
         line = self.daemon.stdout.readline()
         if not line.startswith("ready unix:"):
             raise AssertionError(f"ddqd said {line!r}:\n" + (self.folder / "ddqd.log").read_text()[-3000:])
