@@ -267,6 +267,11 @@ size_t be_map_bytes(const Backend *be, int b, int h, int w, int c)
     return be->ops->map_bytes(be, b, h, w, c);
 }
 
+size_t be_memory_free(const Backend *be)
+{
+    return be->ops->memory_free ? be->ops->memory_free(be) : SIZE_MAX;
+}
+
 /* --- replays ------------------------------------------------------------------------------------ */
 
 uint64_t be_replay_key(const char *what, const int64_t *numbers, int count)

@@ -118,6 +118,8 @@ void be_download(Backend *be, void *host, Tensor src);     /* the host may read 
 void be_download_beside(Backend *be, void *host, Tensor src);
 void be_copy(Backend *be, Tensor dst, Tensor src); /* same bytes */
 size_t be_map_bytes(const Backend *be, int b, int h, int w, int c);
+/* Bytes that be_alloc could hand out now, others' use of the device considered; SIZE_MAX where nobody can say. */
+size_t be_memory_free(const Backend *be);
 
 /* --- replays: a pass whose ops are the same every time ------------------------------------------------------------
  *

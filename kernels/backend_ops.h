@@ -26,8 +26,9 @@ typedef struct BackendOps {
     void (*upload)(Backend *be, void *dst, const void *host, size_t bytes);
     void (*download)(Backend *be, void *host, const void *src, size_t bytes);
     void (*copy)(Backend *be, void *dst, const void *src, size_t bytes);
-    /* optional, NULL: as download; and every pass runs as it comes */
+    /* optional, NULL: as download; not known; every pass runs as it comes */
     void (*download_beside)(Backend *be, void *host, const void *src, size_t bytes);
+    size_t (*memory_free)(const Backend *be);
     bool (*replay_begin)(Backend *be, uint64_t key); /* false: a recording was queued */
     void (*replay_end)(Backend *be);
     size_t (*map_bytes)(const Backend *be, int b, int h, int w, int c);

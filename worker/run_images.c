@@ -1,15 +1,16 @@
 /* Making images: for every gap that no valid piece covers, batch by batch
  *
- *   inputs_fill -> sampler_run -> features of the pixels just made -> writer
+ *   inputs -> sampler_run -> features of the pixels just made -> writer
  *
- * The writer encodes and flushes beside the next batch. At a stop or a failure what was made so far still becomes a
- * piece, so it is not made again. */
+ * The inputs of a batch are made while the one before is sampled; the writer encodes and flushes beside the next one.
+ * At a stop or a failure what was made so far still becomes a piece, so it is not made again. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "worker/inputs_ahead.h"
 #include "worker/run_parts.h"
 
 typedef struct Making {
@@ -19,8 +20,8 @@ typedef struct Making {
     int64_t lo, hi;
     Writer *writer;
     bool claimed; /* the folder; with the first batch, so the first step does not wait for the disk */
-    int32_t *labels;
-    float *noise, *uniform;
+    InputsAhead *ahead;
+    int64_t gap_end; /* of the gap that is being filled */
     int64_t made;
     double start;
     const char *stage;
@@ -84,16 +85,26 @@ static bool vectors_finite(const Making *making, const WriterBatch *batch, Err *
     return true;
 }
 
+/* Images of the batch that starts at `at`, in this gap. */
+static int batch_size(const Making *making, int64_t at)
+{
+    int64_t left = making->gap_end - at;
+    return left < making->run->batch ? (int)left : making->run->batch;
+}
+
 static bool sample_batch(Making *making, WriterBatch *batch, Err *err)
 {
     Run *run = making->run;
-    if (!inputs_fill(&run->inputs, batch->lo, batch->count, making->labels, making->noise, making->uniform, err))
+    const int64_t next = batch->lo + batch->count;
+    const InputsBatch *inputs =
+        inputs_ahead_take(making->ahead, batch->lo, batch->count, next, batch_size(making, next), err);
+    if (!inputs)
         return false;
     SamplerBatch work = {
         .count = batch->count,
-        .labels = making->labels,
-        .noise = making->noise,
-        .uniform = making->uniform,
+        .labels = inputs->labels,
+        .noise = inputs->noise,
+        .uniform = inputs->uniform,
         .codes = batch->arrays[ARRAY_CODES],
         .vectors = batch->arrays[ARRAY_VECTORS],
         .pixels = batch->arrays[ARRAY_PIXELS],
@@ -139,31 +150,43 @@ static bool add_batch(Making *making, WriterBatch *batch, Err *err)
 
 /* --- all gaps -------------------------------------------------------------------------------------- */
 
-static bool scratch(Making *making, Err *err)
+static bool open_inputs(Making *making, Err *err)
 {
     const Run *run = making->run;
-    const SamplerInfo *info = sampler_info(run->sampler);
-    const int64_t tokens = (int64_t)run->batch * info->tokens;
     bool draws = run->plan.teacher_start_t >= 0 && !run->plan.argmax;
-    making->labels = room(run->batch, sizeof *making->labels, err);
-    making->noise = room(tokens * info->channels, sizeof *making->noise, err);
-    making->uniform = draws ? room(tokens, sizeof *making->uniform, err) : NULL;
-    return making->labels && making->noise && (!draws || making->uniform);
+    making->ahead = inputs_ahead_open(&run->inputs, run->batch, draws, err);
+    return making->ahead != NULL;
+}
+
+/* After a batch that did not fit: others use the device too, and what was free when the job began may be gone. */
+static bool shrink(Making *making, Err *err)
+{
+    Run *run = making->run;
+    if (err->kind != ERR_MEMORY || run->batch == 1)
+        return false;
+    run_note(run, making->hooks, "a batch of %d no longer fits in memory (%s); went on with %d", run->batch, err->text,
+             run->batch / 2);
+    run->batch /= 2;
+    err_clear(err);
+    return sampler_reserve(run->sampler, run->batch, err);
 }
 
 static bool fill_gap(Making *making, int64_t at, int64_t end, Err *err)
 {
+    making->gap_end = end;
     for (; at < end;) {
         if (run_stopped(making->hooks))
             return err_set(err, ERR_CANCELLED, "stopped before image %" PRId64, at);
         WriterBatch *batch = xcalloc(1, sizeof *batch);
         batch->lo = at;
-        batch->count = end - at < making->run->batch ? (int)(end - at) : making->run->batch;
-        at += batch->count;
+        batch->count = batch_size(making, at);
         if (!make_batch(making, batch, err)) {
             writer_batch_free(batch);
-            return false;
+            if (!shrink(making, err))
+                return false;
+            continue;
         }
+        at += batch->count;
         if (!add_batch(making, batch, err))
             return false;
         report_progress(making);
@@ -178,7 +201,7 @@ static bool fill_gaps(Making *making, Err *err)
     if (at >= making->hi)
         return true;
     Run *run = making->run;
-    if (!run_load(run, making->hooks, err) || !scratch(making, err))
+    if (!run_load(run, making->hooks, err) || !open_inputs(making, err))
         return false;
     making->writer = run_writer(run, sampler_info(run->sampler)->image_size, err);
     if (!making->writer)
@@ -223,8 +246,6 @@ bool run_images(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t
         report_progress(&making);
     writer_close(making.writer);
     pieces_done(&making.pieces);
-    free(making.labels);
-    free(making.noise);
-    free(making.uniform);
+    inputs_ahead_close(making.ahead);
     return good;
 }

@@ -200,6 +200,19 @@ static void open_host(Sampler *s, int b)
     decoder_work_open(&s->decoder, &s->decoder_work);
 }
 
+/* Room for what ops keep beside the slab: operands in 16 bits, logits, statistics. */
+static size_t with_scratch(size_t bytes)
+{
+    return bytes + bytes / 4 + ((size_t)256 << 20);
+}
+
+static bool fits_free(const Sampler *s, int count, Err *err)
+{
+    size_t want = with_scratch(s->slab.size), have = be_memory_free(s->be);
+    return want <= have || err_set(err, ERR_MEMORY, "device %s: a batch of %d wants %zu MiB, %zu MiB are free",
+                                   backend_device(s->be)->uuid, count, want >> 20, have >> 20);
+}
+
 bool sampler_reserve(Sampler *s, int count, Err *err)
 {
     if (count == s->reserved)
@@ -208,6 +221,10 @@ bool sampler_reserve(Sampler *s, int count, Err *err)
     if (count < 1 || count > 1 << 16)
         return err_set(err, ERR_USAGE, "batch: it is %d, wanted 1 to 65536", count);
     layout(s, count);
+    if (!fits_free(s, count, err)) {
+        slab_close(&s->slab);
+        return false;
+    }
     if (!slab_open(&s->slab, s->be, err))
         return err_wrap(err, "batch of %d", count);
     layout(s, count);

@@ -38,6 +38,14 @@ static void cuda_free(Backend *be, void *memory)
     gpu_free(memory);
 }
 
+static size_t cuda_memory_free(const Backend *be)
+{
+    size_t have, all;
+    (void)be;
+    gpu_memory(&have, &all);
+    return have;
+}
+
 static void cuda_copy(Backend *be, void *dst, const void *src, size_t bytes)
 {
     cuda_of(be)->stats.map.data = nullptr; /* it may be what is written */
@@ -107,6 +115,7 @@ static const BackendOps cuda_ops = {
     .download = cuda_download,
     .copy = cuda_copy,
     .download_beside = cuda_download_beside,
+    .memory_free = cuda_memory_free,
     .replay_begin = cuda_replay_begin,
     .replay_end = cuda_replay_end,
     .map_bytes = cuda_map_bytes,

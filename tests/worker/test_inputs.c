@@ -1,7 +1,10 @@
 /* Labels, noise and uniforms by image index, by rule and from files. */
 #include "worker/inputs.h"
 
+#include <math.h>
+
 #include "tests/test.h"
+#include "worker/inputs_ahead.h"
 #include "worker/noise.h"
 
 enum { TOKENS = 4, CHANNELS = 2, CLASSES = 5, IMAGES = 7 };
@@ -109,9 +112,50 @@ static void test_bad_files(void **state)
     test_folder_remove(folder);
 }
 
+/* Foreseen, not foreseen, and the last of a gap: always what inputs_fill gives. A failure is told when it is asked for.
+ */
+static void test_ahead(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t lo;
+        int count;
+        int64_t next_lo;
+        int next;
+    } takes[] = {{0, 2, 2, 2}, {2, 2, 4, 2}, {4, 1, 5, 2}, {0, 2, 2, 0}, {2, 1, 3, 2}};
+    JobSpec spec = {.images = IMAGES, .seed = 4};
+    Inputs inputs = {0};
+    Err err = {0};
+    assert_ok(inputs_open(&spec, &inputs, &err), err);
+    assert_ok(inputs_fit(&inputs, &info, &err), err);
+    InputsAhead *ahead = inputs_ahead_open(&inputs, 2, true, &err);
+    assert_non_null(ahead);
+    for (size_t i = 0; i < countof(takes); i++) {
+        int32_t labels[2];
+        float noise[2 * TOKENS * CHANNELS], uniform[2 * TOKENS];
+        size_t n = (size_t)takes[i].count;
+        assert_ok(inputs_fill(&inputs, takes[i].lo, takes[i].count, labels, noise, uniform, &err), err);
+        const InputsBatch *batch =
+            inputs_ahead_take(ahead, takes[i].lo, takes[i].count, takes[i].next_lo, takes[i].next, &err);
+        assert_non_null(batch);
+        assert_int_equal(batch->lo, takes[i].lo);
+        assert_memory_equal(batch->labels, labels, n * sizeof *labels);
+        assert_memory_equal(batch->noise, noise, n * TOKENS * CHANNELS * sizeof *noise);
+        assert_memory_equal(batch->uniform, uniform, n * TOKENS * sizeof *uniform);
+    }
+    float bad[IMAGES * TOKENS * CHANNELS] = {[3 * TOKENS * CHANNELS] = NAN};
+    inputs.noise.data = (uint8_t *)bad;
+    spec.noise = "bad.npy";
+    assert_non_null(inputs_ahead_take(ahead, 0, 2, 2, 2, &err));
+    assert_err(inputs_ahead_take(ahead, 2, 2, 4, 0, &err), err, "bad.npy", "row 3");
+    inputs.noise.data = NULL;
+    inputs_ahead_close(ahead);
+    inputs_close(&inputs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_files),
-                                       cmocka_unit_test(test_bad_files)};
+                                       cmocka_unit_test(test_bad_files), cmocka_unit_test(test_ahead)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
