@@ -83,7 +83,7 @@ static cJSON *args_of(const Adopt *adopt, JobFolder *folder, const char *name)
         cJSON_AddTrueToObject(args, "finished");
         cJSON_AddNumberToObject(args, "images", (double)folder->measured);
     }
-    if (cJSON_IsObject(folder->metrics)) {
+    if (folder->metrics && folder->metrics->child) {
         cJSON_AddItemToObject(args, "metrics", folder->metrics);
         folder->metrics = NULL;
     }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "client/job.h"
+#include "core/figure.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
 
@@ -149,7 +150,9 @@ static void find_report(const char *path, const char *identity, JobFolder *folde
     if (folder->finished) {
         folder->fid = job_number(report, "fid", NAN);
         folder->measured = (int64_t)job_number(report, "images", 0);
-        folder->metrics = cJSON_DetachItemFromObjectCaseSensitive(report, "metrics");
+        folder->metrics = cJSON_CreateObject();
+        figures_copy(folder->metrics, "", report);
+        figures_copy(folder->metrics, "tf_", cJSON_GetObjectItemCaseSensitive(report, "tf"));
     }
     cJSON_Delete(report);
 }

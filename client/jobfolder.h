@@ -23,7 +23,7 @@ typedef struct JobFolder {
     bool finished;    /* its report is there, with all that it names */
     int64_t measured; /* images, by that report */
     double fid;       /* NaN: none */
-    cJSON *metrics;   /* NULL: none */
+    cJSON *metrics;   /* its figures, by name; NULL: none */
 } JobFolder;
 
 bool jobfolder_is(const char *path); /* there is a job.json */

@@ -46,7 +46,7 @@ def test_a_job_comes_back_under_its_id_with_what_is_there(lab):
 
 def test_many_jobs_at_once(lab):
     folder_of(lab, "one", job="aaaaaa0001")
-    folder_of(lab, "two", job="aaaaaa0002", pieces=[(0, 100)], report={"fid": 2.5, "metrics": {"is": 3.0}})
+    folder_of(lab, "two", job="aaaaaa0002", pieces=[(0, 100)], report={"fid": 2.5, "kid": 3.0, "strange": 4})
     folder_of(lab, "three", job="aaaaaa0003", pieces=[(0, 100)], report={"outputs": ["fid.txt"], "fid": 2.5})  # which is gone
     folder_of(lab, "four", user="bob", job="aaaaaa0004")
     folder_of(lab, "five", job="aaaaaa0005", submitted=None)
@@ -62,7 +62,7 @@ def test_many_jobs_at_once(lab):
     assert "not one that ddq-worker wrote" in rows["six"]["error"] and "not one that" in rows["seven"]["error"]
     assert done.stderr.count("not adopted:") == 4 and "eight" not in rows
     two = lab.json("show", "aaaaaa0002")
-    assert two["fid"] == 2.5 and two["state"] == "done"
+    assert two["fid"] == 2.5 and two["state"] == "done" and two["metrics"] == {"fid": 2.5, "kid": 3.0}
     assert lab.ddq("wait", "aaaaaa0002").stdout == ""
     assert lab.ddq("adopt", lab.folder / "jobs/ada/one", "--quiet").stdout == "aaaaaa0001\n"
 

@@ -1,5 +1,5 @@
 """Random faults, one after the other, on two hosts, four workers, one Redis and a dozen jobs; then everybody behaves and every
-job must end right. As many faults as fit into DDQ_CHAOS_SECONDS (8), or DDQ_CHAOS_FAULTS of them; DDQ_CHAOS_SEED repeats a run."""
+job must end right. As many faults as fit into DDQ_CHAOS_SECONDS (6), or DDQ_CHAOS_FAULTS of them; DDQ_CHAOS_SEED repeats a run."""
 import os
 import random
 import shutil
@@ -9,7 +9,7 @@ import time
 
 from fake_farm import Farm, alive, aof_of, start_redis, wait_for
 
-SECONDS = float(os.environ.get("DDQ_CHAOS_SECONDS", 8))
+SECONDS = float(os.environ.get("DDQ_CHAOS_SECONDS", 6))
 FAULTS = int(os.environ.get("DDQ_CHAOS_FAULTS", 0))
 SEED = int(os.environ.get("DDQ_CHAOS_SEED", 0)) or int(time.time())
 MISCHIEF = ["ms=4", "ms=4 once=crash", "ms=4 once=exit", "ms=4 once=babble", "ms=4 once=lie", "ms=4 once=early",
