@@ -106,13 +106,13 @@ static bool run_decoder(Backend *be, const Options *options, Results *results, E
         noise_normal(3, (uint64_t)i, vectors + (size_t)i * TOKENS * CHANNELS, TOKENS * CHANNELS);
     bool ok = decoder_load(&decoder, &weights, be, GRID, err);
     if (ok) {
-        decoder_layout(&decoder, &slab, decoder_chunk(&decoder, b), &work);
+        decoder_layout(&decoder, &slab, b, &work);
         ok = slab_open(&slab, be, err);
     }
     if (ok) {
         results->side = decoder.image_size;
         results->pixels = xmalloc((size_t)b * (size_t)decoder.image_size * (size_t)decoder.image_size * 3);
-        decoder_layout(&decoder, &slab, decoder_chunk(&decoder, b), &work);
+        decoder_layout(&decoder, &slab, b, &work);
         decoder_work_open(&decoder, &work);
         ok = decoder_run(&decoder, &work, vectors, b, results->pixels, NULL, NULL, err);
         decoder_work_close(&work);

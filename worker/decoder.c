@@ -1,6 +1,10 @@
 /* The decoder's forward: three maps take turns, so the largest activation is held three times and nothing else is.
  *
- * `at` names the map that holds the image so far; a block leaves its result in some map and moves `at` there. */
+ * `at` names the map that holds the image so far; a block leaves its result in some map and moves `at` there.
+ *
+ * It goes in two parts. A device is kept busy at 16x16 pixels only by many images, while at 256x256 few of them fill it
+ * and should stay near its cache: so up to LOW_SIZE pixels a side a wide group of images runs at once, and the rest of
+ * the way in chunks of it. On the host both are one image. */
 #include "worker/decoder.h"
 
 #include <math.h>
@@ -10,67 +14,102 @@
 
 #include "core/mem.h"
 
-/* On the host one image's maps stay near the caches. */
-enum { GROUPS = 32, HOST_CHUNK = 1, DEVICE_CHUNK = 8 };
+enum { GROUPS = 32, LOW_SIZE = 64, WIDE_DEVICE = 64, CHUNK_DEVICE = 4 };
 
 static const Map NO_MAP = {0};
 
-int decoder_chunk(const Decoder *decoder, int b)
+/* The last level of the wide part; its upsampling belongs to the chunks. */
+static int last_low(const Decoder *decoder)
 {
-    int most = backend_is_host(decoder->be) ? HOST_CHUNK : DEVICE_CHUNK;
-    return b < most ? b : most;
+    int i = 0;
+    while (i + 1 < decoder->levels && decoder->grid << (i + 1) <= LOW_SIZE)
+        i++;
+    return i;
 }
 
-/* Bytes of the largest of the three maps. */
-static size_t largest_map(const Decoder *decoder, int chunk)
+static size_t larger(size_t a, size_t b)
 {
-    int size = decoder->grid;
-    size_t most = be_map_bytes(decoder->be, chunk, size, size, decoder->mid[0].c_in);
-    for (int i = 0; i < decoder->levels; i++) {
-        const DecoderLevel *level = &decoder->level[i];
-        for (int j = 0; j < level->blocks; j++) {
-            int c = level->res[j].c_in > level->res[j].c_out ? level->res[j].c_in : level->res[j].c_out;
-            size_t bytes = be_map_bytes(decoder->be, chunk, size, size, c);
-            most = bytes > most ? bytes : most;
-        }
-        size *= level->upsample ? 2 : 1;
-        size_t bytes = be_map_bytes(decoder->be, chunk, size, size, level->c);
-        most = bytes > most ? bytes : most;
+    return a > b ? a : b;
+}
+
+/* Bytes of the largest map inside level i, of `b` images. */
+static size_t level_map(const Decoder *decoder, int i, int b)
+{
+    const DecoderLevel *level = &decoder->level[i];
+    int size = decoder->grid << i;
+    size_t most = 0;
+    for (int j = 0; j < level->blocks; j++) {
+        int c = level->res[j].c_in > level->res[j].c_out ? level->res[j].c_in : level->res[j].c_out;
+        most = larger(most, be_map_bytes(decoder->be, b, size, size, c));
+    }
+    return most;
+}
+
+static size_t largest_low(const Decoder *decoder, int wide)
+{
+    size_t most = be_map_bytes(decoder->be, wide, decoder->grid, decoder->grid, decoder->mid[0].c_in);
+    for (int i = 0; i <= last_low(decoder); i++) {
+        int size = decoder->grid << i;
+        most = larger(most, level_map(decoder, i, wide));
+        if (i < last_low(decoder))
+            most = larger(most, be_map_bytes(decoder->be, wide, 2 * size, 2 * size, decoder->level[i].c));
+    }
+    return most;
+}
+
+static size_t largest_high(const Decoder *decoder, int chunk)
+{
+    int size = decoder->image_size;
+    size_t most = be_map_bytes(decoder->be, chunk, size, size, decoder->level[decoder->levels - 1].c);
+    for (int i = last_low(decoder); i < decoder->levels; i++) {
+        size = decoder->grid << i;
+        if (i > last_low(decoder))
+            most = larger(most, level_map(decoder, i, chunk));
+        if (decoder->level[i].upsample)
+            most = larger(most, be_map_bytes(decoder->be, chunk, 2 * size, 2 * size, decoder->level[i].c));
     }
     return most;
 }
 
 /* Bytes of the largest map that goes through an attention block. */
-static size_t attention_map(const Decoder *decoder, int chunk)
+static size_t attention_map(const Decoder *decoder, int wide, int chunk)
 {
     int size = decoder->grid;
-    size_t most = be_map_bytes(decoder->be, chunk, size, size, decoder->mid_attn.c);
+    size_t most = be_map_bytes(decoder->be, wide, size, size, decoder->mid_attn.c);
     for (int i = 0; i < decoder->levels; i++, size *= 2)
         for (int j = 0; j < decoder->level[i].blocks; j++) {
-            int c = decoder->level[i].attn[j].c;
-            size_t bytes = c ? be_map_bytes(decoder->be, chunk, size, size, c) : 0;
-            most = bytes > most ? bytes : most;
+            int c = decoder->level[i].attn[j].c, b = i <= last_low(decoder) ? wide : chunk;
+            most = larger(most, c ? be_map_bytes(decoder->be, b, size, size, c) : 0);
         }
     return most;
 }
 
-void decoder_layout(const Decoder *decoder, Slab *slab, int chunk, DecoderWork *work)
+static int at_most(int b, int most)
 {
+    return b < most ? b : most;
+}
+
+void decoder_layout(const Decoder *decoder, Slab *slab, int b, DecoderWork *work)
+{
+    bool host = backend_is_host(decoder->be);
+    int wide = at_most(b, host ? 1 : WIDE_DEVICE), chunk = at_most(b, host ? 1 : CHUNK_DEVICE);
     int64_t tokens = (int64_t)decoder->grid * decoder->grid, size = decoder->image_size;
-    size_t bytes = largest_map(decoder, chunk);
+    work->wide = wide;
     work->chunk = chunk;
-    work->rows = slab_take(slab, DTYPE_F32, 2, chunk * tokens, decoder->channels + 1, 0, 0);
+    work->rows = slab_take(slab, DTYPE_F32, 2, wide * tokens, decoder->channels + 1, 0, 0);
     for (int i = 0; i < 2; i++)
         work->pixels[i] = slab_take(slab, DTYPE_U8, 4, chunk, size, size, 3);
-    work->in = slab_take_map(slab, decoder->be, chunk, decoder->grid, decoder->grid, decoder->channels + 1);
-    work->attention = slab_take(slab, DTYPE_U8, 1, (int64_t)attention_map(decoder, chunk), 0, 0, 0).data;
-    for (int i = 0; i < DECODER_MAPS; i++)
-        work->map[i] = slab_take(slab, DTYPE_U8, 1, (int64_t)bytes, 0, 0, 0).data;
+    work->in = slab_take_map(slab, decoder->be, wide, decoder->grid, decoder->grid, decoder->channels + 1);
+    work->attention = slab_take(slab, DTYPE_U8, 1, (int64_t)attention_map(decoder, wide, chunk), 0, 0, 0).data;
+    for (int i = 0; i < DECODER_MAPS; i++) {
+        work->low[i] = slab_take(slab, DTYPE_U8, 1, (int64_t)largest_low(decoder, wide), 0, 0, 0).data;
+        work->high[i] = slab_take(slab, DTYPE_U8, 1, (int64_t)largest_high(decoder, chunk), 0, 0, 0).data;
+    }
 }
 
 void decoder_work_open(const Decoder *decoder, DecoderWork *work)
 {
-    size_t rows = (size_t)work->chunk * (size_t)decoder->grid * (size_t)decoder->grid;
+    size_t rows = (size_t)work->wide * (size_t)decoder->grid * (size_t)decoder->grid;
     work->host_rows = xcalloc(rows * (size_t)(decoder->channels + 1), sizeof *work->host_rows);
 }
 
@@ -83,15 +122,28 @@ void decoder_work_close(DecoderWork *work)
 typedef struct Pass {
     const Decoder *decoder;
     DecoderWork *work;
-    int at;  /* which map holds the image so far */
-    Map map; /* that map */
+    void *const *maps; /* that take turns: work->low or work->high */
+    int at;            /* which of them holds the image so far; -1: none, it comes from elsewhere */
+    Map map;           /* that map */
 } Pass;
+
+/* Who looks at stages; tap NULL: nobody. */
+typedef struct Watch {
+    DecoderTap *tap;
+    void *ctx;
+} Watch;
+
+static void show(const Watch *watch, const char *stage, Map map)
+{
+    if (watch->tap)
+        watch->tap(watch->ctx, stage, map);
+}
 
 /* The n-th map after the current one, with `c` channels; `grow` times as large a side. */
 static Map other(const Pass *pass, int n, int c, int grow)
 {
     Map map = pass->map;
-    map.data = pass->work->map[(pass->at + n) % DECODER_MAPS];
+    map.data = pass->maps[(pass->at + n) % DECODER_MAPS];
     map.c = c;
     map.h *= grow;
     map.w *= grow;
@@ -146,42 +198,69 @@ static void level_blocks(Pass *pass, const DecoderLevel *level)
         if (level->attn[j].c)
             attn_block(pass, &level->attn[j]);
     }
+}
+
+/* The end of level i: twice the size, unless it is the last. */
+static void level_end(Pass *pass, int i, const Watch *watch)
+{
+    const DecoderLevel *level = &pass->decoder->level[i];
+    char stage[16];
     if (level->upsample) {
         Map y = other(pass, 1, level->c, 2);
         be_conv(pass->decoder->be, level->upsample, pass->map, NO_MAP, y);
         move_to(pass, 1, y);
     }
+    snprintf(stage, sizeof stage, "level%d", i);
+    show(watch, stage, pass->map);
 }
 
-/* One chunk: rows [n*L,C+1] in work->rows to u8 pixels [n,S,S,3]. */
-static void decode(const Decoder *decoder, DecoderWork *work, int n, Tensor pixels, DecoderTap *tap, void *ctx)
+static Pass start_pass(const Decoder *decoder, DecoderWork *work, int n)
 {
+    return (Pass){decoder, work, work->low, 0, {work->low[0], n, decoder->grid, decoder->grid, decoder->mid[0].c_in}};
+}
+
+/* The wide part: rows [n*L,C+1] in work->rows to a map of the last low level. */
+static void decode_low(Pass *pass, const Watch *watch)
+{
+    const Decoder *decoder = pass->decoder;
     Backend *be = decoder->be;
-    int64_t tokens = (int64_t)decoder->grid * decoder->grid;
-    Tensor rows = work->rows;
-    Map in = work->in;
-    rows.shape[0] = n * tokens;
-    in.b = n;
+    Tensor rows = pass->work->rows;
+    Map in = pass->work->in;
+    in.b = pass->map.b;
+    rows.shape[0] = (int64_t)in.b * decoder->grid * decoder->grid;
     be_map_from_rows(be, rows, in);
-    Pass pass = {decoder, work, 0, {work->map[0], n, decoder->grid, decoder->grid, decoder->mid[0].c_in}};
-    be_conv(be, decoder->conv_in, in, NO_MAP, pass.map);
-    res_block(&pass, &decoder->mid[0]);
-    attn_block(&pass, &decoder->mid_attn);
-    res_block(&pass, &decoder->mid[1]);
-    if (tap)
-        tap(ctx, "mid", pass.map);
-    for (int i = 0; i < decoder->levels; i++) {
-        char stage[16];
+    be_conv(be, decoder->conv_in, in, NO_MAP, pass->map);
+    res_block(pass, &decoder->mid[0]);
+    attn_block(pass, &decoder->mid_attn);
+    res_block(pass, &decoder->mid[1]);
+    show(watch, "mid", pass->map);
+    for (int i = 0; i <= last_low(decoder); i++) {
+        level_blocks(pass, &decoder->level[i]);
+        if (i < last_low(decoder))
+            level_end(pass, i, watch);
+    }
+}
+
+/* Images from..from+n-1 of what the wide part left, to u8 pixels [n,S,S,3]. */
+static void decode_high(const Pass *low, int from, Tensor pixels, const Watch *watch)
+{
+    const Decoder *decoder = low->decoder;
+    Backend *be = decoder->be;
+    Pass pass = *low;
+    pass.maps = low->work->high;
+    pass.at = -1;
+    pass.map.b = (int)pixels.shape[0];
+    pass.map.data =
+        (char *)low->map.data + be_map_bytes(be, from, low->map.h, low->map.w, low->map.c); /* images lie in a row */
+    level_end(&pass, last_low(decoder), watch);
+    for (int i = last_low(decoder) + 1; i < decoder->levels; i++) {
         level_blocks(&pass, &decoder->level[i]);
-        snprintf(stage, sizeof stage, "level%d", i);
-        if (tap)
-            tap(ctx, stage, pass.map);
+        level_end(&pass, i, watch);
     }
     Map normed = other(&pass, 1, pass.map.c, 1), image = other(&pass, 2, 3, 1);
     norm_silu(&pass, &decoder->norm_out, pass.map, normed);
     be_conv(be, decoder->conv_out, normed, NO_MAP, image);
-    if (tap)
-        tap(ctx, "image", image);
+    show(watch, "image", image);
     be_to_u8(be, image, pixels);
 }
 
@@ -195,28 +274,57 @@ static void fill_rows(const Decoder *decoder, const float *vectors, int64_t coun
     }
 }
 
+/* Whoever looks at stages wants to see them happen: nothing is replayed then. */
+static bool begin_part(Backend *be, const char *part, const Watch *watch, const void *memory, int64_t from, int64_t n)
+{
+    const int64_t key[] = {(intptr_t)memory, from, n};
+    return watch->tap || be_replay_begin(be, be_replay_key(part, key, countof(key)));
+}
+
+static void end_part(Backend *be, const Watch *watch)
+{
+    if (!watch->tap)
+        be_replay_end(be);
+}
+
+/* One wide group of n images. */
+static void run_group(const Decoder *decoder, DecoderWork *work, const float *vectors, int n, uint8_t *pixels,
+                      const Watch *watch)
+{
+    Backend *be = decoder->be;
+    int64_t count = (int64_t)n * decoder->grid * decoder->grid;
+    size_t image = (size_t)decoder->image_size * (size_t)decoder->image_size * 3;
+    Tensor rows = work->rows;
+    rows.shape[0] = count;
+    fill_rows(decoder, vectors, count, work->host_rows);
+    be_upload(be, rows, work->host_rows);
+    Pass low = start_pass(decoder, work, n);
+    if (begin_part(be, "decoder, low", watch, work->low[0], 0, n)) {
+        decode_low(&low, watch);
+        work->low_map = low.map; /* the same every time, but only known once it was queued */
+        end_part(be, watch);
+    }
+    low.map = work->low_map;
+    low.map.b = n;
+    for (int from = 0; from < n; from += work->chunk) {
+        Tensor out = work->pixels[from / work->chunk % 2];
+        out.shape[0] = at_most(n - from, work->chunk);
+        if (begin_part(be, "decoder, high", watch, out.data, from, out.shape[0])) {
+            decode_high(&low, from, out, watch);
+            end_part(be, watch);
+        }
+        be_download_beside(be, pixels + (size_t)from * image, out);
+    }
+}
+
 bool decoder_run(const Decoder *decoder, DecoderWork *work, const float *vectors, int b, uint8_t *pixels,
                  DecoderTap *tap, void *ctx, Err *err)
 {
-    Backend *be = decoder->be;
-    int64_t tokens = (int64_t)decoder->grid * decoder->grid;
+    size_t row = (size_t)decoder->grid * (size_t)decoder->grid * (size_t)decoder->channels;
     size_t image = (size_t)decoder->image_size * (size_t)decoder->image_size * 3;
-    for (int i = 0; i < b; i += work->chunk) {
-        int n = b - i < work->chunk ? b - i : work->chunk;
-        Tensor rows = work->rows, out = work->pixels[i / work->chunk % 2];
-        rows.shape[0] = n * tokens;
-        out.shape[0] = n;
-        fill_rows(decoder, vectors + (size_t)i * (size_t)tokens * (size_t)decoder->channels, n * tokens,
-                  work->host_rows);
-        be_upload(be, rows, work->host_rows);
-        const int64_t key[] = {(intptr_t)work->map[0], (intptr_t)out.data, n};
-        bool tapped = tap != NULL; /* whoever looks at stages wants to see them happen */
-        if (tapped || be_replay_begin(be, be_replay_key("decoder", key, countof(key)))) {
-            decode(decoder, work, n, out, tap, ctx);
-            if (!tapped)
-                be_replay_end(be);
-        }
-        be_download_beside(be, pixels + (size_t)i * image, out);
-    }
-    return be_check(be, err);
+    Watch watch = {tap, ctx};
+    for (int i = 0; i < b; i += work->wide)
+        run_group(decoder, work, vectors + (size_t)i * row, at_most(b - i, work->wide), pixels + (size_t)i * image,
+                  &watch);
+    return be_check(decoder->be, err);
 }

@@ -1,6 +1,6 @@
 /* The tokenizer's decoder: vectors on a grid in, pixels out. docs/models.md, "Tokenizer decoder".
  *
- *     decoder_run(&decoder, &work, vectors, pixels, tap, ctx, err)     images one after another, work.chunk at a time
+ *     decoder_run(&decoder, &work, vectors, pixels, tap, ctx, err)     in groups of images
  *
  * Folded at load, equal in exact arithmetic: post_quant_conv into conv_in (a constant channel carries its bias past the
  * zero padding); q with k, and v with proj_out, in the attention blocks. */
@@ -46,12 +46,14 @@ typedef struct Decoder {
 } Decoder;
 
 typedef struct DecoderWork {
-    int chunk;              /* images at a time */
+    int wide, chunk;        /* images at a time, at low resolution and at high */
     Tensor rows, pixels[2]; /* pixels: chunks change places, so one is fetched while the next is made */
     Map in;
-    void *attention;         /* as large as the largest map in an attention block */
-    void *map[DECODER_MAPS]; /* each as large as the largest map */
-    float *host_rows;        /* [chunk*L,C+1] */
+    Map low_map;              /* what the wide part leaves */
+    void *attention;          /* as large as the largest map in an attention block */
+    void *low[DECODER_MAPS];  /* each as large as the largest map of the wide part */
+    void *high[DECODER_MAPS]; /* each as large as the largest map of a chunk */
+    float *host_rows;         /* [wide*L,C+1] */
 } DecoderWork;
 
 /* Sees the map after "mid", "level0", ..., "image" of every chunk; tests. */
@@ -61,8 +63,8 @@ typedef void DecoderTap(void *ctx, const char *stage, Map map);
 bool decoder_load(Decoder *ret_decoder, const Weights *weights, Backend *be, int grid, Err *err);
 void decoder_free(Decoder *decoder); /* a zeroed one is fine */
 
-int decoder_chunk(const Decoder *decoder, int b); /* images at a time that suit the backend, at most b */
-void decoder_layout(const Decoder *decoder, Slab *slab, int chunk, DecoderWork *work);
+/* For batches of b images: groups and chunks that suit the backend. */
+void decoder_layout(const Decoder *decoder, Slab *slab, int b, DecoderWork *work);
 void decoder_work_open(const Decoder *decoder, DecoderWork *work); /* the host part */
 void decoder_work_close(DecoderWork *work);
 

@@ -164,7 +164,7 @@ static void layout(Sampler *s, int b)
     if (s->teacher.tf.be)
         teacher_layout(&s->teacher, &s->slab, b, &s->teacher_work);
     slab_rewind(&s->slab, 0);
-    decoder_layout(&s->decoder, &s->slab, decoder_chunk(&s->decoder, b), &s->decoder_work);
+    decoder_layout(&s->decoder, &s->slab, b, &s->decoder_work);
 }
 
 static void release(Sampler *s)

@@ -109,9 +109,9 @@ static void check_set(const GoldenSet *set, int levels)
     assert_int_equal(decoder.levels, levels);
     Slab slab = {0};
     DecoderWork work = {0};
-    decoder_layout(&decoder, &slab, decoder_chunk(&decoder, set->batch), &work);
+    decoder_layout(&decoder, &slab, set->batch, &work);
     assert_ok(slab_open(&slab, be, &err), err);
-    decoder_layout(&decoder, &slab, decoder_chunk(&decoder, set->batch), &work);
+    decoder_layout(&decoder, &slab, set->batch, &work);
     decoder_work_open(&decoder, &work);
     NpyArray x = golden_array(npz, "few.1step.x"), want = golden_array(npz, "few.1step.uint8");
     size_t side = (size_t)decoder.image_size, bytes = (size_t)set->batch * side * side * 3;

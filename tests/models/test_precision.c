@@ -65,9 +65,9 @@ static void check_decoder(const GoldenSet *set, Backend *be, const Npz *npz)
     Weights weights = weights_of_ckpt(ckpt);
     assert_ok(decoder_load(&decoder, &weights, be, set->grid, &err), err);
     ckpt_close(ckpt);
-    decoder_layout(&decoder, &slab, decoder_chunk(&decoder, set->batch), &work);
+    decoder_layout(&decoder, &slab, set->batch, &work);
     assert_ok(slab_open(&slab, be, &err), err);
-    decoder_layout(&decoder, &slab, decoder_chunk(&decoder, set->batch), &work);
+    decoder_layout(&decoder, &slab, set->batch, &work);
     decoder_work_open(&decoder, &work);
     NpyArray x = golden_array(npz, "few.1step.x"), want = golden_array(npz, "few.1step.uint8");
     size_t bytes = (size_t)set->batch * (size_t)decoder.image_size * (size_t)decoder.image_size * 3;
