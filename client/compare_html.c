@@ -27,9 +27,12 @@ static void runs(Buf *page, const cJSON *list)
 {
     static const struct {
         const char *title, *key;
-    } columns[] = {{"images measured", "n"},      {"pipeline", "pipeline"},
-                   {"reference", "reference"},    {"reference's content", "reference_sha256"},
-                   {"weights", "weights_sha256"}, {"neighbours", "neighbours"}};
+        int letters; /* at most; of a hash the first ones will do */
+    } columns[] = {
+        {"images measured", "n", 0},       {"pipeline", "pipeline", 8},
+        {"reference", "reference", 80},    {"reference's content", "reference_sha256", 12},
+        {"weights", "weights_sha256", 12}, {"neighbours", "neighbours", 0},
+    };
     const cJSON *run;
     html_section(page, "Runs");
     buf_printf(page, "<table>\n<thead><tr><th>run");
@@ -42,8 +45,8 @@ static void runs(Buf *page, const cJSON *list)
         html_text(page, job_text(run, "name"));
         for (size_t i = 0; i < countof(columns); i++) {
             double number = job_number(run, columns[i].key, NAN);
-            char *text =
-                isfinite(number) ? xasprintf("%.0f", number) : xasprintf("%.12s", job_text(run, columns[i].key));
+            char *text = isfinite(number) ? xasprintf("%.0f", number)
+                                          : xasprintf("%.*s", columns[i].letters, job_text(run, columns[i].key));
             buf_printf(page, "<td>");
             html_text(page, text);
             free(text);
@@ -104,8 +107,10 @@ static void figure_table(Buf *page, const cJSON *row, const cJSON *list)
                             job_text(row, "pipeline"));
     html_section(page, title);
     free(title);
-    buf_printf(page, "<table>\n<thead><tr><th>run<th class=n>value<th>95%% interval<th class=n>against the first<th>"
-                     "</thead>\n");
+    buf_printf(
+        page,
+        "<table class=figures>\n<thead><tr><th>run<th class=n>value<th>95%% interval<th class=n>against the first<th>"
+        "</thead>\n");
     const cJSON *run, *value = get(row, "values")->child;
     cJSON_ArrayForEach(run, list)
     {

@@ -21,7 +21,8 @@ static const char style[] =
     "td,th{text-align:left;padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line);vertical-align:top;"
     "overflow-wrap:anywhere}"
     "th{font-weight:400;color:var(--dim);width:12rem}thead th{width:auto;font-size:.85em}code{font-size:.85em}"
-    "td.n,th.n{text-align:right}td b{font-weight:600}.odd{color:var(--mark);font-weight:600}"
+    "td.n,th.n{text-align:right}td b{font-weight:600}.figures{table-layout:fixed}.figures "
+    "th:first-child{width:22%}.figures th:last-child{width:30%}.odd{color:var(--mark);font-weight:600}"
     ".warn{border-left:4px solid var(--mark);padding:.3rem .8rem;margin:.4rem 0}"
     "img{max-width:100%;height:auto;image-rendering:pixelated;border:1px solid var(--line)}"
     ".pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(7rem,1fr));gap:.6rem}"
@@ -152,8 +153,9 @@ void html_figures(Buf *page, const cJSON *object, const cJSON *spec)
         if (!isfinite(figure_value(object, figure, "")))
             continue;
         if (!open)
-            buf_printf(page, "<table>\n<thead><tr><th><th class=n>value<th>95%% interval<th class=n>deviation"
-                             "<th class=n>published<th>it lies</thead>\n");
+            buf_printf(page,
+                       "<table class=figures>\n<thead><tr><th><th class=n>value<th>95%% interval<th class=n>deviation"
+                       "<th class=n>published<th>it lies</thead>\n");
         open = true;
         figure_row(page, object, spec, figure);
     }

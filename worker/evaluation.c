@@ -208,7 +208,7 @@ bool evaluation_measure(const Evaluation *what, cJSON *json, Err *err)
         double start = mono_seconds();
         m.stage = table[i].name;
         good = metric_step(&m.hooks, m.stage, 0, err) && table[i].measure(&m, err);
-        cJSON_AddNumberToObject(m.seconds, m.stage, mono_seconds() - start);
+        cJSON_AddNumberToObject(m.seconds, m.stage, round((mono_seconds() - start) * 1e6) / 1e6);
     }
     if (m.seconds->child)
         cJSON_AddItemToObject(json, "seconds_by_metric", m.seconds);

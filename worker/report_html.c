@@ -75,6 +75,22 @@ static void rows_of(Buf *page, const char *title, const cJSON *object)
     html_table_end(page);
 }
 
+static void seconds(Buf *page, const char *title, const cJSON *object)
+{
+    if (!cJSON_IsObject(object) || !object->child)
+        return;
+    html_section(page, title);
+    html_table(page);
+    const cJSON *value;
+    cJSON_ArrayForEach(value, object)
+    {
+        char text[32];
+        snprintf(text, sizeof text, "%.2f", value->valuedouble);
+        html_row(page, value->string, text);
+    }
+    html_table_end(page);
+}
+
 static void figures(Buf *page, const cJSON *json)
 {
     const cJSON *second = get(json, "tf");
@@ -211,8 +227,9 @@ char *report_html(const cJSON *json, const Page *with)
     pictures(&page, with);
     plots(&page, json, get(json, "tf") ? ", pt pipeline" : "");
     plots(&page, get(json, "tf"), ", tf pipeline");
-    rows_of(&page, "Seconds by phase", get(json, "seconds_by_phase"));
-    rows_of(&page, "Seconds by metric", get(json, "seconds_by_metric"));
+    seconds(&page, "Seconds by phase", get(json, "seconds_by_phase"));
+    seconds(&page, "Seconds by metric", get(json, "seconds_by_metric"));
+    seconds(&page, "Seconds by metric, tf pipeline", get(get(json, "tf"), "seconds_by_metric"));
     rows_of(&page, "Terms of the FID", get(json, "fid_terms"));
     rows_of(&page, "Parameters", get(json, "spec"));
     inputs(&page, get(json, "inputs"));

@@ -171,6 +171,7 @@ static bool evaluate(Pass *pass, Err *err)
     Backend *be = pass->metrics & METRIC_PRDC ? workshop_backend(run->shop, PREC_F32, err) : NULL;
     if ((pass->metrics & METRIC_PRDC && !be) || (pass->metrics & METRIC_IS && !run_load(run, pass->r->hooks, err)))
         return false;
+    stopwatch_enter(&run->watch, PHASE_REPORT); /* loading has ended another phase */
     Rows rows = {run->measure.net, pass->rows.rows, pass->rows.dim};
     Logits logits = {.count = pass->rows.count, .read = read_logits, .ctx = &rows};
     if (pass->metrics & METRIC_IS)

@@ -141,6 +141,16 @@ static void check_figures(const cJSON *report, const cJSON *golden, bool sfid)
 
 #define ALL ",\"metrics\":[\"fid\",\"sfid\",\"is\",\"kid\",\"prdc\",\"fid_inf\"],\"reference\":\"" E2E("set_b.npy") "\""
 
+/* The time of the metrics is part of the report's. */
+static void check_seconds(const cJSON *report, int metrics)
+{
+    const cJSON *by_metric = golden_get(report, "seconds_by_metric"), *metric;
+    double seconds = 0;
+    cJSON_ArrayForEach(metric, by_metric) seconds += metric->valuedouble;
+    assert_int_equal(cJSON_GetArraySize(by_metric), metrics);
+    assert_true(golden_number(golden_get(report, "seconds_by_phase"), "report") >= seconds);
+}
+
 static void check_pipeline(Bench *bench, const char *name)
 {
     cJSON *json = golden_json(E2E("e2e.json"));
@@ -152,6 +162,7 @@ static void check_pipeline(Bench *bench, const char *name)
     assert_near(golden_number(report, "precision"), golden_number(k3, "precision"), 1e-15, "precision", 0);
     assert_near(golden_number(report, "recall"), golden_number(k3, "recall"), 1e-15, "recall", 0);
     assert_string_equal(golden_get(report, "pipeline")->valuestring, name);
+    check_seconds(report, 6);
     assert_null(strstr(bench->notes, "singular")); /* 192 images, 128 features; but: */
     assert_non_null(strstr(bench->notes, "192 images for 2023 spatial features"));
     cJSON_Delete(report);
