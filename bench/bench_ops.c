@@ -1,8 +1,10 @@
 /* How fast the ops are at the shapes of the published models: one line an op with its median time and rate, and what
  * the parts of one image take together.
  *
- *     bench_ops [--precision f32|bf16] [--threads N] [--repeat N] [--clock wall|cpu] [PART ...]     ops_shapes.h has
- * them
+ *     bench_ops [--device cpu] [--precision fp32|tf32|fp16|bf16] [--batch N] [--threads N] [--repeat N]
+ *               [--clock wall|cpu] [PART ...]                                    parts and shapes: ops_shapes.h
+ *
+ * --batch: images in a call (a device is not filled by one). A device gets several calls before it is waited for.
  *
  * Every row says how often one image needs the op; a part's sum is the time of one image in that part. */
 #include <stdio.h>
@@ -15,7 +17,7 @@
 #include "kernels/backend.h"
 
 static Backend *be;
-static int repeat = 9;
+static int repeat = 9, images = 1, calls = 1; /* calls: before the backend is waited for */
 static bool cpu_time; /* --clock cpu: of the process, so that others on the machine do not count; with one thread */
 
 static void die(const char *what, const Err *err)
@@ -108,9 +110,9 @@ static void prepare_conv(Job *job)
     job->conv = be_conv_pack(be, w, w, &s, r->a, r->a, &err);
     if (!job->conv)
         die("conv", &err);
-    job->x = map(1, r->a, r->a, r->b);
-    job->y = map(1, out_h, out_w, r->c);
-    job->flops = 2.0 * out_h * out_w * (double)taps;
+    job->x = map(images, r->a, r->a, r->b);
+    job->y = map(images, out_h, out_w, r->c);
+    job->flops = 2.0 * images * out_h * out_w * (double)taps;
     free(w);
 }
 
@@ -122,8 +124,8 @@ static void call_conv(const Job *job)
 static void prepare_maps(Job *job)
 {
     const Row *r = job->row;
-    job->x = map(1, r->a, r->a, r->b);
-    job->y = map(1, r->a, r->a, r->b);
+    job->x = map(images, r->a, r->a, r->b);
+    job->y = map(images, r->a, r->a, r->b);
     job->t[0] = tensor(1, r->b, 0, 0, 0);
 }
 
@@ -135,7 +137,7 @@ static void call_group_norm(const Job *job)
 static void prepare_pixel_attention(Job *job)
 {
     prepare_maps(job);
-    job->flops = 4.0 * job->row->a * job->row->a * job->row->a * job->row->a * job->row->b;
+    job->flops = 4.0 * images * job->row->a * job->row->a * job->row->a * job->row->a * job->row->b;
 }
 
 static void call_pixel_attention(const Job *job)
@@ -150,8 +152,8 @@ static void call_pool(const Job *job)
 
 static void prepare_to_u8(Job *job)
 {
-    job->x = map(1, job->row->a, job->row->a, 3);
-    job->t[0] = typed(DTYPE_U8, 4, 1, job->row->a, job->row->a, 3);
+    job->x = map(images, job->row->a, job->row->a, 3);
+    job->t[0] = typed(DTYPE_U8, 4, images, job->row->a, job->row->a, 3);
 }
 
 static void call_to_u8(const Job *job)
@@ -161,8 +163,8 @@ static void call_to_u8(const Job *job)
 
 static void prepare_resize(Job *job)
 {
-    job->t[0] = typed(DTYPE_U8, 4, 1, job->row->a, job->row->a, 3);
-    job->y = map(1, 299, 299, 3);
+    job->t[0] = typed(DTYPE_U8, 4, images, job->row->a, job->row->a, 3);
+    job->y = map(images, 299, 299, 3);
 }
 
 static void call_resize(const Job *job)
@@ -179,10 +181,11 @@ static void prepare_linear(Job *job)
     if (!job->linear)
         die("linear", &err);
     free(w);
-    job->t[0] = tensor(2, r->a, r->c, 0, 0);
-    job->t[1] = tensor(2, r->a, r->b, 0, 0);
-    job->t[2] = typed(DTYPE_I32, 1, r->a, 0, 0, 0);
-    job->flops = 2.0 * r->a * r->b * r->c;
+    int64_t rows_in = (int64_t)r->a * images;
+    job->t[0] = tensor(2, rows_in, r->c, 0, 0);
+    job->t[1] = tensor(2, rows_in, r->b, 0, 0);
+    job->t[2] = typed(DTYPE_I32, 1, rows_in, 0, 0, 0);
+    job->flops = 2.0 * (double)rows_in * r->b * r->c;
 }
 
 static void call_linear(const Job *job)
@@ -197,8 +200,8 @@ static void call_argmax(const Job *job)
 
 static void prepare_rows(Job *job)
 {
-    job->t[0] = tensor(2, job->row->a, 2 * job->row->b, 0, 0);
-    job->t[1] = tensor(2, job->row->a, job->row->b, 0, 0);
+    job->t[0] = tensor(2, (int64_t)job->row->a * images, 2 * job->row->b, 0, 0);
+    job->t[1] = tensor(2, (int64_t)job->row->a * images, job->row->b, 0, 0);
 }
 
 static void call_rms_norm(const Job *job)
@@ -214,11 +217,11 @@ static void call_swiglu(const Job *job)
 static void prepare_rope(Job *job)
 {
     const Row *r = job->row;
-    job->t[0] = tensor(3, 1, r->a, 3 * r->b * 64, 0);
+    job->t[0] = tensor(3, images, r->a, 3 * r->b * 64, 0);
     job->t[1] = tensor(3, r->a, 32, 2, 0);
-    job->t[2] = tensor(3, 1, r->a, r->b * 64, 0);
-    job->t[3] = tensor(4, 1, r->b, r->a, 64);
-    job->t[4] = tensor(4, 1, r->b, r->a, 64);
+    job->t[2] = tensor(3, images, r->a, r->b * 64, 0);
+    job->t[3] = tensor(4, images, r->b, r->a, 64);
+    job->t[4] = tensor(4, images, r->b, r->a, 64);
 }
 
 static void call_rope(const Job *job)
@@ -231,7 +234,7 @@ static void call_rope(const Job *job)
 static void prepare_attention(Job *job)
 {
     const Row *r = job->row;
-    int64_t b = r->a == 1 ? r->images : 1, d = r->b * 64;
+    int64_t b = (int64_t)images * (r->a == 1 ? r->images : 1), d = r->b * 64;
     job->t[0] = tensor(3, b, r->a, d, 0);
     job->t[1] = tensor(4, b, r->b, r->c, 64);
     job->t[2] = tensor(4, b, r->b, r->c, 64);
@@ -249,10 +252,10 @@ static void call_attention(const Job *job)
 static void prepare_nearest(Job *job)
 {
     const Row *r = job->row;
-    job->t[0] = tensor(2, r->a, r->c, 0, 0);
+    job->t[0] = tensor(2, (int64_t)r->a * images, r->c, 0, 0);
     job->t[1] = tensor(2, r->b, r->c, 0, 0);
-    job->t[2] = typed(DTYPE_I32, 1, r->a, 0, 0, 0);
-    job->flops = 3.0 * r->a * r->b * r->c;
+    job->t[2] = typed(DTYPE_I32, 1, (int64_t)r->a * images, 0, 0, 0);
+    job->flops = 3.0 * images * r->a * r->b * r->c;
 }
 
 static void call_nearest(const Job *job)
@@ -262,9 +265,9 @@ static void call_nearest(const Job *job)
 
 static void prepare_pick(Job *job)
 {
-    job->t[0] = tensor(2, job->row->a, job->row->b, 0, 0);
-    job->t[1] = tensor(1, job->row->a, 0, 0, 0);
-    job->t[2] = typed(DTYPE_I32, 1, job->row->a, 0, 0, 0);
+    job->t[0] = tensor(2, (int64_t)job->row->a * images, job->row->b, 0, 0);
+    job->t[1] = tensor(1, (int64_t)job->row->a * images, 0, 0, 0);
+    job->t[2] = typed(DTYPE_I32, 1, (int64_t)job->row->a * images, 0, 0, 0);
 }
 
 static void call_pick(const Job *job)
@@ -275,10 +278,10 @@ static void call_pick(const Job *job)
 static void prepare_moments(Job *job)
 {
     const Row *r = job->row;
-    job->t[0] = tensor(2, r->a, r->b, 0, 0);
+    job->t[0] = tensor(2, (int64_t)r->a * images, r->b, 0, 0);
     job->t[1] = typed(DTYPE_F64, 1, r->b, 0, 0, 0);
     job->t[2] = typed(DTYPE_F64, 2, r->b, r->b, 0, 0);
-    job->flops = (double)r->a * r->b * r->b;
+    job->flops = (double)images * r->a * r->b * r->b;
 }
 
 static void call_moments(const Job *job)
@@ -334,9 +337,10 @@ static double measure(const Job *job, double *ret_least)
         die("warm-up", &err);
     for (int i = 0; i < repeat; i++) {
         double start = now();
-        kinds[job->row->kind].call(job);
+        for (int j = 0; j < calls; j++)
+            kinds[job->row->kind].call(job);
         be_check(be, NULL);
-        seconds[i] = now() - start;
+        seconds[i] = (now() - start) / calls;
     }
     qsort(seconds, (size_t)repeat, sizeof(*seconds), rising);
     double median = seconds[repeat / 2];
@@ -365,11 +369,11 @@ static double run_row(const Row *row, double *least_sum)
              row->flags & SUM ? " sum" : "");
     printf("  %-16s %-20s %8.3f ms, least %8.3f ms %6.1f GF/s  x %-6.3g = %7.2f ms an image, least %7.2f\n",
            kinds[row->kind].name, shape, seconds * 1e3, least * 1e3, job.flops / least / 1e9, row->count,
-           seconds * row->count * 1e3, least * row->count * 1e3);
-    *least_sum += least * row->count;
+           seconds * row->count / images * 1e3, least * row->count / images * 1e3);
+    *least_sum += least * row->count / images;
     fflush(stdout);
     release(&job);
-    return seconds * row->count;
+    return seconds * row->count / images;
 }
 
 static void run_part(const char *part)
@@ -382,24 +386,51 @@ static void run_part(const char *part)
     printf("  %-16s %.1f ms an image, least %.1f\n", "sum", sum * 1e3, least * 1e3);
 }
 
+static bool parse_precision(const char *name, Precision *ret_precision)
+{
+    static const char *const names[] = {
+        [PREC_F32] = "fp32", [PREC_TF32] = "tf32", [PREC_F16] = "fp16", [PREC_BF16] = "bf16"};
+    for (size_t i = 0; i < countof(names); i++)
+        if (!strcmp(name, names[i])) {
+            *ret_precision = (Precision)i;
+            return true;
+        }
+    return false;
+}
+
+static bool parse_flag(const char *flag, const char *value, const char **device, Precision *precision, int *threads)
+{
+    const struct {
+        const char *name;
+        int *to;
+    } numbers[] = {{"--batch", &images}, {"--threads", threads}, {"--repeat", &repeat}};
+    for (size_t i = 0; i < countof(numbers); i++)
+        if (!strcmp(flag, numbers[i].name))
+            return (*numbers[i].to = atoi(value)) > 0;
+    if (!strcmp(flag, "--device"))
+        return (*device = value) != NULL;
+    if (!strcmp(flag, "--precision"))
+        return parse_precision(value, precision);
+    cpu_time = !strcmp(value, "cpu");
+    return !strcmp(flag, "--clock");
+}
+
 int main(int argc, char **argv)
 {
+    const char *device = "cpu";
     Precision precision = PREC_F32;
     int threads = 0, first = 1;
-    for (; first + 1 < argc && !strncmp(argv[first], "--", 2); first += 2) {
-        if (!strcmp(argv[first], "--precision"))
-            precision = !strcmp(argv[first + 1], "bf16") ? PREC_BF16 : PREC_F32;
-        else if (!strcmp(argv[first], "--threads"))
-            threads = atoi(argv[first + 1]);
-        else if (!strcmp(argv[first], "--clock"))
-            cpu_time = !strcmp(argv[first + 1], "cpu");
-        else if (!strcmp(argv[first], "--repeat"))
-            repeat = atoi(argv[first + 1]);
-    }
+    for (; first + 1 < argc && !strncmp(argv[first], "--", 2); first += 2)
+        if (!parse_flag(argv[first], argv[first + 1], &device, &precision, &threads)) {
+            fprintf(stderr, "bench_ops: %s %s is not understood; the top of bench/bench_ops.c has the flags\n",
+                    argv[first], argv[first + 1]);
+            return EXIT_USAGE;
+        }
     Err err = {0};
-    be = backend_open("cpu", precision, threads, &err);
+    be = backend_open(device, precision, threads, &err);
     if (!be)
         die("backend", &err);
+    calls = backend_is_host(be) ? 1 : 20;
     for (size_t i = 0; i < countof(parts); i++) {
         bool wanted = first >= argc;
         for (int j = first; j < argc; j++)
