@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "worker/image_parts.h"
+#include "worker/stall.h"
 
 static bool check_array(ImageSource *source, const NpyArray *array, Err *err)
 {
@@ -90,7 +91,9 @@ static bool read_plain(ImageSource *source, int64_t index, uint8_t *rgb, size_t 
 {
     off_t at = source->offset + index * (int64_t)bytes;
     for (size_t got = 0; got < bytes;) {
+        stall_enter(source->path);
         ssize_t n = pread(source->fd, rgb + got, bytes - got, at + (off_t)got);
+        stall_leave();
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "worker/image_parts.h"
+#include "worker/stall.h"
 
 #define FILE_MAX (1LL << 30)
 
@@ -73,6 +74,7 @@ static bool read_all(int fd, uint8_t *data, size_t want, size_t *ret_size)
 
 uint8_t *image_file_read(const char *path, const char *name, size_t *ret_size, struct stat *ret_st, Err *err)
 {
+    stall_enter(path);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe that is called x.png must not keep us waiting */
     uint8_t *data = NULL;
     bool good = fd >= 0 && fstat(fd, ret_st) == 0;
@@ -89,6 +91,7 @@ uint8_t *image_file_read(const char *path, const char *name, size_t *ret_size, s
     }
     if (fd >= 0)
         close(fd);
+    stall_leave();
     if (good)
         return data;
     free(data);

@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "worker/image_parts.h"
+#include "worker/stall.h"
 
 enum { MAX_DEPTH = 32 };
 
@@ -93,6 +94,37 @@ typedef struct Trail {
 
 static bool walk(ImageSource *source, const char *inside, const Trail *parent, Err *err);
 
+/* stat, watched. */
+static bool look_at(const char *path, struct stat *ret_st)
+{
+    stall_enter(path);
+    bool good = stat(path, ret_st) == 0;
+    stall_leave();
+    return good;
+}
+
+static DIR *open_folder(const char *path, struct stat *ret_st)
+{
+    stall_enter(path);
+    DIR *dir = opendir(path);
+    if (dir && fstat(dirfd(dir), ret_st) != 0) {
+        int number = errno;
+        closedir(dir);
+        errno = number;
+        dir = NULL;
+    }
+    stall_leave();
+    return dir;
+}
+
+static struct dirent *next_entry(DIR *dir, const char *path)
+{
+    stall_enter(path);
+    struct dirent *entry = readdir(dir);
+    stall_leave();
+    return entry;
+}
+
 static bool system_error(const char *path, const char *what, Err *err)
 {
     int number = errno;
@@ -109,7 +141,7 @@ static bool walk_entry(ImageSource *source, const char *inside, const char *entr
     char *path = xasprintf("%s/%s", source->path, name);
     struct stat st;
     bool ok = true;
-    if (stat(path, &st) != 0) {
+    if (!look_at(path, &st)) {
         ok = system_error(path, "", err);
     } else if (S_ISDIR(st.st_mode)) {
         ok = walk(source, name, trail, err);
@@ -142,15 +174,15 @@ static bool walk(ImageSource *source, const char *inside, const Trail *parent, E
 {
     char *path = *inside ? xasprintf("%s/%s", source->path, inside) : xstrdup(source->path);
     struct stat st;
-    DIR *dir = opendir(path);
-    bool ok = dir && fstat(dirfd(dir), &st) == 0;
+    DIR *dir = open_folder(path, &st);
+    bool ok = dir != NULL;
     if (!ok) {
         system_error(path, ": cannot read the folder", err);
     } else {
         Trail here = {parent, st.st_dev, st.st_ino, parent ? parent->depth + 1 : 0};
         ok = !leads_back(&here, path, err);
         add_folder(source, path, &st);
-        for (struct dirent *entry; ok && (entry = readdir(dir));)
+        for (struct dirent *entry; ok && (entry = next_entry(dir, path));)
             if (entry->d_name[0] != '.')
                 ok = walk_entry(source, inside, entry->d_name, &here, err);
     }
@@ -266,7 +298,7 @@ static bool folder_fresh(ImageSource *source)
     for (int64_t i = 0; i < source->folder_count; i++) {
         const SourceFile *folder = &source->folders[i];
         struct stat st;
-        if (stat(folder->name, &st) != 0)
+        if (!look_at(folder->name, &st))
             return false;
         ImageStamp now = image_stamp(&st);
         if (memcmp(&now, &folder->stamp, sizeof now) != 0)
