@@ -1,20 +1,21 @@
-/* Attention of the transformers: y_i = softmax over the class column and tokens 0..first+i of (q_i . k_j / sqrt(hd)) v_j.
- * The class key is the zero vector, so its score is 0: a row starts from maximum 0, sum 1 and the class's value row, and
- * its softmax then runs online over tiles of keys.
+/* Attention of the transformers: y_i = softmax over the class column and tokens 0..first+i of (q_i . k_j / sqrt(hd))
+ * v_j. The class key is the zero vector, so its score is 0: a row starts from maximum 0, sum 1 and the class's value
+ * row, and its softmax then runs online over tiles of keys.
  *
- *   attend_warps   f32 (fp32, tf32; and every head size). A block is QUERIES query rows of one head, a warp eight of them. For
- *                  scores a lane is a key, for the mix a lane is a channel; keys and values pass through shared memory.
- *   attend_mma     fp16, bf16 at head size 64. A warp is 16 query rows on the tensor cores: scores in registers in the layout
- *                  that is the next product's left operand, so weights never touch memory. Sums in f32.
- *   attend_one     few queries (the teacher decodes one token at a time): a block is one query row of one head, and its
- *                  threads read the cache once, coalesced; bound by that reading.
+ *   attend_warps   f32 (fp32, tf32; and every head size). A block is QUERIES query rows of one head, a warp eight of
+ * them. For scores a lane is a key, for the mix a lane is a channel; keys and values pass through shared memory.
+ *   attend_mma     fp16, bf16 at head size 64. A warp is 16 query rows on the tensor cores: scores in registers in the
+ * layout that is the next product's left operand, so weights never touch memory. Sums in f32. attend_one     few
+ * queries (the teacher decodes one token at a time): a block is one query row of one head, and its threads read the
+ * cache once, coalesced; bound by that reading.
  *
- * Which one runs depends on T, the head size and the precision, never on B; the order of a row's sums depends on its position
- * alone. Keys beyond first+T may hold anything: they are not read. */
+ * Which one runs depends on T, the head size and the precision, never on B; the order of a row's sums depends on its
+ * position alone. Keys beyond first+T may hold anything: they are not read. */
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/mma.h"
 
-namespace GPU_SPACE {
+namespace GPU_SPACE
+{
 
 struct AttentionShape {
     int t, heads, hd, s, first; /* q, y [B,t,heads*hd]; k, v [B,heads,s,hd] */
@@ -38,10 +39,11 @@ __device__ static inline Head head_at(const AttentionShape &shape, const float *
 
 /* --- f32 -------------------------------------------------------------------------------------------------- */
 
-static constexpr int QUERIES = 32, WARPS = 4, OWN = QUERIES / WARPS, KEYS = 32, HEAD_MOST = 128, CHANNELS = HEAD_MOST / WARP;
+static constexpr int QUERIES = 32, WARPS = 4, OWN = QUERIES / WARPS, KEYS = 32, HEAD_MOST = 128,
+                     CHANNELS = HEAD_MOST / WARP;
 
-/* Dynamic shared memory: queries [QUERIES][hd], keys [KEYS][hd+1] (a lane is a row: odd rows fall on different banks when
- * hd is even), values [KEYS][hd], weights [QUERIES][KEYS]. */
+/* Dynamic shared memory: queries [QUERIES][hd], keys [KEYS][hd+1] (a lane is a row: odd rows fall on different banks
+ * when hd is even), values [KEYS][hd], weights [QUERIES][KEYS]. */
 static size_t warps_shared(int hd)
 {
     return static_cast<size_t>(QUERIES * hd + KEYS * (hd + 1) + KEYS * hd + QUERIES * KEYS) * sizeof(float);
@@ -52,7 +54,8 @@ static __global__ void __launch_bounds__(WARPS *WARP)
 {
     DYN_SHARED(float, queries);
     int hd = shape.hd, thread = static_cast<int>(threadIdx.x), lane = thread % WARP, warp = thread / WARP;
-    float *keys = queries + QUERIES * hd, *values = keys + KEYS * (hd + 1), *weights = values + KEYS * hd + warp * OWN * KEYS;
+    float *keys = queries + QUERIES * hd, *values = keys + KEYS * (hd + 1),
+          *weights = values + KEYS * hd + warp * OWN * KEYS;
     Head head = head_at(shape, q, k, v, v_class, y);
     int from = static_cast<int>(blockIdx.x) * QUERIES, mine = from + warp * OWN;
     int filled = shape.first + shape.t, upto = min(shape.first + from + QUERIES, filled);
@@ -79,7 +82,7 @@ static __global__ void __launch_bounds__(WARPS *WARP)
         float score[OWN] = {0};
         for (int c = 0; c < hd; c++)
             for (int r = 0; r < OWN; r++)
-                score[r] = fmaf(queries[(warp * OWN + r) * hd + c], keys[lane * (hd + 1) + c], score[r]);
+                score[r] += queries[(warp * OWN + r) * hd + c] * keys[lane * (hd + 1) + c];
         for (int r = 0; r < OWN; r++) {
             bool seen = tile + lane <= shape.first + mine + r;
             float higher = fmaxf(most[r], warp_max(seen ? score[r] : -INFINITY)), shrink = expf(most[r] - higher);
@@ -96,7 +99,7 @@ static __global__ void __launch_bounds__(WARPS *WARP)
                 int channel = lane + c * WARP;
                 float value = channel < hd ? values[j * hd + channel] : 0.0f;
                 for (int r = 0; r < OWN; r++)
-                    mix[r][c] = fmaf(weights[r * KEYS + j], value, mix[r][c]);
+                    mix[r][c] += weights[r * KEYS + j] * value;
             }
     }
     for (int r = 0; r < OWN; r++)
@@ -112,14 +115,16 @@ static constexpr int HD = 64, MMA_WARPS = 4, MMA_ROWS = MMA_WARPS * 16, MMA_KEYS
 static constexpr int KEY_TILES = MMA_KEYS / 8, CHANNEL_TILES = HD / 8;
 
 /* 64 rows of 64 floats to 16 bits in shared memory, zeros from row `there` on. */
-template <class T> __device__ static inline void stage(const float *rows, int64_t width, int there, float scale, T (*tile)[PITCH])
+template <class T>
+__device__ static inline void stage(const float *rows, int64_t width, int there, float scale, T (*tile)[PITCH])
 {
     for (int i = static_cast<int>(threadIdx.x); i < MMA_ROWS * HD / 4; i += MMA_WARPS * WARP) {
         int row = i / (HD / 4), col = i % (HD / 4) * 4;
         float4 x = make_float4(0, 0, 0, 0);
         if (row < there)
             x = *reinterpret_cast<const float4 *>(rows + row * width + col);
-        *reinterpret_cast<uint2 *>(&tile[row][col]) = make_uint2(pack2<T>(x.x * scale, x.y * scale), pack2<T>(x.z * scale, x.w * scale));
+        *reinterpret_cast<uint2 *>(&tile[row][col]) =
+            make_uint2(pack2<T>(x.x * scale, x.y * scale), pack2<T>(x.z * scale, x.w * scale));
     }
 }
 
@@ -136,16 +141,17 @@ __device__ static inline void mma_scores(const unsigned (&rows)[HD / 16][4], T (
     for (int n = 0; n < KEY_TILES; n++)
         for (int i = 0; i < 4; i++)
             s[n][i] = 0;
-    UNROLL for (int n = 0; n < KEY_TILES; n += 2)
-        UNROLL for (int c = 0; c < HD / 16; c++) {
-            unsigned b[4]; /* keys 8n.. with channels 16c.., 16c+8..; then keys 8n+8.. */
-            ldmatrix_x4(b, &keys[n * 8 + lane / 16 * 8 + lane % 8][c * 16 + lane / 8 % 2 * 8]);
-            mma_16816<T>(s[n], rows[c], {b[0], b[1]});
-            mma_16816<T>(s[n + 1], rows[c], {b[2], b[3]});
-        }
+    UNROLL for (int n = 0; n < KEY_TILES; n += 2) UNROLL for (int c = 0; c < HD / 16; c++)
+    {
+        unsigned b[4]; /* keys 8n.. with channels 16c.., 16c+8..; then keys 8n+8.. */
+        ldmatrix_x4(b, &keys[n * 8 + lane / 16 * 8 + lane % 8][c * 16 + lane / 8 % 2 * 8]);
+        mma_16816<T>(s[n], rows[c], {b[0], b[1]});
+        mma_16816<T>(s[n + 1], rows[c], {b[2], b[3]});
+    }
 }
 
-/* Scores to weights in place; the row's maximum, sum and mix move on. own: the last key that row r may see, from the tile's first. */
+/* Scores to weights in place; the row's maximum, sum and mix move on. own: the last key that row r may see, from the
+ * tile's first. */
 __device__ static inline void mma_soften(float (&s)[KEY_TILES][4], int own, Running &run)
 {
     int lane = static_cast<int>(threadIdx.x) % WARP;
@@ -173,13 +179,16 @@ __device__ static inline void mma_soften(float (&s)[KEY_TILES][4], int own, Runn
 }
 
 /* mix += weights v. */
-template <class T> __device__ static inline void mma_mix(const float (&s)[KEY_TILES][4], T (*values)[PITCH], Running &run)
+template <class T>
+__device__ static inline void mma_mix(const float (&s)[KEY_TILES][4], T (*values)[PITCH], Running &run)
 {
     int lane = static_cast<int>(threadIdx.x) % WARP;
-    UNROLL for (int j = 0; j < MMA_KEYS / 16; j++) {
+    UNROLL for (int j = 0; j < MMA_KEYS / 16; j++)
+    {
         const unsigned a[4] = {pack2<T>(s[2 * j][0], s[2 * j][1]), pack2<T>(s[2 * j][2], s[2 * j][3]),
                                pack2<T>(s[2 * j + 1][0], s[2 * j + 1][1]), pack2<T>(s[2 * j + 1][2], s[2 * j + 1][3])};
-        UNROLL for (int n = 0; n < CHANNEL_TILES; n += 2) {
+        UNROLL for (int n = 0; n < CHANNEL_TILES; n += 2)
+        {
             unsigned b[4]; /* channels 8n.. with keys 16j.., 16j+8..; then channels 8n+8.. */
             ldmatrix_x4_turned(b, &values[j * 16 + lane / 8 % 2 * 8 + lane % 8][n * 8 + lane / 16 * 8]);
             mma_16816<T>(run.mix[n], a, {b[0], b[1]});
@@ -196,7 +205,8 @@ static __global__ void __launch_bounds__(MMA_WARPS *WARP)
     SHARED(T, keys, [MMA_KEYS][PITCH]);
     SHARED(T, values, [MMA_KEYS][PITCH]);
     const float log2_e = 1.44269504f; /* e^x = 2^(x log2 e): the exponent unit's own base */
-    int thread = static_cast<int>(threadIdx.x), lane = thread % WARP, warp = thread / WARP, r = lane / 4, c = lane % 4 * 2;
+    int thread = static_cast<int>(threadIdx.x), lane = thread % WARP, warp = thread / WARP, r = lane / 4,
+        c = lane % 4 * 2;
     Head head = head_at(shape, q, k, v, v_class, y);
     int from = static_cast<int>(blockIdx.x) * MMA_ROWS, filled = shape.first + shape.t;
     stage<T>(head.q + static_cast<int64_t>(from) * head.width, head.width, shape.t - from, 1.0f, queries);
@@ -246,7 +256,8 @@ static __global__ void __launch_bounds__(ONE_THREADS)
     attend_one(const float *q, const float *k, const float *v, const float *v_class, AttentionShape shape, float *y)
 {
     DYN_SHARED(float, query);
-    int hd = shape.hd, thread = static_cast<int>(threadIdx.x), row = static_cast<int>(blockIdx.x), n = shape.first + row + 1;
+    int hd = shape.hd, thread = static_cast<int>(threadIdx.x), row = static_cast<int>(blockIdx.x),
+        n = shape.first + row + 1;
     float *weights = query + hd, *partial = weights + shape.first + shape.t;
     Head head = head_at(shape, q, k, v, v_class, y);
     for (int c = thread; c < hd; c += ONE_THREADS)
@@ -291,12 +302,13 @@ static __global__ void __launch_bounds__(ONE_THREADS)
 static constexpr int FEW = 8;
 
 template <class Kernel>
-static void attend(Cuda *cuda, Kernel kernel, int rows, int threads, size_t shared, const AttentionShape &shape, const Tensor *args)
+static void attend(Cuda *cuda, Kernel kernel, int rows, int threads, size_t shared, const AttentionShape &shape,
+                   const Tensor *args)
 {
     dim3 grid(gpu_blocks(shape.t, rows), static_cast<unsigned>(shape.heads), static_cast<unsigned>(args[0].shape[0]));
     LAUNCH(kernel, grid, static_cast<unsigned>(threads), shared, cuda->stream, static_cast<const float *>(args[0].data),
-           static_cast<const float *>(args[1].data), static_cast<const float *>(args[2].data), static_cast<const float *>(args[3].data),
-           shape, static_cast<float *>(args[4].data));
+           static_cast<const float *>(args[1].data), static_cast<const float *>(args[2].data),
+           static_cast<const float *>(args[3].data), shape, static_cast<float *>(args[4].data));
 }
 
 void cuda_attention(Backend *be, Tensor q, Tensor k, Tensor v, Tensor v_class, int heads, int first, Tensor y)
@@ -312,7 +324,8 @@ void cuda_attention(Backend *be, Tensor q, Tensor k, Tensor v, Tensor v_class, i
     shape.scale = 1.0f / sqrtf(static_cast<float>(shape.hd));
     size_t one = static_cast<size_t>(shape.hd + first + shape.t + ONE_THREADS) * sizeof(float);
     if (shape.hd > HEAD_MOST)
-        backend_fail(be, ERR_INTERNAL, "be_attention: heads of %d channels, CUDA has them up to %d", shape.hd, HEAD_MOST);
+        backend_fail(be, ERR_INTERNAL, "be_attention: heads of %d channels, CUDA has them up to %d", shape.hd,
+                     HEAD_MOST);
     else if (shape.t <= FEW && one <= cuda->device.shared_most)
         attend(cuda, attend_one, 1, ONE_THREADS, one, shape, args);
     else if (be->precision == PREC_F16 && shape.hd == HD)

@@ -120,7 +120,8 @@ void cuda_conv(Backend *be, const Conv *base, Map x, Map residual, Map y)
         return;
     }
     cut(&c);
-    if (c.square && !c.relu && !(c.partials = stats_room(cuda, y, c.tiles_x * c.tiles_y * c.phases)))
+    bool measured = c.square && !c.relu && c.n != CONV_THIN; /* no norm follows a network's end or a relu */
+    if (measured && !(c.partials = stats_room(cuda, y, c.tiles_x * c.tiles_y * c.phases)))
         return;
     if (be->precision == PREC_F16)
         conv_tile_f16(cuda, c, block_channels(&c));

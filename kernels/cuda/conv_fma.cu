@@ -98,8 +98,7 @@ static __global__ void __launch_bounds__(THREADS) conv_floats(ConvCall c)
             float4 a = *reinterpret_cast<const float4 *>(&inputs[k][row * OWN]);
             float4 b = *reinterpret_cast<const float4 *>(&weights[k][col]);
             const float x[OWN] = {a.x, a.y, a.z, a.w}, w[OWN] = {b.x, b.y, b.z, b.w};
-            UNROLL for (int i = 0; i < OWN; i++) UNROLL for (int j = 0; j < OWN; j++) sum[i][j] =
-                fmaf(x[i], w[j], sum[i][j]);
+            UNROLL for (int i = 0; i < OWN; i++) UNROLL for (int j = 0; j < OWN; j++) sum[i][j] += x[i] * w[j];
         }
     }
     for (int i = 0; i < OWN; i++)

@@ -254,26 +254,25 @@ __device__ static inline void tile_store(const ConvCall &c, const TileAt &at, in
     }
 }
 
-/* Joins the lanes of the same channels, then the warps, and leaves the block's piece of the statistics. */
+/* Every lane's piece of its eight channels goes through shared memory, [rows' warps][lanes of a channel][WIDE],
+ * neighbouring lanes side by side; a thread a channel joins them and leaves the block's piece. */
 template <int WARPS_M, int NT, int WIDE>
 __device__ static inline void tile_stats(const ConvCall &c, const TileAt &at, int warp_m, int column,
-                                         const MapSums &sums)
+                                         const MapSums &sums, MapPartial *pieces)
 {
-    SHARED(MapPartial, pieces, [WARPS_M][WIDE]);
+    constexpr int LANES = WARP / NT;
     int thread = static_cast<int>(threadIdx.x), lane = thread % WARP;
-    UNROLL for (int i = 0; i < 8; i++)
-    {
-        MapPartial piece = join_lanes(sums_of(sums, i), NT);
-        if (lane < NT)
-            pieces[warp_m][column + lane * 8 + i] = piece;
-    }
+    __syncthreads(); /* the memory is free */
+    UNROLL for (int i = 0; i < 8; i++) pieces[(warp_m * LANES + lane / NT) * WIDE + column + i * NT + lane % NT] =
+        sums_of(sums, i);
     __syncthreads();
     int channel = static_cast<int>(blockIdx.y) * WIDE + thread, tiles = c.tiles_x * c.tiles_y;
     if (thread >= WIDE || channel >= c.cy)
         return;
-    MapPartial all = pieces[0][thread];
-    for (int i = 1; i < WARPS_M; i++)
-        all = join(all, pieces[i][thread]);
+    const MapPartial *mine = pieces + thread / (NT * 8) * NT * 8 + thread % 8 * NT + thread % (NT * 8) / 8;
+    MapPartial all = mine[0];
+    for (int i = 1; i < WARPS_M * LANES; i++)
+        all = join(all, mine[i * WIDE]);
     int64_t part =
         (static_cast<int64_t>(at.image) * c.phases + at.phase) * tiles + static_cast<int>(blockIdx.x) % tiles;
     c.partials[part * c.cy + channel] = all;
@@ -307,19 +306,20 @@ static __global__ void __launch_bounds__(TILE_THREADS, NT == 8 ? 1 : 2) conv_til
         tile_store<T, MT, NT>(c, at, warp_m, channel + lane % NT * 8,
                               reinterpret_cast<float *>(ring) + warp * 16 * (NT * 8 + 8), acc, sums);
     if (c.partials)
-        tile_stats<WARPS_M, NT, WIDE>(c, at, warp_m, column, sums);
+        tile_stats<WARPS_M, NT, WIDE>(c, at, warp_m, column, sums, reinterpret_cast<MapPartial *>(ring));
 }
 
 template <class T, int WARPS_M, int MT, int NT> static void tile_launch(Cuda *cuda, const ConvCall &c)
 {
     constexpr int WIDE = TILE_WARPS / WARPS_M * NT * 8;
     size_t ring = static_cast<size_t>((c.halo ? HALO_DEPTH : TAP_DEPTH) * c.staged) * PIXEL_BYTES;
-    size_t turn = sizeof(float) * TILE_WARPS * 16 * (NT * 8 + 8);
+    size_t turn = sizeof(float) * TILE_WARPS * 16 * (NT * 8 + 8), stats = sizeof(MapPartial) * TILE_THREADS * 8;
+    size_t bytes = ring > turn ? ring : turn;
+    bytes = c.partials && bytes < stats ? stats : bytes;
     int64_t tiles = c.square ? static_cast<int64_t>(c.images) * c.tiles_x * c.tiles_y
                              : gpu_blocks(static_cast<int64_t>(c.images) * c.gh * c.gw, TILE_ROWS);
     dim3 grid(static_cast<unsigned>(tiles), gpu_blocks(c.n, WIDE), static_cast<unsigned>(c.phases));
-    LAUNCH((conv_tile<T, WARPS_M, MT, NT>), grid, TILE_THREADS,
-           tile_places_bytes(c.staged) + (ring > turn ? ring : turn), cuda->stream, c);
+    LAUNCH((conv_tile<T, WARPS_M, MT, NT>), grid, TILE_THREADS, tile_places_bytes(c.staged) + bytes, cuda->stream, c);
 }
 
 template <class T> static void tile_by_width(Cuda *cuda, const ConvCall &c, int wide)

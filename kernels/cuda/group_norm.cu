@@ -61,7 +61,7 @@ static __global__ void __launch_bounds__(THREADS)
     MapPartial all = {0, 0, 0, 0};
     for (int i = thread; i < from * n.width; i += THREADS)
         all = join(all, mine[static_cast<int64_t>(i / n.width) * n.cx + i % n.width]);
-    all = join_lanes(all, 1);
+    all = join_lanes(all);
     if (thread % WARP == 0)
         joined[thread / WARP] = all;
     __syncthreads();
@@ -163,7 +163,7 @@ static __global__ void __launch_bounds__(THREADS)
         MapPartial piece = {0, 0, 0, 0};
         if (lane < n.parts)
             piece = groups[(image * n.parts + lane) * n.groups + s.group + g];
-        piece = join_lanes(piece, 1);
+        piece = join_lanes(piece);
         if (lane == 0)
             stats[g] = piece;
     }

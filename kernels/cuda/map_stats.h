@@ -27,10 +27,10 @@ __device__ static inline MapPartial join(const MapPartial &a, const MapPartial &
     return {count, a.base, a.off + apart * share, a.squares + b.squares + apart * apart * a.count * share};
 }
 
-/* Of the lanes whose numbers differ in the bits from `step` up; all lanes get it. */
-__device__ static inline MapPartial join_lanes(MapPartial piece, int step)
+/* Of a warp's lanes; all of them get it. */
+__device__ static inline MapPartial join_lanes(MapPartial piece)
 {
-    for (; step < WARP; step *= 2) {
+    for (int step = 1; step < WARP; step *= 2) {
         MapPartial other = {
             __shfl_xor_sync(0xffffffffu, piece.count, step), __shfl_xor_sync(0xffffffffu, piece.base, step),
             __shfl_xor_sync(0xffffffffu, piece.off, step), __shfl_xor_sync(0xffffffffu, piece.squares, step)};

@@ -217,7 +217,7 @@ __device__ static inline void scores_f32(const T *q, const T *k, const PixelShap
         __syncthreads();
         for (int c = 0; c < DEPTH; c++)
             for (int r = 0; r < OWN; r++)
-                score[r] = fmaf(queries[own + r][c], keys[lane][c], score[r]);
+                score[r] += queries[own + r][c] * keys[lane][c];
     }
 }
 
@@ -261,7 +261,7 @@ static __global__ void __launch_bounds__(F32_THREADS)
         for (int j = 0; j < WARP; j++)
             for (int c = 0; c < OUT / WARP; c++)
                 for (int r = 0; r < OWN; r++)
-                    run.mix[r][c] = fmaf(weights[own + r][j], values[j][lane + c * WARP], run.mix[r][c]);
+                    run.mix[r][c] += weights[own + r][j] * values[j][lane + c * WARP];
     }
     for (int r = 0; r < OWN; r++)
         for (int c = 0; c < OUT / WARP; c++) {

@@ -13,12 +13,12 @@
 
 #include "kernels/backend.h"
 
-enum { RIG_SLOTS = 8, CASE_PARAMS = 9 };
+enum { RIG_SLOTS = 8, LARGE = 9, CASE_PARAMS };
 
 typedef struct Case {
     BackendOp op;
     const char *name;
-    int p[CASE_PARAMS]; /* meaning: the op's setup function */
+    int p[CASE_PARAMS]; /* meaning: the op's setup function; p[LARGE]: op_cases.c */
 } Case;
 
 typedef struct Slot {
