@@ -36,6 +36,9 @@ def test_made_by_the_queue(farm):
     assert len(entry["hosts"]) == 1 and offered(farm)["photos"]["from"] == "ddq.conf"
     report = evaluate(farm, "b")
     assert report["fid"] == pytest.approx(WANTED["pt"]["fid_symmetric"], abs=5e-5)
+    # The same number to the last bit, by hand and with no daemon.
+    out = farm.ddq("fid", GOLDEN / "e2e/set_a_adm.npz", farm.jobs / "references/b.npz", "--conf", farm.conf).stdout
+    assert float(out[6:]) == report["fid"]
     # A field that contradicts the reference ends with the sentence, and a name that is taken with another.
     job = farm.submit({"kind": "evaluate", "images": str(GOLDEN / "e2e/set_a_adm.npz"), "reference": "b", "pipeline": "tf"})
     farm.wait(job, code=100)

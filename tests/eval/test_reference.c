@@ -23,6 +23,8 @@ typedef struct Desk {
     ReferenceMaker maker;
     int measured; /* images, by all passes */
     bool stop;
+    int asked, spoil_at; /* how often a pass asked whether to stop; when `spoil` is called, 0: never */
+    void (*spoil)(const char *folder);
 } Desk;
 
 static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
@@ -37,7 +39,10 @@ static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
 
 static bool on_stop(void *ctx)
 {
-    return ((Desk *)ctx)->stop;
+    Desk *desk = ctx;
+    if (++desk->asked == desk->spoil_at)
+        desk->spoil(desk->folder);
+    return desk->stop;
 }
 
 static int open_desk(void **state)
@@ -319,6 +324,33 @@ static void test_changed_folder(void **state)
     free(seen);
 }
 
+static void replace_first(const char *folder)
+{
+    char *images = xasprintf("%s/moving", folder);
+    write_images(images, 100, 1);
+    free(images);
+}
+
+/* Other pixels between the hash and the measurement: nothing is remembered of either. */
+static void test_moving_folder(void **state)
+{
+    Desk *desk = *state;
+    Err err = {0};
+    Reference none;
+    char *folder = xasprintf("%s/moving", desk->folder), *cached = xasprintf("ls %s/references/*.np*", desk->cache);
+    write_images(folder, 0, 12);
+    desk->spoil = replace_first;
+    desk->spoil_at = 12; /* the last image of the first reading */
+    assert_err(reference_open(folder, RESIZE_PT, REFERENCE_FEATURES, &desk->maker, &none, &err), err, folder,
+               "changed while they were measured");
+    assert_int_not_equal(system(cached), 0);
+    Reference reference = open_ok(desk, folder, RESIZE_PT, REFERENCE_FEATURES);
+    assert_int_equal(desk->measured, 12);
+    reference_close(&reference);
+    free(folder);
+    free(cached);
+}
+
 static void test_refuses_images(void **state)
 {
     Desk *desk = *state;
@@ -498,6 +530,7 @@ int main(void)
         ON_DESK(test_levels),
         ON_DESK(test_folder_images),
         ON_DESK(test_changed_folder),
+        ON_DESK(test_moving_folder),
         ON_DESK(test_refuses_images),
         ON_DESK(test_damage),
         ON_DESK(test_save),
