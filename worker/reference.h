@@ -16,7 +16,7 @@
  * that changed is, so an old measurement never answers for new images.
  *
  * reference.c knows the kinds, reference_cache.c what is remembered, reference_measure.c how images are measured,
- * reference_save.c writes one as a file of statistics. */
+ * reference_blocks.c what a killed measurement leaves, reference_save.c writes one as a file of statistics. */
 #ifndef WORKER_REFERENCE_H
 #define WORKER_REFERENCE_H
 

@@ -4,6 +4,7 @@
  *     KEY.npz                    statistics, with the spatial ones once somebody wanted them; KEY: content, network,
  *                                pipeline, precision, level
  *     KEY-features.npy           [n,width] f32, likewise
+ *     KEY.work/                  what an unfinished measurement has done (reference_blocks.c)
  *     KEY.lock                   held while somebody measures, so that two who want the same do it once
  *
  * Every file appears whole, and what lies under a key can only be what the same images give again, so readers take no
@@ -148,8 +149,8 @@ static bool seen_write(const char *folder, const Listing *listing, const char *h
 
 /* --- what a key holds ------------------------------------------------------------------------------- */
 
-typedef struct Entry {                         /* paths */
-    char *stats, *features, *unchecked, *lock; /* unchecked: features while they are written */
+typedef struct Entry {                                /* paths */
+    char *stats, *features, *unchecked, *work, *lock; /* unchecked: features while they are written */
 } Entry;
 
 static Entry entry_of(const char *folder, const Reference *reference, Resize pipeline, const ReferenceMaker *maker)
@@ -164,6 +165,7 @@ static Entry entry_of(const char *folder, const Reference *reference, Resize pip
         .stats = xasprintf("%s/%.40s.npz", folder, key),
         .features = xasprintf("%s/%.40s-features.npy", folder, key),
         .unchecked = xasprintf("%s/%.40s-features.npy.new", folder, key),
+        .work = xasprintf("%s/%.40s.work", folder, key),
         .lock = xasprintf("%s/%.40s.lock", folder, key),
     };
 }
@@ -173,6 +175,7 @@ static void entry_free(Entry *entry)
     free(entry->stats);
     free(entry->features);
     free(entry->unchecked);
+    free(entry->work);
     free(entry->lock);
 }
 
@@ -245,7 +248,12 @@ static bool make_entry(const Entry *entry, unsigned wants, Resize pipeline, cons
 {
     Measured measured = {.images = 0};
     const char *features = wants & REFERENCE_FEATURES ? entry->unchecked : NULL;
-    if (!reference_measure(reference->path, pipeline, wants & REFERENCE_SPATIAL, features, maker, &measured, err))
+    const MeasureTask task = {.path = reference->path,
+                              .pipeline = pipeline,
+                              .spatial = wants & REFERENCE_SPATIAL,
+                              .features = features,
+                              .work = entry->work};
+    if (!reference_measure(&task, maker, &measured, err))
         return false;
     bool good = strcmp(measured.sha256, reference->sha256) == 0 && measured.images == reference->images;
     if (!good) {
@@ -257,6 +265,7 @@ static bool make_entry(const Entry *entry, unsigned wants, Resize pipeline, cons
     if (good && features && rename(features, entry->features) != 0)
         good = err_errno(err, "cache %s", entry->features);
     good = good && statistics_save(entry->stats, measured.stats, err);
+    blocks_remove(entry->work, measured.images); /* of images that moved they were wrong */
     statistics_free(measured.stats);
     return good;
 }

@@ -1,5 +1,7 @@
 /* Images of a reference through the network, one pass (measure.h), into sums: rows are not kept, so memory is flat but
- * for 32 bytes of hash an image; features that somebody wants go to a file as they come. */
+ * for 32 bytes of hash an image; features that somebody wants go to a file as they come. Full blocks of rows are kept
+ * until it is done (reference_blocks.c); read again they are added as they were, so a resumed pass gives the same bits.
+ */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,55 +9,73 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "worker/image_reader.h"
-#include "worker/measure.h"
 #include "worker/moments.h"
 #include "worker/reference_parts.h"
 #include "worker/workshop.h"
 
 enum { BATCH_CPU = 4, BATCH_CUDA = 64 };
 
-static void tell(const RunHooks *hooks, int64_t upto, Mono start, const char *stage)
+/* made: since start. */
+static void tell(const RunHooks *hooks, int64_t upto, int64_t made, Mono start, const char *stage)
 {
     double seconds = (double)(mono_ms() - start) / 1000;
     if (hooks && hooks->progress)
-        hooks->progress(hooks->ctx, upto, seconds > 0 ? (double)upto / seconds : 0, stage);
+        hooks->progress(hooks->ctx, upto, seconds > 0 ? (double)made / seconds : 0, stage);
 }
 
 /* --- one pass --------------------------------------------------------------------------------------- */
 
 typedef struct Sums {
     const RunHooks *hooks;
-    int width;                   /* of the features */
     Moments *features, *spatial; /* spatial NULL: not wanted */
     NpyWriter *writer;           /* of features; NULL: not wanted */
-    Buf hashes;                  /* [images,32] */
-    int64_t images;
+    Blocks blocks;
+    Buf hashes;             /* [images,32] */
+    int64_t images, before; /* before: of an earlier attempt */
     Mono start;
 } Sums;
 
-static bool add_rows(void *ctx, MeasureRows *rows, Err *err)
+static bool sum_rows(Sums *sums, const MeasureRows *rows, Err *err)
 {
-    Sums *sums = ctx;
-    size_t bytes = (size_t)rows->count * (size_t)sums->width * sizeof(float);
+    size_t bytes = (size_t)rows->count * (size_t)sums->blocks.width * sizeof(float);
     if (!moments_add(sums->features, rows->features, rows->count, err) ||
         (sums->spatial && !moments_add(sums->spatial, rows->spatial, rows->count, err)) ||
         (sums->writer && !npy_writer_add(sums->writer, rows->features, bytes, err)))
         return false;
     buf_add(&sums->hashes, rows->hashes, (size_t)rows->count * IMAGE_HASH);
     sums->images += rows->count;
-    tell(sums->hooks, sums->images, sums->start, "reference");
     return true;
 }
 
-static bool sums_open(Sums *sums, int width, int64_t images, bool spatial, const char *features_path, Err *err)
+static bool add_rows(void *ctx, MeasureRows *rows, Err *err)
+{
+    Sums *sums = ctx;
+    bool good = sum_rows(sums, rows, err) && blocks_add(&sums->blocks, rows, err);
+    tell(sums->hooks, sums->images, sums->images - sums->before, sums->start, "reference");
+    return good;
+}
+
+static bool add_earlier(Sums *sums, int64_t images, Err *err)
+{
+    const MeasureRows *rows;
+    while (sums->images + REFERENCE_BLOCK <= images && (rows = blocks_read(&sums->blocks, sums->images)))
+        if (!sum_rows(sums, rows, err))
+            return false;
+    sums->before = sums->images;
+    sums->blocks.rows.count = 0;
+    return true;
+}
+
+static bool sums_open(Sums *sums, const MeasureTask *task, int width, int64_t images, Err *err)
 {
     const int64_t shape[2] = {images, width};
-    sums->width = width;
+    sums->start = mono_ms();
     sums->features = moments_new(width);
-    sums->spatial = spatial ? moments_new(INCEPTION_SPATIAL) : NULL;
-    if (features_path)
-        sums->writer = npy_writer_open(features_path, DTYPE_F32, 2, shape, err);
-    return !features_path || sums->writer;
+    sums->spatial = task->spatial ? moments_new(INCEPTION_SPATIAL) : NULL;
+    blocks_open(&sums->blocks, task->work, width, task->spatial);
+    if (task->features)
+        sums->writer = npy_writer_open(task->features, DTYPE_F32, 2, shape, err);
+    return !task->features || sums->writer;
 }
 
 static void sums_close(Sums *sums)
@@ -63,49 +83,50 @@ static void sums_close(Sums *sums)
     npy_writer_abort(sums->writer);
     moments_free(sums->features);
     moments_free(sums->spatial);
+    blocks_close(&sums->blocks);
     buf_free(&sums->hashes);
 }
 
-static bool sums_finish(Sums *sums, const char *path, Resize pipeline, Measured *measured, Err *err)
+static bool sums_finish(Sums *sums, const MeasureTask *task, Measured *measured, Err *err)
 {
     measured->images = sums->images;
     if (sums->images < 2)
-        return err_set(err, ERR_FORMAT, "images %s: one image has no covariance; statistics need at least 2", path);
+        return err_set(err, ERR_FORMAT, "images %s: one image has no covariance; statistics need at least 2",
+                       task->path);
     image_set_hash((const uint8_t *)sums->hashes.data, sums->images, measured->sha256);
     if (!moments_finish(sums->features, &measured->stats, err) ||
         (sums->spatial && !moments_finish(sums->spatial, &measured->stats->spatial, err)))
         return false;
-    measured->stats->pipeline = xstrdup(pipeline_name(pipeline));
+    measured->stats->pipeline = xstrdup(pipeline_name(task->pipeline));
     NpyWriter *writer = sums->writer;
     sums->writer = NULL;
     return !writer || npy_writer_finish(writer, err);
 }
 
-static bool measure(ImageSource *source, Sums *sums, MeasurePlan *plan, const RunHooks *hooks, Err *err)
+static bool measure(ImageSource *source, const MeasureTask *task, MeasurePlan *plan, Sums *sums, Err *err)
 {
     const MeasureSink sink = {.ctx = sums, .rows = add_rows};
-    return measure_source(source, 0, image_source_count(source), plan, &sink, hooks, err) &&
+    int64_t images = image_source_count(source);
+    return sums_open(sums, task, inception_level_width(plan->net, plan->level), images, err) &&
+           add_earlier(sums, images, err) &&
+           measure_source(source, sums->images, images, plan, &sink, sums->hooks, err) &&
            image_source_check(source, err);
 }
 
-bool reference_measure(const char *path, Resize pipeline, bool spatial, const char *features_path,
-                       const ReferenceMaker *maker, Measured *ret_measured, Err *err)
+bool reference_measure(const MeasureTask *task, const ReferenceMaker *maker, Measured *ret_measured, Err *err)
 {
     Precision precision = workshop_feature_precision(maker->shop, maker->precision);
-    MeasurePlan plan = {.pipeline = pipeline == RESIZE_TF ? PIPELINE_TF : PIPELINE_PT,
+    MeasurePlan plan = {.pipeline = task->pipeline == RESIZE_TF ? PIPELINE_TF : PIPELINE_PT,
                         .level = maker->level,
-                        .spatial = spatial,
+                        .spatial = task->spatial,
                         .batch = maker->batch                    ? maker->batch
                                  : workshop_is_host(maker->shop) ? BATCH_CPU
                                                                  : BATCH_CUDA};
-    Sums sums = {.hooks = maker->hooks, .start = mono_ms()};
+    Sums sums = {.hooks = maker->hooks};
     Measured measured = {.images = 0};
-    ImageSource *source = image_source_open(path, err);
+    ImageSource *source = image_source_open(task->path, err);
     plan.net = source ? workshop_inception(maker->shop, maker->inception, precision, NULL, err) : NULL;
-    bool good = plan.net &&
-                sums_open(&sums, inception_level_width(plan.net, maker->level), image_source_count(source), spatial,
-                          features_path, err) &&
-                measure(source, &sums, &plan, maker->hooks, err) && sums_finish(&sums, path, pipeline, &measured, err);
+    bool good = plan.net && measure(source, task, &plan, &sums, err) && sums_finish(&sums, task, &measured, err);
     sums_close(&sums);
     image_source_close(source);
     if (good)
@@ -128,7 +149,7 @@ static bool hash_images(ImageReader *reader, int64_t count, const RunHooks *hook
             return false;
         image_free(&image);
         if (i % 64 == 63)
-            tell(hooks, i + 1, start, "reading");
+            tell(hooks, i + 1, i + 1, start, "reading");
     }
     return true;
 }

@@ -23,6 +23,7 @@ typedef struct Desk {
     ReferenceMaker maker;
     int measured; /* images, by all passes */
     bool stop;
+    int first, stop_at;  /* images at the first progress; stop when so many are measured, 0: never */
     int asked, spoil_at; /* how often a pass asked whether to stop; when `spoil` is called, 0: never */
     void (*spoil)(const char *folder);
 } Desk;
@@ -31,9 +32,12 @@ static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
 {
     (void)rate;
     Desk *desk = ctx;
-    if (strcmp(stage, "reference") == 0)
+    if (strcmp(stage, "reference") == 0) {
         desk->measured = (int)upto;
-    else
+        desk->first = desk->first ? desk->first : (int)upto;
+        desk->stop = desk->stop || (desk->stop_at && upto >= desk->stop_at);
+    }
+    if (strcmp(stage, "reference") != 0)
         assert_string_equal(stage, "reading");
 }
 
@@ -399,6 +403,45 @@ static void test_damage(void **state)
     }
 }
 
+/* A pass that ended early goes on: blocks that are there are not measured again, and the bits are the same. */
+static void test_resume(void **state)
+{
+    Desk *desk = *state;
+    enum { IMAGES = 352, STOP = 300, BLOCK = 256 };
+    Err err = {0};
+    Reference none;
+    char *npy = xasprintf("%s/both.npy", desk->folder), *other = xasprintf("%s/other", desk->folder);
+    uint8_t *pixels = xmalloc((size_t)IMAGES * 3072);
+    NpyArray b = golden_npy(SET_B), a;
+    Npz *npz = npz_open(INCEPTION_GOLDEN("e2e/set_a_adm.npz"), &err);
+    assert_ok(npz && npz_read(npz, "arr_0", &a, &err), err);
+    memcpy(pixels, a.data, (size_t)192 * 3072);
+    memcpy(pixels + (size_t)192 * 3072, b.data, (size_t)160 * 3072);
+    assert_ok(npy_write(npy, DTYPE_U8, 4, (int64_t[]){IMAGES, 32, 32, 3}, pixels, &err), err);
+    desk->stop_at = STOP;
+    assert_err(reference_open(npy, RESIZE_PT, REFERENCE_FEATURES, &desk->maker, &none, &err), err, "stopped");
+    desk->stop = false;
+    desk->stop_at = desk->first = 0;
+    Reference resumed = open_ok(desk, npy, RESIZE_PT, REFERENCE_FEATURES);
+    assert_int_equal(desk->first, BLOCK + 4); /* the first batch behind what was done */
+    desk->maker.cache = other;
+    Reference whole = open_ok(desk, npy, RESIZE_PT, REFERENCE_FEATURES);
+    assert_string_equal(resumed.sha256, whole.sha256);
+    assert_memory_equal(resumed.stats->sigma, whole.stats->sigma, 128 * 128 * sizeof(double));
+    assert_memory_equal(resumed.features.rows, whole.features.rows, (size_t)IMAGES * 128 * sizeof(float));
+    char *left = xasprintf("ls -d %s/references/*.work %s/references/*.work 2>/dev/null", desk->cache, other);
+    assert_int_not_equal(system(left), 0);
+    reference_close(&resumed);
+    reference_close(&whole);
+    npz_close(npz);
+    npy_free(&a);
+    npy_free(&b);
+    free(pixels);
+    free(left);
+    free(other);
+    free(npy);
+}
+
 static void test_together(void **state)
 {
     Desk *desk = *state;
@@ -520,21 +563,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         /* first: a child that is forked after the parent had OpenMP threads waits for them for ever */
-        ON_DESK(test_together),
-        ON_DESK(test_containers),
-        ON_DESK(test_refuses_statistics),
-        ON_DESK(test_width),
-        ON_DESK(test_array),
-        ON_DESK(test_features),
-        ON_DESK(test_adm),
-        ON_DESK(test_levels),
-        ON_DESK(test_folder_images),
-        ON_DESK(test_changed_folder),
-        ON_DESK(test_moving_folder),
-        ON_DESK(test_refuses_images),
-        ON_DESK(test_damage),
-        ON_DESK(test_save),
-        ON_DESK(test_register),
+        ON_DESK(test_resume),         ON_DESK(test_together),
+        ON_DESK(test_containers),     ON_DESK(test_refuses_statistics),
+        ON_DESK(test_width),          ON_DESK(test_array),
+        ON_DESK(test_features),       ON_DESK(test_adm),
+        ON_DESK(test_levels),         ON_DESK(test_folder_images),
+        ON_DESK(test_changed_folder), ON_DESK(test_moving_folder),
+        ON_DESK(test_refuses_images), ON_DESK(test_damage),
+        ON_DESK(test_save),           ON_DESK(test_register),
         ON_DESK(test_register_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
