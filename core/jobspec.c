@@ -87,7 +87,9 @@ static const JobField fields[] = {
     {"labels", TYPE_TEXT, AT(labels), SAMPLE, BOTH, false, NULL, 0, 0, NULL,
      "Labels from a .npy file [n] of integers in place of `classes`."},
     {"precision", TYPE_WORD, AT(precision), ANY_KIND, BOTH, false, NULL, 0, 0, precision_words,
-     "Operands of the matrix products; absent: fp32 on the CPU, fp16 on CUDA."},
+     "Operands of the products, with sums in fp32; absent: fp32 on the CPU, fp16 on CUDA, where a batch with numbers "
+     "that "
+     "fp16 cannot hold is made again in bf16. Features for the FID are taken in fp32, on CUDA in tf32 at least."},
     {"batch", TYPE_INT, AT(batch), ANY_KIND, BOTH, false, "0", 0, 4096, NULL,
      "Images at a time, which changes the speed and nothing else; 0: chosen by the worker."},
     {"save", TYPE_SET, AT(save), SAMPLE, BOTH, false, "png", 0, SAVE_ALL, save_words,

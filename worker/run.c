@@ -142,18 +142,31 @@ static bool reserve(Run *run, const RunHooks *hooks, Err *err)
     return true;
 }
 
+/* Weights that fp16 cannot hold are taken in bf16, as batches are (run_images.c). */
+static bool take_sampler(Run *run, const RunHooks *hooks, bool *ret_warm, Err *err)
+{
+    Err why = {0};
+    run->precision = workshop_precision(run->shop, run->spec->precision);
+    run->sampler = workshop_sampler(run->shop, &run->files, run->precision, ret_warm, &why);
+    if (!run->sampler && why.kind == ERR_NUMERIC && run->precision == PREC_F16) {
+        run_note(run, hooks, "%s; the model is taken in bf16", why.text);
+        run->precision = PREC_BF16;
+        run->sampler = workshop_sampler(run->shop, &run->files, run->precision, ret_warm, &why);
+    }
+    return run->sampler || err_set(err, why.kind, "%s", why.text);
+}
+
 static bool load_sampler(Run *run, const RunHooks *hooks, bool *ret_warm, Err *err)
 {
     const JobSpec *spec = run->spec;
-    SamplerFiles files = {
+    run->files = (SamplerFiles){
         .student = spec->student,
         .teacher = spec->teacher_start_t >= 0 ? spec->teacher : NULL,
         .tokenizer = spec->tokenizer,
         .heads = spec->heads,
         .grid = spec->grid ? spec->grid : inputs_grid(&run->inputs),
     };
-    run->sampler = workshop_sampler(run->shop, &files, workshop_precision(run->shop, spec->precision), ret_warm, err);
-    if (!run->sampler)
+    if (!take_sampler(run, hooks, ret_warm, err))
         return false;
     run->plan = plan_of(spec);
     const SamplerInfo *info = sampler_info(run->sampler);
@@ -202,8 +215,12 @@ static cJSON *made_by(const Run *run)
     cJSON_AddStringToObject(made, "version", DDQ_VERSION);
     cJSON_AddStringToObject(made, "device", workshop_device(run->shop));
     cJSON_AddStringToObject(made, "device_name", workshop_device_name(run->shop));
-    if (run->spec->kind == KIND_SAMPLE)
-        cJSON_AddStringToObject(made, "precision", precision_name(workshop_precision(run->shop, run->spec->precision)));
+    if (run->spec->kind == KIND_SAMPLE) {
+        Precision meant = workshop_precision(run->shop, run->spec->precision);
+        cJSON_AddStringToObject(made, "precision", precision_name(run->precision));
+        if (run->precision != meant)
+            cJSON_AddStringToObject(made, "instead_of", precision_name(meant));
+    }
     if (run->sampler)
         cJSON_AddNumberToObject(made, "classes", sampler_info(run->sampler)->classes);
     if (run->measure.net)

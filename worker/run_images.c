@@ -92,6 +92,55 @@ static int batch_size(const Making *making, int64_t at)
     return left < making->run->batch ? (int)left : making->run->batch;
 }
 
+/* The batch, `part` images at a time. */
+static bool sample_parts(Making *making, Sampler *sampler, const InputsBatch *inputs, const WriterBatch *batch,
+                         int part, Err *err)
+{
+    const SamplerInfo *info = sampler_info(sampler);
+    const size_t tokens = (size_t)info->tokens, values = tokens * (size_t)info->channels,
+                 bytes = (size_t)info->image_size * (size_t)info->image_size * 3;
+    int32_t *codes = batch->arrays[ARRAY_CODES];
+    for (int from = 0; from < batch->count; from += part) {
+        const size_t i = (size_t)from;
+        SamplerBatch work = {
+            .count = batch->count - from < part ? batch->count - from : part,
+            .labels = inputs->labels + i,
+            .noise = inputs->noise + i * values,
+            .uniform = inputs->uniform ? inputs->uniform + i * tokens : NULL,
+            .codes = codes ? codes + i * tokens : NULL,
+            .vectors = (float *)batch->arrays[ARRAY_VECTORS] + i * values,
+            .pixels = (uint8_t *)batch->arrays[ARRAY_PIXELS] + i * bytes,
+        };
+        if (!sampler_run(sampler, &making->run->plan, &work, on_stage, making, err))
+            return false;
+    }
+    return true;
+}
+
+/* Room in the spare sampler for as much of a batch as fits beside the other one. */
+static bool spare_reserve(Run *run, Sampler *spare, Err *err)
+{
+    int count = run->spare_batch ? run->spare_batch : run->batch;
+    for (; !sampler_reserve(spare, count, err); count /= 2)
+        if (err->kind != ERR_MEMORY || count == 1)
+            return err_wrap(err, "fp16 cannot hold some numbers of this model, and bf16 beside it does not fit; choose "
+                                 "precision bf16");
+    run->spare_batch = count;
+    return true;
+}
+
+/* Numbers that fp16 cannot hold fit into bf16: the batch is made again there. `why` says what happened at first. */
+static bool sample_again(Making *making, const InputsBatch *inputs, WriterBatch *batch, const Err *why, Err *err)
+{
+    Run *run = making->run;
+    Sampler *spare = workshop_spare(run->shop, &run->files, err);
+    if (!spare || !spare_reserve(run, spare, err))
+        return false;
+    run_note(run, making->hooks, "%s; such batches are made again in bf16", why->text);
+    batch->precision = precision_name(PREC_BF16);
+    return sample_parts(making, spare, inputs, batch, run->spare_batch, err);
+}
+
 static bool sample_batch(Making *making, WriterBatch *batch, Err *err)
 {
     Run *run = making->run;
@@ -100,16 +149,12 @@ static bool sample_batch(Making *making, WriterBatch *batch, Err *err)
         inputs_ahead_take(making->ahead, batch->lo, batch->count, next, batch_size(making, next), err);
     if (!inputs)
         return false;
-    SamplerBatch work = {
-        .count = batch->count,
-        .labels = inputs->labels,
-        .noise = inputs->noise,
-        .uniform = inputs->uniform,
-        .codes = batch->arrays[ARRAY_CODES],
-        .vectors = batch->arrays[ARRAY_VECTORS],
-        .pixels = batch->arrays[ARRAY_PIXELS],
-    };
-    return sampler_run(run->sampler, &run->plan, &work, on_stage, making, err) && vectors_finite(making, batch, err);
+    bool good = sample_parts(making, run->sampler, inputs, batch, batch->count, err);
+    if (!good && run->precision == PREC_F16 && err->kind == ERR_NUMERIC) {
+        Err why = *err;
+        good = sample_again(making, inputs, batch, &why, err);
+    }
+    return good && vectors_finite(making, batch, err);
 }
 
 static bool make_batch(Making *making, WriterBatch *batch, Err *err)

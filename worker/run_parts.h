@@ -27,7 +27,10 @@ struct Run {
     PieceNeeds keeps;     /* what a piece of this job holds */
     Inputs inputs;        /* sample */
     Sampler *sampler;     /* the workshop's; NULL until run_load */
+    SamplerFiles files;
+    Precision precision; /* of the sampler */
     SamplerPlan plan;
+    int spare_batch;     /* what the workshop's spare sampler has room for; 0 until it is wanted */
     MeasurePlan measure; /* its net is NULL: not wanted, or not loaded yet */
     bool loaded;
     int batch;

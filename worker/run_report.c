@@ -155,6 +155,20 @@ static void sum_up_pieces(Reporting *r, double seconds[PHASES])
     }
 }
 
+/* Images that were not made in the precision that was asked for. */
+static void warn_about_precision(Reporting *r)
+{
+    const cJSON *row;
+    double images = 0;
+    cJSON_ArrayForEach(row, r->made) if (cJSON_HasObjectItem(row, "instead_of")) images +=
+        cJSON_GetObjectItemCaseSensitive(row, "images")->valuedouble;
+    if (images > 0)
+        run_note(r->run, r->hooks,
+                 "%.0f of %" PRId64 " images were made in bf16 instead of fp16, which has no room for some numbers of "
+                 "this model; with precision bf16 all of them would be made alike",
+                 images, r->run->images);
+}
+
 static bool write_page(const Reporting *r, const cJSON *json, Err *err)
 {
     char *sheet_path = reporting_path(r, "grid.png"), *path = reporting_path(r, "report.html");
@@ -183,6 +197,7 @@ static bool write_report(Reporting *r, Err *err)
     stopwatch_enter(&run->watch, PHASE_NONE);
     Report report = {.spec = run->spec, .identity = &run->identity, .images = run->images, .warnings = run->warnings};
     sum_up_pieces(r, report.seconds);
+    warn_about_precision(r);
     for (int phase = 0; phase < PHASES; phase++)
         report.seconds[phase] += run->watch.seconds[phase];
     report.made = r->made;

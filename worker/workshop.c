@@ -14,8 +14,8 @@ struct Workshop {
     char *cache;
     Backend *backends[PREC_BF16 + 1]; /* by precision, opened when first wanted */
     char device_name[128];
-    Sampler *sampler;
-    char *sampler_key, *sampler_key_without_teacher, *main_file;
+    Sampler *sampler, *spare;
+    char *sampler_key, *sampler_key_without_teacher, *spare_key, *main_file;
     Inception *inception;
     char *inception_key;
     ImageSource *source;
@@ -30,8 +30,17 @@ Workshop *workshop_new(const char *device, int threads)
     return shop;
 }
 
+static void drop_spare(Workshop *shop)
+{
+    sampler_close(shop->spare);
+    free(shop->spare_key);
+    shop->spare = NULL;
+    shop->spare_key = NULL;
+}
+
 static void drop_sampler(Workshop *shop)
 {
+    drop_spare(shop);
     sampler_close(shop->sampler);
     free(shop->sampler_key);
     free(shop->sampler_key_without_teacher);
@@ -188,6 +197,19 @@ Sampler *workshop_sampler(Workshop *shop, const SamplerFiles *files, Precision p
     if (!shop->sampler)
         drop_sampler(shop);
     return shop->sampler;
+}
+
+Sampler *workshop_spare(Workshop *shop, const SamplerFiles *files, Err *err)
+{
+    char *key = key_of(files, files->teacher, PREC_BF16);
+    if (!shop->spare || strcmp(key, shop->spare_key) != 0) {
+        drop_spare(shop);
+        Backend *be = workshop_backend(shop, PREC_BF16, err);
+        shop->spare = be ? sampler_open(files, be, err) : NULL;
+        shop->spare_key = xstrdup(key);
+    }
+    free(key);
+    return shop->spare;
 }
 
 Inception *workshop_inception(Workshop *shop, const char *path, Precision precision, bool *ret_warm, Err *err)

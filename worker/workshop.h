@@ -32,6 +32,9 @@ const char *precision_name(Precision precision);
 Backend *workshop_backend(Workshop *shop, Precision precision, Err *err);
 /* *ret_warm (may be NULL) says whether it was in memory. A sampler with a teacher serves a plan without one. */
 Sampler *workshop_sampler(Workshop *shop, const SamplerFiles *files, Precision precision, bool *ret_warm, Err *err);
+/* The same model in bf16 beside the one that is in memory, for batches that fp16 has no room for; loaded when first
+ * asked for, and dropped with the other. */
+Sampler *workshop_spare(Workshop *shop, const SamplerFiles *files, Err *err);
 Inception *workshop_inception(Workshop *shop, const char *path, Precision precision, bool *ret_warm, Err *err);
 /* The images of a job (named by its output folder), which is asked for them range by range: listed anew when a folder
  * changed since, or for another job. */

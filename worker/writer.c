@@ -33,7 +33,8 @@ struct OpenPiece {
     int64_t lo, hi;
     double born;
     bool cut;
-    int images_left; /* PNG tasks that are not done */
+    const char *precision; /* as its batches' */
+    int images_left;       /* PNG tasks that are not done */
     WriterBatch **batches;
     int batch_count;
 };
@@ -272,6 +273,17 @@ static void add_bad(const OpenPiece *piece, cJSON *manifest)
     }
 }
 
+static void add_made(const Writer *writer, const OpenPiece *piece, cJSON *manifest)
+{
+    cJSON *made = cJSON_Duplicate(writer->made, true);
+    if (piece->precision) {
+        cJSON *meant = cJSON_DetachItemFromObjectCaseSensitive(made, "precision");
+        cJSON_AddStringToObject(made, "precision", piece->precision);
+        cJSON_AddItemToObject(made, "instead_of", meant);
+    }
+    cJSON_AddItemToObject(manifest, "made", made);
+}
+
 /* All of a piece is written; now make it safe. Runs without the lock: a cut piece belongs to the closing thread. */
 static bool close_piece(const Writer *writer, const OpenPiece *piece, Err *err)
 {
@@ -279,7 +291,7 @@ static bool close_piece(const Writer *writer, const OpenPiece *piece, Err *err)
     cJSON_AddNumberToObject(manifest, "lo", (double)piece->lo);
     cJSON_AddNumberToObject(manifest, "hi", (double)piece->hi);
     cJSON_AddStringToObject(manifest, "identity", writer->identity);
-    cJSON_AddItemToObject(manifest, "made", cJSON_Duplicate(writer->made, true));
+    add_made(writer, piece, manifest);
     add_times(piece, manifest);
     add_sizes(piece, manifest);
     add_bad(piece, manifest);
@@ -364,15 +376,17 @@ Writer *writer_open(const WriterPlan *plan, Err *err)
     return writer;
 }
 
-static OpenPiece *piece_for(Writer *writer, int64_t lo)
+static OpenPiece *piece_for(Writer *writer, const WriterBatch *batch)
 {
+    int64_t lo = batch->lo;
     OpenPiece *piece = writer->last;
-    if (piece && !piece->cut && piece->hi == lo)
+    if (piece && !piece->cut && piece->hi == lo && piece->precision == batch->precision)
         return piece;
     if (piece)
         piece->cut = true;
     piece = xcalloc(1, sizeof *piece);
     piece->lo = piece->hi = lo;
+    piece->precision = batch->precision;
     piece->born = mono_seconds();
     if (writer->last)
         writer->last->next = piece;
@@ -397,7 +411,7 @@ bool writer_add(Writer *writer, WriterBatch *batch, Err *err)
         pthread_cond_wait(&writer->changed, &writer->lock);
     bool good = reported(writer, err);
     if (good) {
-        OpenPiece *piece = piece_for(writer, batch->lo);
+        OpenPiece *piece = piece_for(writer, batch);
         piece->batches = xrealloc(piece->batches, (size_t)(piece->batch_count + 1) * sizeof *piece->batches);
         piece->batches[piece->batch_count++] = batch;
         piece->hi += batch->count;

@@ -74,6 +74,15 @@ void *cuda_scratch(Cuda *cuda, CudaScratch which, size_t bytes)
 
 /* --- life ------------------------------------------------------------------------------------------------- */
 
+/* Fault::overflow in words. */
+static void overflow_tell(Backend *be, int where)
+{
+    static const char *const places[] = {"", "a number of the transformer", "a number of the decoder", "a pixel"};
+    backend_fail(be, ERR_NUMERIC, "device %s: %s %s", be->info.uuid, places[where],
+                 be->precision == PREC_F16 ? "does not fit into fp16, which ends at 65504"
+                                           : "is infinite, or not a number");
+}
+
 static void cuda_sync(Backend *be)
 {
     Cuda *cuda = cuda_of(be);
@@ -85,6 +94,8 @@ static void cuda_sync(Backend *be)
         backend_fail(be, ERR_INTERNAL, "be_%s: id %d of row %d, the table has %d rows",
                      backend_op_name(static_cast<BackendOp>(cuda->fault->op - 1)), cuda->fault->found, cuda->fault->row,
                      cuda->fault->limit);
+    if (cuda->fault->overflow)
+        overflow_tell(be, cuda->fault->overflow);
     memset(cuda->fault, 0, sizeof(*cuda->fault));
 }
 
@@ -101,12 +112,16 @@ static void cuda_close(Backend *be)
     free(cuda);
 }
 
-static const BackendOps cuda_ops = {
 #ifdef __CUDACC__
-    .name = "cuda",
+#define DRIVER_NAME "cuda"
+static constexpr bool for_tests = false;
 #else
-    .name = "cuda-host",
+#define DRIVER_NAME "cuda-host"
+static constexpr bool for_tests = true; /* they open it by name; jobs are not offered it */
 #endif
+
+static const BackendOps cuda_ops = {
+    .name = DRIVER_NAME,
     .close = cuda_close,
     .sync = cuda_sync,
     .alloc = cuda_alloc,
@@ -188,7 +203,7 @@ static void cuda_inspect(DeviceInfo *info)
 /* Whether this build's code runs on this device shows at the first kernel: better here than in a job. */
 static __global__ void first_kernel(Fault *fault)
 {
-    *fault = Fault{0, 0, 0, 0};
+    *fault = Fault{};
 }
 
 static Backend *cuda_open(const DeviceInfo *info, Precision precision, int threads, Err *err)
@@ -218,7 +233,6 @@ static Backend *cuda_open(const DeviceInfo *info, Precision precision, int threa
 
 } // namespace GPU_SPACE
 
-/* Unlisted until the models have run on it: tests open it by name, jobs are not offered it. */
 #ifdef __CUDACC__
 const BackendDriver cuda_driver = {
 #else
@@ -229,5 +243,5 @@ const BackendDriver cuda_host_driver = {
     .open = GPU_SPACE::cuda_open,
     .why_none = GPU_SPACE::cuda_why_none,
     .inspect = GPU_SPACE::cuda_inspect,
-    .unlisted = true,
+    .unlisted = GPU_SPACE::for_tests,
 };

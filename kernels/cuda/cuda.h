@@ -28,7 +28,10 @@ enum CudaScratch {
 struct Fault {
     int op; /* BackendOp + 1 */
     int row, found, limit;
+    int overflow; /* OVERFLOW_...: infinity or NaN came up: num.h */
 };
+
+enum Overflow { OVERFLOW_NONE, OVERFLOW_ROWS, OVERFLOW_MAPS, OVERFLOW_IMAGE };
 
 /* Whose statistics are in SCRATCH_STATS: [map.b][parts][channels] of a map, for the op after the op-th. */
 struct CudaStats {

@@ -121,7 +121,7 @@ struct Affine8 {
 };
 
 __device__ static inline Affine8 affine_of(const Norm &n, const Span &s, const MapPartial *stats, const float *gamma,
-                                           const float *beta)
+                                           const float *beta, Fault *fault)
 {
     Affine8 a;
     for (int i = 0; i < 8; i++) {
@@ -130,6 +130,8 @@ __device__ static inline Affine8 affine_of(const Norm &n, const Span &s, const M
         const MapPartial &of = stats[there ? (channel - s.first) / n.width : 0];
         double mean = static_cast<double>(of.base) + of.off;
         float inverse = 1.0f / sqrtf(of.squares / of.count + 1e-6f);
+        if (!holds<float>(of.base + of.off) || !holds<float>(of.squares))
+            fault->overflow = OVERFLOW_MAPS;
         a.mean[i] = static_cast<float>(mean);
         a.scale[i] = there ? inverse * gamma[channel] : 0.0f;
         a.shift[i] = there ? beta[channel] - static_cast<float>(mean - a.mean[i]) * a.scale[i] : 0.0f;
@@ -150,8 +152,8 @@ template <class T> __device__ static inline void normalise(const Affine8 &a, boo
 
 /* A range of an image's pixels; blocks an image: `blocks`. */
 template <class T>
-static __global__ void __launch_bounds__(THREADS)
-    apply(Norm n, int blocks, const T *x, const MapPartial *groups, const float *gamma, const float *beta, T *y)
+static __global__ void __launch_bounds__(THREADS) apply(Norm n, int blocks, const T *x, const MapPartial *groups,
+                                                        const float *gamma, const float *beta, T *y, Fault *fault)
 {
     DYN_SHARED(MapPartial, stats); /* [groups of the span] */
     Span s = span_of(n);
@@ -170,7 +172,7 @@ static __global__ void __launch_bounds__(THREADS)
     __syncthreads();
     if (s.row >= s.rows)
         return;
-    Affine8 a = affine_of(n, s, stats, gamma, beta);
+    Affine8 a = affine_of(n, s, stats, gamma, beta, fault);
     /* Loads first: y may be x, so the compiler may not move one before the store of another pixel. */
     const T *in = x + image * n.pixels * n.cx + s.mine;
     T *out = y + image * n.pixels * n.cx + s.mine;
@@ -213,7 +215,8 @@ static void run(Cuda *cuda, Norm n, const MapPartial *pieces, int from, MapParti
     unsigned blocks = gpu_blocks(n.pixels, static_cast<int64_t>(rows) * APPLY_EACH);
     LAUNCH((apply<T>), dim3(static_cast<unsigned>(n.images) * blocks, ranges), THREADS,
            static_cast<size_t>(n.range) * sizeof(MapPartial), cuda->stream, n, static_cast<int>(blocks), in, groups,
-           static_cast<const float *>(gamma.data), static_cast<const float *>(beta.data), static_cast<T *>(y.data));
+           static_cast<const float *>(gamma.data), static_cast<const float *>(beta.data), static_cast<T *>(y.data),
+           cuda->fault);
 }
 
 void cuda_group_norm(Backend *be, Map x, Tensor gamma, Tensor beta, int groups, bool silu, Map y)

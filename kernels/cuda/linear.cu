@@ -16,7 +16,8 @@ namespace GPU_SPACE
 enum { THREADS = 256, EACH = 8, PACK_BYTES = 16 << 20 };
 
 /* One thread makes EACH neighbours of a row: 16 bytes out. */
-template <class T> static __global__ void narrow_rows(const float *x, int64_t groups, int k, int width, T *y)
+template <class T>
+static __global__ void narrow_rows(const float *x, int64_t groups, int k, int width, T *y, Fault *fault)
 {
     int64_t i = static_cast<int64_t>(blockIdx.x) * THREADS + threadIdx.x;
     if (i >= groups)
@@ -24,8 +25,14 @@ template <class T> static __global__ void narrow_rows(const float *x, int64_t gr
     int64_t at = i * EACH, row = at / width;
     int col = static_cast<int>(at - row * width);
     alignas(16) T out[EACH];
-    for (int j = 0; j < EACH; j++)
-        out[j] = narrow<T>(col + j < k ? x[row * k + col + j] : 0.0f);
+    bool whole = true;
+    for (int j = 0; j < EACH; j++) {
+        float value = col + j < k ? x[row * k + col + j] : 0.0f;
+        whole = whole && holds<T>(value);
+        out[j] = narrow<T>(value);
+    }
+    if (!whole)
+        fault->overflow = OVERFLOW_ROWS;
     *reinterpret_cast<uint4 *>(y + at) = *reinterpret_cast<const uint4 *>(out);
 }
 
@@ -33,7 +40,7 @@ template <class T> static void narrow_launch(Cuda *cuda, const float *x, int64_t
 {
     int64_t width = cuda_operand_width(cuda, k), groups = rows * width / EACH;
     LAUNCH((narrow_rows<T>), gpu_blocks(groups, THREADS), THREADS, 0, cuda->stream, x, groups, static_cast<int>(k),
-           static_cast<int>(width), static_cast<T *>(y));
+           static_cast<int>(width), static_cast<T *>(y), cuda->fault);
 }
 
 int64_t cuda_operand_width(const Cuda *cuda, int64_t k)

@@ -2,7 +2,13 @@
  *   widen(x)           the float it stands for
  *   narrow<T>(f)       the nearest T
  *   pack2<T>(lo, hi)   two 16-bit values in a register, lo first in memory
- *   to_tf32(f)         the bits of f with 10 bits of mantissa, as the tensor cores take them */
+ *   to_tf32(f)         the bits of f with 10 bits of mantissa, as the tensor cores take them
+ *   holds<T>(f)        false when no finite T is nearest to f: it is beyond T's range, or NaN
+ *
+ * The sentinel: fp16 ends at 65504, and what does not fit becomes infinity, then NaN, and an argmax over NaN is still
+ * an id. So wherever numbers pass anyway on their way to 16 bits (rows of products), into a group norm (maps) or into
+ * bytes (the image), a thread that meets one writes Fault::overflow, and be_check tells ERR_NUMERIC: a compare a
+ * number, a store when it happens, nothing else. Whoever runs a batch in fp16 makes it again in bf16. */
 #ifndef KERNELS_CUDA_NUM_H
 #define KERNELS_CUDA_NUM_H
 
@@ -36,6 +42,20 @@ template <> __device__ inline __half narrow<__half>(float x)
 template <> __device__ inline __nv_bfloat16 narrow<__nv_bfloat16>(float x)
 {
     return __float2bfloat16_rn(x);
+}
+
+template <class T> __device__ inline bool holds(float x);
+template <> __device__ inline bool holds<float>(float x)
+{
+    return fabsf(x) <= 3.4028235e38f;
+}
+template <> __device__ inline bool holds<__half>(float x)
+{
+    return fabsf(x) < 65520.0f; /* rounds to 65504 */
+}
+template <> __device__ inline bool holds<__nv_bfloat16>(float x)
+{
+    return fabsf(x) < 3.3961775e38f; /* rounds to 0x7f7f */
 }
 
 template <class T> __device__ static inline unsigned pack2(float lo, float hi)

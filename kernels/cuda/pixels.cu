@@ -12,7 +12,8 @@ static constexpr int THREADS = 256, SIDE = 299, CHANNELS = 3;
 
 /* --- to_u8 ------------------------------------------------------------------------------------------------ */
 
-template <class T> static __global__ void __launch_bounds__(THREADS) to_u8(const T *x, int64_t pixels, uint8_t *u8)
+template <class T>
+static __global__ void __launch_bounds__(THREADS) to_u8(const T *x, int64_t pixels, uint8_t *u8, Fault *fault)
 {
     int64_t i = static_cast<int64_t>(blockIdx.x) * THREADS + threadIdx.x;
     if (i >= pixels)
@@ -21,8 +22,10 @@ template <class T> static __global__ void __launch_bounds__(THREADS) to_u8(const
     UNROLL for (int c = 0; c < CHANNELS; c++)
     {
         float value = __fadd_rn(__fmul_rn(__fadd_rn(widen(in.v[c]), 1.0f) / 2.0f, 255.0f), 0.5f);
+        if (!holds<float>(value))
+            fault->overflow = OVERFLOW_IMAGE;
         value = value < 255.0f ? value : 255.0f;
-        value = value > 0.0f ? value : 0.0f; /* NaN has become 255: it is caught where features are checked */
+        value = value > 0.0f ? value : 0.0f; /* NaN has become 255 */
         u8[i * CHANNELS + c] = static_cast<uint8_t>(value);
     }
 }
@@ -31,7 +34,7 @@ template <class T> static void to_u8_launch(Cuda *cuda, Map x, Tensor u8)
 {
     int64_t pixels = map_pixels(x);
     LAUNCH((to_u8<T>), gpu_blocks(pixels, THREADS), THREADS, 0, cuda->stream, static_cast<const T *>(x.data), pixels,
-           static_cast<uint8_t *>(u8.data));
+           static_cast<uint8_t *>(u8.data), cuda->fault);
 }
 
 void cuda_to_u8(Backend *be, Map x, Tensor u8)

@@ -2,6 +2,8 @@
  * are made by the host's runtime (kernels/cuda/host/driver.h); their table is the GPU's own. */
 #include "tests/test.h"
 
+#include <math.h>
+
 #include "kernels/cuda/host/driver.h"
 
 static Backend *open_host(void)
@@ -95,7 +97,7 @@ static void test_memory(void **state)
     (void)state;
     enum { MIB = 1 << 20 };
     Err err = {0};
-    cuda_host_memory(16);
+    cuda_host_memory(16 * MIB);
     Backend *be = open_host();
     void *some = be_alloc(be, 10 * MIB, &err);
     assert_ok(some, err);
@@ -115,12 +117,72 @@ static void test_memory(void **state)
     cuda_host_memory(0);
 }
 
+/* What 16 bits cannot hold is told wherever it passes: rows on their way into a product, a map under a group norm, an
+ * image. */
+static void test_overflow(void **state)
+{
+    (void)state;
+    enum { C = 16 };
+    static const struct {
+        Precision precision;
+        float value;
+        const char *told; /* NULL: it fits */
+    } rows[] = {
+        {PREC_F16, 65504, NULL},
+        {PREC_F16, 65519, NULL},
+        {PREC_F16, 65520, "does not fit into fp16"},
+        {PREC_F16, -1e6f, "does not fit into fp16"},
+        {PREC_F16, NAN, "does not fit into fp16"},
+        {PREC_BF16, 1e30f, NULL},
+        {PREC_BF16, INFINITY, "is infinite, or not a number"},
+    };
+    Err err = {0};
+    for (size_t i = 0; i < countof(rows); i++)
+        for (int op = 0; op < 3; op++) {
+            Backend *be = backend_open("cuda-host", rows[i].precision, 1, &err);
+            float host[C] = {0.5f, 0.25f}, w[C * C] = {0};
+            Linear *linear = be_linear_pack(be, w, NULL, C, C, &err);
+            Tensor x = tensor_f32(be_alloc(be, sizeof host, &err), 2, 1, C, 0, 0),
+                   y = tensor_f32(be_alloc(be, sizeof host, &err), 2, 1, C, 0, 0);
+            Tensor u8 = {.data = y.data, .dtype = DTYPE_U8, .ndim = 4, .shape = {1, 1, 1, 3}};
+            Map map = {be_alloc(be, be_map_bytes(be, 1, 1, 1, C), &err), 1, 1, 1, op == 2 ? 3 : C};
+            Tensor narrow = tensor_f32(x.data, 2, 1, map.c, 0, 0), affine = tensor_f32(y.data, 1, C, 0, 0, 0);
+            be_upload(be, y, host);
+            host[1] = rows[i].value;
+            be_upload(be, x, host);
+            if (op == 0)
+                be_linear(be, linear, x, y, false);
+            else
+                be_map_from_rows(be, narrow, map);
+            if (op == 1)
+                be_group_norm(be, map, affine, affine, 1, true, map);
+            else if (op == 2)
+                be_to_u8(be, map, u8);
+            bool good = be_check(be, &err);
+            /* a pixel of 1e30 is no number of bytes any more, but a norm's squares of it end in infinity */
+            bool fits = !rows[i].told && (op != 1 || rows[i].value < 1e18f);
+            if (good != fits)
+                fail_msg("op %d, %g: %s", op, (double)rows[i].value, good ? "nothing was told" : err.text);
+            if (!good) {
+                assert_int_equal(err.kind, ERR_NUMERIC);
+                assert_non_null(strstr(err.text, rows[i].precision == PREC_F16 ? "65504" : "infinite"));
+            }
+            assert_ok(be_check(be, &err), err); /* told once */
+            void *memory[] = {x.data, y.data, map.data};
+            for (size_t k = 0; k < countof(memory); k++)
+                be_free(be, memory[k]);
+            be_linear_free(be, linear);
+            backend_close(be);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_running),
         cmocka_unit_test(test_opening),
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_overflow),
     };
     backend_register(&cuda_host_driver);
     return cmocka_run_group_tests(tests, NULL, NULL);

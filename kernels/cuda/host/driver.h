@@ -13,7 +13,7 @@ extern const BackendDriver cuda_host_driver;
 /* How tests make this device fail. Errors are named as cudaGetErrorName does. */
 void cuda_host_break(const char *error, int64_t works); /* after so many more kernels and copies; NULL: it is whole */
 void cuda_host_refuse(const char *error);               /* opening it fails; NULL: it opens */
-void cuda_host_memory(int64_t mib);                     /* how much it has in all; 0: 2048 */
+void cuda_host_memory(size_t bytes);                    /* how much it has in all; 0: 2 GiB */
 
 #ifdef __cplusplus
 }

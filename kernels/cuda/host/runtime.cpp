@@ -34,7 +34,7 @@ struct Event {
 #define NAME "CUDA kernels on the host"
 enum { POISON = 0xff, ALIGN = 256, MEMORY_MIB = 2048 };
 
-static int64_t memory_mib();
+static size_t memory_bytes();
 
 /* --- failures --------------------------------------------------------------------------------------------- */
 
@@ -60,7 +60,7 @@ bool device_failed()
 static struct {
     const char *error, *refusal;
     int64_t works_left;
-    int64_t memory_mib;
+    size_t memory;
 } breakage;
 
 /* One more piece of work: a broken device stays broken, as a GPU's context does. */
@@ -80,7 +80,7 @@ int gpu_devices(GpuDevice *ret_devices, int max, Err *ret_why)
     GpuDevice device = {};
     strcpy(device.info.uuid, "cuda-host");
     strcpy(device.info.name, NAME);
-    device.info.memory_mib = memory_mib();
+    device.info.memory_mib = static_cast<int64_t>(memory_bytes() >> 20);
     device.info.free_mib = -1;
     device.sm = 80;
     device.processors = 2;
@@ -113,14 +113,14 @@ bool gpu_bind(const GpuDevice *device, Err *err)
 static std::map<void *, size_t> allocations; /* beside the memory, not in front: AddressSanitizer guards its edges */
 static size_t used;
 
-static int64_t memory_mib()
+static size_t memory_bytes()
 {
-    return breakage.memory_mib ? breakage.memory_mib : static_cast<int64_t>(MEMORY_MIB);
+    return breakage.memory ? breakage.memory : static_cast<size_t>(MEMORY_MIB) << 20;
 }
 
 void gpu_memory(size_t *ret_free, size_t *ret_total)
 {
-    *ret_total = static_cast<size_t>(memory_mib()) << 20;
+    *ret_total = memory_bytes();
     *ret_free = used < *ret_total ? *ret_total - used : 0;
 }
 
@@ -146,14 +146,15 @@ void gpu_free(void *memory)
     free(memory);
 }
 
-void *gpu_pinned(size_t bytes)
+void *gpu_pinned(size_t bytes) /* the host's, so it does not count */
 {
-    return gpu_malloc(bytes);
+    void *memory = nullptr;
+    return posix_memalign(&memory, ALIGN, bytes ? bytes : 1) ? nullptr : memset(memory, POISON, bytes);
 }
 
 void gpu_pinned_free(void *memory)
 {
-    gpu_free(memory);
+    free(memory);
 }
 
 /* --- streams ---------------------------------------------------------------------------------------------- */
@@ -308,7 +309,7 @@ void cuda_host_refuse(const char *error)
     gpu_host::breakage.refusal = error;
 }
 
-void cuda_host_memory(int64_t mib)
+void cuda_host_memory(size_t bytes)
 {
-    gpu_host::breakage.memory_mib = mib;
+    gpu_host::breakage.memory = bytes;
 }

@@ -1,0 +1,277 @@
+/* A whole job of the tiny model with the CUDA backend's kernels on the host: the same images as the CPU's, and a batch
+ * that fp16 has no room for. */
+#include "tests/models/device.h"
+
+#include <cjson/cJSON.h>
+
+#include "worker/ckpt.h"
+#include "worker/images.h"
+#include "worker/run.h"
+
+enum { IMAGES = 6, TOKENS = 16, BYTES = 16 * 16 * 3 };
+
+#define TINY(file) GOLDEN("llamagen/tiny/" file)
+
+typedef struct Made {
+    int32_t codes[IMAGES][TOKENS];
+    uint8_t pixels[IMAGES][BYTES];
+    cJSON *report;
+} Made;
+
+static char notes[1024];
+
+static void on_note(void *ctx, const char *text)
+{
+    (void)ctx;
+    strncat(notes, text, sizeof notes - strlen(notes) - 2);
+    strcat(notes, "\n");
+}
+
+static void read_images(const char *folder, Made *ret_made)
+{
+    Err err = {0};
+    NpyArray codes;
+    char *path = xasprintf("%s/codes.npy", folder);
+    assert_ok(npy_open(path, &codes, &err), err);
+    memcpy(ret_made->codes, codes.data, sizeof ret_made->codes);
+    npy_free(&codes);
+    free(path);
+    for (int i = 0; i < IMAGES; i++) {
+        Image image = {0};
+        path = xasprintf("%s/images/%06d.png", folder, i);
+        assert_ok(image_read(path, &image, &err), err);
+        assert_int_equal(image.width * image.height * 3, BYTES);
+        memcpy(ret_made->pixels[i], image.rgb, BYTES);
+        image_free(&image);
+        free(path);
+    }
+}
+
+/* Runs a job in a folder of its own; "" for the precision is the device's default. */
+static Made *run_job(const char *device, const char *precision, const char *student, Err *ret_err)
+{
+    char *folder = test_folder(), *quoted = *precision ? xasprintf("\"precision\":\"%s\",", precision) : xstrdup("");
+    char *text = xasprintf(
+        "{\"kind\":\"sample\",\"student\":\"%s\",\"tokenizer\":\"%s\",\"grid\":4,\"t_list\":[0,5],"
+        "\"split_t\":10,\"images\":%d,\"batch\":4,\"seed\":3,\"save\":[\"png\",\"codes\"],%s\"device\":\"%s\","
+        "\"output\":\"%s/out\"}",
+        student, TINY("vq.pt"), IMAGES, quoted, device, folder);
+    JobSpec *spec = NULL;
+    Err err = {0};
+    assert_ok(jobspec_parse_text(text, FORM_EXEC, &spec, &err), err);
+    RunHooks hooks = {.note = on_note};
+    Workshop *shop = workshop_new(device, 1);
+    Run *run = run_open(shop, spec, ret_err);
+    Made *made = xcalloc(1, sizeof *made);
+    int64_t upto = 0;
+    double fid = 0;
+    notes[0] = 0;
+    bool good = run && run_images(run, 0, IMAGES, &hooks, &upto, ret_err) && run_report(run, &hooks, &fid, ret_err);
+    if (good) {
+        char *out = xasprintf("%s/out", folder), *path = xasprintf("%s/report.json", out);
+        read_images(out, made);
+        FILE *file = fopen(path, "r");
+        static char json[1 << 16];
+        json[fread(json, 1, sizeof json - 1, file)] = 0;
+        fclose(file);
+        made->report = cJSON_Parse(json);
+        free(path);
+        free(out);
+    }
+    run_close(run);
+    workshop_free(shop);
+    jobspec_free(spec);
+    free(text);
+    free(quoted);
+    test_folder_remove(folder);
+    if (good)
+        return made;
+    free(made);
+    return NULL;
+}
+
+static void made_free(Made *made)
+{
+    cJSON_Delete(made->report);
+    free(made);
+}
+
+static const char *said(const Made *made, int row, const char *field)
+{
+    const cJSON *one = cJSON_GetArrayItem(cJSON_GetObjectItem(made->report, "made"), row);
+    return cJSON_GetStringValue(cJSON_GetObjectItem(one, field));
+}
+
+/* The same seed is the same noise and the same labels, so equal codes are equal images but for rounding. */
+static void test_like_the_cpu(void **state)
+{
+    (void)state;
+    Err err = {0};
+    static const char *const precisions[] = {"fp32", ""};
+    Made *cpu = run_job("cpu", "fp32", TINY("student.pt"), &err);
+    assert_ok(cpu, err);
+    for (size_t p = 0; p < countof(precisions); p++) {
+        Made *cuda = run_job("cuda-host", precisions[p], TINY("student.pt"), &err);
+        assert_ok(cuda, err);
+        assert_string_equal(said(cuda, 0, "precision"), p ? "fp16" : "fp32");
+        int flips = 0, images = 0;
+        size_t off = 0;
+        for (int i = 0; i < IMAGES; i++) {
+            int before = flips;
+            for (int j = 0; j < TOKENS; j++)
+                flips += cpu->codes[i][j] != cuda->codes[i][j];
+            for (int j = 0; j < BYTES && flips == before; j++)
+                off += abs((int)cpu->pixels[i][j] - (int)cuda->pixels[i][j]) > 1;
+            images += flips == before;
+        }
+        print_message("%s: %d of %d codes flipped, %zu of %d bytes off by more than 1\n", said(cuda, 0, "precision"),
+                      flips, IMAGES * TOKENS, off, images * BYTES);
+        assert_true(flips <= (p ? 2 : 0)); /* fp16: 99% of the argmaxes, rounded up */
+        assert_int_equal(off, 0);
+        assert_string_equal(notes, "");
+        made_free(cuda);
+    }
+    made_free(cpu);
+}
+
+/* --- the sentinel ---------------------------------------------------------------------------------- */
+
+/* A copy of the student as safetensors in which one product's result is 2^power times as large and the next takes that
+ * back: a power of two, so the model is the same to the last bit wherever the range allows it. */
+static float factor_of(const char *name, int power)
+{
+    if (strstr(name, "layers.0.feed_forward.w3."))
+        return exp2f((float)power);
+    return strstr(name, "layers.0.feed_forward.w2.") ? exp2f((float)-power) : 1;
+}
+
+static void write_overflowing(const char *path, int power)
+{
+    Err err = {0};
+    Ckpt *ckpt = ckpt_open(TINY("student.pt"), &err);
+    assert_ok(ckpt, err);
+    Buf header = {0}, data = {0};
+    int changed = 0;
+    for (int i = 0; i < ckpt_count(ckpt); i++) {
+        const CkptTensor *t = ckpt_at(ckpt, i);
+        int64_t count = 1, from = (int64_t)data.len;
+        buf_printf(&header, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[", i ? "," : "{", t->name);
+        for (int k = 0; k < t->ndim; k++) {
+            buf_printf(&header, "%s%lld", k ? "," : "", (long long)t->shape[k]);
+            count *= t->shape[k];
+        }
+        float *values = xcalloc((size_t)count, sizeof *values);
+        assert_ok(ckpt_read(ckpt, t->name, t->ndim, t->shape, values, &err), err);
+        for (int64_t k = 0; k < count; k++)
+            values[k] *= factor_of(t->name, power);
+        changed += factor_of(t->name, power) != 1;
+        buf_add(&data, (const char *)values, (size_t)count * sizeof *values);
+        buf_printf(&header, "],\"data_offsets\":[%lld,%zu]}", (long long)from, data.len);
+        free(values);
+    }
+    buf_printf(&header, "}");
+    assert_int_equal(changed, 2);
+    uint64_t size = header.len;
+    FILE *file = fopen(path, "wb");
+    fwrite(&size, sizeof size, 1, file);
+    fwrite(header.data, 1, header.len, file);
+    fwrite(data.data, 1, data.len, file);
+    assert_int_equal(fclose(file), 0);
+    buf_free(&header);
+    buf_free(&data);
+    ckpt_close(ckpt);
+}
+
+/* power 15: only what the product gives is too large. 20: the weights are. Either way all is made in bf16. */
+static void check_overflow(int power, const Made *bf16, const char *note)
+{
+    Err err = {0};
+    char *folder = test_folder(), *student = xasprintf("%s/student.safetensors", folder);
+    write_overflowing(student, power);
+    Made *again = run_job("cuda-host", "fp16", student, &err);
+    assert_ok(again, err);
+    assert_non_null(strstr(notes, note));
+    assert_non_null(strstr(notes, "6 of 6 images were made in bf16"));
+    assert_string_equal(said(again, 0, "precision"), "bf16");
+    assert_string_equal(said(again, 0, "instead_of"), "fp16");
+    char *warnings = cJSON_Print(cJSON_GetObjectItem(again->report, "warnings"));
+    assert_non_null(strstr(warnings, "6 of 6 images were made in bf16"));
+    cJSON_free(warnings);
+    assert_memory_equal(again->codes, bf16->codes, sizeof bf16->codes);
+    assert_memory_equal(again->pixels, bf16->pixels, sizeof bf16->pixels);
+    made_free(again);
+    free(student);
+    test_folder_remove(folder);
+}
+
+static void test_made_again_in_bf16(void **state)
+{
+    (void)state;
+    Err err = {0};
+    Made *bf16 = run_job("cuda-host", "bf16", TINY("student.pt"), &err);
+    assert_ok(bf16, err);
+    assert_string_equal(notes, "");
+    check_overflow(15, bf16, "does not fit into fp16, which ends at 65504; such batches are made again in bf16");
+    check_overflow(20, bf16, "does not fit into fp16, which ends at 65504; the model is taken in bf16");
+    made_free(bf16);
+}
+
+/* --- devices that fail under a job ----------------------------------------------------------------- */
+
+static void test_device_fails(void **state)
+{
+    (void)state;
+    Err err = {0};
+    cuda_host_break("cudaErrorECCUncorrectable", 300);
+    assert_null(run_job("cuda-host", "", TINY("student.pt"), &err));
+    assert_int_equal(err.kind, ERR_DEVICE_ECC);
+    assert_non_null(strstr(err.text, "cudaErrorECCUncorrectable"));
+    cuda_host_break(NULL, 0);
+}
+
+/* With as little memory as there may be (256 MiB are left to the ops) the batch becomes smaller, and the images are the
+ * same. */
+static void test_little_memory(void **state)
+{
+    (void)state;
+    enum { STEP = 256 };
+    Err err = {0};
+    Made *roomy = run_job("cuda-host", "", TINY("student.pt"), &err);
+    assert_ok(roomy, err);
+    size_t fails = 256 << 10, works = 260 << 10; /* KiB */
+    while (works - fails > STEP) {
+        size_t middle = (works + fails) / 2;
+        cuda_host_memory(middle << 10);
+        Made *made = run_job("cuda-host", "", TINY("student.pt"), &err);
+        if (made) {
+            assert_memory_equal(made->codes, roomy->codes, sizeof made->codes);
+            assert_memory_equal(made->pixels, roomy->pixels, sizeof made->pixels);
+            made_free(made);
+            works = middle;
+        } else {
+            assert_int_equal(err.kind, ERR_MEMORY);
+            assert_non_null(strstr(err.text, "device cuda-host"));
+            fails = middle;
+        }
+    }
+    cuda_host_memory(works << 10);
+    Made *made = run_job("cuda-host", "", TINY("student.pt"), &err);
+    print_message("%zu KiB are enough: %s", works, notes);
+    assert_ok(made, err);
+    assert_non_null(strstr(notes, "went on with"));
+    made_free(made);
+    made_free(roomy);
+    cuda_host_memory(0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_like_the_cpu),
+        cmocka_unit_test(test_made_again_in_bf16),
+        cmocka_unit_test(test_device_fails),
+        cmocka_unit_test(test_little_memory),
+    };
+    backend_register(&cuda_host_driver);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
