@@ -32,7 +32,7 @@ static bool take_pixels(const void *rows, int64_t count, const PieceRow *row, vo
     return true;
 }
 
-/* False where it is not to be had: samples.npz holds it, or its file is gone. */
+/* False where it is not to be had: its file is gone, or an earlier report put the pixels into samples.npz. */
 static bool read_image(const Reader *reader, int64_t index, Image *ret_image)
 {
     const Run *run = reader->r->run;
@@ -44,8 +44,7 @@ static bool read_image(const Reader *reader, int64_t index, Image *ret_image)
         free(path);
         return good;
     }
-    PieceNeeds needs = run_needs(run);
-    return needs.arrays[ARRAY_PIXELS] && index < needs.pixels_below &&
+    return run->keeps.arrays[ARRAY_PIXELS] && index < run->keeps.pixels_below &&
            pieces_read(&reader->r->pieces, ARRAY_PIXELS, index, index + 1, take_pixels, ret_image, NULL);
 }
 

@@ -1,6 +1,7 @@
 """ddq-worker exec: one job with no daemon and no Redis, from outside."""
 import hashlib
 import json
+import re
 import resource
 import shutil
 import signal
@@ -75,6 +76,34 @@ def test_figures_on_the_terminal(tmp_path):
     page = (tmp_path / "out/report.html").read_text()
     assert page.count("<figcaption>class 1, ") == page.count("<figcaption>class 4, ") == 4
     assert page.count("<h2>By class</h2>") == 1
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """What is measured of a reference is remembered here and not in the home of whoever runs the tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_other_metrics_make_the_report_anew(tmp_path, own_cache):
+    """Images and features stay; with the same metrics nothing is made at all."""
+    real = run({**ONE_STEP, **MEASURE, "images": 12, "seed": 8}, tmp_path, "real")
+    job = {**ONE_STEP, "inception": MEASURE["inception"], "reference": str(real / "images"), "images": 12, "output": f"{tmp_path}/out"}
+    first = run({**job, "metrics": ["fid"]}, tmp_path)
+    assert "precision" not in report(first)
+    blocks = {p.name: p.stat().st_mtime_ns for p in (first / "blocks").iterdir()}
+    execute({**job, "metrics": ["prdc", "fid"]}, tmp_path)
+    assert {"fid", "precision", "recall", "density", "coverage"} <= set(report(first))
+    assert {p.name: p.stat().st_mtime_ns for p in (first / "blocks").iterdir()} == blocks
+    assert "already finished" in execute({**job, "metrics": ["fid", "prdc"]}, tmp_path).out
+
+
+def test_pictures_without_files(tmp_path, own_cache):
+    """A job that keeps an .npz alone has the nearest and farthest images on its page, too."""
+    real = run({**ONE_STEP, **MEASURE, "images": 12, "seed": 8}, tmp_path, "real")
+    job = {**ONE_STEP, "inception": MEASURE["inception"], "reference": str(real / "images"), "images": 12, "metrics": ["prdc"]}
+    pages = [(run({**job, "save": [kept]}, tmp_path, kept) / "report.html").read_text() for kept in ("npz", "png")]
+    pictures = [re.findall(r"<figure>.*?</figure>", page, re.S) for page in pages]
+    assert len(pictures[0]) > 24 and pictures[0] == pictures[1]
 
 
 def leftovers(out):
