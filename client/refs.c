@@ -30,7 +30,7 @@ static void print_table(const cJSON *references)
     cJSON_ArrayForEach(item, references)
     {
         char count[TERM_TEXT], *hosts = hosts_of(item);
-        char *hash = xasprintf("%.12s", job_text(item, "sha256"));
+        char *hash = xasprintf("%.12s", *job_text(item, "fault") ? "unreadable" : job_text(item, "sha256"));
         double images = job_number(item, "images", NAN);
         table_cell(table, COLOR_BOLD, job_text(item, "name"));
         table_cell(table, COLOR_PLAIN, job_text(item, "kind"));
@@ -53,6 +53,8 @@ static bool list(Cmd *cmd, Err *err)
     const cJSON *item;
     if (!refs_known(cmd, &references, err))
         return false;
+    if (!cmd->quiet)
+        refs_learn(cmd, references);
     if (cmd->json) {
         cJSON *object = cJSON_CreateObject();
         cJSON_AddItemToObject(object, "references", references);
@@ -88,6 +90,7 @@ static bool show(Cmd *cmd, const char *name, Err *err)
     const cJSON *fact;
     if (!refs_known(cmd, &references, err))
         return false;
+    refs_learn(cmd, references);
     const cJSON *found = refs_find(references, name);
     bool good = found || err_set(err, ERR_NOT_FOUND, "no reference %.64s; `ddq refs` lists them", name);
     if (good && cmd->json) {

@@ -15,6 +15,10 @@ bool refs_known(Cmd *cmd, cJSON **ret_references, Err *err);
 /* OUTPUT_ROOT/references: of the hosts that are alive (*ret_shared), else of the configuration. Caller frees. */
 bool refs_folder(Cmd *cmd, char **ret_folder, bool *ret_shared, Err *err);
 
+/* Adds what only the file says (sha256, dims, images, pipeline) to the references of ddq.conf whose statistics lie on
+ * this machine; the worker reads them. A file that it refuses says so under "fault". */
+void refs_learn(Cmd *cmd, cJSON *references);
+
 const cJSON *refs_find(const cJSON *references, const char *name); /* NULL if there is none */
 
 /* Each is one word of `ddq refs`. */

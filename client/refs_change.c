@@ -175,6 +175,40 @@ bool refs_make(Cmd *cmd, const char *name, const char *path, Err *err)
     return submit(cmd, name, path, err);
 }
 
+/* --- learning --------------------------------------------------------------------------------------- */
+
+enum { LEARN_BYTES = 256 << 20 }; /* a larger file holds images too, and hashing it takes its time */
+
+static bool worth_reading(const cJSON *reference)
+{
+    struct stat st;
+    const char *path = job_text(reference, "path");
+    return !*job_text(reference, "sha256") && strcmp(job_text(reference, "kind"), "statistics") == 0 &&
+           stat(path, &st) == 0 && (S_ISDIR(st.st_mode) || st.st_size <= LEARN_BYTES) && access(path, R_OK) == 0;
+}
+
+void refs_learn(Cmd *cmd, cJSON *references)
+{
+    cJSON *reference;
+    cJSON_ArrayForEach(reference, references)
+    {
+        const char *words[] = {"reference", job_text(reference, "path"), "--faults", NULL};
+        cJSON *facts = NULL, *fact, *next;
+        int status = EXIT_OK;
+        Err none = {0};
+        if (!worth_reading(reference))
+            continue;
+        if (!program_ask_worker(words, &facts, &status, &none) && !cmd->quiet)
+            cmd_say(cmd, "%s", none.text);
+        for (fact = facts ? facts->child : NULL; fact; fact = next) {
+            next = fact->next;
+            if (!cJSON_HasObjectItem(reference, fact->string))
+                cJSON_AddItemToObject(reference, fact->string, cJSON_Duplicate(fact, true));
+        }
+        cJSON_Delete(facts);
+    }
+}
+
 /* --- removing --------------------------------------------------------------------------------------- */
 
 static bool nobody_needs(Cmd *cmd, const char *name, Err *err)

@@ -1,6 +1,6 @@
 /* The verb behind `ddq refs add` and `ddq refs make --local`: the client knows no mathematics, so it asks here.
  *
- *     ddq-worker reference PATH                                      look, load and check: JSON
+ *     ddq-worker reference PATH [--faults]                           look, load and check: JSON, of what is wrong too
  *     ... --register FOLDER --name NAME --user USER [--replace]      and write the entry: JSON of it
  *     ... --measure [--spatial]                                      images become statistics first
  */
@@ -17,7 +17,7 @@
 
 typedef struct Words {
     const char *path, *pipeline, *folder, *name, *user, *inception, *conf, *cache, *device;
-    bool replace, measure, spatial, quiet;
+    bool replace, measure, spatial, quiet, faults;
 } Words;
 
 static bool parse(int argc, char **argv, Words *words, Err *err)
@@ -33,6 +33,7 @@ static bool parse(int argc, char **argv, Words *words, Err *err)
         {"--cache", &words->cache, NULL},         {"--device", &words->device, NULL},
         {"--replace", NULL, &words->replace},     {"--measure", NULL, &words->measure},
         {"--spatial", NULL, &words->spatial},     {"--quiet", NULL, &words->quiet},
+        {"--faults", NULL, &words->faults},
     };
     for (int i = 0; i < argc; i++) {
         size_t row = 0;
@@ -179,6 +180,11 @@ int reference_command(int argc, char **argv)
     bool good = parse(argc, argv, &words, &err);
     tool.quiet = words.quiet;
     good = good && answer(&tool, &words, &json, &err);
+    if (!good && words.faults) {
+        json = cJSON_CreateObject();
+        cJSON_AddStringToObject(json, "fault", err.text);
+        good = true;
+    }
     if (good)
         print(json);
     return tool_close(&tool, good, &err);

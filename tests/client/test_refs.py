@@ -103,6 +103,16 @@ def test_whose_name(desk):
     assert sorted(library(desk)) == ["mine"] and not (desk.folder / "evil.json").exists()
 
 
+def test_facts_of_the_configuration(desk):
+    """What ddq.conf names has a hash and a width as well, where its file is seen from here; a bad file is no surprise."""
+    beat(desk, conf={"good": str(STATS / "stats_savez.npz"), "bad": str(STATS / "statistic_fortran.pth"), "far": "/far/away.npz"})
+    listed = {item["name"]: item for item in desk.json("refs")["references"]}
+    assert len(listed["good"]["sha256"]) == 64 and listed["good"]["dims"] == 64
+    assert "not symmetric" in listed["bad"]["fault"] and "sha256" not in listed["bad"]
+    assert "fault" not in listed["far"] and "sha256" not in listed["far"]
+    assert listed["good"]["sha256"][:12] in desk.ddq("refs").stdout and "unreadable" in desk.ddq("refs").stdout
+
+
 def test_symbolic_links_are_not_followed(desk):
     """Somebody else's link in the folder: no file is written through it, and no entry is read through it."""
     beat(desk)
