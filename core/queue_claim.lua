@@ -119,24 +119,29 @@ local function turns_of(rank, from, to, capped, time)
     return turns, #users / 2
 end
 
--- Does any user have a job of this rank in a lane whose model is warm here? Without one there is nothing to look for
--- behind the fairest user.
-local function any_warm(rank, worker)
-    for queue = rank == 1 and 0 or rank, worker.cold and -1 or rank do -- rank 1 has those of 0 who had their hour
+-- Is there anything of this rank that the worker could do, and anything whose model it has in memory? Most looks end here,
+-- and without the second there is nothing to look for behind the fairest user.
+local function look_at_lanes(rank, worker)
+    local fits, warm = false, false
+    for queue = rank == 1 and 0 or rank, rank do -- rank 1 has those of 0 who had their hour
         local lanes = call('HKEYS', P .. 'lanes:' .. queue)
-        for i = 1, math.min(#lanes, MAX_USERS) do
-            if not lane_refuses(lanes[i], worker) and worker.warm_lanes[lanes[i]] then return true end
+        if #lanes > MAX_USERS then return true, not worker.cold end
+        for i = 1, #lanes do
+            if not lane_refuses(lanes[i], worker) then
+                fits = true
+                warm = warm or worker.warm_lanes[lanes[i]]
+            end
         end
-        if #lanes > MAX_USERS then return true end
     end
-    return false
+    return fits, warm
 end
 
 -- The fairest user's first job, or within the slack one whose model is warm: {id, turn, fair, warm, passes}, where fair is
 -- the fairest user's virtual time. Mostly the first few users decide, so they are asked for a few at a time.
 local function choose_among(rank, capped, worker)
     local first, from, page = nil, 0, rank == 1 and #capped > 0 and MAX_USERS or FEW_USERS
-    while from < MAX_USERS do
+    local fits, any_warm = look_at_lanes(rank, worker)
+    while fits and from < MAX_USERS do
         local turns, found = turns_of(rank, from, from + page - 1, capped, worker.time)
         for i = 1, #turns do
             local turn = turns[i]
@@ -147,7 +152,7 @@ local function choose_among(rank, capped, worker)
             end
             if id and not first then
                 first = {id = id, turn = turn, fair = turn.vtime}
-                if not any_warm(rank, worker) then return first end
+                if not any_warm then return first end
             end
         end
         if found < page then return first end
