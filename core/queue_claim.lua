@@ -55,7 +55,9 @@ local function job_refuses(id, user, worker)
     end
 end
 
-local function refuses_anywhere(job, worker) return user_refuses(job.user, worker) or job_refuses(job.id, job.user, worker) end
+local function refuses_anywhere(job, worker)
+    return user_refuses(job.user, worker) or job_refuses(job.id, job.user, worker)
+end
 local function consider(job, worker)
     if worker.drained then return {code = 'drained', why = worker.drained} end
     return lane_refuses(job.lane, worker) or refuses_anywhere(job, worker)
@@ -265,9 +267,10 @@ end
 function F.claim(a)
     local time = now()
     local worker = worker_ready({host = text_arg(a, 'host', NAME), name = text_arg(a, 'worker', LABEL),
-        pid = number_arg(a, 'pid', 0, 2 ^ 31, 0), device = text_arg(a, 'device', LABEL), uuid = text_arg(a, 'uuid', LABEL, true),
-        root = text_arg(a, 'root', PATH, true), chunk_ms = number_arg(a, 'chunk_ms', 1, DAY_MS, 30000),
-        deadline = time + number_arg(a, 'lease_ms', 100, DAY_MS, 15000), free = amount_arg(a, 'free_mib'),
+        pid = number_arg(a, 'pid', 0, 2 ^ 31, 0), device = text_arg(a, 'device', LABEL),
+        uuid = text_arg(a, 'uuid', LABEL, true), root = text_arg(a, 'root', PATH, true),
+        chunk_ms = number_arg(a, 'chunk_ms', 1, DAY_MS, 30000), free = amount_arg(a, 'free_mib'),
+        deadline = time + number_arg(a, 'lease_ms', 100, DAY_MS, 15000),
         offers = set_of(labels_arg(a, 'offers', 1000)), warm = set_of(labels_arg(a, 'warm', 1000))}, time, quotas_get())
     worker.slot, worker.cold, worker.slack = worker.host .. ' ' .. worker.name, not next(worker.warm), setting('slack_ms')
     promote(time)

@@ -119,65 +119,80 @@ local function same_key(words)
     return P .. 'same:' .. redis.sha1hex(table.concat(words, '\n'))
 end
 
+-- What a submit says of the job, each checked.
+local function wanted_job(a)
+    local id, user, kind = text_arg(a, 'id', ID), text_arg(a, 'user', NAME), text_arg(a, 'kind', WORD)
+    if #id < 6 then refuse('usage', 'id is ' .. shown(id) .. ', wanted at least 6 characters; ten are usual') end
+    if not KINDS[kind] then refuse('usage', 'kind is ' .. shown(kind) .. ', wanted sample, evaluate or statistics') end
+    local images = number_arg(a, 'images', KINDS[kind], kind == 'sample' and 1e9 or 0, kind ~= 'sample' and 0 or nil)
+    local job = {id = id, user = user, kind = kind, images = images, name = text_arg(a, 'name', NAME, true),
+        model = text_arg(a, 'model', LABEL, true) or '', priority = number_arg(a, 'priority', -100, 100, 0),
+        needs = labels_arg(a, 'needs', 16), tier = word_arg(a, 'tier', TIERS, 'normal'),
+        after_failed = word_arg(a, 'after_failed', AFTER_FAILED, 'fail'), limits = limits_arg(a),
+        group = group_arg(a, user), point = point_arg(a)}
+    job.spec, job.fields = spec_arg(a)
+    job.device = text_arg(a, 'device', LABEL, true) or text_arg(job.fields, 'device', LABEL, true) or 'any'
+    return job
+end
+
+local function write_job(job, asked)
+    local id, user, limits, waits = job.id, job.user, job.limits, job.waits
+    local lane = lane_of(job.needs, job.device, job.model, load_of(job.kind, job.model, job.fields))
+    local about = encode({id = id, user = user, kind = job.kind, model = job.model, device = job.device,
+        name = job.name or id, folder = job.folder, created = now(), tier = job.tier, group = job.group,
+        point = job.point and raw(job.point), max_gpus = tonumber(limits.max_gpus), at = tonumber(limits.at),
+        window = limits.window}):sub(2, -2)
+    job_set(id, 'id', id, 'user', user, 'kind', job.kind, 'model', job.model, 'device', job.device,
+        'name', job.name or id, 'folder', job.folder, 'images', int(job.images), 'created', int(now()), 'about', about,
+        'spec', job.spec, 'asked', asked, 'needs', table.concat(job.needs, ' '), 'lane', lane,
+        'pace', pace_of(job.kind, job.model, job.fields), 'seq', job.seq, 'parents', #waits,
+        'after', table.concat(waits, ' '), 'after_failed', job.after_failed, 'priority', int(job.priority),
+        'tier', TIERS[job.tier], 'rank', TIERS[job.tier], 'state', job.state, 'reason', job.reason, 'report', 0,
+        'done', 0, 'bad', 0, 'errors', 0)
+    for field, value in pairs(limits) do job_set(id, field, value) end
+    if job.group then join(id, user, job.group, job.point, job.seq, job.state) end
+    for i = 1, #waits do call('SADD', job_key(waits[i], 'kids'), id) end
+    for _, index in ipairs({'jobs', 'jobs:' .. user, 'active', 'active:' .. user}) do
+        call('ZADD', P .. index, job.seq, id)
+    end
+    call('ZADD', P .. 'ids', 0, id)
+end
+
 --- ddq_submit {id, user, kind, spec{}, images, name?, model?, device?, priority?, needs[]?, after[]?, after_failed?, tier?,
 ---     max_gpus?, at?, window?, group?, point{}?, new?} -> {id, state, folder, duplicate}
 --- A new job: queued, or waiting for the jobs of `after`. The same id again changes nothing and answers duplicate: true;
 --- so does, for a day, the same spec, name and parents of the same user under another id, whose job is answered then,
 --- unless that failed, was cancelled or lacks images, or new is true.
---- kind is sample (images > 0), evaluate or statistics (images = 0: their survey says how many). needs: what a host must offer, "model:NAME",
---- "reference:NAME", "inception". device: cpu, cuda, a UUID, or any (absent). priority -100..100 orders the user's own
---- jobs. tier: interactive, normal (absent) or scavenger. max_gpus: workers at once. at: ms since 1970, not before. window:
---- the hours of a day it may run in, "22:00-07:00" in UTC or "22:00-07:00+02:00". after_failed: what it does when a job
---- of `after` does not end done: fail (absent), run all the same, or hold. group: the name of a sweep of this user that it
---- belongs to; point: the fields that vary in it. More images than the user's quota has room for are refused.
+--- kind is sample (images > 0), evaluate or statistics (images = 0: their survey says how many). needs: what a host must
+--- offer, "model:NAME", "reference:NAME", "inception". device: cpu, cuda, a UUID, or any (absent). priority -100..100
+--- orders the user's own jobs. tier: interactive, normal (absent) or scavenger. max_gpus: workers at once. at: ms since
+--- 1970, not before. window: the hours of a day it may run in, "22:00-07:00" in UTC or "22:00-07:00+02:00". after_failed:
+--- what it does when a job of `after` does not end done: fail (absent), run all the same, or hold. group: the name of a
+--- sweep of this user that it belongs to; point: the fields that vary in it. More images than the user's quota has room
+--- for are refused.
 function F.submit(a, adopted_folder)
-    local id, user, kind = text_arg(a, 'id', ID), text_arg(a, 'user', NAME), text_arg(a, 'kind', WORD)
-    if #id < 6 then refuse('usage', 'id is ' .. shown(id) .. ', wanted at least 6 characters; ten are usual') end
-    if not KINDS[kind] then refuse('usage', 'kind is ' .. shown(kind) .. ', wanted sample, evaluate or statistics') end
-    local images = number_arg(a, 'images', KINDS[kind], kind == 'sample' and 1e9 or 0, kind ~= 'sample' and 0 or nil)
-    local name, model = text_arg(a, 'name', NAME, true), text_arg(a, 'model', LABEL, true) or ''
-    local priority, needs = number_arg(a, 'priority', -100, 100, 0), labels_arg(a, 'needs', 16)
-    local spec, fields = spec_arg(a)
-    local device = text_arg(a, 'device', LABEL, true) or text_arg(fields, 'device', LABEL, true) or 'any'
-    local tier = word_arg(a, 'tier', TIERS, 'normal')
-    local after_failed = word_arg(a, 'after_failed', AFTER_FAILED, 'fail')
-    local limits, group, point = limits_arg(a), group_arg(a, user), point_arg(a)
+    local job = wanted_job(a)
+    local id, user, images = job.id, job.user, job.images
     if call('EXISTS', job_key(id)) == 1 then return duplicate_of(id) end
-    local waits, bad, parents = parents_arg(a, after_failed)
-    local same = same_key({user, kind, images, model, device, name or '', group or '', parents, spec})
+    local waits, bad, parents = parents_arg(a, job.after_failed)
+    local same = same_key({user, job.kind, images, job.model, job.device, job.name or '', job.group or '', parents, job.spec})
     local twin = a.new ~= true and not adopted_folder and call('GET', same)
     local was = twin and job_get(twin, 'state')
     if was and not (FINAL[was] and spoilt(twin)) then return duplicate_of(twin) end
     if not adopted_folder then check_quota(user, images) end
     local asked = asked_text(a)
-    local state, reason = 'queued', 'waits for its turn'
-    if #waits > 0 then state, reason = 'waiting', 'waits for job ' .. table.concat(waits, ', ') end
-    if bad then state, reason = 'held', bad end
-    local folder, seq = adopted_folder or folder_of(user, name, id), call('INCR', P .. 'seq')
-    if adopted_folder then call('HSET', P .. 'folders', folder, id) end
-    local lane = lane_of(needs, device, model, load_of(kind, model, fields))
-    local created = int(now())
-    local about = encode({id = id, user = user, kind = kind, model = model, device = device, name = name or id,
-        folder = folder, created = tonumber(created), tier = tier, group = group,
-        point = point and raw(point), max_gpus = tonumber(limits.max_gpus), at = tonumber(limits.at),
-        window = limits.window}):sub(2, -2)
-    job_set(id, 'id', id, 'user', user, 'kind', kind, 'model', model, 'device', device, 'name', name or id,
-        'folder', folder, 'images', int(images), 'created', created, 'about', about, 'spec', spec, 'asked', asked,
-        'needs', table.concat(needs, ' '), 'lane', lane, 'pace', pace_of(kind, model, fields), 'seq', seq,
-        'parents', #waits, 'after', table.concat(waits, ' '), 'after_failed', after_failed, 'priority', int(priority),
-        'tier', TIERS[tier], 'rank', TIERS[tier], 'state', state, 'reason', reason, 'report', 0,
-        'done', 0, 'bad', 0, 'errors', 0)
-    for field, value in pairs(limits) do job_set(id, field, value) end
-    if group then join(id, user, group, point, seq, state) end
-    for i = 1, #waits do call('SADD', job_key(waits[i], 'kids'), id) end
-    for _, index in ipairs({'jobs', 'jobs:' .. user, 'active', 'active:' .. user}) do call('ZADD', P .. index, seq, id) end
-    call('ZADD', P .. 'ids', 0, id)
+    job.waits, job.state, job.reason = waits, 'queued', 'waits for its turn'
+    if #waits > 0 then job.state, job.reason = 'waiting', 'waits for job ' .. table.concat(waits, ', ') end
+    if bad then job.state, job.reason = 'held', bad end
+    job.folder, job.seq = adopted_folder or folder_of(user, job.name, id), call('INCR', P .. 'seq')
+    if adopted_folder then call('HSET', P .. 'folders', adopted_folder, id) end
+    write_job(job, asked)
     call('SET', same, id, 'PX', setting('same_ms'))
     owe(user, images)
     put_range(id, 0, math.max(images, 1))
     place(id)
-    announce(id, 'submit', '', state, user, reason, group)
-    return {id = id, state = state, folder = folder, duplicate = false}
+    announce(id, 'submit', '', job.state, user, job.reason, job.group)
+    return {id = id, state = job.state, folder = job.folder, duplicate = false}
 end
 
 local function own_job_arg(a)

@@ -17,7 +17,6 @@ end
 local function gigabytes(mib) return ('%.1f GB'):format(mib * 1048576 / 1e9) end
 local function many(count, what) return count .. ' ' .. what .. (count == 1 and '' or 's') end
 local function name_of(worker) return worker.host .. ':' .. worker.name end
-local function about_span(ms) return ms < 1000 and 'at once' or 'in about ' .. span(ms) end
 
 -- How long a lease still takes.
 local function lease_left(lease, time)
@@ -61,38 +60,55 @@ local function work_of(user, rank, before, look)
     return count, summed > 0 and ms / summed * count or 0
 end
 
--- What goes before a queued job: its user's jobs, those of lower ranks, and users whose turn is earlier.
-local function ahead_of(job, look)
-    local own = '(' .. int(order_of(job.priority, job.seq))
-    local before, own_ms = work_of(job.user, job.rank, own, look)
-    local ahead = {others_ms = 0, weights = weight_of(job.user), users = 0}
-    for rank = 0, job.rank - 1 do
-        for _, user in ipairs(call('ZRANGE', P .. 'users:' .. rank, 0, MAX_USERS - 1)) do
-            local count, ms = work_of(user, rank, '+inf', look)
-            before, ahead.others_ms = before + count, ahead.others_ms + ms
-        end
-    end
-    local mine = turn_get(job.user) or floor_get()
-    local turns = call('ZRANGE', P .. 'users:' .. job.rank, 0, MAX_USERS - 1, 'WITHSCORES')
-    for i = 1, #turns, 2 do
-        local user, lag = turns[i], mine - tonumber(turns[i + 1])
-        if user ~= job.user then
-            ahead.weights = ahead.weights + weight_of(user)
-            if lag > 0 then
-                local _, ms = work_of(user, job.rank, '+inf', look)
-                ahead.users = ahead.users + 1
-                ahead.others_ms = ahead.others_ms + (ms > 0 and math.min(ms, lag * weight_of(user)) or lag * weight_of(user))
-                if not ahead.next then ahead.next, ahead.lag = user, lag * weight_of(job.user) end
+-- The users who stand among those of a rank, with the virtual time of each and the rank of the queue they come from: who
+-- had an hour's interactive work stands among the normal ones.
+local function rivals_of(rank, time)
+    local rivals, an_hour = {}, setting('interactive_ms')
+    for queue = rank == 1 and 0 or rank, rank do
+        local turns = call('ZRANGE', P .. 'users:' .. queue, 0, MAX_USERS - 1, 'WITHSCORES')
+        for i = 1, #turns, 2 do
+            local counts_as = queue == 0 and urgent_ms(turns[i], time, an_hour) >= an_hour and 1 or queue
+            if counts_as == rank then
+                rivals[#rivals + 1] = {user = turns[i], vtime = tonumber(turns[i + 1]), queue = queue}
             end
         end
     end
-    ahead.before, ahead.own_ms = before, own_ms
+    table.sort(rivals, function(x, y) return x.vtime < y.vtime end)
+    return rivals
+end
+
+-- What goes before a queued job: its user's jobs, those of lower ranks, and users whose turn is earlier. unknown: nobody
+-- has measured what some of it takes.
+local function ahead_of(job, look)
+    local rank, mine = job.capped and 1 or job.rank, turn_get(job.user) or floor_get()
+    local ahead = {others_ms = 0, weights = weight_of(job.user), users = 0}
+    ahead.before, ahead.own_ms = work_of(job.user, job.rank, '(' .. int(order_of(job.priority, job.seq)), look)
+    ahead.unknown = ahead.before > 0 and ahead.own_ms == 0
+    for lower = 0, rank - 1 do
+        for _, rival in ipairs(rivals_of(lower, look.time)) do
+            local count, ms = work_of(rival.user, rival.queue, '+inf', look)
+            ahead.before, ahead.others_ms = ahead.before + count, ahead.others_ms + ms
+            ahead.unknown = ahead.unknown or (count > 0 and ms == 0)
+        end
+    end
+    for _, rival in ipairs(rivals_of(rank, look.time)) do
+        local lag, weight = mine - rival.vtime, weight_of(rival.user)
+        if rival.user ~= job.user then
+            ahead.weights = ahead.weights + weight
+            if lag > 0 then
+                local _, ms = work_of(rival.user, rival.queue, '+inf', look)
+                ahead.users = ahead.users + 1
+                ahead.others_ms = ahead.others_ms + (ms > 0 and math.min(ms, lag * weight) or lag * weight)
+                if not ahead.next then ahead.next, ahead.lag = rival.user, lag * weight_of(job.user) end
+            end
+        end
+    end
     return ahead
 end
 
 -- Which workers could take the job, when the first of them is free, and why the others cannot.
 local function look_at_workers(job, time)
-    local look = {workers = live_workers(time), fit = {}, refusals = {}, devices = {}, speeds = {}, summed = 0}
+    local look = {workers = live_workers(time), fit = {}, refusals = {}, devices = {}, speeds = {}, summed = 0, time = time}
     local anywhere = refuses_anywhere(job, worker_ready({}, time, quotas_get()))
     if anywhere then look.refusals[anywhere.code] = anywhere end
     for _, worker in ipairs(look.workers) do
@@ -121,19 +137,27 @@ local REFUSALS = {
         return 'may run from ' .. clock_text(time + why.wait) .. ', in ' .. span(why.wait) ..
             (why.window and '; its window is ' .. why.window or '')
     end},
-    {'workers', function(why) return 'your quota is ' .. many(why.most, 'worker') .. ' at once, and ' .. why.busy .. ' work for you' end},
+    {'workers', function(why)
+        return 'your quota is ' .. many(why.most, 'worker') .. ' at once, and ' .. why.busy .. ' work for you'
+    end},
     {'day', function(why, job, time)
         return 'your quota is ' .. int(why.most) .. ' images a day, and ' .. int(why.made) ..
             ' are made; it goes on at 00:00 UTC, in ' .. span(DAY_MS - time % DAY_MS)
     end},
     {'max_gpus', function(why) return 'it runs on ' .. why.busy .. ' workers, and max_gpus is ' .. why.most end},
-    {'memory', function(why) return 'needs ' .. gigabytes(why.need) .. ', best free ' .. gigabytes(why.free) .. ' on ' .. why.on end},
-    {'device', function(why) return 'wants device ' .. why.wish .. ', and no worker that is alive and has what it needs is one' end},
+    {'memory', function(why)
+        return 'needs ' .. gigabytes(why.need) .. ', best free ' .. gigabytes(why.free) .. ' on ' .. why.on
+    end},
+    {'device', function(why)
+        return 'wants device ' .. why.wish .. ', and no worker that is alive and has what it needs is one'
+    end},
     {'offer', function(why)
         local section = why.lack:gsub(':', ' ')
         return 'no daemon that is alive has ' .. section .. '; one gets it by [' .. section .. '] in its ddq.conf'
     end},
-    {'drained', function(why) return 'the workers that are there are drained (' .. why.why .. '); ddq resume lets them work' end},
+    {'drained', function(why)
+        return 'the workers that are there are drained (' .. why.why .. '); ddq resume lets them work'
+    end},
 }
 
 local function nobody(job, look, time)
@@ -147,49 +171,58 @@ local function nobody(job, look, time)
     return 'no daemon is alive; ddqd on any host that reaches this Redis will take it'
 end
 
+-- The numbers of what stands before a job that some workers could take.
+local function count_ahead(job, look, answer)
+    local ahead = ahead_of(job, look)
+    local share = weight_of(job.user) / ahead.weights
+    answer.before, answer.users_before, answer.next_free_ms = ahead.before, ahead.users, math.floor(look.free_ms)
+    answer.ahead_ms, answer.next_user = ahead.lag and math.floor(ahead.lag) or 0, ahead.next
+    if look.refusals.memory then answer.need_mib = look.refusals.memory.need end
+    if ahead.unknown then return end
+    answer.eta_ms = math.floor(look.free_ms + (ahead.others_ms + ahead.own_ms / share) / #look.fit)
+    local work = work_ms(job.id, look)
+    if work then answer.left_ms = math.floor(answer.eta_ms + work / share / #look.fit) end
+end
+
+-- The same in words.
+local function tell_ahead(job, look, answer)
+    local words, machine = {}, look.has_gpu and 'GPU' or 'worker'
+    local function add(text) words[#words + 1] = text end
+    if answer.before > 0 then add(many(answer.before, 'job') .. ' before yours') end
+    if answer.ahead_ms >= 1000 then
+        local lead = answer.ahead_ms / 1000
+        add('you are ' .. (lead < 90 and math.floor(lead + 0.5) .. ' GPU-seconds' or math.floor(lead / 60 + 0.5) ..
+            ' GPU-minutes') .. ' ahead of the next user')
+    end
+    if #words == 0 then add('next in turn') end
+    if look.yields then add(look.yields .. ' makes room when its batch ends') end
+    add(look.free_ms > 0 and 'next free ' .. machine .. ' in about ' .. span(look.free_ms) or 'a ' .. machine .. ' is free')
+    if answer.need_mib then
+        add('needs ' .. gigabytes(answer.need_mib) .. ', which ' .. #look.fit .. ' of ' .. #look.workers .. ' workers have free')
+    end
+    if job.rank < job.tier then add('it waited long and counts as ' .. TIER_NAMES[job.rank]) end
+    if job.capped then add('you had ' .. span(job.capped) .. ' as interactive this hour, so it counts as normal') end
+    if answer.eta_ms and answer.eta_ms > look.free_ms + 1000 then add('starts in about ' .. span(answer.eta_ms)) end
+    return table.concat(words, '; ')
+end
+
 local function why_queued(job, time)
     local look = look_at_workers(job, time)
     local answer = {workers_fit = #look.fit, workers_all = #look.workers}
     if call('EXISTS', job_key(job.id, 'ranges')) == 0 then
         answer.text = job.reason .. '; what was lost is tried again within seconds'
-        return answer
-    end
-    if #look.fit == 0 then
-        local text, why = nobody(job, look, time)
-        answer.text, answer.code = text, why and why.code
-        if why and why.code == 'memory' then
+    elseif #look.fit > 0 then
+        count_ahead(job, look, answer)
+        answer.text = tell_ahead(job, look, answer)
+    else
+        local why
+        answer.text, why = nobody(job, look, time)
+        why = why or {}
+        answer.code, answer.eta_ms = why.code, why.wait
+        if why.code == 'memory' then
             answer.need_mib, answer.best_free_mib, answer.best_free_on = why.need, why.free, why.on
         end
-        if why and why.wait then answer.eta_ms = why.wait end
-        return answer
     end
-    local ahead, words = ahead_of(job, look), {}
-    local share = weight_of(job.user) / ahead.weights
-    answer.before, answer.users_before, answer.next_free_ms = ahead.before, ahead.users, math.floor(look.free_ms)
-    answer.ahead_ms, answer.next_user = ahead.lag and math.floor(ahead.lag) or 0, ahead.next
-    answer.eta_ms = math.floor(look.free_ms + (ahead.others_ms + ahead.own_ms / share) / #look.fit)
-    local work = work_ms(job.id, look)
-    if work then answer.left_ms = math.floor(answer.eta_ms + work / share / #look.fit) end
-    if ahead.before > 0 then words[#words + 1] = many(ahead.before, 'job') .. ' before yours' end
-    if ahead.next and ahead.lag >= 1000 then
-        local lead = ahead.lag < 90000 and span(ahead.lag):gsub(' s', ' GPU-seconds') or
-            math.floor(ahead.lag / 60000 + 0.5) .. ' GPU-minutes'
-        words[#words + 1] = 'you are ' .. lead .. ' ahead of the next user'
-    end
-    if #words == 0 then words[1] = 'next in turn' end
-    if look.yields then words[#words + 1] = look.yields .. ' makes room when its batch ends' end
-    local machine = look.has_gpu and 'GPU' or 'worker'
-    words[#words + 1] = look.free_ms > 0 and 'next free ' .. machine .. ' in about ' .. span(look.free_ms) or
-        'a ' .. machine .. ' is free'
-    if look.refusals.memory then
-        local why = look.refusals.memory
-        words[#words + 1] = 'needs ' .. gigabytes(why.need) .. ', which ' .. #look.fit .. ' of ' .. #look.workers ..
-            ' workers have free'
-        answer.need_mib = why.need
-    end
-    if job.rank < job.tier then words[#words + 1] = 'it waited long and counts as ' .. TIER_NAMES[job.rank] end
-    if answer.eta_ms > look.free_ms + 1000 then words[#words + 1] = 'starts ' .. about_span(answer.eta_ms) end
-    answer.text = table.concat(words, '; ')
     return answer
 end
 
@@ -255,6 +288,8 @@ function why_of(id)
         job.finished = job_get(id, 'user', 'state', 'reason', 'lane', 'after', 'priority', 'seq', 'rank', 'tier', 'images',
         'done', 'finished')
     for _, field in ipairs({'priority', 'seq', 'rank', 'tier', 'images', 'done'}) do job[field] = tonumber(job[field] or 0) end
+    local an_hour, had = setting('interactive_ms'), urgent_ms(job.user, time, setting('interactive_ms'))
+    if job.rank == 0 and had >= an_hour then job.capped = had end
     local answer = REASONS[job.state] and REASONS[job.state](job, time) or {text = job.state .. ' since ' ..
         span(time - tonumber(job.finished or time)) .. (job.reason ~= '' and ': ' .. job.reason or '')}
     answer.id, answer.state = id, job.state
@@ -267,7 +302,7 @@ end
 --- the first of them, and how much work this user is ahead; when a worker is free that could take it; what memory it
 --- needs and the best there is; on how many workers it runs, how many could take it, and how many there are; in how long
 --- it starts and how long it takes to its end, by the speeds measured. code: what keeps all workers from it: offer,
---- device, memory, workers, day (quotas), closed, max_gpus.
+--- device, memory, workers, day (quotas), closed, max_gpus, drained.
 function F.why(a) return why_of(job_arg(a, 'id')) end
 
 end

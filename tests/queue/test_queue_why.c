@@ -55,6 +55,23 @@ static void numbers_add_up(void **state)
     free(token);
 }
 
+/* Who had an hour's interactive work stands among the normal ones, and hears so. */
+static void interactive_work_that_counts_as_normal(void **state)
+{
+    (void)state;
+    beat("n1", 1, "");
+    say(QUEUE_SETTINGS, "{'interactive_ms':1000,'by':'root'}", "");
+    submit("aaaaaa0001", "ada", 1000, "'tier':'interactive'");
+    finish_at(claim_gpu(0, "hi=8"), 1000);
+    submit("bbbbbb0001", "bob", 1000, "");
+    submit("cccccc0001", "cyd", 1000, "'tier':'interactive'");
+    say(QUEUE_WHY, "{'id':'aaaaaa0001'}",
+        "text~1 job before yours; text~8 GPU-seconds ahead of the next user; text~you had 8 s as interactive this "
+        "hour; "
+        "before=1; next_user=bob");
+    say(QUEUE_WHY, "{'id':'bbbbbb0001'}", "before=1"); /* cyd's, not ada's */
+}
+
 static void nobody_can(void **state)
 {
     (void)state;
@@ -165,6 +182,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup(f, transcript_clear)
     const struct CMUnitTest tests[] = {
         T(numbers_add_up),
+        T(interactive_work_that_counts_as_normal),
         T(nobody_can),
         T(every_state_has_a_sentence),
         T(a_lost_range_waits_a_little),
