@@ -14,7 +14,7 @@
 bool compare_read(const char *path, cJSON **ret_report, Err *err);
 
 /* reports: at least two, with a name for each. Gives
- *     {"runs": [{name, path?, images, n, pipeline, reference, reference_sha256, weights_sha256, neighbours}],
+ *     {"runs": [{name, images, n, pipeline, reference, reference_sha256, weights_sha256, neighbours}],
  *      "differs": [{what, values: [text]}],               what is not the same in all runs
  *      "figures": [{figure, title, pipeline, values: [{value, low?, high?, deviation?, comparable, differs: [what],
  *                   delta?, overlap?}]}]}

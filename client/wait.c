@@ -42,7 +42,8 @@ const Verb verb_wait = {
     .args = "ID...",
     .least = 1,
     .most = -1,
-    .summary = "Wait for jobs; the exit status is the job's: 0 done, 100 failed, 103 cancelled, 104 done without some "
+    .summary = "Wait for jobs and print their figures; the exit status is the job's: 0 done, 100 failed, 103 "
+               "cancelled, 104 done without some "
                "images (the highest of "
                "several)",
     .flags = flags,
@@ -54,7 +55,7 @@ const Verb verb_watch = {
     .args = "ID...",
     .least = 1,
     .most = -1,
-    .summary = "Show how far jobs are until they end, then where their images, sheet and report are, and the FID",
+    .summary = "Show how far jobs are until they end, then where their images, sheet and report are, and the figures",
     .flags = flags,
     .run = watch_run,
 };
