@@ -103,6 +103,17 @@ static bool look_at(const char *path, struct stat *ret_st)
     return good;
 }
 
+/* A job's output folder also holds its contact sheet, which is no sample: of it only images/ is walked. */
+static bool is_output(const char *path)
+{
+    char *job = xasprintf("%s/job.json", path), *images = xasprintf("%s/images", path);
+    struct stat st;
+    bool is = look_at(job, &st) && look_at(images, &st) && S_ISDIR(st.st_mode);
+    free(job);
+    free(images);
+    return is;
+}
+
 static DIR *open_folder(const char *path, struct stat *ret_st)
 {
     stall_enter(path);
@@ -144,7 +155,9 @@ static bool walk_entry(ImageSource *source, const char *inside, const char *entr
     if (!look_at(path, &st)) {
         ok = system_error(path, "", err);
     } else if (S_ISDIR(st.st_mode)) {
-        ok = walk(source, name, trail, err);
+        char *images = is_output(path) ? xasprintf("%s/images", name) : NULL;
+        ok = walk(source, images ? images : name, trail, err);
+        free(images);
     } else if (image_has_suffix(name, ".png") || is_jpeg(name)) {
         add_file(source, name, &st);
         name = NULL;
@@ -214,23 +227,13 @@ static void folder_close(ImageSource *source)
 
 /* --- opening --------------------------------------------------------------------------------------- */
 
-/* A job's output folder also holds its contact sheet, which is no sample. */
-static void step_into_output(ImageSource *source)
-{
-    char *job = xasprintf("%s/job.json", source->path), *images = xasprintf("%s/images", source->path);
-    struct stat st;
-    if (stat(job, &st) == 0 && stat(images, &st) == 0 && S_ISDIR(st.st_mode)) {
-        free(source->path);
-        source->path = images;
-        images = NULL;
-    }
-    free(job);
-    free(images);
-}
-
 static bool folder_open(ImageSource *source, Err *err)
 {
-    step_into_output(source);
+    if (is_output(source->path)) {
+        char *images = xasprintf("%s/images", source->path);
+        free(source->path);
+        source->path = images;
+    }
     if (!list(source, err))
         return false;
     if (source->count)

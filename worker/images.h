@@ -51,8 +51,8 @@ bool image_encode_png(const uint8_t *rgb, int width, int height, uint8_t **ret_d
 
 /* A source of images in a fixed order:
  * - a folder: every .png, .jpg and .jpeg in it and below it, sorted naturally (2 before 10) by its path in the folder.
- *   The output folder of a job (it has job.json and images/) means its images/, so that grid.png is not taken for a
- *   sample;
+ *   The output folder of a job (it has job.json and images/), at the top or below, means its images/, so that grid.png
+ *   is not taken for a sample;
  * - an .npz with arr_0 [n,h,w,3] u8, or an .npy of that shape; never in memory as a whole.
  * A source that changes while it is open is an error (ERR_NOT_FOUND), never silently other images. */
 typedef struct ImageSource ImageSource;

@@ -88,6 +88,11 @@ static void test_output_folder(void **state)
     check_values(folder, (const int[]){9, 7, 8}, 3); /* an ordinary folder so far */
     put_text(folder, "job.json");
     check_values(folder, (const int[]){7, 8}, 2);
+    put_image(folder, "images/seen/grid.png", 10); /* an evaluation that put its output among the images */
+    put_text(folder, "images/seen/job.json");
+    check_values(folder, (const int[]){7, 8, 10}, 3); /* images/ is what makes it an output */
+    put_image(folder, "images/seen/images/1.png", 11);
+    check_values(folder, (const int[]){7, 8, 11}, 3);
     test_folder_remove(folder);
 }
 
