@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "daemon/condemned.h"
 #include "daemon/daemon.h"
 
 enum { BEAT_MS = 5000, BEAT_TTL_MS = 20000 };
@@ -98,9 +99,11 @@ static void take_drains(Daemon *d, const cJSON *drains)
     for (int i = 0; i < WORKERS_MAX; i++) {
         Worker *worker = &d->workers.rows[i];
         const cJSON *why = cJSON_GetObjectItemCaseSensitive(drains, "*");
-        if (worker->used && !worker->retired)
-            worker_drain(worker, cJSON_GetStringValue(
-                                     why ? why : cJSON_GetObjectItemCaseSensitive(drains, worker->device.name)));
+        why = why ? why : cJSON_GetObjectItemCaseSensitive(drains, worker->device.name);
+        if (!worker->used || worker->retired || (worker->condemned[0] && !why))
+            continue;
+        worker->condemned[0] = 0;
+        worker_drain(worker, cJSON_GetStringValue(why));
     }
 }
 
@@ -126,6 +129,7 @@ void beat_now(Daemon *d)
     d->next_beat = mono_ms() + BEAT_MS;
     if (d->phase == PHASE_SERVING)
         registry_look(&d->registry);
+    condemned_tell(d);
     store_call(d->store, QUEUE_BEAT, beat_args(d), on_beat, d, 0);
 }
 

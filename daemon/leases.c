@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/claims.h"
+#include "daemon/condemned.h"
 #include "daemon/daemon.h"
 #include "daemon/progress.h"
 #include "daemon/reports.h"
@@ -96,13 +97,17 @@ static void on_failed(Daemon *d, Worker *worker, Lease *lease, const cJSON *mess
     err_kind_parse(name, &kind);
     log_warning("job=%s worker=%s token=%s failed kind=%s: %s", lease->job, worker->device.name, lease->token,
                 err_name(kind), text);
-    if (!lease->lost)
+    if (!lease->lost && err_condemns_device(kind))
+        reports_giveback(d, lease);
+    else if (!lease->lost)
         reports_fail(d, lease, err_name(kind), err_policy_name(err_policy(kind)), text, false);
     bool ends = err_ends_worker(kind) || cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(message, "ends"));
     if (ends && worker->state == WORKER_BUSY) {
         worker_stop(worker); /* a fresh process is cheaper than doubt, but not one after the other in a loop */
         worker->failures++;
     }
+    if (err_condemns_device(kind))
+        condemned_add(d, worker, text);
     leases_free(d, worker);
 }
 

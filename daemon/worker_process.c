@@ -158,7 +158,9 @@ bool process_spawn(Worker *worker, Err *err)
     uv_pipe_init(loop, &process->words, 0);
     process->line.data = process->words.data = process->child.data = worker;
 
-    const char *kind = worker->device.uuid[0] ? "cuda" : "cpu";
+    /* A slice of a GPU ("MIG-...") is the one device that its process sees; CUDA does not tell its name reliably. */
+    bool whole = strncmp(worker->device.uuid, "GPU-", 4) == 0;
+    const char *kind = whole ? worker->device.uuid : worker->device.uuid[0] ? "cuda" : "cpu";
     char stall[16];
     snprintf(stall, sizeof stall, "%d", worker->table->limits.stall_s);
     char *args[] = {worker->table->program, "serve", "--device", (char *)kind, "--stall-s", stall, NULL, NULL, NULL};

@@ -69,7 +69,7 @@ static void row_add(Workers *workers, const Device *device)
             continue;
         worker->used = true;
         worker->retired = false;
-        worker->drained[0] = 0;
+        worker->drained[0] = worker->condemned[0] = 0;
         worker->device = *device;
         worker->failures = 0;
         worker->next_spawn = 0;

@@ -54,9 +54,10 @@ typedef struct Worker {
     Workers *table;
     int index;
     unsigned generation;
-    bool used;         /* the row has a device */
-    bool retired;      /* its device left the configuration: it ends and the row goes free */
-    char drained[320]; /* why somebody wants it to do nothing: it ends and waits for the resume; "" otherwise */
+    bool used;           /* the row has a device */
+    bool retired;        /* its device left the configuration: it ends and the row goes free */
+    char drained[320];   /* why somebody wants it to do nothing: it ends and waits for the resume; "" otherwise */
+    char condemned[240]; /* its device broke, and the queue has not said yet that it knows; \"\" otherwise */
     Device device;
     int lock; /* fd, -1 */
     WorkerState state;

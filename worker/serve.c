@@ -19,7 +19,7 @@
 #include "worker/run.h"
 #include "worker/workshop.h"
 
-enum { PROGRESS_MS = 200, DEVICES_MAX = 64 };
+enum { PROGRESS_MS = 200 };
 
 typedef struct Serve {
     Line *line;
@@ -227,18 +227,15 @@ static bool do_task(Serve *serve, Task *task)
 
 /* --- the life of the process ----------------------------------------------------------------------- */
 
-static bool find_device(const char *device, DeviceInfo *ret_info)
+/* A GPU is opened here, not by the first job: whether it is there, free and fit is no job's concern. */
+static bool open_device(Workshop *shop, DeviceInfo *ret_info, Err *err)
 {
-    DeviceInfo infos[DEVICES_MAX];
-    int count = backend_devices(infos, DEVICES_MAX);
-    for (int i = 0; i < count; i++) {
-        bool any_gpu = strcmp(device, "cuda") == 0 && strcmp(infos[i].uuid, "cpu") != 0;
-        if (any_gpu || strcmp(device, infos[i].uuid) == 0) {
-            *ret_info = infos[i];
-            return true;
-        }
-    }
-    return false;
+    if (workshop_is_host(shop))
+        return backend_devices(ret_info, 1) == 1;
+    const Backend *be = workshop_backend(shop, workshop_precision(shop, PRECISION_AUTO), err);
+    if (be)
+        *ret_info = *backend_device(be);
+    return be != NULL;
 }
 
 static int last_words(const Err *err)
@@ -267,14 +264,14 @@ int serve(const char *device, int threads, const char *cache, int stall_s, int f
                 fd);
         return last_words(&err);
     }
-    if (!find_device(device, &info)) {
-        err_set(&err, ERR_NOT_FOUND, "there is no device %s here; --list-devices shows what there is", device);
+    Serve state = {.shop = workshop_new(device, threads)};
+    workshop_set_cache(state.shop, cache);
+    if (open_device(state.shop, &info, &err))
+        state.line = line_open(fd, stall_s, &err);
+    if (!state.line) {
+        workshop_free(state.shop);
         return last_words(&err);
     }
-    Serve state = {.line = line_open(fd, stall_s, &err), .shop = workshop_new(device, threads)};
-    workshop_set_cache(state.shop, cache);
-    if (!state.line)
-        return last_words(&err);
     say_hello(state.line, &info);
     line_device(state.line, info.uuid);
     line_alive(state.line);

@@ -66,6 +66,39 @@ def test_one_worker_is_drained_and_the_other_goes_on(farm):
     wait_for(lambda: states(farm)["cpu:1"] == "idle", 10, "it is back")
 
 
+@pytest.mark.parametrize("kind", ["device_ecc", "device_lost"])
+def test_a_broken_device_is_left_alone_until_somebody_says_otherwise(farm, kind):
+    wait_for(lambda: set(states(farm).values()) == {"idle"}, 10, "both are there")
+    job = farm.submit(images=200, how=f"once=fail:{kind} ms=2")
+    farm.wait(job)  # the other worker makes all of it
+    farm.check_output(job, 200)
+    assert farm.show(job)["errors"] == 0  # nobody's fault
+    broken = [name for name, state in states(farm).items() if state == "gone"]
+    assert len(broken) == 1
+    place = f"h1:{broken[0]}"
+    assert f"until ddq resume {place}: made to fail with {kind}" in farm.log()
+    drains = json.loads(ddq(farm, "gpus", "--json"))["hosts"][0]["drains"]
+    assert drains == {broken[0]: f"drained by ddqd: made to fail with {kind}"}
+    farm.stop()  # it holds over a restart
+    farm.start()
+    wait_for(lambda: sorted(states(farm).values()) == ["gone", "idle"], 10, "it stays alone after a restart")
+    ddq(farm, "resume", place)
+    wait_for(lambda: set(states(farm).values()) == {"idle"}, 10, "it works again when somebody says so")
+
+
+def test_a_kernel_that_faults_is_blamed_on_the_range_and_the_worker_is_replaced(farm):
+    def pids():
+        return {worker["pid"] for worker in farm.redis.fcall("hosts")["hosts"][0]["workers"] if worker["state"] == "idle"}
+
+    wait_for(lambda: len(pids()) == 2, 10, "both are there")
+    before = pids()
+    job = farm.submit(images=40, how="once=fail:device ms=2")
+    farm.wait(job)
+    farm.check_output(job, 40)
+    assert farm.show(job)["errors"] == 1
+    wait_for(lambda: len(pids()) == 2 and len(pids() & before) == 1, 15, "a fresh process took its place")
+
+
 def test_mistakes_are_said(farm):
     assert "no host h2" in ddq(farm, "drain", "h2", code=102)
     assert "has no worker cpu:7" in ddq(farm, "drain", "h1:cpu:7", code=102)
