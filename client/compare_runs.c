@@ -65,8 +65,9 @@ bool compare_read(const char *path, cJSON **ret_report, Err *err)
 
 typedef struct Ground {
     const char *what;
-    unsigned metrics;                                       /* whose numbers move with it */
-    char *(*of)(const cJSON *report, const char *pipeline); /* "" : the report does not say */
+    unsigned metrics;                                          /* whose numbers move with it */
+    char *(*of)(const cJSON *report, const char *pipeline);    /* "": the report does not say */
+    char *(*shown)(const cJSON *report, const char *pipeline); /* NULL: the same */
 } Ground;
 
 static char *text_at(const cJSON *object, const char *name)
@@ -74,7 +75,16 @@ static char *text_at(const cJSON *object, const char *name)
     return xstrdup(job_text(object, name));
 }
 
+/* By content: the same file under two names is one reference. */
 static char *reference_of(const cJSON *report, const char *pipeline)
+{
+    (void)pipeline;
+    const cJSON *reference = cJSON_GetObjectItemCaseSensitive(report, "reference");
+    const char *hash = job_text(reference, "sha256");
+    return xstrdup(*hash ? hash : job_text(reference, "name"));
+}
+
+static char *reference_shown(const cJSON *report, const char *pipeline)
 {
     (void)pipeline;
     const cJSON *reference = cJSON_GetObjectItemCaseSensitive(report, "reference");
@@ -111,6 +121,12 @@ static char *k_of(const cJSON *report, const char *pipeline)
     return number_text(job_number(cJSON_GetObjectItemCaseSensitive(report, "spec"), "neighbours", NAN));
 }
 
+static char *like_of(const cJSON *report, const char *pipeline)
+{
+    (void)pipeline;
+    return text_at(cJSON_GetObjectItemCaseSensitive(report, "spec"), "like");
+}
+
 static char *arithmetic_of(const cJSON *report, const char *pipeline)
 {
     (void)pipeline;
@@ -118,12 +134,13 @@ static char *arithmetic_of(const cJSON *report, const char *pipeline)
 }
 
 static const Ground grounds[] = {
-    {"reference", METRICS_OF_REFERENCE, reference_of},
-    {"pipeline", METRICS_ALL, pipeline_of},
-    {"weights", METRICS_ALL, weights_of},
-    {"images", METRICS_ALL, images_of},
-    {"neighbours", METRIC_PRDC, k_of},
-    {"arithmetic of the features", METRICS_ALL, arithmetic_of},
+    {"reference", METRICS_OF_REFERENCE, reference_of, reference_shown},
+    {"pipeline", METRICS_ALL, pipeline_of, NULL},
+    {"weights", METRICS_ALL, weights_of, NULL},
+    {"images", METRICS_ALL, images_of, NULL},
+    {"neighbours", METRIC_PRDC, k_of, NULL},
+    {"like", METRIC_FID | METRIC_SFID, like_of, NULL},
+    {"arithmetic of the features", METRICS_ALL, arithmetic_of, NULL},
 };
 
 /* --- one number ------------------------------------------------------------------------------------- */
@@ -231,27 +248,36 @@ static cJSON *run_of(const cJSON *report, const char *name)
     return run;
 }
 
-/* In what the first pipelines of the runs differ. */
-static cJSON *differs_of(const cJSON *const *reports, int count)
+static bool ground_differs(const Ground *ground, const cJSON *const *reports, int count)
+{
+    char *first = ground->of(reports[0], job_text(reports[0], "pipeline"));
+    bool differ = false;
+    for (int i = 1; i < count && !differ; i++) {
+        char *text = ground->of(reports[i], job_text(reports[i], "pipeline"));
+        differ = strcmp(text, first) != 0;
+        free(text);
+    }
+    free(first);
+    return differ;
+}
+
+/* In what the first pipelines of the runs differ, as far as it moves any of these metrics. */
+static cJSON *differs_of(const cJSON *const *reports, int count, unsigned metrics)
 {
     cJSON *list = cJSON_CreateArray();
     for (size_t g = 0; g < countof(grounds); g++) {
-        cJSON *values = cJSON_CreateArray();
-        bool differ = false;
+        if (!(grounds[g].metrics & metrics) || !ground_differs(&grounds[g], reports, count))
+            continue;
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddStringToObject(row, "what", grounds[g].what);
+        cJSON *values = cJSON_AddArrayToObject(row, "values");
         for (int i = 0; i < count; i++) {
-            char *text = grounds[g].of(reports[i], job_text(reports[i], "pipeline"));
-            differ = differ || (i && strcmp(text, cJSON_GetArrayItem(values, 0)->valuestring) != 0);
+            char *text =
+                (grounds[g].shown ? grounds[g].shown : grounds[g].of)(reports[i], job_text(reports[i], "pipeline"));
             cJSON_AddItemToArray(values, cJSON_CreateString(text));
             free(text);
         }
-        cJSON *row = differ ? cJSON_CreateObject() : NULL;
-        if (row) {
-            cJSON_AddStringToObject(row, "what", grounds[g].what);
-            cJSON_AddItemToObject(row, "values", values);
-            cJSON_AddItemToArray(list, row);
-        } else {
-            cJSON_Delete(values);
-        }
+        cJSON_AddItemToArray(list, row);
     }
     return list;
 }
@@ -261,8 +287,8 @@ cJSON *compare_runs(const cJSON *const *reports, const char *const *names, int c
     cJSON *all = cJSON_CreateObject(), *runs = cJSON_AddArrayToObject(all, "runs");
     for (int i = 0; i < count; i++)
         cJSON_AddItemToArray(runs, run_of(reports[i], names[i]));
-    cJSON_AddItemToObject(all, "differs", differs_of(reports, count));
-    cJSON *rows = cJSON_AddArrayToObject(all, "figures");
+    cJSON *rows = cJSON_CreateArray();
+    unsigned metrics = 0; /* that any run has */
     const char *own = job_text(reports[0], "pipeline");
     bool both = cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(reports[0], "tf"));
     const char *const pipelines[] = {own, both ? "tf" : NULL};
@@ -270,8 +296,12 @@ cJSON *compare_runs(const cJSON *const *reports, const char *const *names, int c
     for (size_t p = 0; p < countof(pipelines) && pipelines[p]; p++)
         for (int i = 0; (figure = figure_at(i)); i++) {
             cJSON *row = figure_row(figure, pipelines[p], reports, count);
-            if (row)
-                cJSON_AddItemToArray(rows, row);
+            if (!row)
+                continue;
+            cJSON_AddItemToArray(rows, row);
+            metrics |= figure->metric;
         }
+    cJSON_AddItemToObject(all, "differs", differs_of(reports, count, metrics));
+    cJSON_AddItemToObject(all, "figures", rows);
     return all;
 }

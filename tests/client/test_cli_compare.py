@@ -47,6 +47,7 @@ OTHER = [
     ({"weights_sha256": "cc" * 32}, "weights", {"fid", "is_mean", "precision"}),
     ({"reference": {"name": "digits", "sha256": "dd" * 32}}, "reference", {"fid", "precision"}),
     ({"spec": {"neighbours": 5}}, "neighbours", {"precision"}),
+    ({"spec": {"neighbours": 3, "like": "pytorch-fid"}}, "like", {"fid"}),
     ({"feature_precision": "tf32"}, "arithmetic of the features", {"fid", "is_mean", "precision"}),
     ({"reference": None}, "reference", {"fid", "precision"}),
 ]
@@ -65,6 +66,17 @@ def test_what_is_not_alike_is_marked(away, tmp_path, change, what, moved):
     out = away.ddq("compare", *runs).stdout
     assert out.startswith(f"NOT MEASURED ALIKE: {what} differs\n    one: ")
     assert out.count(f"! other {what}") == len(moved) and sum(" ! " in line for line in out.splitlines()) == len(moved)
+
+
+def test_a_reference_is_its_content(away, tmp_path):
+    runs = [run_of(tmp_path, "one", fid=1), run_of(tmp_path, "two", fid=2, reference={"name": "mnist", "sha256": "bb" * 32})]
+    told = away.json("compare", *runs)
+    assert told["differs"] == [] and told["figures"][0]["values"][1]["comparable"]
+
+
+def test_what_moves_no_number_is_not_said(away, tmp_path):
+    runs = [run_of(tmp_path, "one", fid=1), run_of(tmp_path, "two", fid=2, spec={"neighbours": 5})]
+    assert away.json("compare", *runs)["differs"] == []
 
 
 def test_both_pipelines(away, tmp_path):
