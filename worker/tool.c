@@ -33,10 +33,10 @@ static bool frame_is_due(Tool *tool)
 
 static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
 {
-    (void)stage;
     Tool *tool = ctx;
+    const char *doing = strcmp(stage, "reading") == 0 ? "read" : "measured";
     if (frame_is_due(tool))
-        fprintf(stderr, "\r\033[K%s: %" PRId64 " of %" PRId64 " images, %.3g a second", tool->measuring, upto,
+        fprintf(stderr, "\r\033[K%s: %s %" PRId64 " of %" PRId64 " images, %.3g a second", tool->measuring, doing, upto,
                 tool->images, rate);
 }
 
