@@ -216,14 +216,13 @@ __device__ static inline bool store_row(const ConvCall &c, const TileAt &at, int
         return false;
     int64_t pixel =
         (static_cast<int64_t>(image) * c.oh + gy * spread + at.phase / 2) * c.ow + gx * spread + at.phase % 2;
-    float residual[8] = {0};
-    if (c.residual)
+    UNROLL for (int i = 0; i < 8; i++) x[i] += bias[i];
+    if (c.residual) {
+        float residual[8];
         load8(static_cast<const T *>(c.residual) + pixel * c.cy + channel, residual);
-    UNROLL for (int i = 0; i < 8; i++)
-    {
-        x[i] += bias[i] + residual[i];
-        x[i] = c.relu ? fmaxf(x[i], 0.0f) : x[i];
+        UNROLL for (int i = 0; i < 8; i++) x[i] += residual[i];
     }
+    UNROLL for (int i = 0; i < 8; i++) x[i] = c.relu ? fmaxf(x[i], 0.0f) : x[i];
     store8(static_cast<T *>(c.y) + pixel * c.cy + channel, x);
     return true;
 }
@@ -257,11 +256,11 @@ __device__ static inline void tile_store(const ConvCall &c, const TileAt &at, in
 /* Every lane's piece of its eight channels goes through shared memory, [rows' warps][lanes of a channel][WIDE],
  * neighbouring lanes side by side; a thread a channel joins them and leaves the block's piece. */
 template <int WARPS_M, int NT, int WIDE>
-__device__ static inline void tile_stats(const ConvCall &c, const TileAt &at, int warp_m, int column,
-                                         const MapSums &sums, MapPartial *pieces)
+__device__ static inline void tile_stats(const ConvCall &c, const TileAt &at, const MapSums &sums, MapPartial *pieces)
 {
     constexpr int LANES = WARP / NT;
     int thread = static_cast<int>(threadIdx.x), lane = thread % WARP;
+    int warp_m = thread / WARP % WARPS_M, column = thread / WARP / WARPS_M * NT * 8;
     __syncthreads(); /* the memory is free */
     UNROLL for (int i = 0; i < 8; i++) pieces[(warp_m * LANES + lane / NT) * WIDE + column + i * NT + lane % NT] =
         sums_of(sums, i);
@@ -306,7 +305,7 @@ static __global__ void __launch_bounds__(TILE_THREADS, NT == 8 ? 1 : 2) conv_til
         tile_store<T, MT, NT>(c, at, warp_m, channel + lane % NT * 8,
                               reinterpret_cast<float *>(ring) + warp * 16 * (NT * 8 + 8), acc, sums);
     if (c.partials)
-        tile_stats<WARPS_M, NT, WIDE>(c, at, warp_m, column, sums, reinterpret_cast<MapPartial *>(ring));
+        tile_stats<WARPS_M, NT, WIDE>(c, at, sums, reinterpret_cast<MapPartial *>(ring));
 }
 
 template <class T, int WARPS_M, int MT, int NT> static void tile_launch(Cuda *cuda, const ConvCall &c)
