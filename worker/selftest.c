@@ -30,6 +30,16 @@ static bool check_fp32(const Self *self, Err *err)
     return check_ops(self, PREC_F32, err);
 }
 
+static bool check_tf32(const Self *self, Err *err)
+{
+    return check_ops(self, PREC_TF32, err);
+}
+
+static bool check_fp16(const Self *self, Err *err)
+{
+    return check_ops(self, PREC_F16, err);
+}
+
 static bool check_bf16(const Self *self, Err *err)
 {
     return check_ops(self, PREC_BF16, err);
@@ -93,8 +103,9 @@ static const struct {
     bool (*run)(const Self *self, Err *err);
     bool optional; /* a refusal for lack of support is a skip */
 } checks[] = {
-    {"ops fp32", check_fp32, false}, {"ops bf16", check_bf16, true}, {"noise", check_noise, false},
-    {"png", check_png, false},       {"fid", check_fid, false},
+    {"ops fp32", check_fp32, false}, {"ops tf32", check_tf32, true}, {"ops fp16", check_fp16, true},
+    {"ops bf16", check_bf16, true},  {"noise", check_noise, false},  {"png", check_png, false},
+    {"fid", check_fid, false},
 };
 
 int selftest(const char *device, int threads)

@@ -3,8 +3,11 @@
 #include "tests/test.h"
 
 #include <math.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "kernels/cuda/host/driver.h"
+#include "worker/serve.h"
 
 static Backend *open_host(void)
 {
@@ -176,13 +179,71 @@ static void test_overflow(void **state)
         }
 }
 
+/* --- a worker on such a device ---------------------------------------------------------------------- */
+
+typedef struct Child {
+    int status;
+    char said[4096], words[4096]; /* on its line, on stderr */
+} Child;
+
+static void read_all(int fd, char *text, size_t size)
+{
+    size_t used = 0;
+    for (ssize_t got; (got = read(fd, text + used, size - 1 - used)) > 0;)
+        used += (size_t)got;
+    text[used] = 0;
+    close(fd);
+}
+
+/* A worker that is told to stop at once, or does not come so far. */
+static Child serve_once(const char *refusal)
+{
+    static const char stop[] = "{\"type\":\"stop\"}\n";
+    Child child = {0};
+    int line[2], words[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, line), 0);
+    assert_int_equal(pipe(words), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(line[0]);
+        dup2(words[1], 2);
+        close(words[0]), close(words[1]);
+        cuda_host_refuse(refusal);
+        _exit(serve("cuda-host", 1, NULL, 0, line[1]));
+    }
+    close(line[1]), close(words[1]);
+    if (write(line[0], stop, sizeof stop - 1) < 0)
+        child.said[0] = 0; /* it is gone already */
+    read_all(words[0], child.words, sizeof child.words);
+    read_all(line[0], child.said, sizeof child.said);
+    assert_int_equal(waitpid(pid, &child.status, 0), pid);
+    return child;
+}
+
+/* The device is opened before hello: what is wrong with it are the worker's last words, and no job has met it. */
+static void test_worker(void **state)
+{
+    (void)state;
+    Child child = serve_once(NULL);
+    assert_non_null(strstr(child.said, "\"type\":\"hello\""));
+    assert_non_null(strstr(child.said, "\"device\":\"cuda-host\""));
+    assert_int_equal(WEXITSTATUS(child.status), EXIT_OK);
+    child = serve_once("cudaErrorDevicesUnavailable");
+    assert_string_equal(child.said, "");
+    assert_non_null(strstr(child.words, "ddq-worker: device cuda-host"));
+    assert_non_null(strstr(child.words, "another process has it for itself"));
+    assert_int_equal(WEXITSTATUS(child.status), EXIT_REFUSED);
+    child = serve_once("cudaErrorECCUncorrectable");
+    assert_string_equal(child.said, "");
+    assert_non_null(strstr(child.words, "its memory failed"));
+    assert_int_equal(WEXITSTATUS(child.status), EXIT_ERROR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_running),
-        cmocka_unit_test(test_opening),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_running),  cmocka_unit_test(test_opening), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_overflow), cmocka_unit_test(test_worker),
     };
     backend_register(&cuda_host_driver);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,10 @@
 /* A whole job of the tiny model with the CUDA backend's kernels on the host: the same images as the CPU's, and a batch
  * that fp16 has no room for. */
-#include "tests/models/device.h"
+#include "tests/models/golden.h"
 
 #include <cjson/cJSON.h>
 
+#include "kernels/cuda/host/driver.h"
 #include "worker/ckpt.h"
 #include "worker/images.h"
 #include "worker/run.h"

@@ -41,11 +41,21 @@ static inline void golden_images_close(GoldenImages *images)
         npy_free(&images->arrays[i]);
 }
 
+/* `--device cuda` runs the tests of the network there, in fp32 as on the CPU. */
+static const char *network_device = "cpu";
+
+static inline void network_options(int argc, char **argv)
+{
+    for (int i = 1; i + 1 < argc; i += 2)
+        if (strcmp(argv[i], "--device") == 0)
+            network_device = argv[i + 1];
+}
+
 /* One thread: the maps are small, and on a busy machine threads that wait for each other take minutes. */
-static inline Backend *cpu_backend(void)
+static inline Backend *network_backend(void)
 {
     Err err = {0};
-    Backend *be = backend_open("cpu", PREC_F32, 1, &err);
+    Backend *be = backend_open(network_device, PREC_F32, 1, &err);
     assert_ok(be != NULL, err);
     return be;
 }

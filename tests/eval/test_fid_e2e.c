@@ -98,7 +98,7 @@ static void check_pipeline(const char *name, Resize pipeline)
 {
     static Measured a, b;
     Err err = {0};
-    Backend *be = cpu_backend();
+    Backend *be = network_backend();
     Inception *net = inception_open(INCEPTION_GOLDEN("net/inception_w16_legacy.pth"), be, &err);
     assert_ok(net != NULL, err);
     char *a_path = xasprintf(INCEPTION_GOLDEN("e2e/pool3_a_%s.npy"), name);

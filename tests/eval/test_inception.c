@@ -33,7 +33,7 @@ static void resize(Backend *be, const GoldenImage *image, Resize pipeline, float
 static void test_resize(void **state)
 {
     (void)state;
-    Backend *be = cpu_backend();
+    Backend *be = network_backend();
     GoldenImages images;
     golden_images_open(&images);
     NpyArray whole = golden_npy(INCEPTION_GOLDEN("images/resized_pt_img0.npy"));
@@ -122,7 +122,7 @@ static void test_stages(void **state)
 {
     (void)state;
     Err err = {0};
-    Backend *be = cpu_backend();
+    Backend *be = network_backend();
     Inception *net = inception_open(W16, be, &err);
     assert_ok(net != NULL, err);
     cJSON *json = golden_json(INCEPTION_GOLDEN("net/stages.json"));
@@ -182,7 +182,7 @@ static void check_levels(Inception *net, const char *pipeline, Resize resize, in
 static void check_network(const char *path)
 {
     Err err = {0};
-    Backend *be = cpu_backend();
+    Backend *be = network_backend();
     Inception *net = inception_open(path, be, &err);
     assert_ok(net != NULL, err);
     assert_int_equal(inception_width(net), 128);
@@ -231,7 +231,7 @@ static void test_batches(void **state)
     (void)state;
     enum { IMAGES = 32, WIDTH = 128 };
     Err err = {0};
-    Backend *be = cpu_backend();
+    Backend *be = network_backend();
     Inception *net = inception_open(W16, be, &err);
     NpyArray set = golden_npy(INCEPTION_GOLDEN("e2e/set_b.npy"));
     static float pool3[3][IMAGES * WIDTH], logits[3][IMAGES * 1008], spatial[3][IMAGES * INCEPTION_SPATIAL];
@@ -283,7 +283,7 @@ static void test_refuses(void **state)
 {
     (void)state;
     Err err = {0};
-    Backend *be = cpu_backend();
+    Backend *be = network_backend();
     char *folder = test_folder();
     static const struct {
         const char *from, *to, *says;
@@ -329,7 +329,7 @@ static void test_refuses_values(void **state)
 {
     (void)state;
     Err err = {0};
-    Backend *be = cpu_backend();
+    Backend *be = network_backend();
     char *folder = test_folder(), *path = xasprintf("%s/weights.safetensors", folder);
     int widths[INCEPTION_UNITS];
     for (int i = 0; i < INCEPTION_UNITS; i++)
@@ -351,7 +351,7 @@ static void test_refuses_numbers(void **state)
 {
     (void)state;
     Err err = {0};
-    Backend *be = cpu_backend();
+    Backend *be = network_backend();
     char *folder = test_folder(), *path = xasprintf("%s/weights.safetensors", folder);
     int widths[INCEPTION_UNITS];
     for (int i = 0; i < INCEPTION_UNITS; i++)
@@ -392,8 +392,9 @@ static void test_table(void **state)
     assert_int_equal(ends, 8); /* the forks of Mixed_7b and Mixed_7c */
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    network_options(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),           cmocka_unit_test(test_resize),
         cmocka_unit_test(test_stages),          cmocka_unit_test(test_zip),

@@ -45,7 +45,7 @@ static void test_full_width(void **state)
     Err err = {0};
     char *folder = test_folder(), *path = xasprintf("%s/inception.safetensors", folder);
     procedural_weights(path, full_widths, 1008);
-    Backend *be = cpu_backend();
+    Backend *be = network_backend();
     Inception *net = inception_open(path, be, &err);
     assert_ok(net != NULL, err);
     test_folder_remove(folder); /* the weights are in the backend now */

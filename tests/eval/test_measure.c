@@ -79,7 +79,7 @@ static void test_any_batch_and_range(void **state)
 {
     (void)state;
     Err err = {0};
-    Backend *be = cpu_backend();
+    Backend *be = network_backend();
     char *folder = make_folder();
     MeasurePlan plan = {.net = inception_open(W16, be, &err),
                         .pipeline = PIPELINE_BOTH,
@@ -114,7 +114,7 @@ static void test_memory_array_and_file(void **state)
 {
     (void)state;
     Err err = {0};
-    Backend *be = cpu_backend();
+    Backend *be = network_backend();
     NpyArray set = golden_npy(INCEPTION_GOLDEN("e2e/set_b.npy"));
     char *folder = test_folder(), *path = xasprintf("%s/a.npy", folder);
     int64_t shape[] = {IMAGES, 32, 32, 3};
@@ -156,7 +156,7 @@ static void test_unreadable(void **state)
 {
     (void)state;
     Err err = {0};
-    Backend *be = cpu_backend();
+    Backend *be = network_backend();
     char *folder = make_folder(), *path = xasprintf("%s/%d.png", folder, BAD);
     MeasurePlan plan = {
         .net = inception_open(W16, be, &err), .pipeline = PIPELINE_PT, .level = INCEPTION_2048, .batch = 3};
@@ -211,7 +211,7 @@ static void test_no_number(void **state)
 {
     (void)state;
     Err err = {0};
-    Backend *be = cpu_backend();
+    Backend *be = network_backend();
     char *folder = make_folder(), *weights = overflowing_weights(folder);
     MeasurePlan plan = {
         .net = inception_open(weights, be, &err), .pipeline = PIPELINE_PT, .level = INCEPTION_2048, .batch = 3};

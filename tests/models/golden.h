@@ -40,9 +40,21 @@ static inline NpyArray golden_case(const Npz *npz, const char *group, const char
     return array;
 }
 
-/* Where tests run; device.h lets the command line say otherwise. */
+/* Where tests run: `--device cuda --precision fp16`; bounds of other precisions than fp32 are test_golden's. */
 static const char *golden_device = "cpu";
 static Precision golden_precision = PREC_F32;
+
+static inline void golden_options(int argc, char **argv)
+{
+    static const char *const names[] = {"fp32", "tf32", "fp16", "bf16"};
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (!strcmp(argv[i], "--device"))
+            golden_device = argv[i + 1];
+        for (int p = 0; p < (int)countof(names) && !strcmp(argv[i], "--precision"); p++)
+            if (!strcmp(argv[i + 1], names[p]))
+                golden_precision = (Precision)p;
+    }
+}
 
 /* Kernels that run on the host do a thousandth of what they do on a GPU. */
 static inline bool golden_slow(void)

@@ -241,8 +241,9 @@ static void test_every_weight_is_needed(void **state)
     backend_close(be);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    golden_options(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tiny),
         cmocka_unit_test(test_small),

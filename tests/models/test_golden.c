@@ -1,7 +1,9 @@
 /* Every sampler case of the golden sets, through the sampler: codes, vectors and pixels. */
-#include "tests/models/device.h"
+#include "tests/models/golden.h"
 
 #include <cjson/cJSON.h>
+
+#include "kernels/cuda/host/driver.h"
 
 enum { MAX_TOKENS = 256, MAX_BATCH = 3, CHANNELS = 8 };
 
@@ -248,6 +250,7 @@ static void test_small(void **state)
 
 int main(int argc, char **argv)
 {
+    backend_register(&cuda_host_driver);
     golden_options(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tiny),

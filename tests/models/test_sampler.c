@@ -376,8 +376,9 @@ static void test_batches_refused(void **state)
     backend_close(be);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    golden_options(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batches_do_not_matter),
         cmocka_unit_test(test_warm_equals_cold),

@@ -297,8 +297,9 @@ static void test_a_student_is_no_teacher(void **state)
     backend_close(be);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    golden_options(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tiny),
         cmocka_unit_test(test_small),
