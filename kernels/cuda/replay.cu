@@ -59,6 +59,7 @@ void cuda_replay_end(Backend *be)
 {
     Cuda *cuda = cuda_of(be);
     Replay *replay = cuda->replays.recording;
+    cuda->stats.map.data = nullptr; /* what follows must not differ from round to round */
     cuda->replays.recording = nullptr;
     if (!replay)
         return;
