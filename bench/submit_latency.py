@@ -31,7 +31,8 @@ def main():
         for i in range(jobs + 5):
             job = "aaaaaa" + "".join(ALPHABET[i // 32**k % 32] for k in range(4))
             start = time.perf_counter()
-            commands.fcall("submit", id=job, user="bench", kind="sample", model="digits", images=1, spec=spec, needs=["model:digits"])
+            commands.fcall("submit", id=job, user="bench", kind="sample", model="digits", images=1, new=True, spec=spec,
+                           needs=["model:digits"])
             while True:
                 event = json.loads(live.read()[3])
                 if event.get("job") == job and event.get("type") == "progress":

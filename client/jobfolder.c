@@ -183,22 +183,35 @@ static bool take_mark(const char *path, cJSON *mark, JobFolder *folder, Err *err
     return true;
 }
 
-bool jobfolder_read(const char *path, JobFolder *ret_folder, Err *err)
+static bool read_folder(const char *path, bool all, JobFolder *ret_folder, Err *err)
 {
     JobFolder folder = {.have = cJSON_CreateArray(), .fid = NAN};
     cJSON *mark = read_below(path, "job.json");
     bool ok = take_mark(path, mark, &folder, err);
-    if (ok) {
-        if (folder.images)
-            find_pieces(path, job_text(mark, "identity"), &folder);
+    char *report = below(path, "report.json");
+    if (ok && all && folder.images)
+        find_pieces(path, job_text(mark, "identity"), &folder);
+    if (ok && all)
         find_report(path, job_text(mark, "identity"), &folder);
-    }
+    else if (ok)
+        folder.finished = access(report, F_OK) == 0;
+    free(report);
     cJSON_Delete(mark);
     if (ok)
         *ret_folder = folder;
     else
         jobfolder_done(&folder);
     return ok;
+}
+
+bool jobfolder_read(const char *path, JobFolder *ret_folder, Err *err)
+{
+    return read_folder(path, true, ret_folder, err);
+}
+
+bool jobfolder_peek(const char *path, JobFolder *ret_folder, Err *err)
+{
+    return read_folder(path, false, ret_folder, err);
 }
 
 void jobfolder_done(JobFolder *folder)

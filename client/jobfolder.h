@@ -29,6 +29,8 @@ typedef struct JobFolder {
 bool jobfolder_is(const char *path); /* there is a job.json */
 /* False with a sentence when job.json is none that the queue's worker wrote. */
 bool jobfolder_read(const char *path, JobFolder *ret_folder, Err *err);
+/* job.json alone, and whether a report is there: quick, whatever the size of the job. */
+bool jobfolder_peek(const char *path, JobFolder *ret_folder, Err *err);
 void jobfolder_done(JobFolder *folder);
 
 #endif

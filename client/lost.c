@@ -27,7 +27,7 @@ static bool look(Cmd *cmd, const char *path, const char *since, int *lost, Err *
 {
     JobFolder folder;
     bool known = true;
-    if (!jobfolder_is(path) || !jobfolder_read(path, &folder, NULL))
+    if (!jobfolder_is(path) || !jobfolder_peek(path, &folder, NULL))
         return true;
     bool ok = folder.finished || strcmp(folder.created, since) >= 0 ||
               is_known(cmd, job_text(folder.submitted, "id"), &known, err);
