@@ -563,7 +563,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         /* first: a child that is forked after the parent had OpenMP threads waits for them for ever */
-        ON_DESK(test_resume),         ON_DESK(test_together),
+        ON_DESK(test_together),       ON_DESK(test_resume),
         ON_DESK(test_containers),     ON_DESK(test_refuses_statistics),
         ON_DESK(test_width),          ON_DESK(test_array),
         ON_DESK(test_features),       ON_DESK(test_adm),
