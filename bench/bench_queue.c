@@ -277,12 +277,15 @@ static void beat(int hosts)
 
 static void bench_looking(int jobs)
 {
-    Times lists = {0}, shows = {0}, whys = {0}, reaps = {0};
+    Times lists = {0}, rows = {0}, shows = {0}, whys = {0}, reaps = {0};
     char what[64];
     beat(8);
     for (int i = 0; i < 20; i++) {
         cJSON *args = cJSON_CreateObject();
         cJSON_AddNumberToObject(args, "limit", 100000);
+        cJSON *table = cJSON_Duplicate(args, true);
+        cJSON_AddTrueToObject(table, "rows");
+        cJSON_Delete(timed(&rows, QUEUE_LIST, table));
         cJSON *answer = timed(&lists, QUEUE_LIST, args), *list = cJSON_GetObjectItem(answer, "jobs");
         for (int k = 0; k < 20; k++) {
             args = cJSON_CreateObject();
@@ -294,7 +297,9 @@ static void bench_looking(int jobs)
         cJSON_Delete(answer);
         cJSON_Delete(timed(&reaps, QUEUE_REAP, NULL));
     }
-    snprintf(what, sizeof what, "list of %d", jobs);
+    snprintf(what, sizeof what, "list of %d, rows (ddq ls)", jobs);
+    print_times(what, &rows);
+    snprintf(what, sizeof what, "list of %d, all of each job", jobs);
     print_times(what, &lists);
     print_times("why", &whys);
     print_times("show", &shows);
