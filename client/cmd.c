@@ -269,7 +269,7 @@ bool cmd_id(const char *word, char **ret_id, Err *err)
             *c = (char)tolower((unsigned char)*c);
         return true;
     }
-    char *path = last_path(), line[64] = "";
+    char *path = last_path(), line[128] = ""; /* an id, or USER/NAME of a sweep */
     FILE *file = fopen(path, "re");
     bool ok = file && fgets(line, sizeof line, file);
     if (file)

@@ -10,6 +10,7 @@
 #include "client/compare_html.h"
 #include "client/compare_runs.h"
 #include "client/job.h"
+#include "client/target.h"
 #include "core/figure.h"
 #include "core/mem.h"
 
@@ -41,7 +42,7 @@ static bool open_job(Cmd *cmd, const char *word, cJSON **ret_report, char **ret_
 {
     char *id;
     cJSON *job;
-    if (!cmd_id(word, &id, err))
+    if (!target_job(cmd, word, &id, err))
         return false;
     bool good = job_show(cmd, id, &job, err);
     free(id);
@@ -62,10 +63,61 @@ static bool open_job(Cmd *cmd, const char *word, cJSON **ret_report, char **ret_
     return good;
 }
 
+static bool is_path(const char *word)
+{
+    return (strchr(word, '/') || strcmp(word, "@") != 0) && access(word, F_OK) == 0;
+}
+
 static bool open_run(Cmd *cmd, const char *word, cJSON **ret_report, char **ret_name, Err *err)
 {
-    bool path = strchr(word, '/') || (strcmp(word, "@") != 0 && access(word, F_OK) == 0);
-    return path ? open_path(word, ret_report, ret_name, err) : open_job(cmd, word, ret_report, ret_name, err);
+    return is_path(word) ? open_path(word, ret_report, ret_name, err) : open_job(cmd, word, ret_report, ret_name, err);
+}
+
+/* Jobs of a sweep that are not done are left out, and said so. */
+static bool add_sweep(Cmd *cmd, const char *target, cJSON *words, Err *err)
+{
+    cJSON *group;
+    const cJSON *point;
+    int missing = 0;
+    if (!target_group(cmd, target, &group, err))
+        return false;
+    cJSON_ArrayForEach(point, cJSON_GetObjectItemCaseSensitive(group, "points"))
+    {
+        if (job_state(point) == JOB_DONE)
+            cJSON_AddItemToArray(words, cJSON_CreateString(job_text(point, "id")));
+        else
+            missing++;
+    }
+    if (missing)
+        cmd_say(cmd, "ddq: %d jobs of %s are not done, and are not compared", missing, target);
+    cJSON_Delete(group);
+    return true;
+}
+
+/* The command line's words, in the place of a sweep its jobs. */
+static bool expand(Cmd *cmd, cJSON *words, Err *err)
+{
+    bool ok = true;
+    for (int i = 0; ok && i < cmd->arg_count; i++) {
+        const char *word = cmd->args[i];
+        char *target = NULL;
+        bool slash = strchr(word, '/') != NULL;
+        Err unread = {0};
+        if (is_path(word) || (slash && !target_resolve(cmd, word, &target, &unread)))
+            cJSON_AddItemToArray(words, cJSON_CreateString(word)); /* what is wrong with a path, open_path says */
+        else if (!slash && !target_resolve(cmd, word, &target, err))
+            ok = false;
+        else if (target_is_group(target))
+            ok = add_sweep(cmd, target, words, err);
+        else
+            cJSON_AddItemToArray(words, cJSON_CreateString(target));
+        free(target);
+    }
+    int count = cJSON_GetArraySize(words);
+    if (ok && count < 2)
+        ok = err_set(err, ERR_USAGE, "ddq compare: wanted two runs at least, and %s",
+                     count ? "this is one" : "there is none");
+    return ok;
 }
 
 /* Two runs of one name are told apart by their number. */
@@ -188,31 +240,39 @@ static bool write_page(const char *path, const cJSON *all, Err *err)
     return good || err_errno(err, "--html %s", path);
 }
 
+static bool compare(Cmd *cmd, const cJSON *words, cJSON **reports, char **names, Err *err)
+{
+    int count = 0;
+    for (const cJSON *word = words->child; word; word = word->next, count++)
+        if (!open_run(cmd, word->valuestring, &reports[count], &names[count], err))
+            return false;
+    number_names(names, count);
+    cJSON *all = compare_runs((const cJSON *const *)reports, (const char *const *)names, count);
+    const char *page = cmd_value(cmd, "html");
+    bool good = !page || write_page(page, all, err);
+    if (good && cmd->json)
+        cmd_json(cJSON_Duplicate(all, true));
+    else if (good && !cmd->quiet)
+        print_comparison(all);
+    cJSON_Delete(all);
+    return good;
+}
+
 static bool compare_run(Cmd *cmd, Err *err)
 {
-    const int count = cmd->arg_count;
-    cJSON **reports = xcalloc((size_t)count, sizeof *reports);
-    char **names = xcalloc((size_t)count, sizeof *names);
-    bool good = true;
-    for (int i = 0; good && i < count; i++)
-        good = open_run(cmd, cmd->args[i], &reports[i], &names[i], err);
-    if (good) {
-        number_names(names, count);
-        cJSON *all = compare_runs((const cJSON *const *)reports, (const char *const *)names, count);
-        const char *page = cmd_value(cmd, "html");
-        good = !page || write_page(page, all, err);
-        if (good && cmd->json)
-            cmd_json(cJSON_Duplicate(all, true));
-        else if (good && !cmd->quiet)
-            print_comparison(all);
-        cJSON_Delete(all);
-    }
+    cJSON *words = cJSON_CreateArray();
+    bool good = expand(cmd, words, err);
+    const int count = cJSON_GetArraySize(words);
+    cJSON **reports = xcalloc((size_t)count + 1, sizeof *reports);
+    char **names = xcalloc((size_t)count + 1, sizeof *names);
+    good = good && compare(cmd, words, reports, names, err);
     for (int i = 0; i < count; i++) {
         cJSON_Delete(reports[i]);
         free(names[i]);
     }
     free(reports);
     free(names);
+    cJSON_Delete(words);
     return good;
 }
 
@@ -223,11 +283,12 @@ static const Flag flags[] = {
 
 const Verb verb_compare = {
     .name = "compare",
-    .args = "JOB JOB...",
-    .least = 2,
+    .args = "JOB|SWEEP...",
+    .least = 1,
     .most = -1,
     .summary = "Runs side by side: their figures, intervals and differences, with a mark where they do not compare",
-    .detail = "A JOB is an id, or the path of a job's folder or report.json, for which no Redis is needed.\n"
+    .detail = "A JOB is an id, or the path of a job's folder or report.json, for which no Redis is needed. A sweep\n"
+              "(its name, or USER/NAME) is all of its jobs that are done.\n"
               "Numbers compare when reference, pipeline, network and number of images are the same.\n",
     .flags = flags,
     .run = compare_run,

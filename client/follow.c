@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/group.h"
 #include "client/interrupt.h"
 #include "client/job.h"
 #include "client/progress.h"
 #include "client/result.h"
+#include "client/target.h"
 #include "core/clock.h"
 #include "core/mem.h"
 
@@ -68,11 +70,33 @@ static bool changed(const cJSON *job, const cJSON *last)
     return !last || job_state(job) != job_state(last) || job_number(job, "done", 0) != job_number(last, "done", 0);
 }
 
+/* A sweep is one job here. */
+static bool ask(Cmd *cmd, const char *target, cJSON **ret_job, Err *err)
+{
+    if (!target_is_group(target))
+        return job_show(cmd, target, ret_job, err);
+    if (!target_group(cmd, target, ret_job, err))
+        return false;
+    *ret_job = group_as_job(*ret_job);
+    return true;
+}
+
+static char *channel_of(const char *target)
+{
+    const char *slash = strchr(target, '/');
+    if (!slash)
+        return xasprintf(QUEUE_CHANNEL_JOB, target);
+    char *user = xasprintf("%.*s", (int)(slash - target), target);
+    char *channel = xasprintf(QUEUE_CHANNEL_GROUP, user, slash + 1);
+    free(user);
+    return channel;
+}
+
 /* One look at the job. *job is the last answer and becomes the new one. False: give up. */
 static bool look(Waiting *wait, const char *id, bool known, cJSON **job, Err *err)
 {
     cJSON *now = NULL;
-    if (!job_show(wait->cmd, id, &now, err))
+    if (!ask(wait->cmd, id, &now, err))
         return (known || *job) && survive(wait, err);
     wait->away_since = 0;
     if (wait->how->progress && wait->cmd->json && changed(now, *job))
@@ -105,7 +129,7 @@ static void rest(Waiting *wait, int pause, cJSON *job)
 static Outcome until_ended(Waiting *wait, const char *id, bool known, cJSON **ret_job, Err *err)
 {
     cJSON *job = NULL;
-    char *channel = xasprintf(QUEUE_CHANNEL_JOB, id);
+    char *channel = channel_of(id);
     Outcome outcome = OUTCOME_ENDED;
     for (int pause = FIRST_MS; outcome == OUTCOME_ENDED;
          pause = pause * 5 / 4 + 1 < SLOWEST_MS ? pause * 5 / 4 + 1 : SLOWEST_MS) {
@@ -139,17 +163,31 @@ static void print_figures(const Waiting *wait, const cJSON *job)
     fflush(stdout);
 }
 
+/* All jobs of a sweep have ended: their figures side by side. */
+static void report_group(const Waiting *wait, const cJSON *job, int code)
+{
+    const Cmd *cmd = wait->cmd;
+    if (code)
+        cmd_say(cmd, "ddq: sweep %s: %s", job_text(job, "id"), job_text(job, "reason"));
+    if (!cmd->quiet)
+        group_points(job);
+    fflush(stdout);
+}
+
 /* The job has ended: what it made, or why it did not. */
 static void report(Waiting *wait, const cJSON *job)
 {
     Cmd *cmd = wait->cmd;
-    int code = job_exit_code(job);
+    bool group = target_is_group(job_text(job, "id"));
+    int code = group ? group_exit_code(job) : job_exit_code(job);
     progress_end(&wait->progress);
     wait->progress = (Progress){0};
     cmd->exit_code = code > cmd->exit_code ? code : cmd->exit_code;
     if (cmd->json)
         return;
-    if (wait->how->progress && job_state(job) == JOB_DONE)
+    if (group)
+        report_group(wait, job, code);
+    else if (wait->how->progress && job_state(job) == JOB_DONE)
         result_print(job); /* with the reason, if images are missing */
     else if (code && *job_text(job, "reason"))
         cmd_say(cmd, "ddq: job %s %s: %s", job_text(job, "id"), job_text(job, "state"), job_text(job, "reason"));
@@ -161,14 +199,16 @@ static void report(Waiting *wait, const cJSON *job)
 
 static cJSON *ending(const cJSON *job)
 {
-    static const char *const fields[] = {"id", "state", "done", "images", "reason", "output", "fid", "metrics"};
+    static const char *const fields[] = {"id",     "state", "done",    "images", "reason",
+                                         "output", "fid",   "metrics", "states", "points"};
     cJSON *object = cJSON_CreateObject();
     for (size_t i = 0; i < countof(fields); i++)
         if (cJSON_HasObjectItem(job, fields[i]))
             cJSON_AddItemToObject(object, fields[i], cJSON_Duplicate(cJSON_GetObjectItem(job, fields[i]), true));
-    if (job_number(job, "bad", 0) > 0)
+    bool group = target_is_group(job_text(job, "id"));
+    if (!group && job_number(job, "bad", 0) > 0)
         cJSON_AddItemToObject(object, "missing", cJSON_Duplicate(cJSON_GetObjectItem(job, "missing"), true));
-    cJSON_AddNumberToObject(object, "exit_code", job_exit_code(job));
+    cJSON_AddNumberToObject(object, "exit_code", group ? group_exit_code(job) : job_exit_code(job));
     return object;
 }
 

@@ -5,6 +5,7 @@
 #include "client/cmd.h"
 #include "client/interrupt.h"
 #include "client/job.h"
+#include "client/target.h"
 
 enum { COUNT = 1000, FOLLOW_MS = 500 };
 
@@ -77,7 +78,7 @@ static bool logs_run(Cmd *cmd, Err *err)
 {
     char *id, *after = NULL;
     int count = COUNT;
-    if (!job_resolve(cmd, cmd->args[0], &id, err))
+    if (!target_job(cmd, cmd->args[0], &id, err))
         return false;
     bool ok = true;
     if (cmd_has(cmd, "follow")) {

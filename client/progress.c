@@ -27,7 +27,7 @@ static void add_numbers(Buf *line, const cJSON *job)
                    term_count(job_number(job, "images", 0), images));
     if (left > 0)
         buf_printf(line, "%s  ETA %s", term_rate(speed, rate), term_duration(left, eta));
-    else if (job_state(job) == JOB_DONE)
+    else if (job_state(job) == JOB_DONE && isfinite(job_number(job, "seconds", NAN)))
         buf_printf(line, "in %s", term_duration(job_number(job, "seconds", NAN), eta));
     else if (*stage)
         buf_printf(line, "%s", stage);

@@ -139,7 +139,9 @@ static bool submit(Cmd *cmd, const char *name, const char *path, Err *err)
     inner.flag_count = 1;
     inner.arg_count = 0;
     Submitted done;
-    bool good = submit_jobs(&inner, &done, err);
+    Plan plan;
+    bool good = plan_read(&inner, &plan, err) && submit_jobs(&inner, &plan, &done, err);
+    plan_free(&plan);
     cmd->redis = inner.redis; /* opened on the way */
     cmd->conf = inner.conf;
     cmd->user = inner.user;

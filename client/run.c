@@ -15,6 +15,7 @@
 #include "client/cmd.h"
 #include "client/follow.h"
 #include "client/interrupt.h"
+#include "client/placement.h"
 #include "client/program.h"
 #include "client/registry.h"
 #include "client/submit.h"
@@ -154,22 +155,24 @@ static bool run_run(Cmd *cmd, Err *err)
 {
     const Follow follow = {.progress = true};
     Submitted done;
+    Plan plan = {0};
     interrupt_detach();
-    if (!ensure_daemon(cmd, err) || !submit_jobs(cmd, &done, err)) {
+    bool queued = ensure_daemon(cmd, err) && plan_read(cmd, &plan, err) && submit_jobs(cmd, &plan, &done, err);
+    plan_free(&plan);
+    if (!queued) {
         if (interrupted())
             cmd->exit_code = EXIT_INTERRUPTED;
         return interrupted();
     }
     for (int i = 0; i < done.count && !cmd->json; i++)
         cmd_say(cmd, "job %s", done.ids[i]);
-    bool ok = follow_jobs(cmd, done.ids, done.count, &follow, err);
+    bool ok = submitted_follow(cmd, &done, &follow, err);
     submitted_free(&done);
     return ok;
 }
 
 static const Flag flags[] = {
-    {"new", 0, NULL, "a job of its own, even if the same one was submitted within a day"},
-    {"priority", 'p', "N", "among your own jobs, higher runs first (-100 to 100, default 0)"},
+    PLACEMENT_FLAGS,
     {NULL, 0, NULL, NULL},
 };
 

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "client/cmd.h"
+#include "client/group.h"
 #include "client/job.h"
 #include "client/result.h"
+#include "client/target.h"
 
 static void line(const char *label, const char *text)
 {
@@ -39,7 +41,7 @@ static void print_progress(const cJSON *job)
         printf(", %s", term_rate(job_rate(job), rate));
     if (job_eta(job) > 0)
         printf(", ready in %s", term_duration(job_eta(job), eta));
-    if (job_state(job) == JOB_DONE)
+    if (job_state(job) == JOB_DONE && job_number(job, "seconds", 0) > 0)
         printf(" in %s", term_duration(job_number(job, "seconds", NAN), eta));
     putchar('\n');
 }
@@ -53,11 +55,34 @@ static void print_spec(const cJSON *job)
     cJSON_free(text);
 }
 
+/* How it was queued, as far as that was not left to ddq. */
+static void print_placement(const cJSON *job)
+{
+    double at = job_number(job, "at", 0), most = job_number(job, "max_gpus", 0),
+           priority = job_number(job, "priority", 0);
+    char text[TERM_TEXT], when[25];
+    const cJSON *parent;
+    if (strcmp(job_text(job, "tier"), "normal") != 0)
+        line("tier", job_text(job, "tier"));
+    snprintf(text, sizeof text, "%.0f", priority);
+    line("priority", priority != 0 ? text : "");
+    snprintf(text, sizeof text, "%.0f", most);
+    line("max-gpus", most > 0 ? text : "");
+    if (at > 0)
+        wall_iso((Wall)at, when);
+    line("at", at > 0 ? when : "");
+    line("window", job_text(job, "window"));
+    cJSON_ArrayForEach(parent, cJSON_GetObjectItemCaseSensitive(job, "after"))
+        line("after", cJSON_GetStringValue(parent));
+    line("sweep", job_text(job, "group"));
+}
+
 static void print_job(const cJSON *job)
 {
     printf("%-9s %s%s%s\n", "job", term_color(stdout, COLOR_BOLD), job_text(job, "id"), term_reset(stdout));
     printf("%-9s %s%s%s\n", "state", term_color(stdout, job_color(job)), job_text(job, "state"), term_reset(stdout));
     line("reason", job_text(job, "reason"));
+    print_placement(job);
     line("user", job_text(job, "user"));
     line("kind", job_text(job, "kind"));
     line("model", job_text(job, "model"));
@@ -74,33 +99,53 @@ static void print_job(const cJSON *job)
         line("output", job_text(job, "output"));
 }
 
+static void print_group(const cJSON *job)
+{
+    printf("%-9s %s%s%s\n", "sweep", term_color(stdout, COLOR_BOLD), job_text(job, "id"), term_reset(stdout));
+    printf("%-9s %s%s%s\n", "state", term_color(stdout, job_color(job)), job_text(job, "state"), term_reset(stdout));
+    line("jobs", job_text(job, "reason"));
+    print_progress(job);
+    putchar('\n');
+    group_points(job);
+}
+
+static bool look(Cmd *cmd, const char *target, cJSON **ret_job, Err *err)
+{
+    if (!target_is_group(target))
+        return job_show(cmd, target, ret_job, err);
+    if (!target_group(cmd, target, ret_job, err))
+        return false;
+    *ret_job = group_as_job(*ret_job);
+    return true;
+}
+
 static bool show_run(Cmd *cmd, Err *err)
 {
-    char *id;
+    char *target;
     cJSON *job;
-    if (!cmd_id(cmd->args[0], &id, err))
+    if (!target_resolve(cmd, cmd->args[0], &target, err))
         return false;
-    bool ok = job_show(cmd, id, &job, err);
-    free(id);
-    if (!ok)
-        return false;
-    if (cmd->json) {
+    bool ok = look(cmd, target, &job, err);
+    if (ok && cmd->json) {
         cmd_json(job);
-        return true;
+    } else if (ok) {
+        if (cmd->quiet)
+            puts(job_text(job, "state"));
+        else if (target_is_group(target))
+            print_group(job);
+        else
+            print_job(job);
+        cJSON_Delete(job);
     }
-    if (cmd->quiet)
-        puts(job_text(job, "state"));
-    else
-        print_job(job);
-    cJSON_Delete(job);
-    return true;
+    free(target);
+    return ok;
 }
 
 const Verb verb_show = {
     .name = "show",
-    .args = "ID",
+    .args = "ID|SWEEP",
     .least = 1,
     .most = 1,
-    .summary = "All about one job; with --quiet its state alone",
+    .summary = "All about one job, or a sweep and its points; with --quiet its state alone",
     .run = show_run,
 };

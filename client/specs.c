@@ -130,7 +130,7 @@ static bool neutral(const char *field)
     return strncmp(field, "published_", strlen("published_")) == 0;
 }
 
-static void drop_published(const Cmd *cmd, cJSON *job, const char *changes)
+static void drop_published(const Cmd *cmd, cJSON *job, const char *changes, bool say)
 {
     const Figure *figure;
     bool dropped = false;
@@ -139,14 +139,16 @@ static void drop_published(const Cmd *cmd, cJSON *job, const char *changes)
             cJSON_DeleteItemFromObjectCaseSensitive(job, figure->published);
             dropped = true;
         }
-    if (dropped)
+    if (dropped && say)
         cmd_say(cmd, "ddq: the published FID is left out, %s differs from what it was measured with", changes);
 }
 
-static bool apply_flags(const Cmd *cmd, cJSON *job, Err *err)
+static bool apply_flags(const Cmd *cmd, const Sweep *sweep, int point, cJSON *job, Err *err)
 {
     bool own = false;
-    const char *changes = NULL;
+    const char *changes = NULL, *swept;
+    for (int i = 0; (swept = sweep_field(sweep, i)); i++)
+        changes = neutral(swept) ? changes : swept;
     for (int pass = 0; pass < 2; pass++) /* the kind decides what the others may be */
         for (int i = 0; i < cmd->field_count; i++) {
             const CmdFlag *flag = &cmd->fields[i];
@@ -157,8 +159,10 @@ static bool apply_flags(const Cmd *cmd, cJSON *job, Err *err)
             own |= strncmp(flag->name, "published_", strlen("published_")) == 0;
             changes = neutral(flag->name) ? changes : flag->name;
         }
+    if (!sweep_apply(sweep, point, job, err))
+        return false;
     if (changes && !own)
-        drop_published(cmd, job, changes);
+        drop_published(cmd, job, changes, point == 0);
     return true;
 }
 
@@ -179,12 +183,12 @@ static void make_absolute(cJSON *job)
     }
 }
 
-static bool complete(const Cmd *cmd, cJSON *job, cJSON **ret_job, Err *err)
+static bool complete(const Cmd *cmd, const Sweep *sweep, int point, cJSON *job, cJSON **ret_job, Err *err)
 {
     JobSpec *spec;
     if (!cJSON_IsObject(job))
         return err_set(err, ERR_USAGE, "not a JSON object");
-    if (!apply_flags(cmd, job, err))
+    if (!apply_flags(cmd, sweep, point, job, err))
         return false;
     make_absolute(job);
     if (!jobspec_parse(job, FORM_QUEUED, &spec, err))
@@ -194,17 +198,20 @@ static bool complete(const Cmd *cmd, cJSON *job, cJSON **ret_job, Err *err)
     return true;
 }
 
-bool specs_read(Cmd *cmd, cJSON **ret_jobs, Err *err)
+bool specs_read(Cmd *cmd, const Sweep *sweep, cJSON **ret_jobs, Err *err)
 {
     cJSON *raw;
     if (!read_source(cmd, &raw, err))
         return false;
     cJSON *jobs = cJSON_CreateArray();
-    int count = cJSON_GetArraySize(raw), i = 0;
+    int count = cJSON_GetArraySize(raw), points = sweep_points(sweep);
     bool ok = true;
-    for (cJSON *job = raw->child; ok && job; job = job->next, i++) {
-        cJSON *whole = NULL;
-        ok = complete(cmd, job, &whole, err);
+    if (sweep && count != 1)
+        ok = err_set(err, ERR_USAGE, "--sweep varies one job, and these are %d", count);
+    for (int i = 0; ok && i < count * points; i++) {
+        cJSON *job = cJSON_Duplicate(cJSON_GetArrayItem(raw, i / points), true), *whole = NULL;
+        ok = complete(cmd, sweep, i % points, job, &whole, err);
+        cJSON_Delete(job);
         if (ok)
             cJSON_AddItemToArray(jobs, whole);
         else if (count > 1)

@@ -6,9 +6,11 @@
 #include <stdbool.h>
 
 #include "client/cmd.h"
+#include "client/sweep.h"
 
 /* Reads cmd's argument and its job flags. *ret_jobs is an array of job specs in QUEUED form, each checked, defaults
- * filled in, file names made absolute. The caller owns it. */
-bool specs_read(Cmd *cmd, cJSON **ret_jobs, Err *err);
+ * filled in, file names made absolute; with a sweep (NULL: none), which wants one job, one for each of its points. The
+ * caller owns it. */
+bool specs_read(Cmd *cmd, const Sweep *sweep, cJSON **ret_jobs, Err *err);
 
 #endif

@@ -5,16 +5,21 @@
 #include <stdbool.h>
 
 #include "client/cmd.h"
+#include "client/follow.h"
+#include "client/plan.h"
 
 typedef struct Submitted {
-    char **ids;
+    char **ids; /* with --then, each evaluation after its job */
     int count;
-    int known; /* of these the queue had already: the same spec within a day */
+    int known;   /* of these the queue had already: the same spec within a day */
+    char *group; /* USER/NAME of a sweep (with --then, of its evaluations), else NULL */
 } Submitted;
 
-/* Reads the jobs (client/specs.h), checks their names against the live daemons, queues all, remembers the last as '@'.
- */
-bool submit_jobs(Cmd *cmd, Submitted *ret_done, Err *err);
+/* Queues all that the plan has, and remembers the last job, or the sweep, as '@'. */
+bool submit_jobs(Cmd *cmd, const Plan *plan, Submitted *ret_done, Err *err);
 void submitted_free(Submitted *done);
+
+/* follow_jobs, of a sweep as one. */
+bool submitted_follow(Cmd *cmd, const Submitted *done, const Follow *how, Err *err);
 
 #endif

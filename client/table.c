@@ -118,16 +118,21 @@ static void put_row(const Table *table, FILE *to, const int *widths, const Cell 
     fputc('\n', to);
 }
 
-void table_print(const Table *table, FILE *to)
+void table_print_in(const Table *table, FILE *to, int width)
 {
     int widths[COLUMNS_MAX];
     assert(table->count % table->column_count == 0);
     if (!table->count)
         return;
-    fit(table, term_width(to), widths);
+    fit(table, width, widths);
     put_row(table, to, widths, NULL);
     for (int i = 0; i < table->count; i += table->column_count)
         put_row(table, to, widths, &table->cells[i]);
+}
+
+void table_print(const Table *table, FILE *to)
+{
+    table_print_in(table, to, term_width(to));
 }
 
 void table_free(Table *table)

@@ -3,7 +3,7 @@
 
 #include "client/cmd.h"
 #include "client/follow.h"
-#include "client/job.h"
+#include "client/target.h"
 #include "core/mem.h"
 
 static bool wait_for(Cmd *cmd, bool progress, Err *err)
@@ -14,7 +14,7 @@ static bool wait_for(Cmd *cmd, bool progress, Err *err)
     char **ids = xcalloc((size_t)cmd->arg_count, sizeof *ids);
     bool ok = true;
     for (int i = 0; ok && i < cmd->arg_count; i++) /* an unknown one is said before anything is waited for */
-        ok = job_resolve(cmd, cmd->args[i], &ids[i], err);
+        ok = target_resolve(cmd, cmd->args[i], &ids[i], err);
     ok = ok && follow_jobs(cmd, ids, cmd->arg_count, &follow, err);
     for (int i = 0; i < cmd->arg_count; i++)
         free(ids[i]);
@@ -39,7 +39,7 @@ static const Flag flags[] = {
 
 const Verb verb_wait = {
     .name = "wait",
-    .args = "ID...",
+    .args = "ID|SWEEP...",
     .least = 1,
     .most = -1,
     .summary = "Wait for jobs and print their figures; the exit status is the job's: 0 done, 100 failed, 103 "
@@ -52,7 +52,7 @@ const Verb verb_wait = {
 
 const Verb verb_watch = {
     .name = "watch",
-    .args = "ID...",
+    .args = "ID|SWEEP...",
     .least = 1,
     .most = -1,
     .summary = "Show how far jobs are until they end, then where their images, sheet and report are, and the figures",

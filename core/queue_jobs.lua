@@ -90,7 +90,7 @@ local function asked_text(a)
     local asked = {}
     for key, value in pairs(a) do
         local is_list = type(value) == 'table' and (#value > 0 or next(value) == nil)
-        if key ~= 'spec' and value ~= cjson.null then asked[key] = is_list and list(value) or value end
+        if key ~= 'spec' and key ~= 'hold' and value ~= cjson.null then asked[key] = is_list and list(value) or value end
     end
     local text = encode(asked)
     if #text > 20000 then
@@ -141,7 +141,7 @@ local function write_job(job, asked)
     local about = encode({id = id, user = user, kind = job.kind, model = job.model, device = job.device,
         name = job.name or id, folder = job.folder, created = now(), tier = job.tier, group = job.group,
         point = job.point and raw(job.point), max_gpus = tonumber(limits.max_gpus), at = tonumber(limits.at),
-        window = limits.window}):sub(2, -2)
+        window = limits.window, after = #job.after > 0 and job.after or nil}):sub(2, -2)
     job_set(id, 'id', id, 'user', user, 'kind', job.kind, 'model', job.model, 'device', job.device,
         'name', job.name or id, 'folder', job.folder, 'images', int(job.images), 'created', int(now()), 'about', about,
         'spec', job.spec, 'asked', asked, 'needs', table.concat(job.needs, ' '), 'lane', lane,
@@ -159,7 +159,7 @@ local function write_job(job, asked)
 end
 
 --- ddq_submit {id, user, kind, spec{}, images, name?, model?, device?, priority?, needs[]?, after[]?, after_failed?, tier?,
----     max_gpus?, at?, window?, group?, point{}?, new?} -> {id, state, folder, duplicate}
+---     max_gpus?, at?, window?, group?, point{}?, new?, hold?} -> {id, state, folder, duplicate}
 --- A new job: queued, or waiting for the jobs of `after`. The same id again changes nothing and answers duplicate: true;
 --- so does, for a day, the same spec, name and parents of the same user under another id, whose job is answered then,
 --- unless that failed, was cancelled or lacks images, or new is true.
@@ -168,8 +168,8 @@ end
 --- orders the user's own jobs. tier: interactive, normal (absent) or scavenger. max_gpus: workers at once. at: ms since
 --- 1970, not before. window: the hours of a day it may run in, "22:00-07:00" in UTC or "22:00-07:00+02:00". after_failed:
 --- what it does when a job of `after` does not end done: fail (absent), run all the same, or hold. group: the name of a
---- sweep of this user that it belongs to; point: the fields that vary in it. More images than the user's quota has room
---- for are refused.
+--- sweep of this user that it belongs to; point: the fields that vary in it. hold: true: held from its first moment. More
+--- images than the user's quota has room for are refused.
 function F.submit(a, adopted_folder)
     local job = wanted_job(a)
     local id, user, images = job.id, job.user, job.images
@@ -183,7 +183,9 @@ function F.submit(a, adopted_folder)
     local asked = asked_text(a)
     job.waits, job.state, job.reason = waits, 'queued', 'waits for its turn'
     if #waits > 0 then job.state, job.reason = 'waiting', 'waits for job ' .. table.concat(waits, ', ') end
-    if bad then job.state, job.reason = 'held', bad end
+    if bad or a.hold == true then job.state, job.reason = 'held', bad or 'held by ' .. user end
+    job.after = list()
+    for parent in parents:gmatch('%S+') do job.after[#job.after + 1] = parent end
     job.folder, job.seq = adopted_folder or folder_of(user, job.name, id), call('INCR', P .. 'seq')
     if adopted_folder then call('HSET', P .. 'folders', adopted_folder, id) end
     write_job(job, asked)

@@ -100,7 +100,7 @@ end
 
 --- ddq_list {user?, state?, active?, needs?, limit?, rows?} -> {jobs[], more} or {columns[], rows[], more}
 --- Newest first; active: only those that have not ended; needs: only those that need this ("reference:digits"). A job is
---- {id, user, kind, model, name, state, reason, error?, tier, group?, point{}?, max_gpus?, at?, window?, device, folder,
+--- {id, user, kind, model, name, state, reason, error?, tier, group?, point{}?, max_gpus?, at?, window?, after[]?, device, folder,
 --- output, images, n, done, bad, errors, priority, created, started?, finished?, rate?, workers, fid?, metrics{}?}. With
 --- rows: true each is a list in the order of columns, what a table shows, and five times as fast. more: not every job was
 --- looked at.
