@@ -298,11 +298,11 @@ static void keep(const char *name, char **fresh, const char *now)
     *fresh = now ? xstrdup(now) : NULL;
 }
 
-static void keep_fixed(const Conf *now, Conf *fresh)
+static void keep_fixed(const Daemon *d, Conf *fresh)
 {
-    char *real = realpath(fresh->output_root, NULL);
-    options_override(&fresh->output_root, real);
-    free(real);
+    const Conf *now = d->conf;
+    if (strcmp(fresh->output_root, d->root_word) == 0) /* its file system may not answer now, and is not asked */
+        options_override(&fresh->output_root, now->output_root);
     keep("redis", &fresh->redis, now->redis);
     keep("state", &fresh->state, now->state);
     keep("output_root", &fresh->output_root, now->output_root);
@@ -323,7 +323,7 @@ static void reload(Daemon *d)
         conf_free(fresh);
         return;
     }
-    keep_fixed(d->conf, fresh);
+    keep_fixed(d, fresh);
     conf_free(d->conf);
     d->conf = fresh;
     log_info("reload models=%d references=%d workers=%d lease_ms=%d chunk_ms=%d", fresh->model_count,
@@ -357,6 +357,7 @@ static bool open_output_root(Daemon *d, Err *err)
     if (!statedir_make(conf->output_root, 0755, err))
         return err_wrap(err, "output root");
     char *real = realpath(conf->output_root, NULL);
+    d->root_word = xstrdup(conf->output_root);
     bool ok = real && access(real, W_OK | X_OK) == 0;
     if (!ok)
         err_errno(err, "output root %s", conf->output_root);
@@ -477,6 +478,7 @@ int daemon_run(const Options *options)
     notify_close(&d->notify);
     conf_free(d->conf);
     free(d->url);
+    free(d->root_word);
     free(d);
     return code;
 }

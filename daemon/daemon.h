@@ -40,7 +40,8 @@ struct Daemon {
     uv_signal_t signals[4];
     Conf *conf;
     StateDir state;
-    char *url; /* of the Redis we use, without its password */
+    char *url;       /* of the Redis we use, without its password */
+    char *root_word; /* the output root as it was written; conf has its real path */
     Notify notify;
     Journal *journal;
     bool alone; /* the Redis is ours */

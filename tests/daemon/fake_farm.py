@@ -145,17 +145,18 @@ class Farm:
 
     def leftovers(self):
         """Workers, and the private server, that this farm's daemon started."""
-        found = []
+        found = {}
         for entry in pathlib.Path("/proc").iterdir():
             if entry.name.isdigit() and int(entry.name) != os.getpid() and alive(int(entry.name)):
                 try:
                     mine = f"HOME={self.folder}\0".encode() in (entry / "environ").read_bytes()
                     mine = mine or os.readlink(entry / "cwd") == str(self.state)  # redis-server writes over its environment
+                    parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
                 except OSError:
                     continue
                 if mine and not (self.daemon and self.daemon.pid == int(entry.name)):
-                    found.append(int(entry.name))
-        return found
+                    found[int(entry.name)] = parent
+        return [pid for pid, parent in found.items() if parent not in found]  # without Redis's copies that write its file
 
     def redis_pid(self):
         for pid in self.leftovers():

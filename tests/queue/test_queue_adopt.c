@@ -176,6 +176,9 @@ static void a_drained_host_takes_nothing(void **state)
     claim("a", "lo=0");
     say(QUEUE_DRAIN, "{'host':'h','user':'bob','reason':'a new fan'}", "reason=drained by bob: a new fan");
     claim("b", "status=empty; text=drained by bob: a new fan");
+    submit("aaaaaa0002", "cyd", 8, "");
+    say(QUEUE_SHOW, "{'id':'aaaaaa0002'}",
+        "job.reason~the workers that are there are drained (drained by bob: a new fan); ddq resume");
     claim("a", "lo=0; again=true"); /* what it holds it gives back itself */
     BEAT("drains.*=drained by bob: a new fan");
     say(QUEUE_HOSTS, "{}", "hosts.0.drains.*=drained by bob: a new fan");
@@ -183,7 +186,7 @@ static void a_drained_host_takes_nothing(void **state)
     say(QUEUE_RESUME, "{'host':'h','user':'bob'}", "changed=true");
     say(QUEUE_RESUME, "{'host':'h','user':'bob'}", "changed=false");
     BEAT("drains={}");
-    claim("b", "lo=8");
+    claim("b", "job=aaaaaa0002");
 }
 
 static void a_drained_worker_leaves_the_others_alone(void **state)
