@@ -76,8 +76,10 @@ end
 --- Takes a drain back; that of a host takes those of its workers with it. changed: there was one.
 function F.resume(a)
     text_arg(a, 'user', NAME)
-    local host, worker = place_arg(a)
+    local host, worker = text_arg(a, 'host', NAME), text_arg(a, 'worker', LABEL, true)
     local drains, changed = drains_of(host), 0
+    local there = next(drains) ~= nil and (not worker or drains[worker])
+    if not there then place_arg(a) end -- one that is drained may have been away for long
     if worker and drains['*'] then
         refuse('refused', 'the whole of host ' .. host .. ' is ' .. drains['*'] .. '; ddq resume ' .. host .. ' ends that')
     end

@@ -200,6 +200,12 @@ static void a_drained_worker_leaves_the_others_alone(void **state)
     BEAT("drains.a=drained by bob");
     say(QUEUE_DRAIN, "{'host':'h','worker':'c','user':'bob'}", "status=not_found; text~it has: a, b");
     say(QUEUE_DRAIN, "{'host':'i','user':'bob'}", "status=not_found; text~there are: h");
+    freeReplyObject(
+        redis_do(redis, "DEL {ddq}:host:h")); /* it was away for a day, and is forgotten but for its drain */
+    say(QUEUE_RESUME, "{'host':'h','worker':'a','user':'bob'}", "changed=true");
+    say(QUEUE_RESUME, "{'host':'h','worker':'a','user':'bob'}", "status=not_found");
+    BEAT("");
+    say(QUEUE_DRAIN, "{'host':'h','worker':'a','user':'bob'}", "");
     say(QUEUE_RESUME, "{'host':'h','user':'bob'}", "changed=true"); /* the host's takes its workers' along */
     claim("a", "lo=8");
 }
