@@ -65,9 +65,10 @@ end
 
 -- ---- claim: who is next ----------------------------------------------------------------------------------------------
 
--- The first job of a lane that may run. One whose window has closed, say, leaves the queue.
+-- The first job of a lane that may run. Those whose window has closed leave the queue; if they are very many, the next
+-- claim goes on.
 local function head_of(user, rank, lane, worker)
-    for _ = 1, MAX_HEADS do
+    for _ = 1, MAX_REAP do
         local id = call('ZRANGE', queue_key(rank, user, lane), 0, 0)[1]
         local why = id and job_refuses(id, user, worker)
         if not why then return id end
@@ -335,8 +336,8 @@ end
 local function preempt(time)
     local workers, an_hour = nil, setting('interactive_ms')
     for _, user in ipairs(call('ZRANGE', P .. 'users:0', 0, MAX_LANES - 1)) do
-        local lanes = urgent_ms(user, time, an_hour) < an_hour and call('ZRANGE', queue_key(0, user), 0, MAX_HEADS - 1) or {}
-        for _, lane in ipairs(lanes) do
+        local capped = urgent_ms(user, time, an_hour) >= an_hour
+        for _, lane in ipairs(capped and {} or call('ZRANGE', queue_key(0, user), 0, MAX_HEADS - 1)) do
             for _, id in ipairs(call('ZRANGE', queue_key(0, user, lane), 0, MAX_HEADS - 1)) do
                 local state, tier, victim, since, created = job_get(id, 'state', 'tier', 'victim', 'changed', 'created')
                 if state == 'queued' and tier == '0' and not (victim and call('EXISTS', lease_key(victim)) == 1) then

@@ -291,7 +291,9 @@ local function schema_ready(flags)
             '); update ddq here')
     end
     if schema and schema < SCHEMA and flags ~= READ then upgrade() end
-    if not schema and flags ~= READ then call('HSET', P .. 'meta', 'schema', SCHEMA, 'run_id', run_id(), 'born', int(now())) end
+    if not schema and flags ~= READ then
+        call('HSET', P .. 'meta', 'schema', SCHEMA, 'run_id', run_id(), 'born', int(now()))
+    end
 end
 
 for i = 1, #NAMES do -- pairs() is not there yet while a library loads

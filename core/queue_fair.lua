@@ -127,7 +127,8 @@ local function window_of(text)
     if not h1 or (zone ~= '' and zone ~= 'Z' and not sign) then return nil end
     local from, to = h1 * 60 + m1, h2 * 60 + m2
     local offset = sign and (h3 * 60 + m3) * (sign == '-' and -1 or 1) or 0
-    if from >= 1440 or to > 1440 or m1 * 1 > 59 or m2 * 1 > 59 or from == to or math.abs(offset) > 14 * 60 then return nil end
+    local good = from < 1440 and to <= 1440 and tonumber(m1) < 60 and tonumber(m2) < 60 and math.abs(offset) <= 14 * 60
+    if not good or from == to then return nil end
     return from * 60000, to * 60000, offset * 60000
 end
 

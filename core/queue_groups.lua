@@ -69,8 +69,8 @@ function F.group(a)
     local owner, name = known_group_arg(a)
     local answer, points, images, done, rate = states_of(owner, name), list(), 0, 0, 0
     for _, id in ipairs(call('ZRANGE', group_key(owner, name), 0, MAX_POINTS - 1)) do
-        local point, state, reason, n, made, fid, metrics, called = job_get(id, 'point', 'state', 'reason', 'images', 'done',
-            'fid', 'metrics', 'name')
+        local point, state, reason, n, made, fid, metrics, called =
+            job_get(id, 'point', 'state', 'reason', 'images', 'done', 'fid', 'metrics', 'name')
         if state then
             points[#points + 1] = {id = id, name = called, point = raw(point or '{}'), state = state, reason = reason,
                 images = tonumber(n), done = tonumber(made), fid = tonumber(fid), metrics = metrics and raw(metrics)}

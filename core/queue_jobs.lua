@@ -175,7 +175,8 @@ function F.submit(a, adopted_folder)
     local id, user, images = job.id, job.user, job.images
     if call('EXISTS', job_key(id)) == 1 then return duplicate_of(id) end
     local waits, bad, parents = parents_arg(a, job.after_failed)
-    local same = same_key({user, job.kind, images, job.model, job.device, job.name or '', job.group or '', parents, job.spec})
+    local same = same_key({user, job.kind, images, job.model, job.device, job.name or '', job.group or '', parents,
+        job.spec})
     local twin = a.new ~= true and not adopted_folder and call('GET', same)
     local was = twin and job_get(twin, 'state')
     if was and not (FINAL[was] and spoilt(twin)) then return duplicate_of(twin) end

@@ -11,8 +11,8 @@ end
 
 -- A list of a thousand jobs is asked for often, so a job's JSON is put together from texts in Redis: what never changes is
 -- kept as it will be told (about), the rest goes in by one format, and then what not every job has.
-local CHANGES = {'about', 'state', 'images', 'done', 'bad', 'errors', 'priority', 'folder', 'root', 'reason', 'error', 'started',
-    'finished', 'fid', 'rate', 'metrics'}
+local CHANGES = {'about', 'state', 'images', 'done', 'bad', 'errors', 'priority', 'folder', 'root', 'reason', 'error',
+    'started', 'finished', 'fid', 'rate', 'metrics'}
 local FORMAT = '{%s,"state":"%s","images":%s,"n":%s,"done":%s,"bad":%s,"errors":%s,"priority":%s,"workers":%d,' ..
     '"output":%s,"reason":%s'
 

@@ -7,8 +7,9 @@ do -- the locals of this file: a chunk may have 200
 -- every active job where it stands now; at most a lab's queue, once.
 function upgrade()
     for _, user in ipairs(call('ZRANGE', P .. 'users', 0, -1)) do
-        for _, lane in ipairs(call('ZRANGE', P .. 'queue:' .. user, 0, -1)) do call('DEL', P .. 'queue:' .. user .. ':' .. lane) end
-        call('DEL', P .. 'queue:' .. user)
+        local queue = P .. 'queue:' .. user
+        for _, lane in ipairs(call('ZRANGE', queue, 0, -1)) do call('DEL', queue .. ':' .. lane) end
+        call('DEL', queue)
         call('ZADD', P .. 'turns', call('ZSCORE', P .. 'users', user), user)
     end
     local flat = call('HGETALL', P .. 'vtime')

@@ -110,7 +110,9 @@ function F.settings(a)
     memo.settings = nil
     local answer = {admins = list()}
     for name in pairs(SETTINGS) do answer[name] = setting(name) end
-    for name in (call('HGET', P .. 'settings', 'admins') or ''):gmatch('%S+') do answer.admins[#answer.admins + 1] = name end
+    for name in (call('HGET', P .. 'settings', 'admins') or ''):gmatch('%S+') do
+        answer.admins[#answer.admins + 1] = name
+    end
     return answer
 end
 

@@ -198,7 +198,8 @@ local function tell_ahead(job, look, answer)
     if look.yields then add(look.yields .. ' makes room when its batch ends') end
     add(look.free_ms > 0 and 'next free ' .. machine .. ' in about ' .. span(look.free_ms) or 'a ' .. machine .. ' is free')
     if answer.need_mib then
-        add('needs ' .. gigabytes(answer.need_mib) .. ', which ' .. #look.fit .. ' of ' .. #look.workers .. ' workers have free')
+        add('needs ' .. gigabytes(answer.need_mib) .. ', which ' .. #look.fit .. ' of ' .. #look.workers ..
+            ' workers have free')
     end
     if job.rank < job.tier then add('it waited long and counts as ' .. TIER_NAMES[job.rank]) end
     if job.capped then add('you had ' .. span(job.capped) .. ' as interactive this hour, so it counts as normal') end
@@ -287,7 +288,9 @@ function why_of(id)
     job.user, job.state, job.reason, job.lane, job.after, job.priority, job.seq, job.rank, job.tier, job.images, job.done,
         job.finished = job_get(id, 'user', 'state', 'reason', 'lane', 'after', 'priority', 'seq', 'rank', 'tier', 'images',
         'done', 'finished')
-    for _, field in ipairs({'priority', 'seq', 'rank', 'tier', 'images', 'done'}) do job[field] = tonumber(job[field] or 0) end
+    for _, field in ipairs({'priority', 'seq', 'rank', 'tier', 'images', 'done'}) do
+        job[field] = tonumber(job[field] or 0)
+    end
     local an_hour, had = setting('interactive_ms'), urgent_ms(job.user, time, setting('interactive_ms'))
     if job.rank == 0 and had >= an_hour then job.capped = had end
     local answer = REASONS[job.state] and REASONS[job.state](job, time) or {text = job.state .. ' since ' ..

@@ -58,7 +58,8 @@ for _, id in ipairs(call('ZRANGE', P .. 'jobs', 0, -1)) do
     is(bad == call('ZCARD', key .. ':bad'), id, 'counts', bad, 'bad')
     if state == 'running' then is(#tokens > 0, id, 'runs without a lease') end
     if state == 'queued' or state == 'waiting' then is(#tokens == 0, id, 'is', state, 'with leases') end
-    if state ~= 'running' then is((call('HGET', key, 'reason') or '') ~= '' or state == 'done', id, 'is', state, 'without a reason') end
+    local reason = call('HGET', key, 'reason') or ''
+    is(state == 'running' or state == 'done' or reason ~= '', id, 'is', state, 'without a reason')
     local rank, at, window, most = unpack(call('HMGET', key, 'rank', 'at', 'window', 'max_gpus'))
     local queue = P .. 'queue:' .. rank .. ':' .. user .. ':' .. lane
     local should = (state == 'queued' or state == 'running') and #pending > 0 and (not most or #tokens < tonumber(most))
@@ -71,7 +72,8 @@ for _, id in ipairs(call('ZRANGE', P .. 'jobs', 0, -1)) do
     end
     if stands then lanes[rank .. ':' .. user .. ':' .. lane] = true; runnable[rank .. ' ' .. user] = true end
     for other = 0, 2 do
-        is(rank == tostring(other) or not call('ZSCORE', P .. 'queue:' .. other .. ':' .. user .. ':' .. lane, id), id, 'stands twice')
+        local there = call('ZSCORE', P .. 'queue:' .. other .. ':' .. user .. ':' .. lane, id)
+        is(rank == tostring(other) or not there, id, 'stands twice')
     end
     local ages = call('ZSCORE', P .. 'aging', id) and true or false
     is(ages == (stands and state == 'queued' and rank ~= '0'), id, state, ages and 'ages' or 'does not age')
@@ -82,8 +84,8 @@ for _, id in ipairs(call('ZRANGE', P .. 'jobs', 0, -1)) do
     is((row and true or false) == (state ~= 'running'), id, 'is', state, row and 'and has a row' or 'and has no row')
     if row then
         local told = cjson.decode(row)
-        is(told[1] == id and told[2] == state and told[6] == call('HGET', key, 'reason') and told[7] == done and told[8] == images,
-            id, 'has an old row', row)
+        local fits = told[1] == id and told[2] == state and told[6] == reason and told[7] == done and told[8] == images
+        is(fits, id, 'has an old row', row)
     end
     local group = call('HGET', key, 'group')
     if group then
@@ -107,7 +109,8 @@ end
 local function counts(what, key, found)
     local flat = call('HGETALL', P .. key)
     for i = 1, #flat, 2 do
-        is(tonumber(flat[i + 1]) == (found[flat[i]] or 0), what, flat[i], 'is counted', flat[i + 1], 'and has', found[flat[i]] or 0)
+        local has = found[flat[i]] or 0
+        is(tonumber(flat[i + 1]) == has, what, flat[i], 'is counted', flat[i + 1], 'and has', has)
         found[flat[i]] = nil
     end
     for user, n in pairs(found) do is(n == 0, what, user, 'is not counted and has', n) end

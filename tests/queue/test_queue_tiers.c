@@ -237,6 +237,21 @@ static void windows_open_and_close(void **state)
               "{'id':'aaaaaa0009','user':'ada','kind':'sample','images':4,'spec':{},'window':'%s'}", wrong[i]);
 }
 
+/* Many jobs of a lane close at once: they hide the others for one claim at most. */
+static void closed_windows_hide_none(void **state)
+{
+    (void)state;
+    char id[16], text[96];
+    for (int i = 0; i < 60; i++) {
+        snprintf(id, sizeof id, "aaaaaa00%02d", i);
+        submit(id, "ada", 8, window_from(-60, 120));
+        snprintf(text, sizeof text, "HSET {ddq}:job:%s at %.0f", id, (double)wall_ms() + 3600000);
+        redis_say(text); /* and now it is closed, without the queue having heard */
+    }
+    submit("bbbbbb0001", "ada", 8, "");
+    claim("a", "job=bbbbbb0001");
+}
+
 /* A window in another zone is the same hours elsewhere. */
 static void windows_have_a_zone(void **state)
 {
@@ -554,6 +569,7 @@ int main(void)
         T(jobs_that_aged_make_nobody_yield),
         T(at_is_waited_for),
         T(windows_open_and_close),
+        T(closed_windows_hide_none),
         T(windows_have_a_zone),
         T(max_gpus_bounds_a_job),
         T(jobs_that_need_more_than_a_worker_has_are_skipped),
