@@ -131,8 +131,12 @@ static bool reserve(Run *run, const RunHooks *hooks, Err *err)
     for (run->batch = wanted;; run->batch /= 2) {
         if (sampler_reserve(run->sampler, run->batch, err))
             break;
-        if (!err || err->kind != ERR_MEMORY || run->batch == 1)
+        if (!err || err->kind != ERR_MEMORY)
             return false;
+        if (run->batch == 1)
+            return err_wrap(err, "not even one image fits beside the model on the device %s; end what else is on it%s",
+                            workshop_device_name(run->shop),
+                            workshop_is_host(run->shop) ? "" : " (nvidia-smi shows who)");
     }
     if (run->batch < wanted) {
         run_note(run, hooks, "a batch of %d does not fit in memory (%s); went on with %d", wanted, err->text,
