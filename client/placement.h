@@ -19,8 +19,9 @@
         {"priority", 'p', "N", "among your own jobs, higher runs first (-100 to 100, default 0)"},                     \
         {"new", 0, NULL, "a job of its own, even if the same one was submitted within a day"},                         \
         {"then", 0, "evaluate", "a job of its own measures the images afterwards, with the reference of this one"},    \
+        {"sweep", 0, "FIELD=A,B", "a job for each value; several: for each combination. Lists are parted by ;"},       \
     {                                                                                                                  \
-        "sweep", 0, "FIELD=A,B", "a job for each value; several: for each combination. Lists are parted by ;"          \
+        "dry-run", 0, NULL, "queue nothing: say what it would cost, need and wait for"                                 \
     }
 
 /* The arguments of ddq_submit that the flags give: tier, max_gpus, at, window, after[], after_failed, hold, priority,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/dryrun.h"
 #include "client/follow.h"
 #include "client/interrupt.h"
 #include "client/job.h"
@@ -130,10 +131,11 @@ static bool submit_run(Cmd *cmd, Err *err)
     Plan plan;
     if (waits)
         interrupt_detach(); /* from here on somebody must be told how to come back */
-    bool ok = plan_read(cmd, &plan, err) && submit_jobs(cmd, &plan, &done, err);
+    bool ok = plan_read(cmd, &plan, err), dry = cmd_has(cmd, "dry-run");
+    ok = ok && (dry ? dryrun_print(cmd, &plan, err) : submit_jobs(cmd, &plan, &done, err));
     plan_free(&plan);
-    if (!ok)
-        return false;
+    if (!ok || dry)
+        return ok;
     print_ids(cmd, &done);
     if (waits)
         ok = submitted_follow(cmd, &done, &follow, err);
@@ -167,6 +169,7 @@ const Verb verb_submit = {
               "  ddq submit job.json --quiet            prints the id alone\n"
               "  ddq submit l-2step --sweep split_t=80,130,180 --watch     three jobs, one group\n"
               "  ddq submit l-table --tier scavenger --window 22:00-07:00 --max-gpus 2\n"
+              "  ddq submit l-2step --images 50000 --dry-run               what would it cost?\n"
               "  ddq submit l-2step --then evaluate --after k3f9x2m7qa --after-failed run\n",
     .flags = flags,
     .job_flags = true,

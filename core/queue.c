@@ -10,35 +10,16 @@
 #include "core/mem.h"
 
 static const char *const names[QUEUE_FNS] = {
-    [QUEUE_SUBMIT] = "ddq_submit",
-    [QUEUE_CANCEL] = "ddq_cancel",
-    [QUEUE_HOLD] = "ddq_hold",
-    [QUEUE_RELEASE] = "ddq_release",
-    [QUEUE_LIST] = "ddq_list",
-    [QUEUE_SHOW] = "ddq_show",
-    [QUEUE_EVENTS] = "ddq_events",
-    [QUEUE_HOSTS] = "ddq_hosts",
-    [QUEUE_LOGS] = "ddq_logs",
-    [QUEUE_PRIO] = "ddq_prio",
-    [QUEUE_SHARE] = "ddq_share",
-    [QUEUE_QUOTA] = "ddq_quota",
-    [QUEUE_SETTINGS] = "ddq_settings",
-    [QUEUE_WHY] = "ddq_why",
-    [QUEUE_GROUP] = "ddq_group",
-    [QUEUE_GROUPS] = "ddq_groups",
-    [QUEUE_GROUP_CANCEL] = "ddq_group_cancel",
-    [QUEUE_ADOPT] = "ddq_adopt",
-    [QUEUE_DRAIN] = "ddq_drain",
-    [QUEUE_RESUME] = "ddq_resume",
-    [QUEUE_CLAIM] = "ddq_claim",
-    [QUEUE_RENEW] = "ddq_renew",
-    [QUEUE_FINISH] = "ddq_finish",
-    [QUEUE_GIVEBACK] = "ddq_giveback",
-    [QUEUE_FAIL] = "ddq_fail",
-    [QUEUE_REAP] = "ddq_reap",
-    [QUEUE_BEAT] = "ddq_beat",
-    [QUEUE_LOG] = "ddq_log",
-    [QUEUE_CHECK] = "ddq_check",
+    [QUEUE_SUBMIT] = "ddq_submit",     [QUEUE_CANCEL] = "ddq_cancel", [QUEUE_HOLD] = "ddq_hold",
+    [QUEUE_RELEASE] = "ddq_release",   [QUEUE_LIST] = "ddq_list",     [QUEUE_SHOW] = "ddq_show",
+    [QUEUE_EVENTS] = "ddq_events",     [QUEUE_HOSTS] = "ddq_hosts",   [QUEUE_LOGS] = "ddq_logs",
+    [QUEUE_PRIO] = "ddq_prio",         [QUEUE_SHARE] = "ddq_share",   [QUEUE_QUOTA] = "ddq_quota",
+    [QUEUE_SETTINGS] = "ddq_settings", [QUEUE_WHY] = "ddq_why",       [QUEUE_ESTIMATE] = "ddq_estimate",
+    [QUEUE_GROUP] = "ddq_group",       [QUEUE_GROUPS] = "ddq_groups", [QUEUE_GROUP_CANCEL] = "ddq_group_cancel",
+    [QUEUE_ADOPT] = "ddq_adopt",       [QUEUE_DRAIN] = "ddq_drain",   [QUEUE_RESUME] = "ddq_resume",
+    [QUEUE_CLAIM] = "ddq_claim",       [QUEUE_RENEW] = "ddq_renew",   [QUEUE_FINISH] = "ddq_finish",
+    [QUEUE_GIVEBACK] = "ddq_giveback", [QUEUE_FAIL] = "ddq_fail",     [QUEUE_REAP] = "ddq_reap",
+    [QUEUE_BEAT] = "ddq_beat",         [QUEUE_LOG] = "ddq_log",       [QUEUE_CHECK] = "ddq_check",
 };
 
 const char *queue_fn_name(QueueFn fn)
@@ -60,10 +41,10 @@ void queue_call_build(QueueCall *call, QueueFn fn, cJSON *args)
     if (!args)
         args = cJSON_CreateObject();
     const cJSON *spec = cJSON_GetObjectItemCaseSensitive(args, "spec");
-    if ((fn == QUEUE_SUBMIT || fn == QUEUE_ADOPT) && cJSON_IsObject(spec))
+    if ((fn == QUEUE_SUBMIT || fn == QUEUE_ESTIMATE || fn == QUEUE_ADOPT) && cJSON_IsObject(spec))
         keep_as_text(args, "spec", spec);
     const cJSON *point = cJSON_GetObjectItemCaseSensitive(args, "point");
-    if (fn == QUEUE_SUBMIT && cJSON_IsObject(point))
+    if ((fn == QUEUE_SUBMIT || fn == QUEUE_ESTIMATE) && cJSON_IsObject(point))
         keep_as_text(args, "point", point);
     if (fn == QUEUE_BEAT)
         keep_as_text(args, "about", args);

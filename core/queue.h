@@ -39,6 +39,7 @@ typedef enum QueueFn {
     QUEUE_QUOTA,
     QUEUE_SETTINGS,
     QUEUE_WHY,
+    QUEUE_ESTIMATE,
     QUEUE_GROUP,
     QUEUE_GROUPS,
     QUEUE_GROUP_CANCEL,

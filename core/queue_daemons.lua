@@ -277,7 +277,7 @@ end
 local READ, WRITE, END = {'no-writes'}, {}, {'allow-oom'}
 local NAMES = {
     {'submit', WRITE}, {'cancel', END}, {'hold', END}, {'release', WRITE}, {'prio', WRITE}, {'share', WRITE},
-    {'adopt', WRITE}, {'drain', WRITE}, {'resume', END}, {'quota', WRITE}, {'settings', WRITE}, {'why', READ},
+    {'adopt', WRITE}, {'drain', WRITE}, {'resume', END}, {'quota', WRITE}, {'settings', WRITE}, {'why', READ}, {'estimate', WRITE},
     {'group', READ}, {'groups', READ}, {'group_cancel', END},
     {'list', READ}, {'show', READ}, {'events', READ}, {'logs', READ}, {'hosts', READ}, {'check', READ},
     {'claim', WRITE}, {'renew', END}, {'finish', END}, {'giveback', END}, {'fail', END}, {'reap', END},

@@ -308,4 +308,36 @@ end
 --- device, memory, workers, day (quotas), closed, max_gpus, drained.
 function F.why(a) return why_of(job_arg(a, 'id')) end
 
+--- ddq_estimate {as ddq_submit} -> {as ddq_why, ms_image?, work_ms?, memory{}, best_free_mib?}
+--- What a submit would mean; it queues nothing. ms_image: the measured mean on the devices that are there now; work_ms: what
+--- all images take on one of them; memory: MiB by kind of device (cpu, cuda) that such jobs took; best_free_mib: the most
+--- that a worker could use. A submit that would be refused is refused.
+function F.estimate(a)
+    local job = wanted_job(a)
+    local id, waits, bad = job.id, parents_arg(a, job.after_failed)
+    if call('EXISTS', job_key(id)) == 1 then refuse('usage', 'job ' .. id .. ' is there already; ask ddq_why about it') end
+    check_quota(job.user, job.images)
+    local load, pace = load_of(job.kind, job.model, job.fields), pace_of(job.kind, job.model, job.fields)
+    local state = (bad or a.hold == true) and 'held' or #waits > 0 and 'waiting' or 'queued'
+    -- The walk asks about a job, so for this one call there is one: its hash alone, which no index names.
+    call('HSET', job_key(id), 'user', job.user, 'kind', job.kind, 'state', state, 'reason', bad or 'to be held',
+        'lane', lane_of(job.needs, job.device, job.model, load), 'pace', pace, 'after', table.concat(waits, ' '),
+        'priority', int(job.priority), 'seq', (call('GET', P .. 'seq') or 0) + 1, 'tier', TIERS[job.tier],
+        'rank', TIERS[job.tier], 'images', int(job.images), 'done', 0, 'bad', 0, 'report', 0)
+    for field, value in pairs(job.limits) do call('HSET', job_key(id), field, value) end
+    put_range(id, 0, math.max(job.images, 1))
+    local answer, look = why_of(id), {devices = {}, speeds = {}}
+    call('DEL', job_key(id), job_key(id, 'ranges'))
+    for _, worker in ipairs(live_workers(now())) do
+        look.devices[worker.uuid or worker.host .. ' ' .. worker.device] = true
+        answer.best_free_mib = math.max(answer.best_free_mib or 0, worker.free or 0)
+    end
+    answer.ms_image, answer.memory = speed_on(pace, look), {}
+    if answer.ms_image then answer.work_ms = math.floor(answer.ms_image * job.images) end
+    for _, kind in ipairs({'cpu', 'cuda'}) do
+        answer.memory[kind] = tonumber(call('HGET', P .. 'memory', load .. ' on ' .. kind) or nil)
+    end
+    return answer
+end
+
 end

@@ -139,3 +139,28 @@ def test_quota(desk):
     assert "say whose" in desk.ddq("quota", "--gpus", "1", code=2).stderr
     for bad in ("-1", "1.5", "x", ""):
         assert "none or a whole number" in desk.ddq("quota", "ada", "--day", bad, code=2).stderr
+
+
+def test_dry_run_says_what_it_would_cost_and_queues_nothing(desk):
+    assert "no daemon is alive" in desk.ddq("submit", "digits-2step", "--dry-run").stdout
+    desk.beat(workers=[{"name": "cpu:0", "device": "cpu", "state": "idle", "job": "", "pid": 8, "memory_mib": 2048, "free_mib": 4096}])
+    (told,) = desk.json("submit", "digits-2step", "--dry-run")["jobs"]
+    assert told["images"] == 5000 and "work_ms" not in told and "next in turn" in told["text"] and "id" not in told
+    job = desk.ddq("submit", "digits-2step", "-q").stdout.strip()
+    lease = desk.claim()
+    desk.call("finish", token=lease["token"], upto=lease["hi"], ms=(lease["hi"] - lease["lo"]) * 20, peak_mib=1536)
+    keys = set(desk.redis("KEYS", "*").split())
+    (told,) = desk.json("submit", "digits-2step", "--images", "1000", "--dry-run")["jobs"]
+    assert told["ms_image"] == pytest.approx(20, rel=0.01) and told["work_ms"] == pytest.approx(20000, rel=0.01)
+    assert told["memory"] == {"cpu": 1536} and told["best_free_mib"] == 4096 and told["before"] == 1 and told["left_ms"] > told["eta_ms"] > 0
+    table = desk.ddq("submit", "digits-2step", "--images", "1000", "--dry-run")
+    assert "1.5 GiB" in table.stdout and "20s" in table.stdout and "nothing is queued" in table.stderr
+    sweep = desk.json("submit", "digits-2step", "--sweep", "seed=1,2", "--then", "evaluate", "--dry-run")["jobs"]
+    assert [row["point"] for row in sweep] == [{"seed": 1}, {"seed": 2}]
+    assert "1 job before yours" in desk.ddq("run", "digits-2step", "--dry-run", "-q").stdout
+    assert "may run from" in desk.ddq("submit", "digits-2step", "--at", "+2h", "--dry-run", "-q").stdout
+    assert "waits for job" in desk.ddq("submit", "digits-2step", "--after", job, "--dry-run", "-q").stdout
+    desk.ddq("quota", "ada", "--queued", "5000", DDQ_USER="root")
+    assert "5000" in desk.ddq("submit", "digits-2step", "--new", "--dry-run", code=75).stderr
+    assert [row["id"] for row in desk.json("ls", "--all")["jobs"]] == [job]
+    assert {key for key in set(desk.redis("KEYS", "*").split()) - keys if ":lane:" not in key} <= {"{ddq}:quotas"}
