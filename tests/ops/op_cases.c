@@ -84,6 +84,7 @@ const Case op_cases[] = {
     {OP_conv, "res_128", {1, 61, 67, 128, 32, 33, 1, 11, BIAS | RESIDUAL, [LARGE] = 1}},
     {OP_conv, "upsample_256", {1, 17, 16, 256, 32, 33, 1, 11, BIAS | UPSAMPLE, [LARGE] = 1}},
     {OP_conv, "nin_shortcut", {2, 32, 32, 256, 48, 11, 1, 0, BIAS, [LARGE] = 1}},
+    {OP_conv, "wide", {1, 47, 45, 24, 128, 33, 1, 11, BIAS | RESIDUAL, [LARGE] = 1}},
     {OP_conv, "conv_out", {1, 64, 48, 128, 3, 33, 1, 11, BIAS, [LARGE] = 1}},
     {OP_conv, "other_size", {2, 9, 14, 32, 32, 33, 1, 11, BIAS | OTHER_HINT}},
     {OP_conv, "pad_one_axis", {2, 20, 30, 16, 48, 33, 1, 10, BIAS}},

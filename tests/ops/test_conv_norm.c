@@ -11,7 +11,8 @@
 #include "kernels/backend_ops.h"
 #include "kernels/cuda/host/driver.h"
 
-enum { IMAGES = 3, C_IN = 13, C = 24, GROUPS = 4, SIDE = 30, ONE = SIDE * SIDE * C, ALL = IMAGES * ONE };
+/* On CUDA x is cut into many wide tiles, the enlarged map into few narrow ones. */
+enum { IMAGES = 2, C_IN = 13, C = 128, GROUPS = 32, H = 32, W = 48, ONE = H * W * C, ALL = IMAGES * ONE };
 
 static Backend *be;
 static const char *device = "cpu";
@@ -42,9 +43,9 @@ static void *take(size_t bytes)
     return memory;
 }
 
-static Map take_map(int side, int c)
+static Map take_map(int h, int w, int c)
 {
-    return (Map){.data = take(be_map_bytes(be, IMAGES, side, side, c)), .b = IMAGES, .h = side, .w = side, .c = c};
+    return (Map){.data = take(be_map_bytes(be, IMAGES, h, w, c)), .b = IMAGES, .h = h, .w = w, .c = c};
 }
 
 static Tensor rows_of(Map map)
@@ -86,7 +87,7 @@ static Conv *pack(bool upsample)
     Err err = {0};
     fill(w, countof(w), 0, 5);
     fill(bias, C, 20, 6); /* a mean that is large beside the deviation */
-    Conv *conv = be_conv_pack(be, w, bias, &shape, SIDE, SIDE, &err);
+    Conv *conv = be_conv_pack(be, w, bias, &shape, H, W, &err);
     assert_ok(conv != NULL, err);
     return conv;
 }
@@ -108,11 +109,11 @@ static int set_up(void **state)
     assert_ok(be != NULL, err);
     bench = (Bench){.plain = pack(false), .enlarged = pack(true)};
     bench.rows = tensor_f32(take(ALL * sizeof(float)), 2, 1, 1, 0, 0);
-    bench.x = take_map(SIDE, C_IN);
-    bench.small = take_map(SIDE / 2, C_IN);
-    bench.y = take_map(SIDE, C);
-    bench.other = take_map(SIDE, C);
-    bench.normed = take_map(SIDE, C);
+    bench.x = take_map(H, W, C_IN);
+    bench.small = take_map(H / 2, W / 2, C_IN);
+    bench.y = take_map(H, W, C);
+    bench.other = take_map(H, W, C);
+    bench.normed = take_map(H, W, C);
     bench.gamma = channels(7);
     bench.beta = channels(8);
     fill_map(bench.x, 0, 1);
@@ -184,7 +185,7 @@ static void test_images_alone(void **state)
     float *all = norm(y);
     x.b = y.b = 1;
     for (int i = 0; i < IMAGES; i++) {
-        x.data = (char *)bench.x.data + be_map_bytes(be, i, SIDE, SIDE, C_IN);
+        x.data = (char *)bench.x.data + be_map_bytes(be, i, H, W, C_IN);
         be_conv(be, bench.plain, x, (Map){0}, y);
         float *alone = norm(y);
         assert_memory_equal(alone, all + (size_t)i * ONE, ONE * sizeof(float));
@@ -197,7 +198,7 @@ static void test_images_alone(void **state)
 static void test_forgets(void **state)
 {
     (void)state;
-    int64_t bytes = (int64_t)be_map_bytes(be, IMAGES, SIDE, SIDE, C);
+    int64_t bytes = (int64_t)be_map_bytes(be, IMAGES, H, W, C);
     Tensor from = {.data = bench.other.data, .dtype = DTYPE_U8, .ndim = 1, .shape = {bytes}}, to = from;
     to.data = bench.y.data;
     float *want = norm(bench.other);
