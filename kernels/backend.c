@@ -71,13 +71,17 @@ int backend_absent(Err *ret_whys, int max)
     return n;
 }
 
+/* With what there is, and why other kinds of device are not: a GPU's UUID is asked for where its driver is too old. */
 static Backend *open_refused(const char *device, Err *err)
 {
     DeviceInfo devices[DEVICES_MAX];
-    int n = backend_devices(devices, DEVICES_MAX);
+    Err whys[DRIVERS_MAX] = {0};
+    int n = backend_devices(devices, DEVICES_MAX), absent = backend_absent(whys, DRIVERS_MAX);
     Buf have = {0};
     for (int i = 0; i < n; i++)
         buf_printf(&have, "%s%s (%s)", i ? ", " : "", devices[i].uuid, devices[i].name);
+    for (int i = 0; i < absent; i++)
+        buf_printf(&have, "; %s", whys[i].text);
     err_set(err, ERR_NOT_FOUND, "device %s: not on this machine or not in this build; there is %s", device,
             have.data ? have.data : "none");
     buf_free(&have);

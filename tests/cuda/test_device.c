@@ -95,6 +95,33 @@ static void test_opening(void **state)
     backend_close(open_host());
 }
 
+/* A kind of device that this machine has none of says why to whoever asks for one of them. */
+static int none_devices(DeviceInfo *ret_devices, int max)
+{
+    (void)ret_devices, (void)max;
+    return 0;
+}
+
+static void none_why(Err *err)
+{
+    err_set(err, ERR_DEVICE, "device none: the driver knows CUDA 1.0, this build needs 99.0; install a newer driver");
+}
+
+static void test_absent(void **state)
+{
+    (void)state;
+    static const BackendDriver none = {.name = "none", .devices = none_devices, .why_none = none_why};
+    Err err = {0}, whys[4];
+    backend_register(&none);
+    assert_err(backend_open("none", PREC_F32, 1, &err), err, "install a newer driver");
+    assert_int_equal(err.kind, ERR_DEVICE);
+    assert_err(backend_open("GPU-12-34", PREC_F32, 1, &err), err, "GPU-12-34", "there is cpu",
+               "install a newer driver");
+    int absent = backend_absent(whys, 4);
+    assert_in_range(absent, 1, 2); /* and a GPU, where the build knows them and there is none */
+    assert_non_null(strstr(whys[absent - 1].text, "CUDA 1.0"));
+}
+
 static void test_memory(void **state)
 {
     (void)state;
@@ -242,8 +269,8 @@ static void test_worker(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_running),  cmocka_unit_test(test_opening), cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_overflow), cmocka_unit_test(test_worker),
+        cmocka_unit_test(test_running), cmocka_unit_test(test_opening),  cmocka_unit_test(test_absent),
+        cmocka_unit_test(test_memory),  cmocka_unit_test(test_overflow), cmocka_unit_test(test_worker),
     };
     backend_register(&cuda_host_driver);
     return cmocka_run_group_tests(tests, NULL, NULL);
