@@ -1,4 +1,5 @@
-/* ddq completion: a script for bash, printed from the table of verbs. Ids and recipes are asked for as one types. */
+/* ddq completion: a script for bash, printed from the table of verbs. Ids, sweeps and recipes are asked for as one
+ * types. */
 #include <stdio.h>
 #include <string.h>
 
@@ -40,8 +41,10 @@ static void print_bash(void)
     }
     printf("        esac\n    else\n        case $verb in\n");
     for (int i = 0; (verb = verb_at(i)); i++) {
-        if (strncmp(verb->args, "ID", 2) == 0)
-            printf("        %s) words=\"@ $(ddq ls --quiet --limit 100 2>/dev/null)\" ;;\n", verb->name);
+        if (strncmp(verb->args, "ID", 2) == 0 || strncmp(verb->args, "JOB", 3) == 0)
+            printf("        %s) words=\"@ $(ddq ls --quiet --limit 100 2>/dev/null) "
+                   "$(ddq ls --sweeps --quiet --limit 20 2>/dev/null)\" ;;\n",
+                   verb->name);
         else if (verb->job_flags || strcmp(verb->name, "recipes") == 0)
             printf("        %s) words=$(ddq recipes --quiet 2>/dev/null)%s ;;\n", verb->name,
                    verb->job_flags ? "; compopt -o default" : "");

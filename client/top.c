@@ -111,8 +111,8 @@ static void add_worker(Table *table, const cJSON *host, const cJSON *worker, con
 static void print_workers(const cJSON *all, FILE *to, int width)
 {
     static const Column columns[] = {
-        {"HOST", false, 0}, {"WORKER", false, 0}, {"STATE", false, 0}, {"MEMORY", true, 3}, {"MODEL", false, 2},
-        {"JOB", false, 0},  {"USER", false, 1},   {"RATE", true, 4},   {"DONE", true, 5},   {"", false, 6},
+        {"HOST", false, 0}, {"WORKER", false, 0}, {"STATE", false, 0}, {"MEMORY", true, 5}, {"MODEL", false, 3},
+        {"JOB", false, 0},  {"USER", false, 4},   {"RATE", true, 1},   {"DONE", true, 2},   {"", false, 6},
     };
     Table *table = table_new(columns, countof(columns));
     const cJSON *host, *worker, *working = cJSON_GetObjectItemCaseSensitive(all, "working");

@@ -31,7 +31,7 @@ def test_usage(desk, words, said):
 
 
 def test_help_and_version(desk):
-    verbs = "submit run ls show watch wait logs cancel hold release models recipes gpus fid refs doctor completion version help".split()
+    verbs = "submit run ls show watch wait logs cancel hold release prio share quota top models recipes gpus fid refs doctor completion version help".split()
     text = desk.ddq("help").stdout
     for verb in verbs:
         assert f"  {verb} " in text
@@ -53,7 +53,8 @@ def test_docs_are_what_the_program_says(desk):
 def test_json_on_every_verb(desk):
     desk.beat()
     job = desk.submit(images=1)
-    for words in (["ls"], ["show", job], ["models"], ["recipes"], ["gpus"], ["version"], ["hold", job], ["release", job],
+    for words in (["ls"], ["show", job], ["models"], ["recipes"], ["gpus"], ["version"], ["hold", job], ["release", job], ["why", job],
+                  ["prio", job, "3"], ["share"], ["quota"], ["top"], ["ls", "-t"], ["ls", "--sweeps"], ["submit", "digits-demo", "--dry-run"],
                   ["submit", "digits-demo"]):
         assert isinstance(desk.json(*words), dict), words
     checks = json.loads(desk.ddq("doctor", "--json", code=1).stdout)["checks"]

@@ -1,0 +1,118 @@
+"""ddq top: once, and on a terminal that it gives back as it was."""
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import termios
+import time
+
+import pytest
+
+from desk import DDQ
+
+ENTER, LEAVE = b"\033[?1049h\033[?25l\033[?7l", b"\033[?7h\033[?25h\033[?1049l"
+
+
+def busy(desk):
+    """Two workers, one of which makes images."""
+    job = desk.submit(images=32)
+    worker = {"name": "cpu:0", "device": "cpu", "state": "busy", "job": job, "pid": 8, "memory_mib": 2048, "about": "a processor"}
+    desk.beat(workers=[worker, {**worker, "name": "cpu:1", "state": "idle", "job": ""}])
+    desk.renew(desk.claim(), 4, rate=12.0)
+    return job
+
+
+def test_once(desk):
+    assert "no daemon is alive" in desk.ddq("top", "--once").stdout
+    job, other = busy(desk), desk.submit()
+    desk.ddq("hold", other, "--reason", "evil\033]0;title\007")
+    done = desk.ddq("top", "--once").stdout
+    lines = [line.split() for line in done.splitlines()]
+    assert "hosts 1  workers 2, busy 1  images 12/s" in done and "running 1" in done and "held 1" in done
+    assert ["node1", "cpu:0", "busy", "2.0", "GiB", "digits", job, "ada", "12/s", "12%", "sampling"] in lines
+    assert "ada" in [line[0] for line in lines if len(line) > 5] and "100%" in done and "\033" not in done and "evil" in done
+    told = desk.json("top")
+    assert told["working"][job]["leases"][0]["rate"] == 12 and [j["id"] for j in told["jobs"]] == [other, job]
+    assert told["users"][0]["user"] == "ada" and len(told["hosts"][0]["workers"]) == 2
+
+
+class Screen:
+    """ddq top on a terminal of its own."""
+
+    def __init__(self, desk, *words, columns=100, lines=24):
+        self.text = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            time.sleep(0.1)  # until the size is set
+            os.execve(DDQ, ["ddq", "top", *words], {**desk.env, "TERM": "xterm"})
+        self.resize(columns, lines)
+        self.before = termios.tcgetattr(self.fd)[3]
+
+    def resize(self, columns, lines):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def until(self, wanted, seconds=10):
+        end, start = time.monotonic() + seconds, len(self.text)
+        while not wanted(self.text[start:]):
+            assert time.monotonic() < end, self.text[start:]
+            if select.select([self.fd], [], [], 0.1)[0]:
+                try:
+                    self.text += os.read(self.fd, 65536)
+                except OSError:
+                    break
+        return self.text[start:]
+
+    def end(self):
+        """What is left to read, and the exit status."""
+        try:
+            while part := os.read(self.fd, 65536):
+                self.text += part
+        except OSError:
+            pass
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(status)
+
+
+@pytest.mark.parametrize("how, code", [(b"q", 0), (b"\033", 0), (b"\003", 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)])
+def test_the_terminal_is_given_back(desk, how, code):
+    job = busy(desk)
+    screen = Screen(desk)
+    text = screen.until(lambda text: job.encode() in text and b"sampling" in text)
+    assert ENTER in text and LEAVE not in text
+    assert not termios.tcgetattr(screen.fd)[3] & (termios.ICANON | termios.ECHO)
+    if isinstance(how, bytes):
+        os.write(screen.fd, how)
+    else:
+        os.kill(screen.pid, how)
+    screen.until(lambda text: LEAVE in text and termios.tcgetattr(screen.fd)[3] == screen.before)
+    assert screen.end() == code
+
+
+def test_it_is_kept_fresh_and_fits_the_window(desk):
+    job = busy(desk)
+    screen = Screen(desk, "--interval", "0.2", "--color", "never", columns=60, lines=9)
+    screen.until(lambda text: b"12%" in text)
+    lease = desk.json("show", job)["leases"][0]
+    desk.renew(lease, 8, rate=10.0)
+    page = screen.until(lambda text: b"25%" in text and text.count(b"\033[H") > 2).split(b"\033[H")[-2].decode()
+    rows = re.sub(r"\033\[[?0-9]*[a-zA-Z]", "", page).split("\r\n")
+    assert len(rows) <= 9 and all(len(row) <= 60 for row in rows[1:]), rows
+    screen.resize(120, 40)
+    screen.until(lambda text: b"REASON" in text)
+    desk.stop()  # a Redis that is away ends nothing
+    screen.until(lambda text: b"Trying again" in text)
+    desk.start()
+    screen.until(lambda text: b"no daemon is alive" in text)
+    os.write(screen.fd, b"q")
+    assert screen.end() == 0
+
+
+def test_where_it_cannot_be_drawn(desk):
+    assert "--once" in desk.ddq("top", code=2).stderr
+    assert "--interval" in desk.ddq("top", "--interval", "0", code=2).stderr
+    desk.stop()
+    desk.ddq("top", code=69)
