@@ -21,7 +21,7 @@
 namespace GPU_SPACE
 {
 
-enum { CONV_WIDE = 128, CONV_MIDDLE = 64, CONV_THIN = 8 }; /* output channels of a block */
+enum { CONV_WIDE = 128, CONV_MIDDLE = 64, CONV_NARROW = 32, CONV_THIN = 8 }; /* output channels of a block */
 
 struct CudaConv {
     Conv base;

@@ -317,7 +317,7 @@ template <class T, int WARPS_M, int MT, int NT> static void tile_launch(Cuda *cu
     bytes = c.partials && bytes < stats ? stats : bytes;
     int64_t tiles = c.square ? static_cast<int64_t>(c.images) * c.tiles_x * c.tiles_y
                              : gpu_blocks(static_cast<int64_t>(c.images) * c.gh * c.gw, TILE_ROWS);
-    dim3 grid(static_cast<unsigned>(tiles), gpu_blocks(c.n, WIDE), static_cast<unsigned>(c.phases));
+    dim3 grid(static_cast<unsigned>(tiles), gpu_blocks(c.cy, WIDE), static_cast<unsigned>(c.phases));
     LAUNCH((conv_tile<T, WARPS_M, MT, NT>), grid, TILE_THREADS, tile_places_bytes(c.staged) + bytes, cuda->stream, c);
 }
 
@@ -327,6 +327,8 @@ template <class T> static void tile_by_width(Cuda *cuda, const ConvCall &c, int 
         tile_launch<T, 4, 4, 8>(cuda, c);
     else if (wide == CONV_MIDDLE)
         tile_launch<T, 4, 4, 4>(cuda, c);
+    else if (wide == CONV_NARROW)
+        tile_launch<T, 8, 2, 4>(cuda, c);
     else
         tile_launch<T, 8, 2, 1>(cuda, c);
 }
