@@ -213,14 +213,26 @@ bool cmd_user(Cmd *cmd, const char **ret_user, Err *err)
     return true;
 }
 
-bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err)
+static bool connected(Cmd *cmd, Err *err)
 {
     const char *url;
-    if (!cmd->redis && (!cmd_url(cmd, &url, err) || !redis_open(url, &cmd->redis, err))) {
-        cJSON_Delete(args);
-        return false;
-    }
-    return redis_call(cmd->redis, fn, args, ret_reply, err);
+    return cmd->redis || (cmd_url(cmd, &url, err) && redis_open(url, &cmd->redis, err));
+}
+
+bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err)
+{
+    if (connected(cmd, err))
+        return redis_call(cmd->redis, fn, args, ret_reply, err);
+    cJSON_Delete(args);
+    return false;
+}
+
+bool cmd_call_text(Cmd *cmd, QueueFn fn, cJSON *args, char **ret_text, Err *err)
+{
+    if (connected(cmd, err))
+        return redis_call_text(cmd->redis, fn, args, ret_text, err);
+    cJSON_Delete(args);
+    return false;
 }
 
 /* --- the last job ------------------------------------------------------------------------------------------ */

@@ -25,13 +25,18 @@ JobState job_state(const cJSON *job)
     return state;
 }
 
-Color job_color(const cJSON *job)
+Color job_state_color(JobState state)
 {
     static const Color colors[JOB_STATES] = {
         [JOB_RUNNING] = COLOR_BLUE, [JOB_HELD] = COLOR_YELLOW,   [JOB_DONE] = COLOR_GREEN,
         [JOB_FAILED] = COLOR_RED,   [JOB_CANCELLED] = COLOR_DIM,
     };
-    return colors[job_state(job)];
+    return colors[state];
+}
+
+Color job_color(const cJSON *job)
+{
+    return job_state_color(job_state(job));
 }
 
 int job_exit_code(const cJSON *job)
@@ -66,12 +71,6 @@ double job_eta(const cJSON *job)
     return job_state(job) == JOB_RUNNING && rate > 0 && left > 0 ? left / rate : 0;
 }
 
-double job_age(const cJSON *job)
-{
-    double created = job_number(job, "created", NAN);
-    return isfinite(created) ? fmax(0, ((double)wall_ms() - created) / 1000) : NAN;
-}
-
 /* --- from the queue's answers ------------------------------------------------------------------------------- */
 
 static void time_to_iso(cJSON *job, const char *field)
@@ -82,17 +81,6 @@ static void time_to_iso(cJSON *job, const char *field)
         return;
     wall_iso((Wall)ms, text);
     cJSON_ReplaceItemInObjectCaseSensitive(job, field, cJSON_CreateString(text));
-}
-
-void job_of_row(cJSON *row, const cJSON *columns)
-{
-    const cJSON *column = columns ? columns->child : NULL;
-    for (cJSON *cell = row->child; cell && cJSON_IsString(column); cell = cell->next, column = column->next) {
-        cell->string = column->valuestring;
-        cell->type |= cJSON_StringIsConst; /* it is not the cell's to free */
-    }
-    if (cJSON_IsArray(row))
-        row->type = cJSON_Object | (row->type & ~0xff);
 }
 
 void job_tidy(cJSON *job)

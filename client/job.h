@@ -13,11 +13,11 @@ const char *job_text(const cJSON *job, const char *field); /* "" when absent */
 double job_number(const cJSON *job, const char *field, double fallback);
 
 JobState job_state(const cJSON *job);
+Color job_state_color(JobState state);
 Color job_color(const cJSON *job);
 const char *job_stage(const cJSON *job); /* what its workers say they do, "" when nobody works */
 double job_rate(const cJSON *job);       /* images a second now, all workers together; 0: unknown */
 double job_eta(const cJSON *job);        /* seconds; 0: unknown */
-double job_age(const cJSON *job);        /* seconds since it was submitted, by the times Redis gave */
 int job_exit_code(const cJSON *job);     /* 0, 100, 103, 104; of a job that has ended */
 
 /* Asks for one job by id or unique prefix. The answer is flat: the job's fields, and leases[]; times are ISO texts,
@@ -30,9 +30,6 @@ bool job_tick(cJSON *job, const cJSON *message);
 
 /* The full id of what a user typed: an id, a unique beginning of one, or '@'. Caller frees. */
 bool job_resolve(Cmd *cmd, const char *word, char **ret_id, Err *err);
-
-/* Makes a row of ddq_list (rows: true) an object with the columns' names, in place; `columns` must outlive it. */
-void job_of_row(cJSON *row, const cJSON *columns);
 
 /* Makes a job of ddq_list such a flat object, in place; adds `seconds` since it was started. */
 void job_tidy(cJSON *job);

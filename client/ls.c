@@ -1,12 +1,13 @@
 /* ddq ls: jobs, newest first. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/cmd.h"
 #include "client/job.h"
+#include "client/rows.h"
 #include "client/table.h"
-#include "client/target.h"
 #include "client/tree.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
@@ -31,10 +32,12 @@ static bool check_state(const char *text, Err *err)
     return false;
 }
 
-static bool list_args(Cmd *cmd, double limit, cJSON **ret_args, Err *err)
+/* rows: the short answer, all that a table shows. */
+static bool list_args(Cmd *cmd, bool rows, double *ret_limit, cJSON **ret_args, Err *err)
 {
     const char *state = cmd_value(cmd, "state"), *user = cmd_value(cmd, "user");
-    if (state && !check_state(state, err))
+    *ret_limit = LIMIT;
+    if (!cmd_number(cmd, "limit", 1, 100000, ret_limit, err) || (state && !check_state(state, err)))
         return false;
     if (!user && !cmd_has(cmd, "all") && !cmd_user(cmd, &user, err))
         return false;
@@ -45,85 +48,98 @@ static bool list_args(Cmd *cmd, double limit, cJSON **ret_args, Err *err)
         cJSON_AddStringToObject(args, "state", state);
     if (cmd_has(cmd, "active"))
         cJSON_AddTrueToObject(args, "active");
-    cJSON_AddNumberToObject(args, "limit", limit);
-    cJSON_AddBoolToObject(args, "rows",
-                          !cmd->json && !cmd_has(cmd, "tree")); /* all that a table shows, and ten times as fast */
+    cJSON_AddNumberToObject(args, "limit", *ret_limit);
+    cJSON_AddBoolToObject(args, "rows", rows);
     *ret_args = args;
     return true;
 }
 
-/* "digits" or, for jobs without a model, what they do. */
-static const char *what(const cJSON *job)
+/* --- the table ------------------------------------------------------------------------------------------- */
+
+static const Column columns[] = {
+    {"ID", false, 0},  {"STATE", false, 0}, {"USER", false, 3}, {"MODEL", false, 4},          {"DONE", true, 0},
+    {"RATE", true, 6}, {"ETA", true, 2},    {"AGE", true, 5},   {"REASON OR NAME", false, 7},
+};
+
+/* Why it does not run, else the name its user gave it; one without has its id for a name. */
+static const char *remark(const JobRow *row)
 {
-    return *job_text(job, "model") ? job_text(job, "model") : job_text(job, "kind");
+    return *row->reason ? row->reason : strcmp(row->name, row->id) == 0 ? "" : row->name;
 }
 
-/* The name its user gave it; one without has its id for a name. */
-static const char *own_name(const cJSON *job)
+static void add_row(Table *table, const JobRow *row, const char *label, const char *also)
 {
-    return strcmp(job_text(job, "name"), job_text(job, "id")) == 0 ? "" : job_text(job, "name");
-}
-
-static void add_row(Table *table, const cJSON *job, const char *id, const char *also)
-{
-    char text[TERM_TEXT], images[TERM_TEXT], both[2 * TERM_TEXT];
-    double left = job_eta(job);
-    snprintf(both, sizeof both, "%s/%s", term_count(job_number(job, "done", 0), text),
-             term_count(job_number(job, "images", 0), images));
-    table_cell(table, COLOR_BOLD, id);
-    table_cell(table, job_color(job), job_text(job, "state"));
-    table_cell(table, COLOR_PLAIN, job_text(job, "user"));
-    table_cell(table, COLOR_PLAIN, what(job));
+    char text[TERM_TEXT], both[2 * TERM_TEXT];
+    double left = row_eta(row), age = fmax(0, ((double)wall_ms() - row->created) / 1000);
+    size_t len = strlen(term_count(row->done, both));
+    both[len] = '/';
+    term_count(row->images, both + len + 1);
+    table_cell(table, COLOR_BOLD, label);
+    table_cell(table, job_state_color(row->state), job_state_name(row->state));
+    table_cell(table, COLOR_PLAIN, row->user);
+    table_cell(table, COLOR_PLAIN, *row->model ? row->model : row->kind);
     table_cell(table, COLOR_PLAIN, both);
-    table_cell(table, COLOR_PLAIN, job_state(job) == JOB_RUNNING ? term_rate(job_rate(job), text) : "");
+    table_cell(table, COLOR_PLAIN, row->state == JOB_RUNNING ? term_rate(row->rate, text) : "");
     table_cell(table, COLOR_PLAIN, left > 0 ? term_duration(left, text) : "");
-    table_cell(table, COLOR_PLAIN, term_duration(job_age(job), text));
-    const char *why = *job_text(job, "reason") ? job_text(job, "reason") : own_name(job);
-    char *more = also ? xasprintf("also after %s; %s", also, why) : NULL;
-    table_cell(table, COLOR_DIM, more ? more : why);
+    table_cell(table, COLOR_PLAIN, row->created > 0 ? term_duration(age, text) : "");
+    char *more = also ? xasprintf("also after %s; %s", also, remark(row)) : NULL;
+    table_cell(table, COLOR_DIM, more ? more : remark(row));
     free(more);
 }
 
-static void print_table(const cJSON *jobs, bool tree)
+static void say_how_many(const Cmd *cmd, int count, double limit)
 {
-    static const Column columns[] = {
-        {"ID", false, 0},  {"STATE", false, 0}, {"USER", false, 3}, {"MODEL", false, 4},          {"DONE", true, 0},
-        {"RATE", true, 6}, {"ETA", true, 2},    {"AGE", true, 5},   {"REASON OR NAME", false, 7},
-    };
+    if (!count)
+        cmd_say(cmd, "no jobs%s", cmd_has(cmd, "all") ? "" : " of yours; ddq ls --all lists everybody's");
+    else if (count >= (int)limit)
+        cmd_say(cmd, "the newest %d; --limit N shows more", count);
+}
+
+static bool list_rows(Cmd *cmd, Err *err)
+{
+    double limit;
+    cJSON *args;
+    char *text;
+    Rows rows = {0};
+    if (!list_args(cmd, true, &limit, &args, err) || !cmd_call_text(cmd, QUEUE_LIST, args, &text, err))
+        return false;
+    bool ok = rows_read(text, &rows, err);
     Table *table = table_new(columns, countof(columns));
-    const cJSON *job;
-    int count = 0;
-    TreeRow *rows = tree ? tree_rows(jobs, &count) : NULL;
-    for (int i = 0; i < count; i++)
-        add_row(table, rows[i].job, rows[i].label, rows[i].also);
-    if (!tree)
-        cJSON_ArrayForEach(job, jobs) add_row(table, job, job_text(job, "id"), NULL);
+    for (int i = 0; ok && i < rows.count; i++)
+        if (cmd->quiet)
+            puts(rows.items[i].id);
+        else
+            add_row(table, &rows.items[i], rows.items[i].id, NULL);
+    table_print(table, stdout);
+    table_free(table);
+    if (ok)
+        say_how_many(cmd, rows.count, limit);
+    rows_free(&rows);
+    return ok;
+}
+
+static void print_tree(const cJSON *jobs)
+{
+    int count;
+    TreeRow *rows = tree_rows(jobs, &count);
+    Table *table = table_new(columns, countof(columns));
+    for (int i = 0; i < count; i++) {
+        JobRow row = row_of_job(rows[i].job);
+        add_row(table, &row, rows[i].label, rows[i].also);
+    }
     tree_free(rows, count);
     table_print(table, stdout);
     table_free(table);
 }
 
-/* What ddq_list answered as whole objects. */
-static bool list(Cmd *cmd, double limit, cJSON **ret_reply, cJSON **ret_jobs, Err *err)
-{
-    cJSON *args, *reply, *row;
-    if (!list_args(cmd, limit, &args, err) || !cmd_call(cmd, QUEUE_LIST, args, &reply, err))
-        return false;
-    cJSON *rows = cJSON_GetObjectItemCaseSensitive(reply, "rows");
-    const cJSON *columns = cJSON_GetObjectItemCaseSensitive(reply, "columns");
-    cJSON_ArrayForEach(row, rows) job_of_row(row, columns);
-    *ret_reply = reply;
-    *ret_jobs = rows ? rows : cJSON_GetObjectItemCaseSensitive(reply, "jobs");
-    return true;
-}
-
+/* Whole jobs: for JSON, and for the tree, which wants to know what they come after. */
 static bool list_jobs(Cmd *cmd, Err *err)
 {
-    double limit = LIMIT;
-    cJSON *reply, *jobs, *job;
-    if (!cmd_number(cmd, "limit", 1, 100000, &limit, err) || !list(cmd, limit, &reply, &jobs, err))
+    double limit;
+    cJSON *args, *reply, *job;
+    if (!list_args(cmd, false, &limit, &args, err) || !cmd_call(cmd, QUEUE_LIST, args, &reply, err))
         return false;
-    int count = cJSON_GetArraySize(jobs);
+    cJSON *jobs = cJSON_GetObjectItemCaseSensitive(reply, "jobs");
     if (cmd->json) {
         cJSON_ArrayForEach(job, jobs) job_tidy(job);
         cJSON *object = cJSON_CreateObject();
@@ -132,20 +148,19 @@ static bool list_jobs(Cmd *cmd, Err *err)
     } else if (cmd->quiet) {
         cJSON_ArrayForEach(job, jobs) puts(job_text(job, "id"));
     } else {
-        print_table(jobs, cmd_has(cmd, "tree"));
-        if (!count)
-            cmd_say(cmd, "no jobs%s", cmd_has(cmd, "all") ? "" : " of yours; ddq ls --all lists everybody's");
-        else if (count >= (int)limit)
-            cmd_say(cmd, "the newest %d; --limit N shows more", count);
+        print_tree(jobs);
+        say_how_many(cmd, cJSON_GetArraySize(jobs), limit);
     }
     cJSON_Delete(reply);
     return true;
 }
 
+/* --- sweeps ------------------------------------------------------------------------------------------------ */
+
 static void print_groups(const cJSON *groups)
 {
-    static const Column columns[] = {{"SWEEP", false, 0}, {"JOBS", true, 0}, {"STATES", false, 1}};
-    Table *table = table_new(columns, countof(columns));
+    static const Column group_columns[] = {{"SWEEP", false, 0}, {"JOBS", true, 0}, {"STATES", false, 1}};
+    Table *table = table_new(group_columns, countof(group_columns));
     const cJSON *group, *count;
     cJSON_ArrayForEach(group, groups)
     {
@@ -196,7 +211,9 @@ static bool list_groups(Cmd *cmd, Err *err)
 
 static bool ls_run(Cmd *cmd, Err *err)
 {
-    return cmd_has(cmd, "sweeps") ? list_groups(cmd, err) : list_jobs(cmd, err);
+    return cmd_has(cmd, "sweeps")              ? list_groups(cmd, err)
+           : cmd->json || cmd_has(cmd, "tree") ? list_jobs(cmd, err)
+                                               : list_rows(cmd, err);
 }
 
 static const Flag flags[] = {

@@ -6,18 +6,28 @@
 
 #include "core/mem.h"
 
-enum { GAP = 2, LEAST = 6, COLUMNS_MAX = 16 };
+enum { GAP = 2, LEAST = 6, COLUMNS_MAX = 16, CHUNK = 1 << 16 };
 
+/* Counted once: a table of ten thousand jobs has a hundred thousand cells. */
 typedef struct Cell {
-    char *text;
+    const char *text;
+    int len, columns;
     Color color;
 } Cell;
+
+/* Where texts lie until the table goes. */
+typedef struct Chunk {
+    struct Chunk *next;
+    size_t used, size;
+    char bytes[];
+} Chunk;
 
 struct Table {
     const Column *columns;
     int column_count;
     Cell *cells;
     int count, capacity;
+    Chunk *chunks; /* the newest first */
 };
 
 Table *table_new(const Column *columns, int count)
@@ -29,14 +39,33 @@ Table *table_new(const Column *columns, int count)
     return table;
 }
 
-/* Control characters of a reason or a name must not reach the terminal. */
-static char *clean(const char *text)
+static char *room(Table *table, size_t size)
 {
-    char *copy = xstrdup(text && *text ? text : "-");
-    for (char *c = copy; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = ' ';
-    return copy;
+    if (!table->chunks || table->chunks->size - table->chunks->used < size) {
+        size_t bytes = size > CHUNK ? size : CHUNK;
+        Chunk *chunk = xmalloc(sizeof *chunk + bytes);
+        *chunk = (Chunk){.next = table->chunks, .size = bytes};
+        table->chunks = chunk;
+    }
+    char *at = table->chunks->bytes + table->chunks->used;
+    table->chunks->used += size;
+    return at;
+}
+
+/* Control characters of a reason or a name must not reach the terminal. */
+static Cell clean(Table *table, Color color, const char *text)
+{
+    if (!text || !*text)
+        return (Cell){"-", 1, 1, color};
+    size_t len = strlen(text);
+    char *copy = room(table, len + 1);
+    int columns = 0;
+    for (size_t i = 0; i <= len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        copy[i] = i < len && (c < 0x20 || c == 0x7f) ? ' ' : text[i];
+        columns += i < len && (c & 0xc0) != 0x80;
+    }
+    return (Cell){copy, (int)len, columns, color};
 }
 
 void table_cell(Table *table, Color color, const char *text)
@@ -45,7 +74,7 @@ void table_cell(Table *table, Color color, const char *text)
         table->capacity = table->capacity ? table->capacity * 2 : 64;
         table->cells = xrealloc(table->cells, (size_t)table->capacity * sizeof *table->cells);
     }
-    table->cells[table->count++] = (Cell){clean(text), color};
+    table->cells[table->count++] = clean(table, color, text);
 }
 
 /* Widths that fit: the column that gives most is cut to LEAST, then to nothing, then the next one. */
@@ -55,7 +84,7 @@ static void fit(const Table *table, int limit, int *widths)
     for (int c = 0; c < table->column_count; c++) {
         widths[c] = term_columns(table->columns[c].title);
         for (int i = c; i < table->count; i += table->column_count) {
-            int columns = term_columns(table->cells[i].text);
+            int columns = table->cells[i].columns;
             widths[c] = columns > widths[c] ? columns : widths[c];
         }
         total += widths[c] + GAP;
@@ -83,13 +112,14 @@ static void put_spaces(FILE *to, int count)
 }
 
 /* `text` in `width` columns, the last one an ellipsis where it does not fit. */
-static void put(FILE *to, const char *text, int width, bool right, bool last)
+static void put(FILE *to, const Cell *cell, int width, bool right, bool last)
 {
-    int columns = term_columns(text), pad = width > columns ? width - columns : 0;
+    const char *text = cell->text;
+    int pad = width > cell->columns ? width - cell->columns : 0;
     if (right)
         put_spaces(to, pad);
-    if (columns <= width) {
-        fputs(text, to);
+    if (cell->columns <= width) {
+        fwrite(text, 1, (size_t)cell->len, to);
     } else {
         const char *end = text;
         for (int seen = 0; *end; end++)
@@ -107,11 +137,12 @@ static void put_row(const Table *table, FILE *to, const int *widths, const Cell 
     for (int c = 0; c < table->column_count; c++) {
         if (!widths[c])
             continue;
-        const char *text = row ? row[c].text : table->columns[c].title;
-        Color color = row ? row[c].color : COLOR_DIM;
+        const char *title = table->columns[c].title;
+        const Cell head = {title, (int)strlen(title), term_columns(title), COLOR_DIM}, *cell = row ? &row[c] : &head;
+        Color color = cell->color;
         put_spaces(to, first ? 0 : GAP);
         fputs(term_color(to, color), to);
-        put(to, text, widths[c], table->columns[c].right, c == table->column_count - 1);
+        put(to, cell, widths[c], table->columns[c].right, c == table->column_count - 1);
         fputs(color == COLOR_PLAIN ? "" : term_reset(to), to);
         first = false;
     }
@@ -137,8 +168,10 @@ void table_print(const Table *table, FILE *to)
 
 void table_free(Table *table)
 {
-    for (int i = 0; i < table->count; i++)
-        free(table->cells[i].text);
+    for (Chunk *next, *chunk = table->chunks; chunk; chunk = next) {
+        next = chunk->next;
+        free(chunk);
+    }
     free(table->cells);
     free(table);
 }

@@ -88,16 +88,21 @@ void term_put(FILE *to, const char *text, int columns)
     }
 }
 
+/* By hand: a table of ten thousand jobs counts twenty thousand times. */
 const char *term_count(double count, char text[TERM_TEXT])
 {
-    char digits[TERM_TEXT];
-    int len = snprintf(digits, sizeof digits, "%.0f", fabs(count) < 1e15 ? count : 0), to = 0;
-    for (int i = 0; i < len && to < TERM_TEXT - 2; i++) {
-        text[to++] = digits[i];
-        if (digits[i] != '-' && i + 1 < len && (len - i - 1) % 3 == 0)
-            text[to++] = ',';
+    bool negative = count < 0;
+    char *at = text + TERM_TEXT - 1;
+    long long rest = fabs(count) < 1e15 ? llround(fabs(count)) : 0;
+    *at = 0;
+    for (int digits = 0; digits == 0 || rest; digits++, rest /= 10) {
+        if (digits && digits % 3 == 0)
+            *--at = ',';
+        *--at = (char)('0' + rest % 10);
     }
-    text[to] = 0;
+    if (negative && *at != '0')
+        *--at = '-';
+    memmove(text, at, (size_t)(text + TERM_TEXT - at));
     return text;
 }
 

@@ -141,3 +141,21 @@ def test_ids(desk):
     ids = desk.ddq("ls", "-q").stdout.split()
     first = next(c for c in "0123456789abcdefghjkmnpqrstvwxyz" if sum(i.startswith(c) for i in ids) > 1)
     assert "not unique" in desk.ddq("show", first, code=102).stderr
+
+
+def test_rows_of_any_text(desk):
+    """The short answer of the queue is read without a JSON parser, so what JSON escapes must come back as it was."""
+    job = desk.submit()
+    for reason in ('a "quoted" \\ one, ] [ }', "tab\there", "Ünï — ↯", "", "\\u0041 stays", "ends with \\"):
+        desk.ddq("hold", job, "--reason", reason or "x")
+        wanted = (reason or "x").replace("\t", " ")
+        assert desk.ddq("ls").stdout.splitlines()[1].endswith(wanted) and desk.ddq("ls", "-q").stdout == job + "\n"
+        desk.ddq("release", job)
+    running = desk.submit(images=123456)
+    lease = desk.claim()
+    while lease["job"] != running:
+        desk.finish(lease)
+        lease = desk.claim()
+    desk.renew(lease, 3, rate=0.25)
+    row = next(line.split() for line in desk.ddq("ls").stdout.splitlines() if running in line)
+    assert row[4:7] == ["3/123,456", "0.25/s", "5d17h"]
