@@ -14,7 +14,7 @@
 namespace GPU_SPACE
 {
 
-enum { SIDE = 16, FEW_TILES = 4 };
+enum { SIDE = 16, FEW_TILES = 4, SIDE_MOST = 15000 /* coordinates of an enlarged map are 16 bits in the kernel */ };
 
 static bool folds(const ConvShape *s)
 {
@@ -120,6 +120,10 @@ void cuda_conv(Backend *be, const Conv *base, Map x, Map residual, Map y)
     ConvCall c = call_of(reinterpret_cast<const CudaConv *>(base), x, residual, y);
     if (be->precision == PREC_F32) {
         conv_fma(cuda, c);
+        return;
+    }
+    if (x.h > SIDE_MOST || x.w > SIDE_MOST) {
+        backend_fail(be, ERR_INTERNAL, "be_conv: a map of %dx%d, CUDA takes sides up to %d", x.h, x.w, SIDE_MOST);
         return;
     }
     cut(&c);
