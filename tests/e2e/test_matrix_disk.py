@@ -18,7 +18,7 @@ from fake_farm import start_redis  # noqa: E402
 from hang_fs import LIBC, Hang  # noqa: E402
 
 # Long enough to be interrupted in the middle.
-JOB = {**DIGITS_JOB, "t_list": [0, 64], "teacher_start_t": 0, "split_t": 64, "images": 64, "batch": 4}
+JOB = {**DIGITS_JOB, "t_list": [0, 64], "teacher_start_t": 0, "split_t": 64, "images": 96, "batch": 4}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def middle_of(farm, job, least=8):
     def running():
         state = farm.show(job)
         assert state["state"] in ("queued", "running"), state
-        return state if state["leases"] and least <= state["done"] < 48 else None
+        return state if state["leases"] and least <= state["done"] < 80 else None
 
     return wait_for(running, 60, "the job is in its middle")
 
