@@ -32,7 +32,7 @@ static void put_be32(uint8_t *p, uint32_t value)
 }
 
 /* The loops below are compiled twice and chosen when the program starts: bytes in vectors of 32 halve the time. */
-#if defined(__x86_64__) && !defined(__clang__)
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__) /* TSan runs no resolvers */
 #define WIDE __attribute__((target_clones("avx2", "default")))
 #else
 #define WIDE

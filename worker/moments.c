@@ -66,7 +66,7 @@ int64_t moments_count(const Moments *m)
 
 /* --- one group ----------------------------------------------------------------------------------- */
 
-#if defined(__x86_64__) && !defined(__clang__)
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__) /* TSan runs no resolvers */
 #define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define WIDE

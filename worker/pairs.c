@@ -13,7 +13,7 @@
 #define ROUNDING 0x1p-24
 #define TINY     1e-30 /* products that underflow */
 
-#if defined(__x86_64__) && !defined(__clang__)
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__) /* TSan runs no resolvers */
 #define WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define WIDE
