@@ -15,6 +15,10 @@ function upgrade()
     local flat = call('HGETALL', P .. 'vtime')
     for i = 1, #flat, 2 do call('ZADD', P .. 'turns', 'NX', flat[i + 1], flat[i]) end
     call('DEL', P .. 'users', P .. 'vtime')
+    for _, id in ipairs(call('ZRANGE', P .. 'jobs', 0, -1)) do -- each gets a row; images may change now, so not in about
+        local about = job_get(id, 'about')
+        if about then job_set(id, 'about', (about:gsub('"images":%d+,?', ''):gsub('"n":%d+,?', ''):gsub(',$', ''))) end
+    end
     for _, id in ipairs(call('ZRANGE', P .. 'active', 0, -1)) do
         local user, kind, model, device, images, done, bad, spec, text = job_get(id, 'user', 'kind', 'model', 'device',
             'images', 'done', 'bad', 'spec', 'needs')
@@ -23,6 +27,7 @@ function upgrade()
         job_set(id, 'tier', 1, 'rank', 1, 'after_failed', 'fail',
             'lane', lane_of(needs, device, model, load_of(kind, model, cjson.decode(spec))))
         if kind == 'sample' then owe(user, images - done - bad) end
+        if images == '0' then job_set(id, 'report', 0) end -- its one range was the report and is the survey now
         for _, token in ipairs(call('SMEMBERS', job_key(id, 'leases'))) do
             call('HSET', lease_key(token), 'user', user, 'kind', kind, 'rank', 1)
             call('HINCRBY', P .. 'busy', user, 1)
