@@ -112,7 +112,8 @@ bool cmd_parse(Cmd *cmd, const Verb *verb, int argc, char **argv, Err *err)
     for (int i = 1; i < argc; i++) {
         if (!words_only && strcmp(argv[i], "--") == 0)
             words_only = true;
-        else if (words_only || argv[i][0] != '-' || !argv[i][1]) /* "-" alone is stdin */
+        else if (words_only || argv[i][0] != '-' || !argv[i][1] || isdigit((unsigned char)argv[i][1]))
+            /* "-" alone is stdin, -5 a number */
             cmd->args[cmd->arg_count++] = argv[i];
         else if (!parse_flag(cmd, argc, argv, &i, err))
             return false;

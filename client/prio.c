@@ -67,6 +67,6 @@ const Verb verb_prio = {
     .summary =
         "Say which of your own jobs goes first: from -100 to 100, higher is sooner; others' turns stay as they are",
     .detail = "  ddq prio k3f9x2m7qa 5\n"
-              "  ddq prio k3f9x2m7qa -- -5\n",
+              "  ddq prio k3f9x2m7qa -5\n",
     .run = prio_run,
 };

@@ -253,7 +253,7 @@ static bool top_run(Cmd *cmd, Err *err)
 }
 
 static const Flag flags[] = {
-    {"once", '1', NULL, "print it once, also where there is no terminal"},
+    {"once", 0, NULL, "print it once, also where there is no terminal"},
     {"interval", 'i', "SECONDS", "look again after so long (default 1)"},
     {NULL, 0, NULL, NULL},
 };

@@ -43,7 +43,7 @@ const char *verb_meant(const char *nearest, char text[MEANT_TEXT]);
 
 extern const Verb verb_submit, verb_run, verb_ls, verb_show, verb_why, verb_watch, verb_wait, verb_compare, verb_fid,
     verb_refs, verb_logs, verb_cancel, verb_hold, verb_release, verb_adopt, verb_drain, verb_resume, verb_models,
-    verb_recipes, verb_gpus, verb_prio, verb_share, verb_quota, verb_top, verb_doctor, verb_completion, verb_version,
-    verb_help;
+    verb_recipes, verb_gpus, verb_prio, verb_share, verb_quota, verb_settings, verb_top, verb_doctor, verb_completion,
+    verb_version, verb_help;
 
 #endif

@@ -21,10 +21,11 @@ const Flag common_flags[] = {
 };
 
 static const Verb *const verbs[] = {
-    &verb_submit,  &verb_run,   &verb_ls,     &verb_show,   &verb_why,        &verb_watch,   &verb_wait,
-    &verb_compare, &verb_fid,   &verb_refs,   &verb_logs,   &verb_cancel,     &verb_hold,    &verb_release,
-    &verb_prio,    &verb_share, &verb_quota,  &verb_top,    &verb_adopt,      &verb_models,  &verb_recipes,
-    &verb_gpus,    &verb_drain, &verb_resume, &verb_doctor, &verb_completion, &verb_version, &verb_help,
+    &verb_submit, &verb_run,     &verb_ls,         &verb_show,    &verb_why,   &verb_watch,
+    &verb_wait,   &verb_compare, &verb_fid,        &verb_refs,    &verb_logs,  &verb_cancel,
+    &verb_hold,   &verb_release, &verb_prio,       &verb_share,   &verb_quota, &verb_settings,
+    &verb_top,    &verb_adopt,   &verb_models,     &verb_recipes, &verb_gpus,  &verb_drain,
+    &verb_resume, &verb_doctor,  &verb_completion, &verb_version, &verb_help,
 };
 
 const Verb *verb_at(int i)

@@ -1,4 +1,4 @@
-/* Times that people type, for --at and --window. */
+/* Times that people type, for --at, --window and settings. */
 #ifndef CLIENT_WHEN_H
 #define CLIENT_WHEN_H
 
@@ -15,5 +15,8 @@ bool when_at(const char *text, Wall now, Wall *ret_at, Err *err);
  * as the queue wants it, with an offset. */
 enum { WHEN_WINDOW = 24 };
 bool when_window(const char *text, Wall now, char ret_window[WHEN_WINDOW], Err *err);
+
+/* "90s", "30m", "1.5h", "2d" in milliseconds; false: it is none. */
+bool when_span(const char *text, double *ret_ms);
 
 #endif

@@ -80,7 +80,7 @@ local function check_quota(user, images)
     local owed = tonumber(call('HGET', P .. 'owed', user) or 0)
     if most and owed + images > most then
         refuse('refused', 'this job has ' .. int(images) .. ' images, ' .. user .. ' has ' .. int(owed) ..
-            ' queued, and the quota is ' .. int(most) .. '; wait for some, or ask for more (ddq_quota)')
+            ' queued, and the quota is ' .. int(most) .. '; wait for some, or ask for more (ddq quota)')
     end
 end
 

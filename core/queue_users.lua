@@ -7,7 +7,7 @@ local function admin_arg(a)
     local by = text_arg(a, 'by', NAME)
     local admins = ' ' .. (call('HGET', P .. 'settings', 'admins') or '') .. ' '
     if by ~= 'root' and not admins:find(' ' .. by .. ' ', 1, true) then
-        refuse('permission', by .. ' may not change this; root may, and whom ddq_settings names as admins')
+        refuse('permission', by .. ' may not change this; root may, and whom ddq settings names as admins')
     end
 end
 

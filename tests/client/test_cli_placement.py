@@ -102,7 +102,7 @@ def test_then_evaluate_is_a_second_job(desk):
 def test_prio(desk):
     job = desk.submit()
     assert desk.json("prio", job, "9")["jobs"] == [{"id": job, "state": "queued", "priority": 9}]
-    assert desk.ddq("prio", "@", "-q", "--", "-9").stdout == job + "\n" and desk.json("show", job)["priority"] == -9
+    assert desk.ddq("prio", "@", "-q", "-9").stdout == job + "\n" and desk.json("show", job)["priority"] == -9
     for bad in ("x", "101", "1.5", ""):
         assert "from -100 to 100" in desk.ddq("prio", job, bad, code=2).stderr
     assert "belongs to ada" in desk.ddq("prio", job, "1", DDQ_USER="bob", code=77).stderr
@@ -122,6 +122,21 @@ def test_share(desk):
     assert desk.ddq("share", "ada", "-q").stdout == "ada\n"
     for bad in ("0", "many", "2000"):
         assert "0.01 to 1000" in desk.ddq("share", "bob", bad, code=2, DDQ_USER="root").stderr
+
+
+def test_settings_and_who_may(desk):
+    assert desk.json("settings")["slack_ms"] == 60000 and "30m00s" in desk.ddq("settings").stdout
+    for words in (["settings", "slack", "2m"], ["share", "ada", "2"], ["quota", "ada", "--day", "5"]):
+        assert "root may" in desk.ddq(*words, code=77).stderr
+    assert json.loads(desk.ddq("settings", "admins", "ada,eve", "--json", DDQ_USER="root").stdout)["admins"] == ["ada", "eve"]
+    assert desk.json("settings", "slack", "1.5m")["slack_ms"] == 90000 and "ada,eve" in desk.ddq("settings").stdout
+    desk.ddq("share", "ada", "2")
+    assert desk.json("settings", "admins", "none")["admins"] == []
+    desk.ddq("settings", "slack", "2m", code=77)
+    for words, said in ((["slak", "2m"], "Did you mean 'slack'?"), (["slack"], "is missing"), (["slack", "2"], "90s"), (["slack", "-2m"], "90s"),
+                        (["slack", "2w"], "90s")):
+        assert said in desk.ddq("settings", *words, code=2, DDQ_USER="root").stderr
+    assert "admins 1" in desk.ddq("settings", "admins", "a b", code=2, DDQ_USER="root").stderr
 
 
 def test_quota(desk):
