@@ -214,21 +214,20 @@ static int columns_of(const cJSON *reply, Cell *cells)
     return count;
 }
 
-/* The end of the list whose first bracket was passed: texts are skipped, brackets counted. */
+/* The end of the list whose first bracket was passed: texts are skipped, brackets counted. NULL: it has none. */
 static char *end_of_list(char *c)
 {
-    for (int depth = 1; *c; c++) {
-        c += strcspn(c, "[]\"");
+    for (int depth = 1; *(c += strcspn(c, "[]\"")); c++) {
         if (*c == '"') {
             for (c++; *c && *c != '"'; c++)
                 c += *c == '\\' && c[1];
-        } else {
-            depth += *c == '[' ? 1 : -1;
-            if (depth == 0)
-                return c;
+            if (!*c)
+                return NULL;
+            continue;
         }
-        if (!*c)
-            break;
+        depth += *c == '[' ? 1 : -1;
+        if (depth == 0)
+            return c;
     }
     return NULL;
 }

@@ -1,0 +1,118 @@
+/* The rows of ddq_list, read in place: every value, every escape, and answers that are cut off anywhere. Times that
+ * people type, and the order of a tree. */
+#include "tests/test.h"
+
+#include "client/rows.h"
+#include "client/tree.h"
+#include "client/when.h"
+
+static const char answer[] =
+    "{\"columns\":[\"id\",\"state\",\"user\",\"model\",\"name\",\"reason\",\"done\",\"images\",\"rate\",\"created\","
+    "\"new\",\"kind\"],"
+    "\"more\":false, "
+    "\"rows\":[[\"aaaaaa\",\"running\",\"ada\",\"digits\",\"n\",\"\",3,10,0.25,1700000000000,\"?\",\"sample\"], "
+    "[\"bbbbbb\",\"held\",\"bob\",\"\",\"x]\",\"a \\\"b\\\" \\\\ "
+    "\\u00e9\\u2014\\t[\",0,1e3,-1,17,7,\"evaluate\"]],\"status\":\"ok\"}";
+
+static void test_values(void **state)
+{
+    (void)state;
+    Rows rows;
+    Err err = {0};
+    assert_true(rows_read(xstrdup(answer), &rows, &err));
+    assert_int_equal(rows.count, 2);
+    const JobRow *row = &rows.items[0];
+    assert_string_equal(row->id, "aaaaaa");
+    assert_int_equal(row->state, JOB_RUNNING);
+    assert_true(row->done == 3 && row->images == 10 && row->rate == 0.25 && row->created == 1700000000000);
+    assert_true(row_eta(row) == 28);
+    row++;
+    assert_string_equal(row->reason, "a \"b\" \\ \303\251\342\200\224\t[");
+    assert_string_equal(row->name, "x]");
+    assert_string_equal(row->kind, "evaluate");
+    assert_true(row->images == 1000 && row->rate == -1 && row->state == JOB_HELD && row_eta(row) == 0);
+    rows_free(&rows);
+    assert_true(rows_read(xstrdup("{\"columns\":[],\"rows\":[],\"status\":\"ok\"}"), &rows, &err));
+    assert_int_equal(rows.count, 0);
+    rows_free(&rows);
+}
+
+/* Each is an error with a sentence, never a crash (under ASan: never a byte beyond the end). */
+static void test_bad_answers(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        "{}",
+        "[]",
+        "{\"status\":\"usage\",\"text\":\"no\"}",
+        "{\"status\":\"ok\"}",
+        "{\"status\":\"ok\",\"rows\":[",
+        "{\"status\":\"ok\",\"rows\":[[]]}",
+        "{\"status\":\"ok\",\"rows\":[{}]}",
+        "{\"status\":\"ok\",\"rows\":[[1 2]]}",
+        "{\"status\":\"ok\",\"rows\":[[\"a\",]]}",
+        "{\"status\":\"ok\",\"rows\":[[null]]}",
+        "{\"status\":\"usage\",\"rows\":[]}",
+    };
+    Rows rows;
+    for (size_t i = 0; i < countof(bad); i++) {
+        Err err = {0};
+        assert_false(rows_read(xstrdup(bad[i]), &rows, &err));
+        assert_true(err.kind != ERR_NONE && *err.text);
+        rows_free(&rows);
+    }
+    for (size_t len = 0; len + 1 < sizeof answer; len++) {
+        Err err = {0};
+        assert_false(rows_read(xasprintf("%.*s", (int)len, answer), &rows, &err));
+        assert_true(*err.text != 0);
+        rows_free(&rows);
+    }
+    for (size_t at = 0; at + 1 < sizeof answer; at++) /* a wrong byte is read or refused */
+        for (const char *byte = "\"[]\\,0x"; *byte; byte++) {
+            char *text = xstrdup(answer);
+            text[at] = *byte;
+            rows_read(text, &rows, NULL);
+            rows_free(&rows);
+        }
+}
+
+static void test_spans(void **state)
+{
+    (void)state;
+    double ms = 0;
+    assert_true(when_span("1.5m", &ms) && ms == 90000);
+    assert_true(when_span("0s", &ms) && ms == 0);
+    static const char *const bad[] = {"", "s", "5", "5w", "-1s", "5ss", "1e9d", "nans", "infd"};
+    for (size_t i = 0; i < countof(bad); i++)
+        assert_false(when_span(bad[i], &ms));
+}
+
+static void test_tree(void **state)
+{
+    (void)state;
+    setenv("LC_ALL", "C", 1);
+    cJSON *jobs = cJSON_Parse("[{\"id\":\"d\",\"after\":[\"b\",\"gone\"]},{\"id\":\"c\",\"after\":[\"a\"]},"
+                              "{\"id\":\"b\",\"after\":[\"a\"]},{\"id\":\"a\"},{\"id\":\"z\",\"after\":[\"z\",3]}]");
+    static const char *const labels[] = {"a", "|- b", "|  `- d", "`- c", "z"};
+    int count;
+    TreeRow *rows = tree_rows(jobs, &count);
+    assert_int_equal(count, countof(labels));
+    for (int i = 0; i < count; i++)
+        assert_string_equal(rows[i].label, labels[i]);
+    assert_string_equal(rows[2].also, "gone");
+    assert_null(rows[1].also);
+    tree_free(rows, count);
+    cJSON_Delete(jobs);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_bad_answers),
+        cmocka_unit_test(test_spans),
+        cmocka_unit_test(test_tree),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
