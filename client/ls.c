@@ -67,10 +67,10 @@ static const char *remark(const JobRow *row)
     return *row->reason ? row->reason : strcmp(row->name, row->id) == 0 ? "" : row->name;
 }
 
-static void add_row(Table *table, const JobRow *row, const char *label, const char *also)
+static void add_row(Table *table, Wall now, const JobRow *row, const char *label, const char *also)
 {
     char text[TERM_TEXT], both[2 * TERM_TEXT];
-    double left = row_eta(row), age = fmax(0, ((double)wall_ms() - row->created) / 1000);
+    double left = row_eta(row), age = fmax(0, ((double)now - row->created) / 1000);
     size_t len = strlen(term_count(row->done, both));
     both[len] = '/';
     term_count(row->images, both + len + 1);
@@ -103,13 +103,14 @@ static bool list_rows(Cmd *cmd, Err *err)
     Rows rows = {0};
     if (!list_args(cmd, true, &limit, &args, err) || !cmd_call_text(cmd, QUEUE_LIST, args, &text, err))
         return false;
+    Wall now = wall_ms();
     bool ok = rows_read(text, &rows, err);
     Table *table = table_new(columns, countof(columns));
     for (int i = 0; ok && i < rows.count; i++)
         if (cmd->quiet)
             puts(rows.items[i].id);
         else
-            add_row(table, &rows.items[i], rows.items[i].id, NULL);
+            add_row(table, now, &rows.items[i], rows.items[i].id, NULL);
     table_print(table, stdout);
     table_free(table);
     if (ok)
@@ -121,11 +122,12 @@ static bool list_rows(Cmd *cmd, Err *err)
 static void print_tree(const cJSON *jobs)
 {
     int count;
+    Wall now = wall_ms();
     TreeRow *rows = tree_rows(jobs, &count);
     Table *table = table_new(columns, countof(columns));
     for (int i = 0; i < count; i++) {
         JobRow row = row_of_job(rows[i].job);
-        add_row(table, &row, rows[i].label, rows[i].also);
+        add_row(table, now, &row, rows[i].label, rows[i].also);
     }
     tree_free(rows, count);
     table_print(table, stdout);
