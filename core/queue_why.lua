@@ -326,8 +326,10 @@ function F.estimate(a)
         'rank', TIERS[job.tier], 'images', int(job.images), 'done', 0, 'bad', 0, 'report', 0)
     for field, value in pairs(job.limits) do call('HSET', job_key(id), field, value) end
     put_range(id, 0, math.max(job.images, 1))
-    local answer, look = why_of(id), {devices = {}, speeds = {}}
+    local good, answer = pcall(why_of, id)
     call('DEL', job_key(id), job_key(id, 'ranges'))
+    if not good then error(answer) end
+    local look = {devices = {}, speeds = {}}
     for _, worker in ipairs(live_workers(now())) do
         look.devices[worker.uuid or worker.host .. ' ' .. worker.device] = true
         answer.best_free_mib = math.max(answer.best_free_mib or 0, worker.free or 0)
