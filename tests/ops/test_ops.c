@@ -265,6 +265,7 @@ static bool offered(Precision wanted)
 
 int main(int argc, char **argv)
 {
+    bool brief = false;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--coverage"))
             return coverage() ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -275,13 +276,15 @@ int main(int argc, char **argv)
         }
         if (!strcmp(argv[i], "--device") && i + 1 < argc)
             device = argv[++i];
+        else if (!strcmp(argv[i], "--brief")) /* one precision of each element size */
+            brief = true;
         else
             only = argv[i];
     }
     backend_register(&cuda_host_driver);
     int failed = coverage(), ran = 0;
     for (precision = PREC_F32; precision <= PREC_BF16; precision++)
-        if (offered(precision)) {
+        if ((!brief || precision == PREC_F32 || precision == PREC_F16) && offered(precision)) {
             failed += run_all();
             ran++;
         }
