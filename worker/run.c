@@ -122,12 +122,14 @@ static SamplerPlan plan_of(const JobSpec *spec)
     };
 }
 
-/* The largest batch that fits, starting from the one asked for. */
-static bool reserve(Run *run, const RunHooks *hooks, Err *err)
+static int wanted_batch(const Run *run)
 {
     int wanted = run->spec->batch ? run->spec->batch : workshop_is_host(run->shop) ? BATCH_CPU : BATCH_CUDA;
-    if (wanted > run->images)
-        wanted = (int)run->images;
+    return wanted > run->images ? (int)run->images : wanted;
+}
+
+bool run_reserve(Run *run, int wanted, const RunHooks *hooks, Err *err)
+{
     for (run->batch = wanted;; run->batch /= 2) {
         if (sampler_reserve(run->sampler, run->batch, err))
             break;
@@ -179,7 +181,7 @@ static bool load_sampler(Run *run, const RunHooks *hooks, bool *ret_warm, Err *e
                        "job field split_t: missing, and the student runs at t %d (the teacher alone has t_list 0,%d)",
                        spec->t_list[spec->t_count - 1], info->tokens);
     return sampler_check(run->sampler, &run->plan, err) && inputs_fit(&run->inputs, info, err) &&
-           reserve(run, hooks, err);
+           run_reserve(run, wanted_batch(run), hooks, err);
 }
 
 bool run_load(Run *run, const RunHooks *hooks, Err *err)

@@ -207,13 +207,12 @@ static bool open_inputs(Making *making, Err *err)
 static bool shrink(Making *making, Err *err)
 {
     Run *run = making->run;
-    if (err->kind != ERR_MEMORY || run->batch == 1)
+    if (!err || err->kind != ERR_MEMORY || run->batch == 1)
         return false;
     run_note(run, making->hooks, "a batch of %d no longer fits in memory (%s); went on with %d", run->batch, err->text,
              run->batch / 2);
-    run->batch /= 2;
     err_clear(err);
-    return sampler_reserve(run->sampler, run->batch, err);
+    return run_reserve(run, run->batch / 2, making->hooks, err);
 }
 
 static bool fill_gap(Making *making, int64_t at, int64_t end, Err *err)

@@ -41,6 +41,9 @@ struct Run {
 /* A sentence for the log and the report. */
 void run_note(Run *run, const RunHooks *hooks, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Makes room for batches of `wanted` images, or of the half of it that fits, and says so; sets run->batch. */
+bool run_reserve(Run *run, int wanted, const RunHooks *hooks, Err *err);
+
 /* What a piece must still hold to count: `keeps`, but pixels are spent once samples.npz and the sheet are there. */
 PieceNeeds run_needs(const Run *run);
 
