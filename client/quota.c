@@ -47,27 +47,20 @@ static bool quota_args(Cmd *cmd, cJSON *args, Err *err)
     return true;
 }
 
+static void print_quotas(Cmd *cmd, const cJSON *reply)
+{
+    (void)cmd;
+    users_quotas(cJSON_GetObjectItemCaseSensitive(reply, "users"), cJSON_GetObjectItemCaseSensitive(reply, "everybody"),
+                 stdout);
+}
+
 static bool quota_run(Cmd *cmd, Err *err)
 {
-    cJSON *args = cJSON_CreateObject(), *reply;
-    if (!quota_args(cmd, args, err)) {
-        cJSON_Delete(args);
-        return false;
-    }
-    if (!cmd_call(cmd, QUEUE_QUOTA, args, &reply, err))
-        return false;
-    const cJSON *users = cJSON_GetObjectItemCaseSensitive(reply, "users"), *user;
-    if (cmd->json) {
-        cJSON_DeleteItemFromObjectCaseSensitive(reply, "status");
-        cmd_json(reply);
-        return true;
-    }
-    if (cmd->quiet)
-        cJSON_ArrayForEach(user, users) puts(job_text(user, "user"));
-    else
-        users_quotas(users, cJSON_GetObjectItemCaseSensitive(reply, "everybody"), stdout);
-    cJSON_Delete(reply);
-    return true;
+    cJSON *args = cJSON_CreateObject();
+    if (quota_args(cmd, args, err))
+        return users_answer(cmd, QUEUE_QUOTA, args, print_quotas, err);
+    cJSON_Delete(args);
+    return false;
 }
 
 static const Flag flags[] = {

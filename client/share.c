@@ -25,29 +25,21 @@ static bool share_args(Cmd *cmd, cJSON *args, Err *err)
     return true;
 }
 
-static bool share_run(Cmd *cmd, Err *err)
+static void print_shares(Cmd *cmd, const cJSON *reply)
 {
-    cJSON *args = cJSON_CreateObject(), *reply;
-    if (!share_args(cmd, args, err)) {
-        cJSON_Delete(args);
-        return false;
-    }
-    if (!cmd_call(cmd, QUEUE_SHARE, args, &reply, err))
-        return false;
-    const cJSON *users = cJSON_GetObjectItemCaseSensitive(reply, "users"), *user;
-    if (cmd->json) {
-        cJSON_DeleteItemFromObjectCaseSensitive(reply, "status");
-        cmd_json(reply);
-        return true;
-    }
-    if (cmd->quiet)
-        cJSON_ArrayForEach(user, users) puts(job_text(user, "user"));
-    else
-        users_shares(users, stdout, term_width(stdout));
+    const cJSON *users = cJSON_GetObjectItemCaseSensitive(reply, "users");
+    users_shares(users, stdout, term_width(stdout));
     if (!cJSON_GetArraySize(users))
         cmd_say(cmd, "nobody has work or a weight of their own");
-    cJSON_Delete(reply);
-    return true;
+}
+
+static bool share_run(Cmd *cmd, Err *err)
+{
+    cJSON *args = cJSON_CreateObject();
+    if (share_args(cmd, args, err))
+        return users_answer(cmd, QUEUE_SHARE, args, print_shares, err);
+    cJSON_Delete(args);
+    return false;
 }
 
 const Verb verb_share = {

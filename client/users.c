@@ -93,3 +93,22 @@ void users_quotas(const cJSON *users, const cJSON *everybody, FILE *to)
     table_print(table, to);
     table_free(table);
 }
+
+bool users_answer(Cmd *cmd, QueueFn fn, cJSON *args, void (*print)(Cmd *cmd, const cJSON *reply), Err *err)
+{
+    cJSON *reply;
+    if (!cmd_call(cmd, fn, args, &reply, err))
+        return false;
+    if (cmd->json) {
+        cJSON_DeleteItemFromObjectCaseSensitive(reply, "status");
+        cmd_json(reply);
+        return true;
+    }
+    const cJSON *user;
+    if (cmd->quiet)
+        cJSON_ArrayForEach(user, cJSON_GetObjectItemCaseSensitive(reply, "users")) puts(job_text(user, "user"));
+    else
+        print(cmd, reply);
+    cJSON_Delete(reply);
+    return true;
+}

@@ -6,8 +6,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "client/cmd.h"
+
 void users_shares(const cJSON *users, FILE *to, int width);
 void users_quotas(const cJSON *users, const cJSON *everybody, FILE *to);
+
+/* Calls fn with args (consumed) and shows the users of its answer: as JSON, as names alone, or by `print`. */
+bool users_answer(Cmd *cmd, QueueFn fn, cJSON *args, void (*print)(Cmd *cmd, const cJSON *reply), Err *err);
 
 /* A quota in words: "-" where there is none. */
 #define USERS_TEXT 48
