@@ -13,11 +13,11 @@
 
 #include "bench/random_models.h"
 #include "core/mem.h"
+#include "core/philox.h"
 #include "kernels/settle.h"
-#include "worker/decoder.h"
-#include "worker/noise.h"
-#include "worker/sampler.h"
-#include "worker/teacher.h"
+#include "worker/models/decoder.h"
+#include "worker/models/sampler.h"
+#include "worker/models/teacher.h"
 
 typedef struct Options {
     const char *device;

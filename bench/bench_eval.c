@@ -14,9 +14,9 @@
 #include "core/clock.h"
 #include "kernels/settle.h"
 #include "tests/eval/procedural.h"
-#include "worker/fid.h"
-#include "worker/image_reader.h"
-#include "worker/inception.h"
+#include "worker/images/reader.h"
+#include "worker/metrics/fid.h"
+#include "worker/models/inception.h"
 
 enum { MAX_RUNS = 400, SIDE = 256, WIDTH = 2048 };
 

@@ -14,7 +14,7 @@
 #include "core/clock.h"
 #include "kernels/settle.h"
 #include "tests/eval/procedural.h"
-#include "worker/metrics.h"
+#include "worker/metrics/metrics.h"
 
 enum { WIDTH = 2048, PATTERNS = 24, CLASSES = 1008 };
 

@@ -21,12 +21,12 @@
 #include "bench/recipes.h"
 #include "core/clock.h"
 #include "core/mem.h"
+#include "core/philox.h"
 #include "kernels/settle.h"
 #include "tests/eval/procedural.h"
-#include "worker/inception.h"
-#include "worker/noise.h"
-#include "worker/sampler.h"
-#include "worker/writer.h"
+#include "worker/job/writer.h"
+#include "worker/models/inception.h"
+#include "worker/models/sampler.h"
 
 enum { MAX_BATCHES = 1000, MAX_SIZES = 16, WARM = 3, WRITER_THREADS = 8 };
 

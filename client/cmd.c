@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/help.h"
-#include "client/interrupt.h"
-#include "client/term.h"
+#include "client/terminal/interrupt.h"
+#include "client/terminal/term.h"
+#include "client/verbs/help.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
 

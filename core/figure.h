@@ -3,7 +3,7 @@
  *
  * A figure is a number under its key in a flat object: report.json, its object "tf", or the `metrics` of a job in the
  * queue. Its 95% interval is under key_low and key_high, its deviation under the key that `deviation` names.
- * To add one: a row in figure.c; the report shows it when run_metrics.c computes it. */
+ * To add one: a row in figure.c; the report shows it when worker/report/metrics.c computes it. */
 #ifndef CORE_FIGURE_H
 #define CORE_FIGURE_H
 

@@ -60,7 +60,7 @@ typedef struct JobSpec {
     /* files, EXEC form */
     char *student, *tokenizer, *teacher;
     int heads; /* 0: the model's width / 64 */
-    int grid;  /* tokens a side; 0: by the noise file or the tokenizer's levels (worker/sampler.h) */
+    int grid;  /* tokens a side; 0: by the noise file or the tokenizer's levels (worker/models/sampler.h) */
     /* the sampler (docs/models.md) */
     int *t_list;
     int t_count;

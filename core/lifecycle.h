@@ -1,4 +1,4 @@
-/* The life of a job: every (state, event) -> state, in one table. core/queue.lua makes the same transitions inside
+/* The life of a job: every (state, event) -> state, in one table. queue/queue.lua makes the same transitions inside
  * Redis; tests/queue walks all pairs and checks that the two agree. docs/lifecycle.md is printed from this table.
  *
  * The worker's life in the daemon is the second table here. To add a state or an event: an enum value, a name, the

@@ -21,7 +21,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/queue.h"
+#include "queue/queue.h"
 
 typedef struct Journal Journal;
 

@@ -7,9 +7,9 @@
 
 #include "core/lifecycle.h"
 #include "core/mem.h"
-#include "core/queue.h"
 #include "daemon/check.h"
 #include "daemon/daemon.h"
+#include "queue/queue.h"
 
 typedef enum FlagKind { FLAG_TEXT, FLAG_SECONDS, FLAG_SWITCH, FLAG_LEVEL, FLAG_ACTION } FlagKind;
 typedef enum Action { RUN, CHECK, PRINT_CONFIG, PRINT_LIFECYCLE, VERSION, HELP } Action;

@@ -19,7 +19,7 @@
 #include "core/clock.h"
 #include "core/conf.h"
 #include "core/err.h"
-#include "core/queue.h"
+#include "queue/queue.h"
 
 typedef struct Store Store;
 

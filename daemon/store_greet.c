@@ -11,7 +11,7 @@
 #include <cjson/cJSON.h>
 
 #include "core/mem.h"
-#include "core/queue.h"
+#include "queue/queue.h"
 
 enum { GREET_ARGS = 8 };
 

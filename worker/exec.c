@@ -14,9 +14,9 @@
 #include "core/figure.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "worker/report.h"
-#include "worker/run.h"
-#include "worker/workshop.h"
+#include "worker/job/run.h"
+#include "worker/models/model_cache.h"
+#include "worker/report/report.h"
 
 enum { JOB_BYTES_MAX = 1 << 22, BAR = 28 };
 

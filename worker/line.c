@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "worker/files/stall.h"
 #include "worker/memory.h"
-#include "worker/stall.h"
 
 enum { ALIVE_SECONDS = 2, LINGER_SECONDS = 30, TASKS_MAX = 16 };
 

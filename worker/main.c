@@ -9,10 +9,10 @@
 #include "core/proto.h"
 #include "kernels/backend.h"
 #include "kernels/settle.h"
+#include "worker/commands/fid.h"
+#include "worker/commands/reference.h"
 #include "worker/exec.h"
-#include "worker/mapped.h"
-#include "worker/fid_command.h"
-#include "worker/reference_command.h"
+#include "worker/files/mapped.h"
 #include "worker/selftest.h"
 #include "worker/serve.h"
 

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/philox.h"
 #include "kernels/backend.h"
-#include "worker/fid.h"
-#include "worker/images.h"
-#include "worker/noise.h"
+#include "worker/images/images.h"
+#include "worker/metrics/fid.h"
 
 typedef struct Self {
     const char *device;

@@ -15,9 +15,9 @@
 #include "core/log.h"
 #include "kernels/backend.h"
 #include "kernels/ledger.h"
+#include "worker/job/run.h"
 #include "worker/line.h"
-#include "worker/run.h"
-#include "worker/workshop.h"
+#include "worker/models/model_cache.h"
 
 enum { PROGRESS_MS = 200 };
 

@@ -4,9 +4,9 @@
 
 #include <math.h>
 
-#include "worker/ckpt.h"
-#include "worker/file.h"
-#include "worker/npy.h"
+#include "worker/arrays/npy.h"
+#include "worker/checkpoints/checkpoint.h"
+#include "worker/files/file.h"
 
 static char *folder;
 

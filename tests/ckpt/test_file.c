@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "worker/file.h"
+#include "worker/files/file.h"
 
 static char *folder;
 

@@ -4,8 +4,8 @@
 
 #include <sys/stat.h>
 
-#include "worker/file.h"
-#include "worker/npy_parts.h"
+#include "worker/arrays/npy_parts.h"
+#include "worker/files/file.h"
 
 #define STATS GOLDEN("inception/stats/")
 

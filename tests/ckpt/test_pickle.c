@@ -1,7 +1,7 @@
 /* The pickle machine alone: each opcode leaves the value it should, calls stay uncalled, nesting costs no stack. */
 #include "tests/test.h"
 
-#include "worker/pickle.h"
+#include "worker/checkpoints/pickle.h"
 
 static char *print(const PickleValue *value, int depth, Buf *out);
 

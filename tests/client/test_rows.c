@@ -2,9 +2,9 @@
  * people type, and the order of a tree. */
 #include "tests/test.h"
 
-#include "client/rows.h"
-#include "client/tree.h"
-#include "client/when.h"
+#include "client/queue/rows.h"
+#include "client/queue/tree.h"
+#include "client/terminal/when.h"
 
 static const char answer[] =
     "{\"columns\":[\"id\",\"state\",\"user\",\"model\",\"name\",\"reason\",\"done\",\"images\",\"rate\",\"created\","

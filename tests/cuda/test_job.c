@@ -5,9 +5,9 @@
 #include <cjson/cJSON.h>
 
 #include "kernels/cuda/host/driver.h"
-#include "worker/ckpt.h"
-#include "worker/images.h"
-#include "worker/run.h"
+#include "worker/checkpoints/checkpoint.h"
+#include "worker/images/images.h"
+#include "worker/job/run.h"
 
 enum { IMAGES = 6, TOKENS = 16, BYTES = 16 * 16 * 3, FEATURE_IMAGES = 2, FEATURES = 128 };
 

@@ -7,8 +7,8 @@
 
 #include "tests/eval/procedural.h"
 #include "tests/test.h"
-#include "worker/npy.h"
-#include "worker/statistics.h"
+#include "worker/arrays/npy.h"
+#include "worker/metrics/statistics.h"
 
 #define INCEPTION_GOLDEN(path) GOLDEN("inception/" path)
 

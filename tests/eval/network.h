@@ -3,8 +3,8 @@
 #define TESTS_EVAL_NETWORK_H
 
 #include "tests/eval/golden.h"
-#include "worker/inception.h"
-#include "worker/inception_table.h"
+#include "worker/models/inception.h"
+#include "worker/models/inception_table.h"
 
 /* --- golden images ------------------------------------------------------------------------------- */
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
-#include "worker/inception_table.h"
+#include "worker/models/inception_table.h"
 
 #define GOLDEN_SEED 20261123ULL
 

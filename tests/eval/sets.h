@@ -6,7 +6,7 @@
 #include <omp.h>
 
 #include "tests/eval/procedural.h"
-#include "worker/metrics.h"
+#include "worker/metrics/metrics.h"
 
 static inline double normal_at(uint64_t stream, uint64_t i)
 {

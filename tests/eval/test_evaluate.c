@@ -1,10 +1,10 @@
 /* Whole evaluation jobs: images in, report.json out, against the golden numbers of tests/golden/inception/e2e. */
 #include "tests/eval/golden.h"
-#include "worker/file.h"
-#include "worker/images.h"
-#include "worker/reference.h"
-#include "worker/run.h"
-#include "worker/workshop.h"
+#include "worker/evaluate/reference.h"
+#include "worker/files/file.h"
+#include "worker/images/images.h"
+#include "worker/job/run.h"
+#include "worker/models/model_cache.h"
 
 #define E2E(name) INCEPTION_GOLDEN("e2e/" name)
 

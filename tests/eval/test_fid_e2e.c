@@ -2,8 +2,8 @@
  */
 #include "tests/eval/network.h"
 
-#include "worker/images.h"
-#include "worker/metrics.h"
+#include "worker/images/images.h"
+#include "worker/metrics/metrics.h"
 
 enum { WIDTH = 128, CLASSES = 1008, MOST = 192 };
 

@@ -1,7 +1,7 @@
 /* The Frechet distance against closed forms and scipy, at dim 16, 64 and 2048, and input that has none. */
 #include "tests/eval/golden.h"
 
-#include "worker/fid.h"
+#include "worker/metrics/fid.h"
 
 static Statistics *from_npz(const Npz *npz, const char *name, int which)
 {

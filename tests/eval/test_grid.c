@@ -1,7 +1,7 @@
 /* Contact sheets: layout, enlargement, order, and what they do with odd input. */
 #include "tests/test.h"
 
-#include "worker/grid.h"
+#include "worker/images/grid.h"
 
 static Image flat(int width, int height, uint8_t value)
 {

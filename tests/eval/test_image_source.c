@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include "worker/image_reader.h"
+#include "worker/images/reader.h"
 
 /* A 2x1 PNG whose first byte tells which it is. */
 static void put_image(const char *folder, const char *name, uint8_t value)

@@ -1,7 +1,7 @@
 /* JPEG in: every kind of pixel against Pillow, to the last bit, and files that are not what they should be. */
 #include "tests/test.h"
 
-#include "worker/images.h"
+#include "worker/images/images.h"
 
 enum { CORPUS_W = 37, CORPUS_H = 29, CORPUS_BYTES = CORPUS_W * CORPUS_H * 3 };
 

@@ -3,7 +3,7 @@
 #include "tests/eval/golden.h"
 
 #include "tests/eval/network.h"
-#include "worker/measure.h"
+#include "worker/evaluate/measure.h"
 
 #define W16 INCEPTION_GOLDEN("net/inception_w16.pth")
 

@@ -1,7 +1,7 @@
 /* Every metric against tests/golden/inception: metrics.json in full, and e2e.json from its features. */
 #include "tests/eval/golden.h"
 
-#include "worker/metrics.h"
+#include "worker/metrics/metrics.h"
 
 static Features features_at(const NpyArray *array)
 {

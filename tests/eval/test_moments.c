@@ -1,7 +1,7 @@
 /* Moments: the right numbers, and the same bits however the rows arrive. */
 #include "tests/eval/golden.h"
 
-#include "worker/fid.h"
+#include "worker/metrics/fid.h"
 
 static Statistics *statistics_of(const float *rows, int dim, int64_t count, int64_t step)
 {

@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "worker/images.h"
+#include "worker/images/images.h"
 
 enum { CORPUS_W = 13, CORPUS_H = 9, CORPUS_BYTES = CORPUS_W * CORPUS_H * 3 };
 

@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include "core/references.h"
-#include "worker/fid.h"
-#include "worker/file.h"
-#include "worker/images.h"
-#include "worker/reference_register.h"
+#include "worker/evaluate/reference_register.h"
+#include "worker/files/file.h"
+#include "worker/images/images.h"
+#include "worker/metrics/fid.h"
 
 #define W16   INCEPTION_GOLDEN("net/inception_w16_legacy.pth")
 #define SET_B INCEPTION_GOLDEN("e2e/set_b.npy")

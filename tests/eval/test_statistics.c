@@ -1,8 +1,8 @@
 /* Statistics files: every container, what is written, and what is refused. */
 #include "tests/eval/golden.h"
 
-#include "worker/ckpt.h"
-#include "worker/statistics.h"
+#include "worker/checkpoints/checkpoint.h"
+#include "worker/metrics/statistics.h"
 
 static void check_golden(const Statistics *stats, double mu_tolerance)
 {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "worker/images.h"
+#include "worker/images/images.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

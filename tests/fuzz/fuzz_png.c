@@ -7,7 +7,7 @@
 #include <isa-l/crc.h>
 
 #include "core/mem.h"
-#include "worker/images.h"
+#include "worker/images/images.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

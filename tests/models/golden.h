@@ -6,9 +6,9 @@
 
 #include <math.h>
 
-#include "worker/npy.h"
-#include "worker/sampler.h"
-#include "worker/weights.h"
+#include "worker/arrays/npy.h"
+#include "worker/models/sampler.h"
+#include "worker/models/weights.h"
 
 typedef struct GoldenSet {
     const char *name;

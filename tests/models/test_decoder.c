@@ -1,8 +1,8 @@
 /* The tokenizer's decoder, stage by stage, on the golden vectors of one step. */
 #include "tests/models/golden.h"
 
-#include "worker/codebook.h"
-#include "worker/decoder.h"
+#include "worker/models/codebook.h"
+#include "worker/models/decoder.h"
 
 typedef struct Stats {
     double sum, squares, count, least, most;

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "worker/noise.h"
+#include "core/philox.h"
 
 static void test_known_answers(void **state)
 {

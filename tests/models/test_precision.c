@@ -2,8 +2,8 @@
  * tokens 3e-2, 95% of the argmaxes, 40 dB of the image at equal codes. A machine without bf16 skips by name. */
 #include "tests/models/golden.h"
 
-#include "worker/decoder.h"
-#include "worker/student.h"
+#include "worker/models/decoder.h"
+#include "worker/models/student.h"
 
 enum { C = 8 };
 static const double TOKENS_BOUND = 3e-2, ARGMAX_BOUND = 0.95, IMAGE_BOUND = 40;

@@ -2,7 +2,7 @@
  * refused with a sentence, and the teacher works alone. */
 #include "tests/models/golden.h"
 
-#include "worker/noise.h"
+#include "core/philox.h"
 
 enum { IMAGES = 7, L = 16, C = 8, SIDE = 16, PIXELS = SIDE * SIDE * 3 };
 

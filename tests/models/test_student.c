@@ -1,7 +1,7 @@
 /* One student step at a time: both heads on every token that a step can give, against the golden last steps. */
 #include "tests/models/golden.h"
 
-#include "worker/student.h"
+#include "worker/models/student.h"
 
 enum { CHANNELS = 8 };
 static const double BOUND = 2e-4, NEAR_TIE = 1e-3;

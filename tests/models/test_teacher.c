@@ -1,7 +1,7 @@
 /* The teacher by itself: golden logits, the cache against prefill, cfg_interval, and the filters of a draw. */
 #include "tests/models/golden.h"
 
-#include "worker/teacher.h"
+#include "worker/models/teacher.h"
 
 enum { MAX_TOKENS = 256, MAX_BATCH = 3 };
 static const double BOUND = 2e-4, PROBABILITY_BOUND = 1e-5;

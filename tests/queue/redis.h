@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "core/mem.h"
-#include "core/queue.h"
+#include "queue/queue.h"
 
 typedef struct Redis {
     char folder[64], socket[96];

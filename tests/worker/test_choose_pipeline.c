@@ -1,8 +1,8 @@
 /* Which pipeline a job measures with, and what a reference is refused for before anything is made. */
-#include "worker/pipeline.h"
+#include "worker/evaluate/pipeline.h"
 
 #include "tests/eval/golden.h"
-#include "worker/reference.h"
+#include "worker/evaluate/reference.h"
 
 #define STATS(name) INCEPTION_GOLDEN("stats/" name)
 #define E2E(name)   INCEPTION_GOLDEN("e2e/" name)

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "tests/test.h"
-#include "worker/file.h"
-#include "worker/mapped.h"
-#include "worker/stall.h"
+#include "worker/files/file.h"
+#include "worker/files/mapped.h"
+#include "worker/files/stall.h"
 
 /* --- stalls --------------------------------------------------------------------------------------- */
 

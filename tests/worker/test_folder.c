@@ -1,11 +1,11 @@
 /* Which job a folder holds: identities, claims, refusals. */
-#include "worker/folder.h"
+#include "worker/job/folder.h"
 
 #include <sys/stat.h>
 
 #include "tests/test.h"
-#include "worker/file.h"
-#include "worker/images.h"
+#include "worker/files/file.h"
+#include "worker/images/images.h"
 
 typedef struct Bench {
     char *folder, *student, *other, *tokenizer, *reference, *output;

@@ -1,11 +1,11 @@
 /* Labels, noise and uniforms by image index, by rule and from files. */
-#include "worker/inputs.h"
+#include "worker/job/inputs.h"
 
 #include <math.h>
 
+#include "core/philox.h"
 #include "tests/test.h"
-#include "worker/inputs_ahead.h"
-#include "worker/noise.h"
+#include "worker/job/inputs_ahead.h"
 
 enum { TOKENS = 4, CHANNELS = 2, CLASSES = 5, IMAGES = 7 };
 

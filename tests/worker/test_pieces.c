@@ -1,12 +1,12 @@
 /* Pieces and the writer that makes them: what is safe, what is valid, what is swept away. */
-#include "worker/pieces.h"
+#include "worker/job/pieces.h"
 
 #include <sys/stat.h>
 
 #include "tests/test.h"
-#include "worker/images.h"
-#include "worker/npy.h"
-#include "worker/writer.h"
+#include "worker/arrays/npy.h"
+#include "worker/images/images.h"
+#include "worker/job/writer.h"
 
 enum { SIDE = 4, WIDTH = 3 };
 

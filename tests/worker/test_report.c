@@ -1,11 +1,11 @@
 /* Numbers that come back with all their bits, and a page that no name can break. */
-#include "worker/report.h"
+#include "worker/report/report.h"
 
 #include <math.h>
 
 #include "core/figure.h"
 #include "tests/test.h"
-#include "worker/report_svg.h"
+#include "worker/report/svg.h"
 
 static void test_numbers(void **state)
 {

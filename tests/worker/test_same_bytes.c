@@ -1,7 +1,7 @@
 /* An image is the same file wherever in memory it was made. ISA-L's levels 1 and 2 let bits of the stream's address
  * into their hash table, so one process in eighty wrote other (valid) bytes for dark images; this walks through
  * addresses. */
-#include "worker/images.h"
+#include "worker/images/images.h"
 
 #include <malloc.h>
 #include <sys/mman.h>

@@ -1,0 +1,241 @@
+#include "client/jobs/follow.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/jobs/result.h"
+#include "client/queue/group.h"
+#include "client/queue/job.h"
+#include "client/queue/target.h"
+#include "client/terminal/interrupt.h"
+#include "client/terminal/progress.h"
+#include "core/clock.h"
+#include "core/mem.h"
+
+enum { FIRST_MS = 20, SLOWEST_MS = 500, AWAY_MS = 60000 };
+
+/* One wait. Jobs are taken one after the other; all of them must end, so the order does not matter. */
+typedef struct Waiting {
+    Cmd *cmd;
+    const Follow *how;
+    char *const *ids;
+    int count;
+    Mono deadline;   /* 0: none */
+    Mono away_since; /* when Redis was lost; 0: it answers */
+    Progress progress;
+} Waiting;
+
+static void say_detached(const Waiting *wait, const char *why)
+{
+    Buf ids = {0};
+    for (int i = 0; i < wait->count; i++)
+        buf_printf(&ids, " %s", wait->ids[i]);
+    fprintf(stderr, "ddq: %s; the job%s on. Come back with: ddq %s%s\n", why, wait->count > 1 ? "s go" : " goes",
+            wait->how->progress && wait->count == 1 ? "watch" : "wait", ids.data);
+    buf_free(&ids);
+}
+
+/* Redis went away in the middle: true while there is hope. */
+static bool survive(Waiting *wait, const Err *err)
+{
+    if (err->kind != ERR_UNREACHABLE)
+        return false;
+    if (!wait->away_since) {
+        wait->away_since = mono_ms();
+        progress_end(&wait->progress);
+        cmd_say(wait->cmd, "ddq: %s; waiting for it", err->text);
+    }
+    return mono_ms() - wait->away_since < AWAY_MS;
+}
+
+typedef enum Outcome { OUTCOME_ENDED, OUTCOME_STOPPED, OUTCOME_FAILED } Outcome;
+
+/* Ctrl-C, the end of --timeout, or nobody who reads. */
+static bool must_stop(Waiting *wait)
+{
+    bool late = wait->deadline && mono_ms() >= wait->deadline;
+    if (ferror(stdout))
+        return true;
+    if (!interrupted() && !late)
+        return false;
+    progress_end(&wait->progress);
+    wait->cmd->exit_code = interrupted() ? EXIT_INTERRUPTED : EXIT_TIMED_OUT;
+    say_detached(wait, interrupted() ? "detached" : "the time is over");
+    return true;
+}
+
+static bool changed(const cJSON *job, const cJSON *last)
+{
+    return !last || job_state(job) != job_state(last) || job_number(job, "done", 0) != job_number(last, "done", 0);
+}
+
+/* A sweep is one job here. */
+static bool ask(Cmd *cmd, const char *target, cJSON **ret_job, Err *err)
+{
+    if (!target_is_group(target))
+        return job_show(cmd, target, ret_job, err);
+    if (!target_group(cmd, target, ret_job, err))
+        return false;
+    *ret_job = group_as_job(*ret_job);
+    return true;
+}
+
+static char *channel_of(const char *target)
+{
+    const char *slash = strchr(target, '/');
+    if (!slash)
+        return xasprintf(QUEUE_CHANNEL_JOB, target);
+    char *user = xasprintf("%.*s", (int)(slash - target), target);
+    char *channel = xasprintf(QUEUE_CHANNEL_GROUP, user, slash + 1);
+    free(user);
+    return channel;
+}
+
+/* One look at the job. *job is the last answer and becomes the new one. False: give up. */
+static bool look(Waiting *wait, const char *id, bool known, cJSON **job, Err *err)
+{
+    cJSON *now = NULL;
+    if (!ask(wait->cmd, id, &now, err))
+        return (known || *job) && survive(wait, err);
+    wait->away_since = 0;
+    if (wait->how->progress && wait->cmd->json && changed(now, *job))
+        cmd_json(cJSON_Duplicate(now, true));
+    else if (wait->how->progress && !wait->cmd->json && !wait->cmd->quiet)
+        progress_show(&wait->progress, now);
+    cJSON_Delete(*job);
+    *job = now;
+    return true;
+}
+
+/* Until it is time for the next look, or until a live message says that there is something to see. */
+static void rest(Waiting *wait, int pause, cJSON *job)
+{
+    Mono now = mono_ms(), until = now + pause;
+    if (wait->deadline && wait->deadline < until)
+        until = wait->deadline;
+    for (bool look_now = false; !look_now && !interrupted() && now < until; now = mono_ms()) {
+        char *text = redis_next(wait->cmd->redis, (int)(until - now));
+        cJSON *message = text ? cJSON_Parse(text) : NULL;
+        look_now = message && !job_tick(job, message);
+        if (message && !look_now && wait->how->progress && !wait->cmd->json && !wait->cmd->quiet)
+            progress_show(&wait->progress, job);
+        cJSON_Delete(message);
+        free(text);
+    }
+}
+
+/* Looks until the job has ended; *ret_job is its last answer. */
+static Outcome until_ended(Waiting *wait, const char *id, bool known, cJSON **ret_job, Err *err)
+{
+    cJSON *job = NULL;
+    char *channel = channel_of(id);
+    Outcome outcome = OUTCOME_ENDED;
+    for (int pause = FIRST_MS; outcome == OUTCOME_ENDED;
+         pause = pause * 5 / 4 + 1 < SLOWEST_MS ? pause * 5 / 4 + 1 : SLOWEST_MS) {
+        if (!look(wait, id, known, &job, err)) {
+            outcome = OUTCOME_FAILED;
+        } else if (job && job_state_final(job_state(job))) {
+            break;
+        } else {
+            redis_listen(wait->cmd->redis, channel); /* only now: a job that has ended says nothing more */
+            rest(wait, pause, job);
+            if (must_stop(wait))
+                outcome = OUTCOME_STOPPED;
+        }
+    }
+    free(channel);
+    if (outcome == OUTCOME_ENDED)
+        *ret_job = job;
+    else
+        cJSON_Delete(job);
+    return outcome;
+}
+
+/* Of several jobs each table is under its id. */
+static void print_figures(const Waiting *wait, const cJSON *job)
+{
+    if (!cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(job, "metrics")))
+        return;
+    if (wait->count > 1)
+        printf("%s\n", job_text(job, "id"));
+    result_figures(job);
+    fflush(stdout);
+}
+
+/* All jobs of a sweep have ended: their figures side by side. */
+static void report_group(const Waiting *wait, const cJSON *job, int code)
+{
+    const Cmd *cmd = wait->cmd;
+    if (code)
+        cmd_say(cmd, "ddq: sweep %s: %s", job_text(job, "id"), job_text(job, "reason"));
+    if (!cmd->quiet)
+        group_points(job);
+    fflush(stdout);
+}
+
+/* The job has ended: what it made, or why it did not. */
+static void report(Waiting *wait, const cJSON *job)
+{
+    Cmd *cmd = wait->cmd;
+    bool group = target_is_group(job_text(job, "id"));
+    int code = group ? group_exit_code(job) : job_exit_code(job);
+    progress_end(&wait->progress);
+    wait->progress = (Progress){0};
+    cmd->exit_code = code > cmd->exit_code ? code : cmd->exit_code;
+    if (cmd->json)
+        return;
+    if (group)
+        report_group(wait, job, code);
+    else if (wait->how->progress && job_state(job) == JOB_DONE)
+        result_print(job); /* with the reason, if images are missing */
+    else if (code && *job_text(job, "reason"))
+        cmd_say(cmd, "ddq: job %s %s: %s", job_text(job, "id"), job_text(job, "state"), job_text(job, "reason"));
+    else if (code)
+        cmd_say(cmd, "ddq: job %s %s", job_text(job, "id"), job_text(job, "state"));
+    else if (!cmd->quiet)
+        print_figures(wait, job);
+}
+
+static cJSON *ending(const cJSON *job)
+{
+    static const char *const fields[] = {"id",     "state", "done",    "images", "reason",
+                                         "output", "fid",   "metrics", "states", "points"};
+    cJSON *object = cJSON_CreateObject();
+    for (size_t i = 0; i < countof(fields); i++)
+        if (cJSON_HasObjectItem(job, fields[i]))
+            cJSON_AddItemToObject(object, fields[i], cJSON_Duplicate(cJSON_GetObjectItem(job, fields[i]), true));
+    bool group = target_is_group(job_text(job, "id"));
+    if (!group && job_number(job, "bad", 0) > 0)
+        cJSON_AddItemToObject(object, "missing", cJSON_Duplicate(cJSON_GetObjectItem(job, "missing"), true));
+    cJSON_AddNumberToObject(object, "exit_code", group ? group_exit_code(job) : job_exit_code(job));
+    return object;
+}
+
+bool follow_jobs(Cmd *cmd, char *const *ids, int count, const Follow *how, Err *err)
+{
+    Waiting wait = {.cmd = cmd, .how = how, .ids = ids, .count = count};
+    wait.deadline = how->timeout_s > 0 ? mono_ms() + (Mono)(how->timeout_s * 1000) : 0;
+    interrupt_detach();
+    cmd->exit_code = EXIT_OK;
+    cJSON *ended = cJSON_CreateArray();
+    Outcome outcome = OUTCOME_ENDED;
+    for (int i = 0; i < count && outcome == OUTCOME_ENDED; i++) {
+        cJSON *job = NULL;
+        outcome = until_ended(&wait, ids[i], i > 0, &job, err);
+        if (outcome != OUTCOME_ENDED)
+            break;
+        report(&wait, job);
+        cJSON_AddItemToArray(ended, ending(job));
+        cJSON_Delete(job);
+    }
+    progress_end(&wait.progress);
+    if (cmd->json && !how->progress) {
+        cJSON *object = cJSON_CreateObject();
+        cJSON_AddItemToObject(object, "jobs", ended);
+        cmd_json(object);
+    } else {
+        cJSON_Delete(ended);
+    }
+    return outcome != OUTCOME_FAILED;
+}

@@ -1,0 +1,224 @@
+#include "client/jobs/jobfolder.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/queue/job.h"
+#include "core/figure.h"
+#include "core/jobspec.h"
+#include "core/mem.h"
+
+enum { JSON_MAX = 1 << 24, RANGES_MAX = 20000 /* that ddq_adopt takes; what lies behind is found by the worker */ };
+
+typedef struct Range {
+    int64_t lo, hi;
+} Range;
+
+static char *below(const char *path, const char *name)
+{
+    return xasprintf("%s/%s", path, name);
+}
+
+bool jobfolder_is(const char *path)
+{
+    char *file = below(path, "job.json");
+    bool is = access(file, F_OK) == 0;
+    free(file);
+    return is;
+}
+
+/* NULL: not there, too long, or no JSON. */
+static cJSON *read_json(const char *path)
+{
+    struct stat st;
+    FILE *file = stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size < JSON_MAX ? fopen(path, "re") : NULL;
+    if (!file)
+        return NULL;
+    char *text = xmalloc((size_t)st.st_size + 1);
+    size_t len = fread(text, 1, (size_t)st.st_size, file);
+    cJSON *json = cJSON_ParseWithLength(text, len);
+    free(text);
+    fclose(file);
+    return json;
+}
+
+static cJSON *read_below(const char *path, const char *name)
+{
+    char *file = below(path, name);
+    cJSON *json = read_json(file);
+    free(file);
+    return json;
+}
+
+/* --- which images are there ------------------------------------------------------------------------------- */
+
+/* A piece of this job: its manifest says the range of its name, and the identity of job.json. */
+static bool is_piece(const char *path, const char *name, const char *identity, Range *ret_range)
+{
+    int used = 0;
+    if (name[0] == '.' || sscanf(name, "%" SCNd64 "-%" SCNd64 ".json%n", &ret_range->lo, &ret_range->hi, &used) != 2 ||
+        !used || name[used] || ret_range->lo < 0 || ret_range->hi <= ret_range->lo)
+        return false;
+    cJSON *manifest = read_below(path, name);
+    bool is = manifest && strcmp(job_text(manifest, "identity"), identity) == 0 &&
+              job_number(manifest, "lo", -1) == (double)ret_range->lo &&
+              job_number(manifest, "hi", -1) == (double)ret_range->hi;
+    cJSON_Delete(manifest);
+    return is;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const Range *x = a, *y = b;
+    return x->lo < y->lo ? -1 : x->lo > y->lo;
+}
+
+static void add_range(JobFolder *folder, const Range *range)
+{
+    if (range->hi <= range->lo || cJSON_GetArraySize(folder->have) >= RANGES_MAX)
+        return;
+    char text[48];
+    snprintf(text, sizeof text, "%" PRId64 "-%" PRId64, range->lo, range->hi);
+    cJSON_AddItemToArray(folder->have, cJSON_CreateString(text));
+    folder->there += range->hi - range->lo;
+}
+
+/* Pieces may overlap; what is told does not. */
+static void join(JobFolder *folder, Range *pieces, size_t count)
+{
+    Range whole = {0, 0};
+    qsort(pieces, count, sizeof *pieces, compare);
+    for (size_t i = 0; i < count; i++) {
+        if (pieces[i].lo > whole.hi) {
+            add_range(folder, &whole);
+            whole = pieces[i];
+        } else if (pieces[i].hi > whole.hi) {
+            whole.hi = pieces[i].hi;
+        }
+    }
+    add_range(folder, &whole);
+}
+
+static void find_pieces(const char *path, const char *identity, JobFolder *folder)
+{
+    char *blocks = below(path, "blocks");
+    DIR *dir = opendir(blocks);
+    Range *pieces = NULL, piece;
+    size_t count = 0;
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (is_piece(blocks, entry->d_name, identity, &piece) && piece.hi <= folder->images) {
+            pieces = xrealloc(pieces, (count + 1) * sizeof *pieces);
+            pieces[count++] = piece;
+        }
+    if (dir)
+        closedir(dir);
+    if (count)
+        join(folder, pieces, count);
+    free(pieces);
+    free(blocks);
+}
+
+/* --- the report ------------------------------------------------------------------------------------------- */
+
+static bool outputs_there(const char *path, const cJSON *names)
+{
+    const cJSON *name;
+    bool all = cJSON_IsArray(names);
+    cJSON_ArrayForEach(name, names)
+    {
+        char *file = below(path, cJSON_IsString(name) ? name->valuestring : "?");
+        all = all && access(file, F_OK) == 0;
+        free(file);
+    }
+    return all;
+}
+
+static void find_report(const char *path, const char *identity, JobFolder *folder)
+{
+    cJSON *report = read_below(path, "report.json");
+    bool sample = folder->images > 0;
+    folder->finished =
+        report && strcmp(job_text(report, "identity"), identity) == 0 &&
+        outputs_there(path, cJSON_GetObjectItemCaseSensitive(report, "outputs")) &&
+        (!sample || (folder->there == folder->images && job_number(report, "images", -1) == (double)folder->images));
+    if (folder->finished) {
+        folder->fid = job_number(report, "fid", NAN);
+        folder->measured = (int64_t)job_number(report, "images", 0);
+        folder->metrics = cJSON_CreateObject();
+        figures_copy(folder->metrics, "", report);
+        figures_copy(folder->metrics, "tf_", cJSON_GetObjectItemCaseSensitive(report, "tf"));
+    }
+    cJSON_Delete(report);
+}
+
+/* --- the mark --------------------------------------------------------------------------------------------- */
+
+static bool take_mark(const char *path, cJSON *mark, JobFolder *folder, Err *err)
+{
+    if (!cJSON_IsObject(mark) || !*job_text(mark, "identity"))
+        return err_set(err, ERR_FORMAT, "%s: its job.json is not one that ddq-worker wrote", path);
+    snprintf(folder->created, sizeof folder->created, "%s", job_text(mark, "created"));
+    folder->submitted = cJSON_DetachItemFromObjectCaseSensitive(mark, "submitted");
+    folder->spec = cJSON_DetachItemFromObjectCaseSensitive(folder->submitted, "spec");
+    if (!cJSON_IsObject(folder->submitted) || !*job_text(folder->submitted, "id") ||
+        !*job_text(folder->submitted, "user"))
+        return err_set(err, ERR_FORMAT,
+                       "%s: its job.json does not say what was submitted, so it was made without a queue; submit the "
+                       "job again",
+                       path);
+    JobSpec *spec = NULL;
+    if (!jobspec_parse(folder->spec, FORM_QUEUED, &spec, err))
+        return err_wrap(err, "%s/job.json", path);
+    folder->images = spec->kind == KIND_SAMPLE ? spec->images : 0;
+    jobspec_free(spec);
+    if (job_number(folder->submitted, "images", 0) != (double)folder->images)
+        return err_set(err, ERR_FORMAT, "%s: its job.json speaks of %.0f images and of %" PRId64, path,
+                       job_number(folder->submitted, "images", 0), folder->images);
+    return true;
+}
+
+static bool read_folder(const char *path, bool all, JobFolder *ret_folder, Err *err)
+{
+    JobFolder folder = {.have = cJSON_CreateArray(), .fid = NAN};
+    cJSON *mark = read_below(path, "job.json");
+    bool ok = take_mark(path, mark, &folder, err);
+    char *report = below(path, "report.json");
+    if (ok && all && folder.images)
+        find_pieces(path, job_text(mark, "identity"), &folder);
+    if (ok && all)
+        find_report(path, job_text(mark, "identity"), &folder);
+    else if (ok)
+        folder.finished = access(report, F_OK) == 0;
+    free(report);
+    cJSON_Delete(mark);
+    if (ok)
+        *ret_folder = folder;
+    else
+        jobfolder_done(&folder);
+    return ok;
+}
+
+bool jobfolder_read(const char *path, JobFolder *ret_folder, Err *err)
+{
+    return read_folder(path, true, ret_folder, err);
+}
+
+bool jobfolder_peek(const char *path, JobFolder *ret_folder, Err *err)
+{
+    return read_folder(path, false, ret_folder, err);
+}
+
+void jobfolder_done(JobFolder *folder)
+{
+    cJSON_Delete(folder->submitted);
+    cJSON_Delete(folder->spec);
+    cJSON_Delete(folder->have);
+    cJSON_Delete(folder->metrics);
+    *folder = (JobFolder){0};
+}

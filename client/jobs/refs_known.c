@@ -1,0 +1,126 @@
+/* The list: each host tells its own with its heartbeat, as "library" (daemon/beat.c). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/queue/job.h"
+#include "client/queue/registry.h"
+#include "client/verbs/refs.h"
+#include "core/mem.h"
+#include "core/references.h"
+
+const cJSON *refs_find(const cJSON *references, const char *name)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, references) if (strcmp(job_text(item, "name"), name) == 0) return item;
+    return NULL;
+}
+
+/* An entry of somebody's library (NULL: only its name is known) into the list; host NULL: nobody's. */
+static void merge(cJSON *list, const cJSON *entry, const char *name, const char *host)
+{
+    cJSON *row = (cJSON *)refs_find(list, name);
+    if (!row) {
+        const cJSON *fact;
+        row = cJSON_CreateObject();
+        cJSON_AddStringToObject(row, "name", name);
+        cJSON_ArrayForEach(fact, entry) if (!cJSON_HasObjectItem(row, fact->string))
+            cJSON_AddItemToObject(row, fact->string, cJSON_Duplicate(fact, true));
+        cJSON_DeleteItemFromObjectCaseSensitive(row, "hosts");
+        cJSON_AddArrayToObject(row, "hosts");
+        cJSON_AddItemToArray(list, row);
+    }
+    if (host)
+        cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(row, "hosts"), cJSON_CreateString(host));
+}
+
+static void merge_host(cJSON *list, const cJSON *host)
+{
+    const cJSON *library = cJSON_GetObjectItemCaseSensitive(host, "library"), *name;
+    cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(host, "references")) if (cJSON_IsString(name)) merge(
+        list, cJSON_GetObjectItemCaseSensitive(library, name->valuestring), name->valuestring, job_text(host, "host"));
+}
+
+/* Without a queue: what this person's own configuration names, and what lies in the folder. */
+static bool merge_here(Cmd *cmd, cJSON *list, Err *err)
+{
+    const Conf *conf;
+    char *folder;
+    bool shared;
+    if (!cmd_conf(cmd, &conf, err) || !refs_folder(cmd, &folder, &shared, err))
+        return false;
+    for (int i = 0; i < conf->reference_count; i++) {
+        const ConfReference *reference = &conf->references[i];
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "kind", reference->statistics ? "statistics" : "images");
+        cJSON_AddStringToObject(entry, "path", conf_reference_path(reference));
+        if (reference->pipeline)
+            cJSON_AddStringToObject(entry, "pipeline", reference->pipeline);
+        cJSON_AddStringToObject(entry, "from", "ddq.conf");
+        merge(list, entry, reference->name, NULL);
+        cJSON_Delete(entry);
+    }
+    cJSON *registered = references_scan(folder, NULL);
+    const cJSON *entry;
+    cJSON_ArrayForEach(entry, registered) merge(list, entry, entry->string, NULL);
+    cJSON_Delete(registered);
+    free(folder);
+    return true;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(job_text(*(cJSON *const *)a, "name"), job_text(*(cJSON *const *)b, "name"));
+}
+
+static cJSON *sorted(cJSON *list)
+{
+    int count = cJSON_GetArraySize(list);
+    cJSON **rows = xcalloc((size_t)count + 1, sizeof(cJSON *)), *result = cJSON_CreateArray();
+    for (int i = 0; i < count; i++)
+        rows[i] = cJSON_DetachItemFromArray(list, 0);
+    qsort(rows, (size_t)count, sizeof(cJSON *), by_name);
+    for (int i = 0; i < count; i++)
+        cJSON_AddItemToArray(result, rows[i]);
+    free(rows);
+    cJSON_Delete(list);
+    return result;
+}
+
+bool refs_known(Cmd *cmd, cJSON **ret_references, Err *err)
+{
+    cJSON *hosts = NULL, *list = cJSON_CreateArray();
+    const cJSON *host;
+    bool reached = registry_hosts(cmd, &hosts, err), good = reached;
+    if (reached) {
+        cJSON_ArrayForEach(host, hosts) merge_host(list, host);
+    } else if (err->kind == ERR_UNREACHABLE) {
+        err_clear(err);
+        good = merge_here(cmd, list, err);
+    }
+    if (good && !(hosts && hosts->child))
+        cmd_say(cmd, reached ? "no daemon is alive, so none is known" : "no queue answers; these are known here");
+    cJSON_Delete(hosts);
+    if (good)
+        *ret_references = sorted(list);
+    else
+        cJSON_Delete(list);
+    return good;
+}
+
+bool refs_folder(Cmd *cmd, char **ret_folder, bool *ret_shared, Err *err)
+{
+    cJSON *hosts = NULL;
+    const Conf *conf;
+    Err none = {0};
+    const char *root = "";
+    if (!cmd_conf(cmd, &conf, err))
+        return false;
+    if (registry_hosts(cmd, &hosts, &none) && hosts->child)
+        root = job_text(hosts->child, "root");
+    char *own = conf->output_root ? xstrdup(conf->output_root) : xasprintf("%s/jobs", conf->state);
+    *ret_folder = references_folder(*root ? root : own);
+    *ret_shared = *root != 0;
+    free(own);
+    cJSON_Delete(hosts);
+    return true;
+}

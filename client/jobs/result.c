@@ -1,0 +1,68 @@
+#include "client/jobs/result.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/queue/job.h"
+#include "core/figure.h"
+#include "core/mem.h"
+
+/* A line with the path, if the file is there or the folder is not to be seen from here. */
+static void print_path(const char *label, const char *folder, const char *file, bool visible)
+{
+    char *path = xasprintf("%s/%s", folder, file);
+    if (!visible || access(path, F_OK) == 0)
+        printf("%-9s %s\n", label, path);
+    free(path);
+}
+
+bool result_figures(const cJSON *job)
+{
+    Buf text = {0};
+    figures_table(&text, cJSON_GetObjectItemCaseSensitive(job, "metrics"),
+                  cJSON_GetObjectItemCaseSensitive(job, "spec"));
+    if (text.data)
+        fputs(text.data, stdout);
+    bool any = text.len > 0;
+    buf_free(&text);
+    return any;
+}
+
+/* Of a job whose worker told no other figures. */
+static void print_fid(const cJSON *job)
+{
+    double fid = job_number(job, "fid", NAN);
+    double published = job_number(cJSON_GetObjectItemCaseSensitive(job, "spec"), "published_fid", NAN);
+    if (!isfinite(fid))
+        return;
+    printf("%-9s %s%.4f%s", "FID", term_color(stdout, COLOR_BOLD), fid, term_reset(stdout));
+    if (isfinite(published))
+        printf("  published %.4g, difference %+.4f", published, fid - published);
+    putchar('\n');
+}
+
+void result_print(const cJSON *job)
+{
+    const char *folder = job_text(job, "output"), *kind = job_text(job, "kind");
+    bool sample = strcmp(kind, "sample") == 0, visible = access(folder, F_OK) == 0;
+    if (*folder) {
+        if (sample)
+            print_path("images", folder, "images", visible);
+        print_path("grid", folder, "grid.png", visible && sample);
+        print_path("report", folder, "report.html", visible);
+        print_path("numbers", folder, "report.json", visible);
+    }
+    if (!result_figures(job))
+        print_fid(job);
+    if (*job_text(job, "reason")) {
+        printf("%-9s ", "note");
+        term_put(stdout, job_text(job, "reason"), 0);
+        putchar('\n');
+    }
+    fflush(stdout);
+    if (*folder && !visible)
+        fprintf(stderr, "ddq: %s is not visible from this machine; look on the host that runs ddqd\n", folder);
+}

@@ -1,0 +1,13 @@
+/* What a job that is done made: where the images, the sheet and the report are, and its figures beside the published
+ * ones. */
+#ifndef CLIENT_JOBS_RESULT_H
+#define CLIENT_JOBS_RESULT_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+void result_print(const cJSON *job); /* on stdout; of a job in state done */
+/* The table of its figures alone, on stdout; false and nothing when there are none. */
+bool result_figures(const cJSON *job);
+
+#endif

@@ -1,0 +1,15 @@
+/* A sweep's answer of ddq_group, read for people. */
+#ifndef CLIENT_QUEUE_GROUP_H
+#define CLIENT_QUEUE_GROUP_H
+
+#include <cjson/cJSON.h>
+
+/* The sweep as if it were one job, so that it is drawn and waited for like one: id USER/NAME; state that of the worst
+ * when all have ended, else that of the busiest; images, done, rate; reason "2 done, 1 running"; and what ddq_group
+ * said: points, states. `group` is consumed, the caller owns the result. */
+cJSON *group_as_job(cJSON *group);
+
+int group_exit_code(const cJSON *job); /* the highest of its jobs, of such an answer that has ended */
+void group_points(const cJSON *job);   /* on stdout: a table of its points with their figures */
+
+#endif

@@ -1,0 +1,333 @@
+#include "client/queue/redis.h"
+
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/conf.h"
+#include "core/mem.h"
+
+enum { CONNECT_S = 2, COMMAND_S = 5, LOADING_TRIES = 20, LOADING_MS = 250 };
+
+struct Redis {
+    RedisUrl url;
+    char *name;
+    redisContext *context;  /* NULL: not connected */
+    redisContext *listener; /* NULL: not listening */
+    char *channel;          /* of the listener */
+};
+
+#define WHAT_TO_DO "Start the daemon (ddqd --standalone, or `ddq run`), or name another Redis with --redis or DDQ_REDIS"
+
+/* --- failures in words ------------------------------------------------------------------------------ */
+
+static bool unreachable(const Redis *redis, const char *why, Err *err)
+{
+    return err_set(err, ERR_UNREACHABLE, "Redis at %s cannot be reached: %s. %s", redis->name, why, WHAT_TO_DO);
+}
+
+/* The context is dead after this. */
+static bool lost(Redis *redis, Err *err)
+{
+    if (redis->context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ETIMEDOUT))
+        err_set(err, ERR_UNREACHABLE,
+                "Redis at %s did not answer within %d s; it is stopped or overloaded. Look with `ddq doctor`",
+                redis->name, COMMAND_S);
+    else
+        unreachable(redis, redis->context->errstr, err);
+    redisFree(redis->context);
+    redis->context = NULL;
+    return false;
+}
+
+/* What an error reply of Redis itself means: the first word decides. */
+static bool refused(const Redis *redis, const char *text, Err *err)
+{
+    static const struct {
+        const char *starts;
+        ErrKind kind;
+        const char *advice;
+    } rows[] = {
+        {"NOAUTH", ERR_PERMISSION, "it wants a password: --redis redis://:PASSWORD@host"},
+        {"WRONGPASS", ERR_PERMISSION, "the password is wrong"},
+        {"ERR AUTH", ERR_PERMISSION, "it has no password, leave it out of the address"},
+        {"ERR Client sent AUTH", ERR_PERMISSION, "it has no password, leave it out of the address"},
+        {"NOPERM", ERR_PERMISSION, "its ACL does not let this user call the queue"},
+        {"ERR DB index", ERR_USAGE, "there is no such database"},
+        {"ERR unknown command", ERR_UNREACHABLE, "it is too old: ddq needs Redis 7.0 or newer"},
+        {"LOADING", ERR_UNREACHABLE, "it still reads its files after a start; try again in a moment"},
+        {"READONLY", ERR_UNREACHABLE, "it is a replica; name the primary"},
+        {"MISCONF", ERR_REFUSED, "it cannot write to its disk; free space there"},
+        {"OOM", ERR_REFUSED, "it is out of memory; raise maxmemory or delete old jobs"},
+    };
+    for (size_t i = 0; i < countof(rows); i++)
+        if (strncmp(text, rows[i].starts, strlen(rows[i].starts)) == 0)
+            return err_set(err, rows[i].kind, "Redis at %s: %s (%s)", redis->name, rows[i].advice, text);
+    return err_set(err, ERR_INTERNAL, "Redis at %s: %s", redis->name, text);
+}
+
+/* --- connection --------------------------------------------------------------------------------------- */
+
+static redisReply *send_words(Redis *redis, int count, const char **words, const size_t *lens, Err *err)
+{
+    errno = 0;
+    redisReply *reply = redisCommandArgv(redis->context, count, words, lens);
+    if (!reply)
+        lost(redis, err);
+    return reply;
+}
+
+/* A command whose answer matters only if it is an error. */
+static bool command_ok(Redis *redis, const char *word, const char *argument, Err *err)
+{
+    const char *words[] = {word, argument};
+    redisReply *reply = send_words(redis, 2, words, NULL, err);
+    if (!reply)
+        return false;
+    bool ok = reply->type != REDIS_REPLY_ERROR || refused(redis, reply->str, err);
+    freeReplyObject(reply);
+    return ok;
+}
+
+static void disconnect(Redis *redis)
+{
+    if (redis->context)
+        redisFree(redis->context);
+    redis->context = NULL;
+}
+
+static redisContext *dial(const RedisUrl *url)
+{
+    const struct timeval limit = {CONNECT_S, 0};
+    return url->path[0] ? redisConnectUnixWithTimeout(url->path, limit)
+                        : redisConnectWithTimeout(url->host, url->port, limit);
+}
+
+static bool connect_now(Redis *redis, Err *err)
+{
+    const struct timeval command_limit = {COMMAND_S, 0};
+    const RedisUrl *url = &redis->url;
+    redisContext *context = dial(url);
+    if (!context || context->err) {
+        unreachable(redis, context ? context->errstr : "out of memory", err);
+        if (context)
+            redisFree(context);
+        return false;
+    }
+    redis->context = context;
+    char db[16];
+    snprintf(db, sizeof db, "%d", url->db);
+    if (redisSetTimeout(context, command_limit) != REDIS_OK)
+        return lost(redis, err);
+    if ((url->password[0] && !command_ok(redis, "AUTH", url->password, err)) ||
+        (url->db && !command_ok(redis, "SELECT", db, err))) {
+        disconnect(redis);
+        return false;
+    }
+    return true;
+}
+
+bool redis_open(const char *url, Redis **ret_redis, Err *err)
+{
+    Redis *redis = xcalloc(1, sizeof *redis);
+    if (!redis_url_parse(url, &redis->url, err)) {
+        free(redis);
+        return false;
+    }
+    const RedisUrl *to = &redis->url;
+    redis->name = to->path[0] ? xasprintf("unix:%s", to->path)
+                              : xasprintf(to->db ? "%s:%d/%d" : "%s:%d", to->host, to->port, to->db);
+    if (!connect_now(redis, err)) {
+        redis_close(redis);
+        return false;
+    }
+    *ret_redis = redis;
+    return true;
+}
+
+void redis_close(Redis *redis)
+{
+    if (!redis)
+        return;
+    disconnect(redis);
+    redis_listen(redis, NULL);
+    free(redis->name);
+    free(redis);
+}
+
+const char *redis_name(const Redis *redis)
+{
+    return redis->name;
+}
+
+/* --- calls ---------------------------------------------------------------------------------------------- */
+
+/* One round trip, on a fresh connection if the old one died: at most two tries. A time-out is not tried again, the
+ * next try would wait as long. */
+static redisReply *exchange(Redis *redis, int count, const char **words, const size_t *lens, Err *err)
+{
+    for (int attempt = 0; attempt < 2; attempt++) {
+        bool fresh = !redis->context;
+        if (fresh && !connect_now(redis, err))
+            return NULL;
+        redisReply *reply = send_words(redis, count, words, lens, err);
+        if (reply || fresh || strstr(err->text, "did not answer"))
+            return reply;
+    }
+    return NULL;
+}
+
+static bool load_library(Redis *redis, Err *err)
+{
+    const char *words[] = {"FUNCTION", "LOAD", queue_lua};
+    redisReply *reply = exchange(redis, 3, words, NULL, err);
+    if (!reply)
+        return false;
+    bool ok =
+        reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "already exists") || refused(redis, reply->str, err);
+    freeReplyObject(reply);
+    return ok;
+}
+
+/* The reply, errors of Redis itself already handled: still loading is waited for, a missing library is loaded. */
+static redisReply *function_call(Redis *redis, const QueueCall *call, Err *err)
+{
+    bool loaded = false;
+    for (int attempt = 0;; attempt++) {
+        redisReply *reply = exchange(redis, countof(call->argv), (const char **)call->argv, call->argvlen, err);
+        if (!reply || reply->type != REDIS_REPLY_ERROR)
+            return reply;
+        bool again = false;
+        if (strncmp(reply->str, "LOADING", 7) == 0 && attempt < LOADING_TRIES) {
+            const struct timespec pause = {0, LOADING_MS * 1000000L};
+            nanosleep(&pause, NULL);
+            again = true;
+        } else if (strstr(reply->str, "Function not found") && !loaded) {
+            again = loaded = load_library(redis, err);
+        } else {
+            refused(redis, reply->str, err);
+        }
+        freeReplyObject(reply);
+        if (!again)
+            return NULL;
+    }
+}
+
+bool redis_call_text(Redis *redis, QueueFn fn, cJSON *args, char **ret_text, Err *err)
+{
+    QueueCall call;
+    queue_call_build(&call, fn, args);
+    redisReply *reply = function_call(redis, &call, err);
+    queue_call_free(&call);
+    if (!reply)
+        return false;
+    bool ok = reply->type == REDIS_REPLY_STRING;
+    if (ok)
+        *ret_text = xstrdup(reply->str);
+    else
+        err_set(err, ERR_PROTOCOL, "%s answered something that is not text; is another library loaded under its name?",
+                queue_fn_name(fn));
+    freeReplyObject(reply);
+    return ok;
+}
+
+bool redis_call(Redis *redis, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err)
+{
+    Err unread = {0};
+    char *text;
+    if (!err)
+        err = &unread;
+    if (!redis_call_text(redis, fn, args, &text, err))
+        return false;
+    bool ok = queue_reply_parse(text, ret_reply, err);
+    free(text);
+    return ok;
+}
+
+static void add_text(Buf *out, const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_INTEGER)
+        buf_printf(out, "%lld\n", reply->integer);
+    else if (reply->type == REDIS_REPLY_ARRAY)
+        for (size_t i = 0; i < reply->elements; i++)
+            add_text(out, reply->element[i]);
+    else
+        buf_printf(out, "%s\n", reply->str ? reply->str : "");
+}
+
+bool redis_command(Redis *redis, const char *const *words, int count, char **ret_text, Err *err)
+{
+    Err unread = {0};
+    const char *copy[4];
+    if (!err)
+        err = &unread;
+    for (int i = 0; i < count && i < 4; i++)
+        copy[i] = words[i];
+    redisReply *reply = exchange(redis, count, copy, NULL, err);
+    if (!reply)
+        return false;
+    bool ok = reply->type != REDIS_REPLY_ERROR || refused(redis, reply->str, err);
+    if (ok) {
+        Buf out = {0};
+        add_text(&out, reply);
+        *ret_text = out.data ? out.data : xstrdup("");
+    }
+    freeReplyObject(reply);
+    return ok;
+}
+
+/* --- live messages ------------------------------------------------------------------------------------------ */
+
+void redis_listen(Redis *redis, const char *channel)
+{
+    if (redis->listener && channel && strcmp(channel, redis->channel) == 0)
+        return;
+    if (redis->listener)
+        redisFree(redis->listener);
+    free(redis->channel);
+    redis->channel = channel ? xstrdup(channel) : NULL;
+    redis->listener = channel ? dial(&redis->url) : NULL;
+    redisContext *to = redis->listener;
+    if (!to)
+        return;
+    bool ok = !to->err;
+    if (ok && redis->url.password[0])
+        ok = redisAppendCommand(to, "AUTH %s", redis->url.password) == REDIS_OK;
+    ok = ok && redisAppendCommand(to, "SUBSCRIBE %s", channel) == REDIS_OK;
+    for (int done = 0; ok && !done;)
+        ok = redisBufferWrite(to, &done) == REDIS_OK;
+    if (!ok)
+        redis_listen(redis, NULL);
+}
+
+/* The payload of the next message that has already arrived; answers to AUTH and SUBSCRIBE are passed over. */
+static char *arrived(redisContext *from)
+{
+    char *text = NULL;
+    void *reply = NULL;
+    while (!text && redisReaderGetReply(from->reader, &reply) == REDIS_OK && reply) {
+        const redisReply *message = reply;
+        if (message->type == REDIS_REPLY_ARRAY && message->elements == 3 &&
+            message->element[2]->type == REDIS_REPLY_STRING)
+            text = xstrdup(message->element[2]->str);
+        freeReplyObject(reply);
+        reply = NULL;
+    }
+    return text;
+}
+
+char *redis_next(Redis *redis, int ms)
+{
+    char *text = redis->listener ? arrived(redis->listener) : NULL;
+    struct pollfd wait = {.fd = redis->listener ? redis->listener->fd : -1, .events = POLLIN};
+    if (text || poll(&wait, 1, ms) <= 0 || !redis->listener)
+        return text;
+    if (redisBufferRead(redis->listener) != REDIS_OK) {
+        redis_listen(redis, NULL); /* the server went away; polling goes on */
+        return NULL;
+    }
+    return arrived(redis->listener);
+}

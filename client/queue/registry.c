@@ -1,0 +1,115 @@
+#include "client/queue/registry.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/queue/job.h"
+#include "core/jobspec.h"
+#include "core/mem.h"
+
+enum { NAMES_MAX = 512 };
+
+bool registry_hosts(Cmd *cmd, cJSON **ret_hosts, Err *err)
+{
+    cJSON *reply;
+    if (!cmd_call(cmd, QUEUE_HOSTS, NULL, &reply, err))
+        return false;
+    cJSON *hosts = cJSON_GetObjectItemCaseSensitive(reply, "hosts"), *next;
+    *ret_hosts = cJSON_CreateArray();
+    for (cJSON *host = hosts ? hosts->child : NULL; host; host = next) {
+        next = host->next;
+        if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(host, "alive")))
+            cJSON_AddItemToArray(*ret_hosts, cJSON_DetachItemViaPointer(hosts, host));
+    }
+    cJSON_Delete(reply);
+    return true;
+}
+
+/* Names of one kind, of all hosts, each once. They belong to `hosts`. */
+static int collect(const cJSON *hosts, const char *field, const char **names)
+{
+    int count = 0;
+    const cJSON *host, *item;
+    cJSON_ArrayForEach(host, hosts) cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(host, field))
+    {
+        const char *name =
+            item->string ? item->string : cJSON_GetStringValue(item); /* an object's key, a list's text */
+        int i = 0;
+        while (i < count && strcmp(names[i], name ? name : "") != 0)
+            i++;
+        if (name && i == count && count < NAMES_MAX)
+            names[count++] = name;
+    }
+    return count;
+}
+
+static bool check_name(const cJSON *hosts, const char *what, const char *field, const char *name, Err *err)
+{
+    const char *names[NAMES_MAX];
+    int count = collect(hosts, field, names);
+    Buf all = {0};
+    if (!*name)
+        return true;
+    for (int i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0) {
+            buf_free(&all);
+            return true;
+        }
+        if (i < 20)
+            buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
+    }
+    char meant[MEANT_TEXT];
+    err_set(err, ERR_USAGE,
+            "no running daemon knows the %s '%.60s'%s They know: %s. A new one is named in the daemon's ddq.conf, [%s "
+            "NAME]",
+            what, name, verb_meant(nearest_name(name, names, count), meant), all.data ? all.data : "none", what);
+    buf_free(&all);
+    return false;
+}
+
+/* With a teacher_start_t the teacher draws; without one only the student does. */
+static bool check_parts(const cJSON *hosts, const cJSON *job, Err *err)
+{
+    const char *name = job_text(job, "model"),
+               *part = cJSON_HasObjectItem(job, "teacher_start_t") ? "teacher" : "student";
+    const cJSON *host;
+    if (!*name)
+        return true;
+    cJSON_ArrayForEach(host, hosts)
+    {
+        const cJSON *model = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(host, "models"), name);
+        if (model && !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(model, part)))
+            return true;
+    }
+    return err_set(err, ERR_USAGE,
+                   "the model '%.60s' has no %s, and this job needs it. Its checkpoint is named in the daemon's "
+                   "ddq.conf, [model %.60s]",
+                   name, part, name);
+}
+
+bool registry_check(Cmd *cmd, const cJSON *jobs, Err *err)
+{
+    cJSON *hosts;
+    if (!registry_hosts(cmd, &hosts, err))
+        return false;
+    bool ok = true;
+    const cJSON *job;
+    if (!hosts->child)
+        cmd_say(cmd,
+                "ddq: no daemon is alive, so nobody could check the names in the job; it will wait for one (ddqd)");
+    else
+        cJSON_ArrayForEach(job, jobs) ok =
+            ok && check_name(hosts, "model", "models", job_text(job, "model"), err) &&
+            check_name(hosts, "reference", "references", job_text(job, "reference"), err) &&
+            check_parts(hosts, job, err);
+    cJSON_Delete(hosts);
+    return ok;
+}
+
+const char *registry_drain(const cJSON *host, const char *worker)
+{
+    const cJSON *drains = cJSON_GetObjectItemCaseSensitive(host, "drains");
+    const cJSON *why = cJSON_GetObjectItemCaseSensitive(drains, "*");
+    return cJSON_GetStringValue(why ? why : cJSON_GetObjectItemCaseSensitive(drains, worker));
+}

@@ -1,0 +1,20 @@
+/* What the living daemons can do: their hosts, workers, models and references. */
+#ifndef CLIENT_QUEUE_REGISTRY_H
+#define CLIENT_QUEUE_REGISTRY_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "client/cmd.h"
+
+/* The hosts array of ddq_hosts: those with a fresh heartbeat. Caller owns it. */
+bool registry_hosts(Cmd *cmd, cJSON **ret_hosts, Err *err);
+
+/* Each job's model and reference must be known to some living daemon: else ERR_USAGE with the nearest name and the
+ * list. With no daemon alive all is accepted, and said so on stderr. */
+bool registry_check(Cmd *cmd, const cJSON *jobs, Err *err);
+
+/* Why the worker of a host, or for "*" the whole host, may do nothing; NULL when it may. */
+const char *registry_drain(const cJSON *host, const char *worker);
+
+#endif

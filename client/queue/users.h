@@ -1,0 +1,21 @@
+/* Users as ddq_share and ddq_quota tell of them, in a table; width as of table_print_in. */
+#ifndef CLIENT_QUEUE_USERS_H
+#define CLIENT_QUEUE_USERS_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "client/cmd.h"
+
+void users_shares(const cJSON *users, FILE *to, int width);
+void users_quotas(const cJSON *users, const cJSON *everybody, FILE *to);
+
+/* Calls fn with args (consumed) and shows the users of its answer: as JSON, as names alone, or by `print`. */
+bool users_answer(Cmd *cmd, QueueFn fn, cJSON *args, void (*print)(Cmd *cmd, const cJSON *reply), Err *err);
+
+/* A quota in words: "-" where there is none. */
+#define USERS_TEXT 48
+const char *users_quota(const cJSON *quota, const char *kind, char text[USERS_TEXT]);
+
+#endif

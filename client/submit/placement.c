@@ -1,0 +1,134 @@
+#include "client/submit/placement.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/queue/target.h"
+#include "client/terminal/when.h"
+#include "core/jobspec.h"
+#include "core/mem.h"
+
+enum { PARENTS_MAX = 32 }; /* as the queue has it */
+
+/* --- one kind of value each; text is the flag's ------------------------------------------------------------ */
+
+typedef struct Row Row;
+struct Row {
+    const char *flag, *arg;
+    bool (*read)(Cmd *cmd, const Row *row, const char *text, cJSON *args, Err *err);
+    double low, high;         /* of whole numbers */
+    const char *const *words; /* of words, to a NULL */
+};
+
+static bool read_switch(Cmd *cmd, const Row *row, const char *text, cJSON *args, Err *err)
+{
+    (void)cmd, (void)text, (void)err;
+    cJSON_AddTrueToObject(args, row->arg);
+    return true;
+}
+
+static bool read_whole(Cmd *cmd, const Row *row, const char *text, cJSON *args, Err *err)
+{
+    double number = 0;
+    if (!cmd_number(cmd, row->flag, row->low, row->high, &number, err))
+        return false;
+    if (number != floor(number))
+        return err_set(err, ERR_USAGE, "ddq %s: --%s is '%s', wanted a whole number from %g to %g", cmd->verb->name,
+                       row->flag, text, row->low, row->high);
+    cJSON_AddNumberToObject(args, row->arg, number);
+    return true;
+}
+
+static bool read_word(Cmd *cmd, const Row *row, const char *text, cJSON *args, Err *err)
+{
+    (void)cmd;
+    Buf all = {0};
+    int count = 0;
+    for (; row->words[count]; count++) {
+        buf_printf(&all, "%s%s", !count ? "" : row->words[count + 1] ? ", " : " or ", row->words[count]);
+        if (strcmp(row->words[count], text) == 0) {
+            cJSON_AddStringToObject(args, row->arg, text);
+            buf_free(&all);
+            return true;
+        }
+    }
+    char meant[MEANT_TEXT];
+    err_set(err, ERR_USAGE, "--%s is '%.40s', wanted %s%s", row->flag, text, all.data,
+            verb_meant(nearest_name(text, row->words, count), meant));
+    buf_free(&all);
+    return false;
+}
+
+static bool read_at(Cmd *cmd, const Row *row, const char *text, cJSON *args, Err *err)
+{
+    Wall at;
+    (void)cmd;
+    if (!when_at(text, wall_ms(), &at, err))
+        return false;
+    cJSON_AddNumberToObject(args, row->arg, (double)at);
+    return true;
+}
+
+static bool read_window(Cmd *cmd, const Row *row, const char *text, cJSON *args, Err *err)
+{
+    char window[WHEN_WINDOW];
+    (void)cmd;
+    if (!when_window(text, wall_ms(), window, err))
+        return false;
+    cJSON_AddStringToObject(args, row->arg, window);
+    return true;
+}
+
+static bool read_after(Cmd *cmd, const Row *row, const char *text, cJSON *args, Err *err)
+{
+    cJSON *ids = cJSON_AddArrayToObject(args, row->arg);
+    bool ok = true;
+    (void)text; /* the last one's; all of them count */
+    for (int i = 0; ok && i < cmd->flag_count; i++) {
+        if (strcmp(cmd->flags[i].name, row->flag) != 0)
+            continue;
+        char *copy = xstrdup(cmd->flags[i].value), *rest = copy, *word;
+        while (ok && (word = strsep(&rest, ",")))
+            ok = !*word || target_jobs(cmd, word, TARGET_ALL, ids, err) || err_wrap(err, "--after");
+        free(copy);
+    }
+    int count = cJSON_GetArraySize(ids);
+    if (ok && count > PARENTS_MAX)
+        return err_set(err, ERR_USAGE, "--after names %d jobs, and a job waits for %d at most", count, PARENTS_MAX);
+    return ok;
+}
+
+/* --- the table ---------------------------------------------------------------------------------------------- */
+
+static const char *const tiers[] = {"interactive", "normal", "scavenger", NULL};
+static const char *const endings[] = {"fail", "run", "hold", NULL};
+static const Row rows[] = {
+    {"tier", "tier", read_word, 0, 0, tiers},
+    {"max-gpus", "max_gpus", read_whole, 1, 100000, NULL},
+    {"at", "at", read_at, 0, 0, NULL},
+    {"window", "window", read_window, 0, 0, NULL},
+    {"after-failed", "after_failed", read_word, 0, 0, endings},
+    {"hold", "hold", read_switch, 0, 0, NULL},
+    {"priority", "priority", read_whole, -100, 100, NULL},
+    {"new", "new", read_switch, 0, 0, NULL},
+    {"after", "after", read_after, 0, 0, NULL}, /* the last: it asks the queue */
+};
+
+bool placement_read(Cmd *cmd, cJSON **ret_args, Err *err)
+{
+    cJSON *args = cJSON_CreateObject();
+    bool ok = true;
+    for (size_t i = 0; ok && i < countof(rows); i++) {
+        const char *text = cmd_value(cmd, rows[i].flag);
+        ok = !text || rows[i].read(cmd, &rows[i], text, args, err);
+    }
+    if (ok && cmd_has(cmd, "after-failed") && !cmd_has(cmd, "after"))
+        ok = err_set(err, ERR_USAGE, "--after-failed says what happens when a job of --after fails, and there is none");
+    if (ok)
+        *ret_args = args;
+    else
+        cJSON_Delete(args);
+    return ok;
+}

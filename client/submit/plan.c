@@ -1,0 +1,191 @@
+#include "client/submit/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/queue/job.h"
+#include "client/queue/registry.h"
+#include "client/queue/target.h"
+#include "client/submit/placement.h"
+#include "client/submit/specs.h"
+#include "client/submit/then.h"
+#include "core/mem.h"
+
+/* --- reading ------------------------------------------------------------------------------------------------ */
+
+/* A name shared by several jobs would be a shared folder; of a sweep it is the group's. */
+static bool check_count(const Cmd *cmd, const Plan *plan, Err *err)
+{
+    int count = cJSON_GetArraySize(plan->jobs);
+    for (int i = 0; i < cmd->field_count && count > 1 && !plan->sweep; i++)
+        if (strcmp(cmd->fields[i].name, "name") == 0)
+            return err_set(err, ERR_USAGE, "--name is for one job, and these are %d", count);
+    return true;
+}
+
+/* Images of a sweep that is there already: submitting it again adds nothing. */
+static double images_known(Cmd *cmd, const char *group)
+{
+    cJSON *known;
+    Err none;
+    if (!group || !target_group(cmd, group, &known, &none))
+        return 0;
+    double images = job_number(known, "images", 0);
+    cJSON_Delete(known);
+    return images;
+}
+
+/* Of several jobs none is queued when not all of them fit; of one the queue says so itself. */
+static bool check_room(Cmd *cmd, const Plan *plan, Err *err)
+{
+    const char *user;
+    double images = 0;
+    cJSON *reply;
+    const cJSON *job;
+    if (cJSON_GetArraySize(plan->jobs) < 2)
+        return true;
+    cJSON_ArrayForEach(job, plan->jobs) images += job_number(job, "images", 0);
+    images -= images_known(cmd, plan->group);
+    if (!cmd_user(cmd, &user, err))
+        return false;
+    cJSON *args = cJSON_CreateObject();
+    cJSON_AddStringToObject(args, "user", user);
+    if (!cmd_call(cmd, QUEUE_QUOTA, args, &reply, err))
+        return false;
+    const cJSON *row = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(reply, "users"), 0);
+    double queued = job_number(row, "queued", 0);
+    double most = job_number(cJSON_GetObjectItemCaseSensitive(row, "quota"), "queued", 1e300);
+    cJSON_Delete(reply);
+    if (images > 0 && queued + images > most)
+        return err_set(err, ERR_REFUSED,
+                       "these %d jobs have %.0f images, %s has %.0f queued, and the quota is %.0f; wait for some, or "
+                       "ask for more (ddq quota)",
+                       cJSON_GetArraySize(plan->jobs), images, user, queued, most);
+    return true;
+}
+
+static bool split(const Cmd *cmd, Plan *plan, Err *err)
+{
+    const char *then = cmd_value(cmd, "then");
+    if (!then)
+        return true;
+    if (strcmp(then, "evaluate") != 0)
+        return err_set(err, ERR_USAGE, "--then is '%.40s', wanted evaluate", then);
+    plan->evaluations = cJSON_CreateArray();
+    for (cJSON *job = plan->jobs->child; job; job = job->next) {
+        cJSON *evaluation;
+        if (!then_split(job, &evaluation, err))
+            return false;
+        cJSON_AddItemToArray(plan->evaluations, evaluation);
+    }
+    return true;
+}
+
+/* An evaluation is called after its job, as far as that has a name. */
+static void name_evaluations(Plan *plan)
+{
+    cJSON *evaluation = plan->evaluations ? plan->evaluations->child : NULL;
+    for (const cJSON *job = plan->jobs->child; job && evaluation; job = job->next, evaluation = evaluation->next) {
+        if (!*job_text(job, "name"))
+            continue;
+        char *name = xasprintf("%.54s.evaluate", job_text(job, "name"));
+        cJSON_DeleteItemFromObjectCaseSensitive(evaluation, "name");
+        cJSON_AddStringToObject(evaluation, "name", name);
+        free(name);
+    }
+}
+
+bool plan_read(Cmd *cmd, Plan *ret_plan, Err *err)
+{
+    *ret_plan = (Plan){0};
+    Plan *plan = ret_plan;
+    if (!sweep_read(cmd, &plan->sweep, err) || !specs_read(cmd, plan->sweep, &plan->jobs, err) ||
+        !check_count(cmd, plan, err) || !split(cmd, plan, err) || !placement_read(cmd, &plan->placement, err) ||
+        !registry_check(cmd, plan->jobs, err) || (plan->evaluations && !registry_check(cmd, plan->evaluations, err)))
+        return false;
+    if (plan->sweep)
+        plan->group = sweep_name(plan->sweep, plan->jobs, cmd_has(cmd, "new"));
+    name_evaluations(plan);
+    return check_room(cmd, plan, err);
+}
+
+void plan_free(Plan *plan)
+{
+    cJSON_Delete(plan->jobs);
+    cJSON_Delete(plan->evaluations);
+    cJSON_Delete(plan->placement);
+    sweep_free(plan->sweep);
+    free(plan->group);
+    *plan = (Plan){0};
+}
+
+/* --- what the queue gets -------------------------------------------------------------------------------------- */
+
+/* What a daemon must have to work on this job. */
+static cJSON *needs_of(const cJSON *spec)
+{
+    cJSON *needs = cJSON_CreateArray();
+    static const char *const named[] = {"model", "reference"};
+    for (size_t i = 0; i < countof(named); i++)
+        if (*job_text(spec, named[i])) {
+            char *need = xasprintf("%s:%s", named[i], job_text(spec, named[i]));
+            cJSON_AddItemToArray(needs, cJSON_CreateString(need));
+            free(need);
+        }
+    bool measures = strcmp(job_text(spec, "kind"), "sample") != 0 ||
+                    cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(spec, "metrics")) > 0;
+    if (measures && !*job_text(spec, "reference"))
+        cJSON_AddItemToArray(needs, cJSON_CreateString("inception"));
+    return needs;
+}
+
+static cJSON *args_of(const cJSON *spec)
+{
+    static const char *const optional[] = {"name", "device"};
+    cJSON *args = cJSON_CreateObject();
+    cJSON_AddStringToObject(args, "kind", job_text(spec, "kind"));
+    cJSON_AddStringToObject(args, "model", job_text(spec, "model"));
+    cJSON_AddNumberToObject(args, "images", job_number(spec, "images", 0)); /* a path for jobs that survey */
+    cJSON_AddItemToObject(args, "needs", needs_of(spec));
+    for (size_t i = 0; i < countof(optional); i++)
+        if (*job_text(spec, optional[i]))
+            cJSON_AddStringToObject(args, optional[i], job_text(spec, optional[i]));
+    cJSON_AddItemToObject(args, "spec", cJSON_Duplicate(spec, true));
+    return args;
+}
+
+static void add_group(const Plan *plan, const cJSON *job, const char *what, cJSON *args)
+{
+    if (!plan->group)
+        return;
+    char *group = xasprintf("%s%s", plan->group, what);
+    cJSON_AddStringToObject(args, "group", group);
+    cJSON_AddItemToObject(args, "point", sweep_point(plan->sweep, job));
+    free(group);
+}
+
+cJSON *plan_args(const Plan *plan, const cJSON *spec)
+{
+    cJSON *args = args_of(spec);
+    const cJSON *item;
+    cJSON_ArrayForEach(item, plan->placement) cJSON_AddItemToObject(args, item->string, cJSON_Duplicate(item, true));
+    add_group(plan, spec, "", args);
+    return args;
+}
+
+cJSON *plan_evaluation_args(const Plan *plan, const cJSON *evaluation, const char *parent)
+{
+    static const char *const shared[] = {"tier", "max_gpus", "window", "priority", "new"};
+    cJSON *args = args_of(evaluation);
+    const cJSON *job = plan->jobs->child;
+    for (const cJSON *each = plan->evaluations->child; each && each != evaluation; each = each->next)
+        job = job->next;
+    for (size_t i = 0; i < countof(shared); i++)
+        if (cJSON_HasObjectItem(plan->placement, shared[i]))
+            cJSON_AddItemToObject(args, shared[i],
+                                  cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(plan->placement, shared[i]), true));
+    cJSON_AddItemToObject(args, "after", cJSON_CreateStringArray(&parent, 1));
+    add_group(plan, job, ".evaluate", args);
+    return args;
+}

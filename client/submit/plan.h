@@ -1,0 +1,29 @@
+/* What a command line would put into the queue: all of it checked, nothing sent. */
+#ifndef CLIENT_SUBMIT_PLAN_H
+#define CLIENT_SUBMIT_PLAN_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "client/cmd.h"
+#include "client/submit/sweep.h"
+
+typedef struct Plan {
+    cJSON *jobs;        /* specs (client/submit/specs.h) */
+    cJSON *evaluations; /* --then evaluate: one for each of them, else NULL */
+    cJSON *placement;   /* client/submit/placement.h */
+    Sweep *sweep;       /* NULL: none */
+    char *group;        /* the sweep's name, else NULL */
+} Plan;
+
+/* Reads and checks the flags, the jobs, their names against the living daemons, and whether all of several jobs fit
+ * into the user's quota. plan_free also after a failure. */
+bool plan_read(Cmd *cmd, Plan *ret_plan, Err *err);
+void plan_free(Plan *plan);
+
+/* Arguments of ddq_submit for one of the jobs, without id and user; the caller owns them. */
+cJSON *plan_args(const Plan *plan, const cJSON *spec);
+/* The same for its evaluation, which waits for the job `parent`. */
+cJSON *plan_evaluation_args(const Plan *plan, const cJSON *evaluation, const char *parent);
+
+#endif

@@ -1,0 +1,226 @@
+#include "client/submit/specs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/figure.h"
+#include "core/jobspec.h"
+#include "core/mem.h"
+#include "core/recipe.h"
+
+enum { FILE_MAX = 4 << 20 }; /* bytes; a list of 100,000 classes fits */
+
+/* --- where the jobs come from --------------------------------------------------------------------------- */
+
+static bool read_all(FILE *file, const char *name, Buf *text, Err *err)
+{
+    char part[4096];
+    size_t got;
+    while ((got = fread(part, 1, sizeof part, file)) > 0 && text->len <= FILE_MAX)
+        buf_add(text, part, got);
+    if (ferror(file))
+        return err_errno(err, "%s", name);
+    if (!text->len || text->len > FILE_MAX)
+        return err_set(err, ERR_USAGE, "%s is %s, wanted a job as JSON", name,
+                       text->len ? "larger than 4 MiB" : "empty");
+    if (strlen(text->data) != text->len)
+        return err_set(err, ERR_USAGE, "%s holds a NUL byte, wanted a job as JSON", name);
+    return true;
+}
+
+/* One job {...} or several [{...}, ...]. */
+static bool parse_jobs(const char *text, const char *name, cJSON **ret_jobs, Err *err)
+{
+    const char *end = NULL;
+    cJSON *value = cJSON_ParseWithOpts(text, &end, true);
+    if (cJSON_IsArray(value) && value->child) {
+        *ret_jobs = value;
+        return true;
+    }
+    if (cJSON_IsObject(value)) {
+        *ret_jobs = cJSON_CreateArray();
+        cJSON_AddItemToArray(*ret_jobs, value);
+        return true;
+    }
+    int line = 1;
+    for (const char *c = text; !value && end && c < end; c++)
+        line += *c == '\n';
+    if (!value)
+        return err_set(err, ERR_USAGE, "%s is not JSON at line %d, near \"%.30s\"", name, line, end ? end : "");
+    cJSON_Delete(value);
+    return err_set(err, ERR_USAGE, "%s is not a job: wanted one JSON object, or a list of them", name);
+}
+
+static bool from_file(FILE *file, const char *name, cJSON **ret_jobs, Err *err)
+{
+    Buf text = {0};
+    bool ok = read_all(file, name, &text, err) && parse_jobs(text.data, name, ret_jobs, err);
+    buf_free(&text);
+    return ok;
+}
+
+static bool from_path(const char *path, cJSON **ret_jobs, Err *err)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return err_errno(err, "job file %s", path);
+    bool ok = from_file(file, path, ret_jobs, err);
+    fclose(file);
+    return ok;
+}
+
+static bool from_recipe(Cmd *cmd, const char *name, cJSON **ret_jobs, Err *err)
+{
+    const Conf *conf;
+    RecipeList list;
+    if (!cmd_conf(cmd, &conf, err) || !recipes_load(conf->recipes, &list, err))
+        return false;
+    const Recipe *recipe = recipe_find(&list, name);
+    if (recipe) {
+        *ret_jobs = cJSON_Duplicate(recipe->jobs, true);
+    } else if (access(name, F_OK) == 0) {
+        recipes_free(&list);
+        return from_path(name, ret_jobs, err);
+    } else {
+        const char **names = xcalloc((size_t)list.count + 1, sizeof *names);
+        for (int i = 0; i < list.count; i++)
+            names[i] = list.items[i].name;
+        char meant[MEANT_TEXT];
+        err_set(err, ERR_USAGE, "no recipe and no file '%.80s'%s `ddq recipes` lists the recipes", name,
+                verb_meant(nearest_name(name, names, list.count), meant));
+        free(names);
+    }
+    recipes_free(&list);
+    return recipe != NULL;
+}
+
+static bool read_source(Cmd *cmd, cJSON **ret_jobs, Err *err)
+{
+    if (!cmd->arg_count && !cmd->field_count)
+        return err_set(err, ERR_USAGE,
+                       "ddq %s: say what: a recipe (`ddq recipes`), a JSON file, - for stdin, or flags such as "
+                       "--model digits --t-list 0,20 --split-t 20 --images 64",
+                       cmd->verb->name);
+    if (!cmd->arg_count) {
+        *ret_jobs = cJSON_CreateArray();
+        cJSON_AddItemToArray(*ret_jobs, cJSON_CreateObject());
+        return true;
+    }
+    const char *word = cmd->args[0], *dot = strrchr(word, '.');
+    if (strcmp(word, "-") == 0)
+        return from_file(stdin, "stdin", ret_jobs, err);
+    if (strchr(word, '/') || (dot && strcmp(dot, ".json") == 0))
+        return from_path(word, ret_jobs, err);
+    return from_recipe(cmd, word, ret_jobs, err);
+}
+
+/* --- flags on top --------------------------------------------------------------------------------------- */
+
+/* Published values were measured with the published numbers; these do not touch them. */
+static bool neutral(const char *field)
+{
+    static const char *const names[] = {"name",   "seed",   "precision", "batch", "save",
+                                        "device", "recipe", "metrics",   "like"};
+    for (size_t i = 0; i < countof(names); i++)
+        if (strcmp(names[i], field) == 0)
+            return true;
+    return strncmp(field, "published_", strlen("published_")) == 0;
+}
+
+static void drop_published(const Cmd *cmd, cJSON *job, const char *changes, bool say)
+{
+    const Figure *figure;
+    bool dropped = false;
+    for (int i = 0; (figure = figure_at(i)); i++)
+        if (figure->published && cJSON_HasObjectItem(job, figure->published)) {
+            cJSON_DeleteItemFromObjectCaseSensitive(job, figure->published);
+            dropped = true;
+        }
+    if (dropped && say)
+        cmd_say(cmd, "ddq: the published FID is left out, %s differs from what it was measured with", changes);
+}
+
+static bool apply_flags(const Cmd *cmd, const Sweep *sweep, int point, cJSON *job, Err *err)
+{
+    bool own = false;
+    const char *changes = NULL, *swept;
+    for (int i = 0; (swept = sweep_field(sweep, i)); i++)
+        changes = neutral(swept) ? changes : swept;
+    for (int pass = 0; pass < 2; pass++) /* the kind decides what the others may be */
+        for (int i = 0; i < cmd->field_count; i++) {
+            const CmdFlag *flag = &cmd->fields[i];
+            if ((strcmp(flag->name, "kind") == 0) != (pass == 0))
+                continue;
+            if (!jobspec_set_text(job, flag->name, flag->value, err))
+                return false;
+            own |= strncmp(flag->name, "published_", strlen("published_")) == 0;
+            changes = neutral(flag->name) ? changes : flag->name;
+        }
+    if (!sweep_apply(sweep, point, job, err))
+        return false;
+    if (changes && !own)
+        drop_published(cmd, job, changes, point == 0);
+    return true;
+}
+
+/* The daemon works in another folder, and takes relative paths as under its output root: a file that is here is meant
+ * to be this one. */
+static void make_absolute(cJSON *job)
+{
+    static const char *const names[] = {"noise", "labels", "images"};
+    for (size_t i = 0; i < countof(names); i++) {
+        const cJSON *value = cJSON_GetObjectItemCaseSensitive(job, names[i]);
+        if (!cJSON_IsString(value) || value->valuestring[0] == '/' || !value->valuestring[0])
+            continue;
+        char *here = getcwd(NULL, 0), *path = xasprintf("%s/%s", here ? here : "", value->valuestring);
+        if (access(path, F_OK) == 0)
+            cJSON_ReplaceItemInObjectCaseSensitive(job, names[i], cJSON_CreateString(path));
+        free(path);
+        free(here);
+    }
+}
+
+static bool complete(const Cmd *cmd, const Sweep *sweep, int point, cJSON *job, cJSON **ret_job, Err *err)
+{
+    JobSpec *spec;
+    if (!cJSON_IsObject(job))
+        return err_set(err, ERR_USAGE, "not a JSON object");
+    if (!apply_flags(cmd, sweep, point, job, err))
+        return false;
+    make_absolute(job);
+    if (!jobspec_parse(job, FORM_QUEUED, &spec, err))
+        return false;
+    *ret_job = jobspec_to_json(spec, FORM_QUEUED);
+    jobspec_free(spec);
+    return true;
+}
+
+bool specs_read(Cmd *cmd, const Sweep *sweep, cJSON **ret_jobs, Err *err)
+{
+    cJSON *raw;
+    if (!read_source(cmd, &raw, err))
+        return false;
+    cJSON *jobs = cJSON_CreateArray();
+    int count = cJSON_GetArraySize(raw), points = sweep_points(sweep);
+    bool ok = true;
+    if (sweep && count != 1)
+        ok = err_set(err, ERR_USAGE, "--sweep varies one job, and these are %d", count);
+    for (int i = 0; ok && i < count * points; i++) {
+        cJSON *job = cJSON_Duplicate(cJSON_GetArrayItem(raw, i / points), true), *whole = NULL;
+        ok = complete(cmd, sweep, i % points, job, &whole, err);
+        cJSON_Delete(job);
+        if (ok)
+            cJSON_AddItemToArray(jobs, whole);
+        else if (count > 1)
+            err_wrap(err, "job %d of %d", i + 1, count);
+    }
+    cJSON_Delete(raw);
+    if (ok)
+        *ret_jobs = jobs;
+    else
+        cJSON_Delete(jobs);
+    return ok;
+}

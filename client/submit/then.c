@@ -1,0 +1,89 @@
+#include "client/submit/then.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/queue/job.h"
+#include "core/jobspec.h"
+#include "core/mem.h"
+
+/* Fields of an evaluation that a sampling job has, too; those it shares with the sampling are copied. */
+static const struct {
+    const char *field;
+    bool stays;
+} fields[] = {
+    {"recipe", true},
+    {"device", true},
+    {"reference", false},
+    {"metrics", false},
+    {"pipeline", false},
+    {"neighbours", false},
+    {"like", false},
+    {"published_fid", false},
+    {"published_is", false},
+    {"published_recall", false},
+    {"published_precision", false},
+};
+
+static bool saves_png(const cJSON *job)
+{
+    const cJSON *word;
+    cJSON_ArrayForEach(word, cJSON_GetObjectItemCaseSensitive(
+                                 job, "save")) if (strcmp(cJSON_GetStringValue(word) ? word->valuestring : "", "png") ==
+                                                   0) return true;
+    return false;
+}
+
+/* The spec again, from what is left of it: the defaults of a job that measures are not those of one that does not. */
+static bool complete(cJSON *object, cJSON **ret_spec, Err *err)
+{
+    JobSpec *spec;
+    if (!jobspec_parse(object, FORM_QUEUED, &spec, err))
+        return false;
+    *ret_spec = jobspec_to_json(spec, FORM_QUEUED);
+    jobspec_free(spec);
+    return true;
+}
+
+void then_source(cJSON *evaluation, const char *folder)
+{
+    char *images = xasprintf("%s/images", folder);
+    cJSON_DeleteItemFromObjectCaseSensitive(evaluation, "images");
+    cJSON_AddStringToObject(evaluation, "images", images);
+    free(images);
+}
+
+bool then_split(cJSON *job, cJSON **ret_evaluation, Err *err)
+{
+    if (strcmp(job_text(job, "kind"), "sample") != 0)
+        return err_set(err, ERR_USAGE, "--then evaluate is for a job that samples, and this one is of kind %s",
+                       job_text(job, "kind"));
+    if (!saves_png(job))
+        return err_set(err, ERR_USAGE, "--then evaluate reads the images as PNG, and save leaves them out");
+    if (!*job_text(job, "reference") && !cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(job, "metrics")))
+        return err_set(err, ERR_USAGE, "--then evaluate: say with what it compares, --reference NAME, or --metrics is");
+    cJSON *evaluation = cJSON_CreateObject(), *rest = NULL, *whole = NULL;
+    cJSON_AddStringToObject(evaluation, "kind", "evaluate");
+    then_source(evaluation, "x");
+    for (size_t i = 0; i < countof(fields); i++) {
+        const char *field = fields[i].field;
+        const cJSON *value = cJSON_GetObjectItemCaseSensitive(job, field);
+        if (value)
+            cJSON_AddItemToObject(evaluation, field, cJSON_Duplicate(value, true));
+        if (!fields[i].stays)
+            cJSON_DeleteItemFromObjectCaseSensitive(job, field);
+    }
+    bool ok = complete(evaluation, &whole, err) && complete(job, &rest, err);
+    cJSON_Delete(evaluation);
+    if (!ok) {
+        cJSON_Delete(whole);
+        return false;
+    }
+    cJSON *old = job->child; /* the job keeps its place in the list of jobs */
+    job->child = rest->child;
+    rest->child = old;
+    cJSON_Delete(rest);
+    *ret_evaluation = whole;
+    return true;
+}

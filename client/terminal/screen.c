@@ -1,0 +1,145 @@
+#include "client/terminal/screen.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "client/terminal/interrupt.h"
+#include "client/terminal/term.h"
+#include "core/mem.h"
+
+static struct termios before;
+static bool entered;
+static volatile sig_atomic_t ending, stopping;
+
+static const int ends[] = {SIGTERM, SIGHUP};
+
+static void on_end(int number)
+{
+    (void)number;
+    ending = 1;
+}
+
+static void on_stop(int number)
+{
+    (void)number;
+    stopping = 1;
+}
+
+static void on_resize(int number)
+{
+    (void)number; /* that it came ends the wait */
+}
+
+static void handle(int number, void (*handler)(int))
+{
+    struct sigaction action = {.sa_handler = handler}; /* no SA_RESTART: a wait must end */
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
+}
+
+static void put(const char *sequences)
+{
+    fputs(sequences, stdout);
+    fflush(stdout);
+}
+
+/* The alternate screen, no cursor, no wrapped lines; keys one by one and not echoed. */
+static void take(void)
+{
+    struct termios raw = before;
+    raw.c_lflag &= (tcflag_t) ~(ICANON | ECHO);
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+    put("\033[?1049h\033[?25l\033[?7l\033[H\033[J");
+}
+
+static void give_back(void)
+{
+    put("\033[?7h\033[?25h\033[?1049l");
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+}
+
+bool screen_enter(Err *err)
+{
+    if (!isatty(STDIN_FILENO) || !term_is_terminal(stdout) || tcgetattr(STDIN_FILENO, &before) != 0)
+        return err_set(err, ERR_USAGE, "this is no terminal that can be drawn on; --once prints once");
+    interrupt_detach();
+    for (size_t i = 0; i < countof(ends); i++)
+        handle(ends[i], on_end);
+    handle(SIGTSTP, on_stop);
+    handle(SIGWINCH, on_resize);
+    take();
+    entered = true;
+    return true;
+}
+
+void screen_leave(void)
+{
+    if (entered)
+        give_back();
+    entered = false;
+}
+
+/* Ctrl-Z: the shell gets its terminal, until fg. */
+static void pause_here(void)
+{
+    stopping = 0;
+    give_back();
+    raise(SIGSTOP);
+    take();
+}
+
+static int size_of(bool columns)
+{
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || !size.ws_col || !size.ws_row)
+        return columns ? 80 : 24;
+    return columns ? size.ws_col : size.ws_row;
+}
+
+int screen_columns(void)
+{
+    return size_of(true);
+}
+
+int screen_lines(void)
+{
+    return size_of(false);
+}
+
+void screen_draw(const char *text)
+{
+    int lines = screen_lines();
+    fputs("\033[H", stdout);
+    for (int i = 0; i < lines && *text; i++) {
+        size_t len = strcspn(text, "\n");
+        fwrite(text, 1, len, stdout);
+        fputs(i + 1 < lines ? "\033[K\r\n" : "\033[K", stdout);
+        text += len + (text[len] == '\n');
+    }
+    put("\033[J");
+}
+
+bool screen_wait(int ms)
+{
+    struct pollfd keys = {.fd = STDIN_FILENO, .events = POLLIN};
+    int ready = poll(&keys, 1, ms);
+    if (stopping)
+        pause_here();
+    if (ready > 0) {
+        char key = 0;
+        ssize_t got = read(STDIN_FILENO, &key, 1);
+        if (got == 0 || (got < 0 && errno != EINTR)) /* the terminal went away */
+            return false;
+        if (got > 0 && strchr("qQ\033\003", key))
+            return false;
+    }
+    return !ending && !interrupted();
+}

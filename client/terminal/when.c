@@ -1,0 +1,149 @@
+#include "client/terminal/when.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { DAY_S = 86400 };
+
+static struct tm local(Wall wall)
+{
+    time_t seconds = (time_t)(wall / 1000);
+    struct tm parts;
+    localtime_r(&seconds, &parts);
+    return parts;
+}
+
+/* "" (*ret_given false), "Z" or "+02:00", to the end of the text. */
+static bool zone(const char *text, bool *ret_given, long *ret_offset_s)
+{
+    int hours, minutes, end = 0;
+    char sign;
+    *ret_given = *text != 0;
+    *ret_offset_s = 0;
+    if (!*text || strcmp(text, "Z") == 0)
+        return true;
+    if (sscanf(text, "%c%2d:%2d%n", &sign, &hours, &minutes, &end) != 3 || end != 6 || text[end] || hours > 14 ||
+        minutes > 59 || hours < 0 || minutes < 0 || !strchr("+-", sign))
+        return false;
+    *ret_offset_s = (sign == '-' ? -1L : 1L) * (hours * 3600L + minutes * 60L);
+    return true;
+}
+
+/* "08:00" or "08:00:30" at the start; *ret_rest is what follows. */
+static bool clock_time(const char *text, int *ret_seconds, const char **ret_rest)
+{
+    int hours, minutes, seconds = 0, end = 0;
+    if (sscanf(text, "%2d:%2d%n", &hours, &minutes, &end) != 2 || end < 4)
+        return false;
+    if (text[end] == ':' && sscanf(text + end, ":%2d", &seconds) == 1 && strlen(text + end) >= 3)
+        end += 3;
+    *ret_rest = text + end;
+    *ret_seconds = hours * 3600 + minutes * 60 + seconds;
+    return hours >= 0 && hours < 24 && minutes >= 0 && minutes < 60 && seconds >= 0 && seconds < 60;
+}
+
+bool when_span(const char *text, double *ret_ms)
+{
+    static const struct {
+        char unit;
+        double seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', DAY_S}};
+    char *end;
+    double count = strtod(text, &end);
+    if (end == text || !(count >= 0 && count <= 1e6) || !*end || end[1])
+        return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (units[i].unit == *end) {
+            *ret_ms = count * units[i].seconds * 1000;
+            return true;
+        }
+    return false;
+}
+
+/* "+2h" */
+static bool from_now(const char *text, Wall now, Wall *ret_at)
+{
+    double ms;
+    if (*text != '+' || !when_span(text + 1, &ms))
+        return false;
+    *ret_at = now + (Wall)ms;
+    return true;
+}
+
+/* "22:00": today, or tomorrow if that has passed. */
+static bool time_of_day(const char *text, Wall now, Wall *ret_at)
+{
+    const char *rest;
+    int seconds;
+    if (!clock_time(text, &seconds, &rest) || *rest)
+        return false;
+    struct tm parts = local(now);
+    parts.tm_hour = 0;
+    parts.tm_min = 0;
+    parts.tm_sec = seconds; /* mktime carries it over, and knows of summer time */
+    parts.tm_isdst = -1;
+    struct tm tomorrow = parts;
+    tomorrow.tm_mday++;
+    *ret_at = (Wall)mktime(&parts) * 1000;
+    if (*ret_at <= now)
+        *ret_at = (Wall)mktime(&tomorrow) * 1000;
+    return true;
+}
+
+/* "2026-11-24T08:00+02:00" */
+static bool date(const char *text, Wall *ret_at)
+{
+    struct tm parts = {.tm_isdst = -1};
+    const char *rest;
+    int end = 0, seconds;
+    bool given;
+    long offset;
+    if (sscanf(text, "%4d-%2d-%2d%n", &parts.tm_year, &parts.tm_mon, &parts.tm_mday, &end) != 3 || end != 10 ||
+        (text[end] != 'T' && text[end] != ' ') || !clock_time(text + end + 1, &seconds, &rest) ||
+        !zone(rest, &given, &offset))
+        return false;
+    int day = parts.tm_mday, month = parts.tm_mon;
+    parts.tm_year -= 1900;
+    parts.tm_mon--;
+    struct tm check = parts; /* February 30th would become March 2nd */
+    timegm(&check);
+    if (check.tm_mday != day || check.tm_mon != month - 1)
+        return false;
+    parts.tm_sec = seconds;
+    *ret_at = (given ? (Wall)timegm(&parts) - offset : (Wall)mktime(&parts)) * 1000;
+    return true;
+}
+
+bool when_at(const char *text, Wall now, Wall *ret_at, Err *err)
+{
+    Wall at = 0;
+    if (!from_now(text, now, &at) && !time_of_day(text, now, &at) && !date(text, &at))
+        return err_set(err, ERR_USAGE,
+                       "--at is '%.40s', wanted a time like 22:00, 2026-11-24T08:00, 2026-11-24T08:00Z or +2h", text);
+    if (at < now)
+        return err_set(err, ERR_USAGE, "--at is '%.40s', and that has passed", text);
+    *ret_at = at;
+    return true;
+}
+
+bool when_window(const char *text, Wall now, char ret_window[WHEN_WINDOW], Err *err)
+{
+    const char *rest, *end;
+    int from, to;
+    bool given;
+    long offset;
+    if (!clock_time(text, &from, &rest) || *rest != '-' || !clock_time(rest + 1, &to, &end) ||
+        !zone(end, &given, &offset) || from % 60 || to % 60 || from == to)
+        return err_set(err, ERR_USAGE,
+                       "--window is '%.40s', wanted two different times like 22:00-07:00, 22:00-07:00Z or "
+                       "22:00-07:00+02:00",
+                       text);
+    if (!given)
+        offset = local(now).tm_gmtoff;
+    long minutes = labs(offset) / 60;
+    snprintf(ret_window, WHEN_WINDOW, "%02d:%02d-%02d:%02d%c%02ld:%02ld", from / 3600 % 24, from / 60 % 60,
+             to / 3600 % 24, to / 60 % 60, offset < 0 ? '-' : '+', minutes / 60 % 24, minutes % 60);
+    return true;
+}

@@ -1,0 +1,96 @@
+/* ddq gpus: hosts and their workers. */
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cmd.h"
+#include "client/queue/job.h"
+#include "client/queue/registry.h"
+#include "client/terminal/table.h"
+#include "core/mem.h"
+
+static void print_drains(const cJSON *host)
+{
+    const char *name = job_text(host, "host");
+    const cJSON *drain;
+    cJSON_ArrayForEach(drain, cJSON_GetObjectItemCaseSensitive(host, "drains"))
+    {
+        bool whole = strcmp(drain->string, "*") == 0;
+        printf("%s%s%s is ", name, whole ? "" : ":", whole ? "" : drain->string);
+        term_put(stdout, drain->valuestring, 0);
+        printf("; ddq resume %s%s%s lets it work again\n", name, whole ? "" : ":", whole ? "" : drain->string);
+    }
+}
+
+static void add_worker(Table *table, const cJSON *host, const cJSON *worker)
+{
+    char memory[TERM_TEXT] = "", pid[TERM_TEXT];
+    double mib = job_number(worker, "memory_mib", 0);
+    if (mib > 0)
+        snprintf(memory, sizeof memory, "%.1f GiB", mib / 1024);
+    snprintf(pid, sizeof pid, "%.0f", job_number(worker, "pid", 0));
+    const char *state = registry_drain(host, job_text(worker, "name")) ? "drained" : job_text(worker, "state");
+    table_cell(table, COLOR_BOLD, job_text(host, "host"));
+    table_cell(table, COLOR_PLAIN, job_text(worker, "name"));
+    table_cell(table,
+               strcmp(state, "busy") == 0   ? COLOR_BLUE
+               : strcmp(state, "gone") == 0 ? COLOR_RED
+                                            : COLOR_PLAIN,
+               state);
+    table_cell(table, COLOR_PLAIN, job_text(worker, "job"));
+    table_cell(table, COLOR_DIM, memory);
+    table_cell(table, COLOR_DIM, pid);
+    table_cell(table, COLOR_DIM, job_text(worker, "about"));
+}
+
+static void print_hosts(const cJSON *hosts)
+{
+    static const Column columns[] = {
+        {"HOST", false, 0},  {"WORKER", false, 0}, {"STATE", false, 0}, {"JOB", false, 0},
+        {"MEMORY", true, 2}, {"PID", true, 3},     {"ABOUT", false, 4},
+    };
+    Table *table = table_new(columns, countof(columns));
+    const cJSON *host, *worker;
+    cJSON_ArrayForEach(host, hosts) cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
+        add_worker(table, host, worker);
+    table_print(table, stdout);
+    table_free(table);
+    cJSON_ArrayForEach(host, hosts)
+    {
+        if (!cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(host, "workers")))
+            printf("%s has no workers\n", job_text(host, "host"));
+        print_drains(host);
+        if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(host, "drain")) && !registry_drain(host, "*"))
+            printf("%s is draining: it finishes what it has and takes nothing new\n", job_text(host, "host"));
+    }
+}
+
+static bool gpus_run(Cmd *cmd, Err *err)
+{
+    cJSON *hosts;
+    const cJSON *host, *worker;
+    if (!registry_hosts(cmd, &hosts, err))
+        return false;
+    if (cmd->json) {
+        cJSON *object = cJSON_CreateObject();
+        cJSON_AddItemToObject(object, "hosts", hosts);
+        cmd_json(object);
+        return true;
+    }
+    if (cmd->quiet) {
+        cJSON_ArrayForEach(host, hosts) cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
+            printf("%s/%s\n", job_text(host, "host"), job_text(worker, "name"));
+    } else {
+        print_hosts(hosts);
+        if (!hosts->child)
+            cmd_say(cmd, "no daemon is alive; start ddqd on a host with a GPU, or ddqd --workers cpu:1 on any");
+    }
+    cJSON_Delete(hosts);
+    return true;
+}
+
+const Verb verb_gpus = {
+    .name = "gpus",
+    .args = "",
+    .summary = "Hosts and their workers: what each does now",
+    .run = gpus_run,
+};

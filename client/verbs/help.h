@@ -1,0 +1,11 @@
+/* Help, printed from the table of verbs: for people, and as docs/cli.md. */
+#ifndef CLIENT_VERBS_HELP_H
+#define CLIENT_VERBS_HELP_H
+
+#include "client/verb.h"
+
+void help_all(void);
+void help_verb(const Verb *verb);
+void help_markdown(void);
+
+#endif

@@ -1,0 +1,108 @@
+/* ddq logs: what the workers of a job said. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/cmd.h"
+#include "client/queue/job.h"
+#include "client/queue/target.h"
+#include "client/terminal/interrupt.h"
+
+enum { COUNT = 1000, FOLLOW_MS = 500 };
+
+static void print_line(const Cmd *cmd, const cJSON *line)
+{
+    const char *text = job_text(line, "text");
+    char at[25];
+    wall_iso((Wall)strtoll(job_text(line, "id"), NULL, 10), at); /* a stream's id begins with its time */
+    if (cmd->json) {
+        cJSON *object = cJSON_CreateObject();
+        cJSON_AddStringToObject(object, "at", at);
+        cJSON_AddStringToObject(object, "level", job_text(line, "level"));
+        cJSON_AddStringToObject(object, "text", text);
+        cmd_json(object);
+        return;
+    }
+    printf("%s%s%s %s ", term_color(stdout, COLOR_DIM), at, term_reset(stdout), job_text(line, "level"));
+    term_put(stdout, text, 0);
+    putchar('\n');
+}
+
+/* Prints what came after *after and moves it. *ret_count: how many lines. */
+static bool print_new(Cmd *cmd, const char *id, char **after, int *ret_count, Err *err)
+{
+    cJSON *args = cJSON_CreateObject(), *reply, *line;
+    cJSON_AddStringToObject(args, "id", id);
+    cJSON_AddNumberToObject(args, "count", COUNT);
+    if (*after)
+        cJSON_AddStringToObject(args, "after", *after);
+    if (!cmd_call(cmd, QUEUE_LOGS, args, &reply, err))
+        return false;
+    const cJSON *lines = cJSON_GetObjectItemCaseSensitive(reply, "lines");
+    *ret_count = cJSON_GetArraySize(lines);
+    cJSON_ArrayForEach(line, lines) print_line(cmd, line);
+    fflush(stdout);
+    cJSON *last = cJSON_GetObjectItemCaseSensitive(reply, "last");
+    if (cJSON_IsString(last) && last->valuestring[0]) {
+        cJSON_free(*after);
+        *after = last->valuestring;
+        last->valuestring = NULL;
+    }
+    cJSON_Delete(reply);
+    return true;
+}
+
+static bool follow(Cmd *cmd, const char *id, char **after, Err *err)
+{
+    int count = 1;
+    bool ended = false;
+    while (!ended || count) { /* once more after the end: the last lines may come late */
+        cJSON *job;
+        if (!job_show(cmd, id, &job, err))
+            return false;
+        ended = job_state_final(job_state(job));
+        cJSON_Delete(job);
+        if (!print_new(cmd, id, after, &count, err))
+            return false;
+        if (ferror(stdout))
+            return true; /* nobody reads any more */
+        if (!ended && !interrupt_sleep(FOLLOW_MS)) {
+            fprintf(stderr, "ddq: detached; the job goes on. Come back with: ddq logs -f %s\n", id);
+            cmd->exit_code = EXIT_INTERRUPTED;
+            return true;
+        }
+    }
+    return true;
+}
+
+static bool logs_run(Cmd *cmd, Err *err)
+{
+    char *id, *after = NULL;
+    int count = COUNT;
+    if (!target_job(cmd, cmd->args[0], &id, err))
+        return false;
+    bool ok = true;
+    if (cmd_has(cmd, "follow")) {
+        interrupt_detach();
+        ok = follow(cmd, id, &after, err);
+    }
+    while (ok && !cmd_has(cmd, "follow") && count == COUNT)
+        ok = print_new(cmd, id, &after, &count, err);
+    cJSON_free(after);
+    free(id);
+    return ok;
+}
+
+static const Flag flags[] = {
+    {"follow", 'f', NULL, "go on until the job has ended"},
+    {NULL, 0, NULL, NULL},
+};
+
+const Verb verb_logs = {
+    .name = "logs",
+    .args = "ID",
+    .least = 1,
+    .most = 1,
+    .summary = "What the workers of a job said",
+    .flags = flags,
+    .run = logs_run,
+};

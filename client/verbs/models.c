@@ -1,0 +1,101 @@
+/* ddq models: what the living daemons can sample, and what they can compare with. */
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cmd.h"
+#include "client/queue/job.h"
+#include "client/queue/registry.h"
+#include "client/terminal/table.h"
+#include "core/mem.h"
+
+/* Adds `host` to the entry called `name`, which is made at its first host. */
+static cJSON *entry(cJSON *list, const char *name, const char *host)
+{
+    cJSON *item;
+    cJSON_ArrayForEach(item, list) if (strcmp(job_text(item, "name"), name) == 0) break;
+    if (!item) {
+        item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "name", name);
+        cJSON_AddItemToObject(item, "hosts", cJSON_CreateArray());
+        cJSON_AddItemToArray(list, item);
+    }
+    cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(item, "hosts"), cJSON_CreateString(host));
+    return item;
+}
+
+static cJSON *gather(const cJSON *hosts)
+{
+    cJSON *all = cJSON_CreateObject();
+    cJSON *models = cJSON_AddArrayToObject(all, "models"), *references = cJSON_AddArrayToObject(all, "references");
+    const cJSON *host, *item, *part;
+    cJSON_ArrayForEach(host, hosts)
+    {
+        cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(host, "models"))
+        {
+            cJSON *model = entry(models, item->string ? item->string : "", job_text(host, "host"));
+            cJSON_ArrayForEach(part, item) if (!cJSON_HasObjectItem(model, part->string))
+                cJSON_AddItemToObject(model, part->string, cJSON_Duplicate(part, true));
+        }
+        cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(host, "references")) if (cJSON_IsString(item))
+            entry(references, item->valuestring, job_text(host, "host"));
+    }
+    return all;
+}
+
+static void add_rows(Table *table, const cJSON *list, const char *kind)
+{
+    const cJSON *item, *host;
+    cJSON_ArrayForEach(item, list)
+    {
+        Buf hosts = {0};
+        cJSON_ArrayForEach(host, cJSON_GetObjectItemCaseSensitive(item, "hosts"))
+            buf_printf(&hosts, "%s%s", hosts.len ? " " : "", host->valuestring);
+        bool student = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "student"));
+        bool teacher = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "teacher"));
+        table_cell(table, COLOR_PLAIN, kind);
+        table_cell(table, COLOR_BOLD, job_text(item, "name"));
+        table_cell(table, COLOR_PLAIN,
+                   student && teacher ? "student, teacher"
+                   : student          ? "student"
+                   : teacher          ? "teacher"
+                                      : "");
+        table_cell(table, COLOR_DIM, hosts.data);
+        buf_free(&hosts);
+    }
+}
+
+static bool models_run(Cmd *cmd, Err *err)
+{
+    static const Column columns[] = {{"KIND", false, 1}, {"NAME", false, 0}, {"HAS", false, 2}, {"HOSTS", false, 3}};
+    cJSON *hosts;
+    if (!registry_hosts(cmd, &hosts, err))
+        return false;
+    cJSON *all = gather(hosts);
+    if (cmd->json) {
+        cJSON_Delete(hosts);
+        cmd_json(all);
+        return true;
+    }
+    const cJSON *models = cJSON_GetObjectItemCaseSensitive(all, "models"), *item;
+    if (cmd->quiet) {
+        cJSON_ArrayForEach(item, models) puts(job_text(item, "name"));
+    } else {
+        Table *table = table_new(columns, countof(columns));
+        add_rows(table, models, "model");
+        add_rows(table, cJSON_GetObjectItemCaseSensitive(all, "references"), "reference");
+        table_print(table, stdout);
+        table_free(table);
+        if (!hosts->child)
+            cmd_say(cmd, "no daemon is alive, so none is known");
+    }
+    cJSON_Delete(all);
+    cJSON_Delete(hosts);
+    return true;
+}
+
+const Verb verb_models = {
+    .name = "models",
+    .args = "",
+    .summary = "Models and reference statistics that the running daemons know",
+    .run = models_run,
+};

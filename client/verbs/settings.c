@@ -1,0 +1,122 @@
+/* ddq settings: what an administrator may change of the queue. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cmd.h"
+#include "client/queue/job.h"
+#include "client/terminal/table.h"
+#include "client/terminal/when.h"
+#include "core/jobspec.h"
+#include "core/mem.h"
+
+/* The last one is a list of names, the others are times. */
+static const struct {
+    const char *name, *arg, *help;
+} settings[] = {
+    {"aging", "aging_ms", "a job that waits so long gains a tier; 0s: never"},
+    {"interactive", "interactive_ms", "interactive work an hour that a user may have"},
+    {"slack", "slack_ms", "work by which a job whose model is warm may go first"},
+    {"half-life", "half_life_ms", "how fast it is forgotten that a user had more"},
+    {"same", "same_ms", "how long the same spec is the same job"},
+    {"admins", "admins", "users who may change these, weights and quotas, beside root"},
+};
+enum { ADMINS = countof(settings) - 1 };
+
+static bool setting_of(const char *name, size_t *ret_i, Err *err)
+{
+    const char *names[countof(settings)];
+    for (size_t i = 0; i < countof(settings); i++) {
+        names[i] = settings[i].name;
+        if (strcmp(name, names[i]) == 0) {
+            *ret_i = i;
+            return true;
+        }
+    }
+    char meant[MEANT_TEXT];
+    return err_set(err, ERR_USAGE, "ddq settings: there is no setting '%.40s'%s `ddq settings` lists them", name,
+                   verb_meant(nearest_name(name, names, countof(names)), meant));
+}
+
+/* ada,bob; "none" is nobody. */
+static cJSON *names_of(const char *text)
+{
+    cJSON *names = cJSON_CreateArray();
+    char *copy = xstrdup(strcmp(text, "none") == 0 ? "" : text), *rest = copy, *name;
+    while ((name = strsep(&rest, ",")))
+        if (*name)
+            cJSON_AddItemToArray(names, cJSON_CreateString(name));
+    free(copy);
+    return names;
+}
+
+static bool change(Cmd *cmd, cJSON *args, Err *err)
+{
+    size_t i = 0;
+    double ms = 0;
+    const char *by;
+    if (!setting_of(cmd->args[0], &i, err))
+        return false;
+    if (cmd->arg_count < 2)
+        return err_set(err, ERR_USAGE, "ddq settings: a value for %s is missing; `ddq settings` shows it",
+                       cmd->args[0]);
+    if (i != ADMINS && !when_span(cmd->args[1], &ms))
+        return err_set(err, ERR_USAGE, "ddq settings: %s is '%.40s', wanted a time such as 90s, 30m, 1.5h or 2d",
+                       cmd->args[0], cmd->args[1]);
+    if (!cmd_user(cmd, &by, err))
+        return false;
+    cJSON_AddStringToObject(args, "by", by);
+    cJSON_AddItemToObject(args, settings[i].arg, i == ADMINS ? names_of(cmd->args[1]) : cJSON_CreateNumber(ms));
+    return true;
+}
+
+static void print(const cJSON *reply)
+{
+    static const Column columns[] = {{"SETTING", false, 0}, {"VALUE", true, 0}, {"", false, 1}};
+    Table *table = table_new(columns, countof(columns));
+    for (size_t i = 0; i < countof(settings); i++) {
+        char text[TERM_TEXT];
+        Buf names = {0};
+        const cJSON *name, *value = cJSON_GetObjectItemCaseSensitive(reply, settings[i].arg);
+        if (i == ADMINS)
+            cJSON_ArrayForEach(name, value) buf_printf(&names, "%s%s", names.len ? "," : "", name->valuestring);
+        else
+            buf_printf(&names, "%s", term_duration(job_number(reply, settings[i].arg, 0) / 1000, text));
+        table_cell(table, COLOR_BOLD, settings[i].name);
+        table_cell(table, COLOR_PLAIN, names.data);
+        table_cell(table, COLOR_DIM, settings[i].help);
+        buf_free(&names);
+    }
+    table_print(table, stdout);
+    table_free(table);
+}
+
+static bool settings_run(Cmd *cmd, Err *err)
+{
+    cJSON *args = cJSON_CreateObject(), *reply;
+    if (cmd->arg_count && !change(cmd, args, err)) {
+        cJSON_Delete(args);
+        return false;
+    }
+    if (!cmd_call(cmd, QUEUE_SETTINGS, args, &reply, err))
+        return false;
+    cJSON_DeleteItemFromObjectCaseSensitive(reply, "status");
+    if (cmd->json) {
+        cmd_json(reply);
+        return true;
+    }
+    if (!cmd->quiet)
+        print(reply);
+    cJSON_Delete(reply);
+    return true;
+}
+
+const Verb verb_settings = {
+    .name = "settings",
+    .args = "[NAME VALUE]",
+    .most = 2,
+    .summary = "What an administrator may change of the queue: aging, interactive, slack, half-life, same, admins",
+    .detail = "  ddq settings slack 2m\n"
+              "  ddq settings admins ada,bob             beside root; none: root alone\n",
+    .run = settings_run,
+};

@@ -1,0 +1,177 @@
+/* ddq submit: all jobs are checked (client/submit/plan.h) before the queue hears of any; then each is queued under an id made
+ * here, so that a repeated send is not a second job. */
+#include "client/verbs/submit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/jobs/follow.h"
+#include "client/queue/job.h"
+#include "client/submit/dryrun.h"
+#include "client/submit/placement.h"
+#include "client/submit/then.h"
+#include "client/terminal/interrupt.h"
+#include "core/mem.h"
+
+/* *ret_id: the job's, which is an older one's where the queue knows this spec (done->known). args is consumed. */
+static bool send_one(Cmd *cmd, cJSON *args, Submitted *done, char **ret_folder, Err *err)
+{
+    char id[11];
+    const char *user;
+    cJSON *reply;
+    queue_new_id(id);
+    if (!cmd_user(cmd, &user, err)) {
+        cJSON_Delete(args);
+        return false;
+    }
+    cJSON_AddStringToObject(args, "id", id);
+    cJSON_AddStringToObject(args, "user", user);
+    if (!cmd_call(cmd, QUEUE_SUBMIT, args, &reply, err))
+        return false;
+    const char *is = job_text(reply, "id");
+    done->ids[done->count++] = xstrdup(is);
+    *ret_folder = xstrdup(job_text(reply, "folder"));
+    if (strcmp(is, id) != 0) {
+        done->known++;
+        cmd_say(cmd, "this is job %s, which is %s; --new makes another one", is, job_text(reply, "state"));
+    }
+    cJSON_Delete(reply);
+    return true;
+}
+
+/* A job and, with --then, its evaluation. */
+static bool send_job(Cmd *cmd, const Plan *plan, const cJSON *spec, cJSON *evaluation, Submitted *done, Err *err)
+{
+    char *folder = NULL, *unread = NULL;
+    bool ok = send_one(cmd, plan_args(plan, spec), done, &folder, err);
+    if (ok && evaluation) {
+        then_source(evaluation, folder);
+        ok = send_one(cmd, plan_evaluation_args(plan, evaluation, done->ids[done->count - 1]), done, &unread, err);
+    }
+    free(folder);
+    free(unread);
+    return ok;
+}
+
+/* '@' from now on: the last job, or the sweep as a whole. */
+static void remember(Cmd *cmd, const Submitted *done)
+{
+    Err unremembered = {0};
+    const char *what = done->group ? done->group : done->count ? done->ids[done->count - 1] : NULL;
+    if (what && done->count && !cmd_remember(what, &unremembered))
+        cmd_say(cmd, "ddq: '@' will not know this job: %s", unremembered.text);
+}
+
+bool submit_jobs(Cmd *cmd, const Plan *plan, Submitted *ret_done, Err *err)
+{
+    int wanted = cJSON_GetArraySize(plan->jobs) * (plan->evaluations ? 2 : 1);
+    Submitted done = {.ids = xcalloc((size_t)wanted, sizeof *done.ids)};
+    cJSON *evaluation = plan->evaluations ? plan->evaluations->child : NULL;
+    const char *user;
+    bool ok = cmd_user(cmd, &user, err);
+    if (ok && plan->group)
+        done.group = xasprintf("%s/%s%s", user, plan->group, plan->evaluations ? ".evaluate" : "");
+    for (const cJSON *spec = plan->jobs->child; ok && spec; spec = spec->next) {
+        ok = send_job(cmd, plan, spec, evaluation, &done, err);
+        evaluation = evaluation ? evaluation->next : NULL;
+    }
+    if (!ok && done.count)
+        err_wrap(err, "%d of %d jobs are queued, the next one is not", done.count, wanted);
+    remember(cmd, &done);
+    if (!ok) {
+        for (int i = 0; i < done.count; i++)
+            puts(done.ids[i]);
+        submitted_free(&done);
+        return false;
+    }
+    *ret_done = done;
+    return true;
+}
+
+void submitted_free(Submitted *done)
+{
+    for (int i = 0; i < done->count; i++)
+        free(done->ids[i]);
+    free(done->ids);
+    free(done->group);
+    *done = (Submitted){0};
+}
+
+bool submitted_follow(Cmd *cmd, const Submitted *done, const Follow *how, Err *err)
+{
+    return done->group ? follow_jobs(cmd, &done->group, 1, how, err)
+                       : follow_jobs(cmd, done->ids, done->count, how, err);
+}
+
+static void print_ids(const Cmd *cmd, const Submitted *done)
+{
+    if (cmd->json) {
+        cJSON *object = cJSON_CreateObject();
+        if (done->count == 1)
+            cJSON_AddStringToObject(object, "id", done->ids[0]);
+        if (done->group)
+            cJSON_AddStringToObject(object, "group", done->group);
+        cJSON_AddItemToObject(object, "ids", cJSON_CreateStringArray((const char *const *)done->ids, done->count));
+        cmd_json(object);
+        return;
+    }
+    for (int i = 0; i < done->count; i++)
+        puts(done->ids[i]);
+    fflush(stdout);
+}
+
+static bool submit_run(Cmd *cmd, Err *err)
+{
+    Follow follow = {.progress = cmd_has(cmd, "watch")};
+    bool waits = follow.progress || cmd_has(cmd, "wait") || cmd_has(cmd, "timeout");
+    Submitted done;
+    if (!cmd_number(cmd, "timeout", 0.001, 1e9, &follow.timeout_s, err))
+        return false;
+    Plan plan;
+    if (waits)
+        interrupt_detach(); /* from here on somebody must be told how to come back */
+    bool ok = plan_read(cmd, &plan, err), dry = cmd_has(cmd, "dry-run");
+    ok = ok && (dry ? dryrun_print(cmd, &plan, err) : submit_jobs(cmd, &plan, &done, err));
+    plan_free(&plan);
+    if (!ok || dry)
+        return ok;
+    print_ids(cmd, &done);
+    if (waits)
+        ok = submitted_follow(cmd, &done, &follow, err);
+    else if (!cmd->json && done.group && done.known < done.count)
+        cmd_say(cmd, "%d jobs queued as %s; ddq watch @ follows them as one, ddq compare @ lays them side by side",
+                done.count - done.known, done.group);
+    else if (!cmd->json && done.count == 1 && !done.known)
+        cmd_say(cmd, "queued; ddq watch %s follows it, ddq cancel %s stops it", done.ids[0], done.ids[0]);
+    else if (!cmd->json && done.count > done.known)
+        cmd_say(cmd, "%d jobs queued; ddq ls lists them, ddq watch @ follows the last one", done.count - done.known);
+    submitted_free(&done);
+    return ok;
+}
+
+static const Flag flags[] = {
+    {"watch", 'w', NULL, "show a progress bar, then where everything is; the exit status is the job's"},
+    {"wait", 0, NULL, "wait without a bar; the exit status is the job's"},
+    {"timeout", 0, "SECONDS", "stop waiting after so long, with status 101; the job goes on"},
+    PLACEMENT_FLAGS,
+    {NULL, 0, NULL, NULL},
+};
+
+const Verb verb_submit = {
+    .name = "submit",
+    .args = "[RECIPE|JOB.json|-]",
+    .most = 1,
+    .summary = "Queue a recipe, a job from a JSON file or stdin (-), or one made of flags",
+    .detail = "  ddq submit digits-2step --watch\n"
+              "  ddq submit l-2step --images 1000 --seed 7\n"
+              "  ddq submit --model digits --t-list 0,20 --split-t 20 --images 64 --reference digits\n"
+              "  ddq submit job.json --quiet            prints the id alone\n"
+              "  ddq submit l-2step --sweep split_t=80,130,180 --watch     three jobs, one group\n"
+              "  ddq submit l-table --tier scavenger --window 22:00-07:00 --max-gpus 2\n"
+              "  ddq submit l-2step --images 50000 --dry-run               what would it cost?\n"
+              "  ddq submit l-2step --then evaluate --after k3f9x2m7qa --after-failed run\n",
+    .flags = flags,
+    .job_flags = true,
+    .run = submit_run,
+};

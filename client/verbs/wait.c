@@ -1,0 +1,61 @@
+/* ddq wait and ddq watch: the same waiting, without and with something to look at. */
+#include <stdlib.h>
+
+#include "client/cmd.h"
+#include "client/jobs/follow.h"
+#include "client/queue/target.h"
+#include "core/mem.h"
+
+static bool wait_for(Cmd *cmd, bool progress, Err *err)
+{
+    Follow follow = {.progress = progress};
+    if (!cmd_number(cmd, "timeout", 0.001, 1e9, &follow.timeout_s, err))
+        return false;
+    char **ids = xcalloc((size_t)cmd->arg_count, sizeof *ids);
+    bool ok = true;
+    for (int i = 0; ok && i < cmd->arg_count; i++) /* an unknown one is said before anything is waited for */
+        ok = target_resolve(cmd, cmd->args[i], &ids[i], err);
+    ok = ok && follow_jobs(cmd, ids, cmd->arg_count, &follow, err);
+    for (int i = 0; i < cmd->arg_count; i++)
+        free(ids[i]);
+    free(ids);
+    return ok;
+}
+
+static bool wait_run(Cmd *cmd, Err *err)
+{
+    return wait_for(cmd, false, err);
+}
+
+static bool watch_run(Cmd *cmd, Err *err)
+{
+    return wait_for(cmd, true, err);
+}
+
+static const Flag flags[] = {
+    {"timeout", 0, "SECONDS", "stop waiting after so long, with status 101; the job goes on"},
+    {NULL, 0, NULL, NULL},
+};
+
+const Verb verb_wait = {
+    .name = "wait",
+    .args = "ID|SWEEP...",
+    .least = 1,
+    .most = -1,
+    .summary = "Wait for jobs and print their figures; the exit status is the job's: 0 done, 100 failed, 103 "
+               "cancelled, 104 done without some "
+               "images (the highest of "
+               "several)",
+    .flags = flags,
+    .run = wait_run,
+};
+
+const Verb verb_watch = {
+    .name = "watch",
+    .args = "ID|SWEEP...",
+    .least = 1,
+    .most = -1,
+    .summary = "Show how far jobs are until they end, then where their images, sheet and report are, and the figures",
+    .flags = flags,
+    .run = watch_run,
+};

@@ -1,0 +1,239 @@
+-- ---- whose turn it is: virtual time is ms of work / weight ------------------------------------------------------------
+-- turns: zset of users by virtual time, those with runnable jobs and those who are ahead of the others; users:RANK has the
+-- users with runnable jobs of that rank, with the same virtual time. floor is where service has got to: a user who comes
+-- back starts there, without credit for the time away; who is ahead of it, comes back to it by the half-life.
+
+local function weight_of(user) return tonumber(call('HGET', P .. 'weights', user) or 1) end
+local function floor_get() return tonumber(call('GET', P .. 'floor') or 0) end
+local function turn_get(user) return tonumber(call('ZSCORE', P .. 'turns', user) or nil) end
+local function turn_set(user, vtime)
+    call('ZADD', P .. 'turns', vtime, user)
+    for rank = 0, 2 do call('ZADD', P .. 'users:' .. rank, 'XX', vtime, user) end
+end
+
+local function charge(user, ms)
+    if ms ~= 0 then turn_set(user, (turn_get(user) or floor_get()) + ms / weight_of(user)) end
+end
+
+-- What is left of an amount after some time, by the half-life.
+local function decayed(amount, ms, half_life_ms) return amount * 2 ^ (-math.max(0, ms) / half_life_ms) end
+
+-- Those who are ahead come back to the floor; now and then is enough, as all come back alike.
+local function forget_turns(time)
+    local half, last = setting('half_life_ms'), tonumber(call('GET', P .. 'decayed') or time)
+    if time - last >= half / 24 then
+        local floor = floor_get()
+        local ahead = call('ZRANGEBYSCORE', P .. 'turns', '(' .. floor, '+inf', 'WITHSCORES', 'LIMIT', 0, MAX_USERS)
+        for i = 1, #ahead, 2 do
+            turn_set(ahead[i], floor + decayed(tonumber(ahead[i + 1]) - floor, time - last, half))
+        end
+        for _, user in ipairs(call('ZRANGEBYSCORE', P .. 'turns', '-inf', floor, 'LIMIT', 0, MAX_USERS)) do
+            if call('EXISTS', P .. 'queue:0:' .. user, P .. 'queue:1:' .. user, P .. 'queue:2:' .. user) == 0 then
+                call('ZREM', P .. 'turns', user)
+            end
+        end
+        last = time
+    end
+    call('SET', P .. 'decayed', int(last))
+end
+
+-- What a user has used lately, in ms, as it fades: "MS STAMP" in usage, for people to look at.
+local function used_ms(user, time)
+    local ms, stamp = (call('HGET', P .. 'usage', user) or '0 0'):match('^(%S+) (%S+)$')
+    return decayed(tonumber(ms), time - tonumber(stamp), setting('half_life_ms'))
+end
+local function count_use(user, ms)
+    local time = now()
+    call('HSET', P .. 'usage', user, ('%.1f %.0f'):format(used_ms(user, time) + ms, time))
+end
+
+-- Work that a user had as interactive, as "MS STAMP" in urgent: it drains by interactive_ms an hour.
+local function urgent_ms(user, time, an_hour)
+    local ms, stamp = (call('HGET', P .. 'urgent', user) or '0 0'):match('^(%S+) (%S+)$')
+    return math.max(0, tonumber(ms) - (time - tonumber(stamp)) * an_hour / 3600000)
+end
+local function count_urgent(user, ms)
+    local time = now()
+    local total = urgent_ms(user, time, setting('interactive_ms')) + ms
+    call('HSET', P .. 'urgent', user, ('%.1f %.0f'):format(math.max(0, total), time))
+end
+
+-- ---- quotas ----------------------------------------------------------------------------------------------------------
+-- quotas: "USER NAME" -> number, with * for everybody. owed: images a user still waits for; busy: leases; made:DAY: images
+-- of a day (UTC), counted when they are claimed.
+
+local QUOTAS = {workers = 100000, queued = 1e12, day = 1e12} -- and the largest value of each
+
+local function quotas_get()
+    local map, flat = {}, call('HGETALL', P .. 'quotas')
+    for i = 1, #flat, 2 do map[flat[i]] = tonumber(flat[i + 1]) end
+    return map
+end
+local function quota(quotas, user, name) return quotas[user .. ' ' .. name] or quotas['* ' .. name] end
+function owe(user, images)
+    if images ~= 0 then call('HINCRBY', P .. 'owed', user, int(images)) end
+end
+local function made_key(time) return P .. 'made:' .. int(math.floor(time / DAY_MS)) end
+
+-- ---- where a job stands ----------------------------------------------------------------------------------------------
+-- A lane is what decides whether a worker can take a job: what it needs, the device it wishes, the memory it takes. A
+-- user's runnable jobs of a rank stand in one zset a lane (queue:RANK:USER:LANE, by own priority, then order of arrival),
+-- and queue:RANK:USER orders the lanes by their first job. So a claim looks at heads alone, and jobs that nobody can run
+-- never hide those behind them. The rank is the job's tier, less what it gained by waiting.
+
+local function order_of(priority, seq) return -priority * 2 ^ 40 + seq end
+local function priority_of(order) return -math.floor(order / 2 ^ 40) end
+local function queue_key(rank, user, lane) return P .. 'queue:' .. rank .. ':' .. user .. (lane and ':' .. lane or '') end
+
+local function start_turn(user, rank)
+    local vtime, floor = turn_get(user), floor_get()
+    if not vtime or (vtime < floor and call('EXISTS', queue_key(0, user), queue_key(1, user), queue_key(2, user)) < 2) then
+        vtime = floor
+    end
+    call('ZADD', P .. 'turns', vtime, user)
+    call('ZADD', P .. 'users:' .. rank, vtime, user)
+end
+
+-- lanes:RANK counts the users that have something in a lane, so that a claim sees at once whether one of them is warm.
+local function count_lane(rank, lane, by)
+    if call('HINCRBY', P .. 'lanes:' .. rank, lane, by) == 0 then call('HDEL', P .. 'lanes:' .. rank, lane) end
+end
+
+-- Answers whether anything changed.
+local function queue_put(id, user, rank, lane, order)
+    local queue = queue_key(rank, user, lane)
+    if call('ZADD', queue, 'CH', order, id) == 0 then return false end
+    if call('ZADD', queue_key(rank, user), call('ZRANGE', queue, 0, 0, 'WITHSCORES')[2], lane) == 1 then
+        count_lane(rank, lane, 1)
+    end
+    if not call('ZSCORE', P .. 'users:' .. rank, user) then start_turn(user, rank) end
+    call('PUBLISH', P .. 'wake', id) -- who is idle has looked at the others already
+    return true
+end
+
+local function queue_take_out(id, user, rank, lane)
+    local queue = queue_key(rank, user, lane)
+    if call('ZREM', queue, id) == 0 then return end
+    local first = call('ZRANGE', queue, 0, 0, 'WITHSCORES')
+    if first[1] then return call('ZADD', queue_key(rank, user), first[2], lane) end
+    if call('ZREM', queue_key(rank, user), lane) == 1 then count_lane(rank, lane, -1) end
+    if call('EXISTS', queue_key(rank, user)) == 0 then call('ZREM', P .. 'users:' .. rank, user) end
+end
+
+-- A window of a day, "22:00-07:00" or "22:00-07:00+02:00", as ms from, ms to and the offset from UTC; nil if it is none.
+local function window_of(text)
+    local h1, m1, h2, m2, zone = text:match('^(%d%d):(%d%d)%-(%d%d):(%d%d)(.*)$')
+    local sign, h3, m3 = (zone or ''):match('^ ?([+-])(%d%d):(%d%d)$')
+    if not h1 or (zone ~= '' and zone ~= 'Z' and not sign) then return nil end
+    local from, to = h1 * 60 + m1, h2 * 60 + m2
+    local offset = sign and (h3 * 60 + m3) * (sign == '-' and -1 or 1) or 0
+    local good = from < 1440 and to <= 1440 and tonumber(m1) < 60 and tonumber(m2) < 60 and math.abs(offset) <= 14 * 60
+    if not good or from == to then return nil end
+    return from * 60000, to * 60000, offset * 60000
+end
+
+-- How long until a job may run: 0 within its window and after its `at`.
+local function closed_ms(at, window, time)
+    local start = math.max(time, tonumber(at or 0))
+    if not window then return start - time end
+    local from, to, offset = window_of(window)
+    local clock = (start + offset) % DAY_MS
+    local inside = from < to and clock >= from and clock < to or from > to and (clock >= from or clock < to)
+    return start - time + (inside and 0 or (from - clock) % DAY_MS)
+end
+
+local function clock_text(time)
+    local day, clock = math.floor(time / DAY_MS), math.floor(time / 60000) % 1440
+    local word = day == math.floor(now() / DAY_MS) and '' or day == math.floor(now() / DAY_MS) + 1 and ' tomorrow' or
+        ' in ' .. int(day - math.floor(now() / DAY_MS)) .. ' days'
+    return ('%02d:%02d UTC%s'):format(math.floor(clock / 60), clock % 60, word)
+end
+
+local urgent = false -- did this call queue an interactive job? The door then looks for a worker (claim.lua)
+
+function place(id)
+    local user, state, priority, seq, lane, rank, at, window, most = job_get(id, 'user', 'state', 'priority', 'seq',
+        'lane', 'rank', 'at', 'window', 'max_gpus')
+    local stands = (state == 'queued' or state == 'running') and call('EXISTS', job_key(id, 'ranges')) == 1
+    local time = stands and now()
+    if at or window then
+        call('ZREM', P .. 'timed', id)
+        local wait = stands and closed_ms(at, window, time) or 0
+        if wait > 0 then
+            stands = false
+            call('ZADD', P .. 'timed', time + wait, id)
+            if state == 'queued' then job_set(id, 'reason', 'may run from ' .. clock_text(time + wait)) end
+        end
+    end
+    if stands and most and call('SCARD', job_key(id, 'leases')) >= tonumber(most) then stands = false end
+    if not stands then
+        queue_take_out(id, user, rank, lane)
+    elseif queue_put(id, user, rank, lane, order_of(tonumber(priority), tonumber(seq))) then
+        urgent = urgent or (rank == '0' and state == 'queued')
+    end
+    if rank == '0' then return end
+    if stands and state == 'queued' then call('ZADD', P .. 'aging', 'NX', time, id) else call('ZREM', P .. 'aging', id) end
+end
+
+-- A job goes to another rank: by waiting, or back to its tier when it gets its turn.
+local function move(id, rank)
+    local user, lane, old = job_get(id, 'user', 'lane', 'rank')
+    queue_take_out(id, user, old, lane)
+    call('ZREM', P .. 'aging', id)
+    job_set(id, 'rank', rank)
+    place(id)
+end
+
+-- The name of a lane; its hash says what it stands for.
+local function lane_of(needs, device, model, load)
+    table.sort(needs)
+    local text = table.concat(needs, ' ')
+    local lane = redis.sha1hex(text .. '\n' .. device .. '\n' .. load):sub(1, 16)
+    call('HSET', P .. 'lane:' .. lane, 'needs', text, 'device', device, 'model', model, 'load', load)
+    return lane
+end
+
+-- The first need that the set does not offer, or nil.
+local function lacks(needs, offers)
+    for need in needs:gmatch('%S+') do
+        if not offers[need] then return need end
+    end
+end
+
+-- Jobs of one pace take the same time an image on one device; its speed is learnt from what ran.
+local PACE_FIELDS = {'t_list', 'split_t', 'teacher_start_t', 'cfg_scale', 'precision', 'pipeline'}
+local function pace_of(kind, model, spec)
+    local words = {kind, model}
+    for i = 1, #PACE_FIELDS do
+        local value = spec[PACE_FIELDS[i]]
+        words[#words + 1] = value ~= nil and value ~= cjson.null and cjson.encode(value) or '-'
+    end
+    return table.concat(words, ' '):sub(1, 300)
+end
+
+-- Jobs of one load take the same memory on one kind of device; it is learnt from what ran.
+local function load_of(kind, model, spec)
+    local teacher = spec.teacher_start_t ~= nil and spec.teacher_start_t ~= cjson.null
+    local function word(value) return value ~= nil and value ~= cjson.null and cjson.encode(value) or '-' end
+    local text = table.concat({kind, model, word(spec.precision), word(spec.batch), teacher and 'teacher' or '-'}, ' ')
+    return text:sub(1, 300)
+end
+
+-- A hash of at most SPEEDS measurements; one that is full forgets any.
+local function learn_into(key, field, value, old)
+    if not old and call('HLEN', key) >= SPEEDS then
+        call('HDEL', key, call('HRANDFIELD', key))
+    end
+    call('HSET', key, field, value)
+end
+
+local function learn(speed, ms)
+    local old = tonumber(call('HGET', P .. 'speed', speed) or nil)
+    learn_into(P .. 'speed', speed, old and old * 0.7 + ms * 0.3 or ms, old)
+end
+
+-- The largest peak counts, and is slowly forgotten: most ranges of a load are smaller than the largest one.
+local function learn_memory(load, mib)
+    local old = tonumber(call('HGET', P .. 'memory', load) or nil)
+    learn_into(P .. 'memory', load, old and math.max(mib, old * 0.98 + mib * 0.02) or mib, old)
+end

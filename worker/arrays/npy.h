@@ -1,0 +1,66 @@
+/* .npy and .npz: numpy's files. Reading checks everything before it trusts it; writing is atomic (write, fsync,
+ * rename). */
+#ifndef WORKER_ARRAYS_NPY_H
+#define WORKER_ARRAYS_NPY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/err.h"
+#include "kernels/tensor.h"
+
+/* An array in memory, C order, native byte order. owns: data is freed by npy_free (else it lies in a mapped file). */
+typedef struct NpyArray {
+    Dtype dtype;
+    int ndim;
+    int64_t shape[8];
+    void *data;
+    void *map;
+    size_t map_size;
+    bool owns;
+} NpyArray;
+
+/* A mapped .npy (Fortran order and foreign byte order are converted into owned memory). */
+bool npy_open(const char *path, NpyArray *ret_array, Err *err);
+void npy_free(NpyArray *array);
+
+/* "[250,64] f32", for messages. */
+void npy_print_shape(const NpyArray *array, char *ret_text, int size);
+
+/* A writer that takes rows as they come: the header is written first, so the count must be known. Big arrays go
+ * through it in pieces; the file appears at npy_writer_finish. */
+typedef struct NpyWriter NpyWriter;
+NpyWriter *npy_writer_open(const char *path, Dtype dtype, int ndim, const int64_t *shape, Err *err);
+bool npy_writer_add(NpyWriter *writer, const void *data, size_t bytes, Err *err);
+bool npy_writer_finish(NpyWriter *writer, Err *err); /* frees the writer in any case; bytes missing is an error */
+void npy_writer_abort(NpyWriter *writer);            /* NULL is fine; leaves no file */
+
+bool npy_write(const char *path, Dtype dtype, int ndim, const int64_t *shape, const void *data, Err *err);
+
+/* .npz, read: members by name (without ".npy"), stored or deflated, zip64. */
+typedef struct Npz Npz;
+Npz *npz_open(const char *path, Err *err);
+void npz_close(Npz *npz);
+bool npz_has(const Npz *npz, const char *name);
+bool npz_read(const Npz *npz, const char *name, NpyArray *ret_array, Err *err);
+
+/* A member too big for memory, streamed: shape first, then rows in order (row = everything after axis 0). */
+typedef struct NpzStream NpzStream;
+NpzStream *npz_stream_open(const Npz *npz, const char *name, NpyArray *ret_header,
+                           Err *err); /* header's data is NULL */
+bool npz_stream_read(NpzStream *stream, void *dst, size_t bytes, Err *err);
+void npz_stream_close(NpzStream *stream);
+/* Where the numbers of a stored array begin in the file, for reading parts of it; -1: it is deflated. */
+bool npz_locate(const Npz *npz, const char *name, NpyArray *ret_header, int64_t *ret_offset, Err *err);
+/* Reads all of a stored array against its checksum, which reading parts does not do. True at once when deflated. */
+bool npz_check(const Npz *npz, const char *name, Err *err);
+
+/* .npz, written: stored members (zip64 where needed), atomic. */
+typedef struct NpzWriter NpzWriter;
+NpzWriter *npz_writer_open(const char *path, Err *err);
+bool npz_writer_begin(NpzWriter *writer, const char *name, Dtype dtype, int ndim, const int64_t *shape, Err *err);
+bool npz_writer_add(NpzWriter *writer, const void *data, size_t bytes, Err *err);
+bool npz_writer_finish(NpzWriter *writer, Err *err); /* frees the writer in any case */
+void npz_writer_abort(NpzWriter *writer);
+
+#endif

@@ -1,0 +1,265 @@
+/* The story: options, configuration, both sides (images are measured once and remembered, as any reference), the
+ * numbers, and what is printed.
+ *
+ * stdout has the result alone. stderr has what one should know about it, and on a terminal a line of progress. */
+#include "worker/commands/fid.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+#include "core/references.h"
+#include "worker/commands/fid_numbers.h"
+#include "worker/commands/fid_options.h"
+#include "worker/commands/tool.h"
+#include "worker/evaluate/reference.h"
+#include "worker/files/file.h"
+#include "worker/models/model_cache.h"
+#include "worker/report/report.h"
+
+typedef struct Fid {
+    Tool tool;
+    FidOptions options;
+    char *device;
+    const char *inception;
+    Workshop *shop;
+    Resize pipeline;
+    char *paths[2];
+    ReferenceLook looks[2];
+    Reference sides[2]; /* A, B */
+} Fid;
+
+static const char *pipeline_of(const char *text)
+{
+    return !text ? NULL : pipeline_name(strcmp(text, "tf") == 0 ? RESIZE_TF : RESIZE_PT);
+}
+
+/* --- what is compared, with what -------------------------------------------------------------------- */
+
+/* One of ddq.conf's or a registered one; *ret_path stays NULL if there is none. */
+static bool find_named(Fid *fid, const char *name, char **ret_path, const char **ret_pipeline, Err *err)
+{
+    if (!references_name_ok(name))
+        return true;
+    if (!tool_conf(&fid->tool, fid->options.conf, err))
+        return false;
+    const ConfReference *named = conf_reference(fid->tool.conf, name);
+    if (named) {
+        if (named->inception && !fid->inception)
+            fid->inception = named->inception;
+        *ret_path = xstrdup(conf_reference_path(named));
+        *ret_pipeline = named->pipeline;
+        return true;
+    }
+    char *folder = tool_references(fid->tool.conf);
+    cJSON *entry = NULL;
+    Err none = {0};
+    if (references_read(folder, name, &entry, &none)) {
+        *ret_path = xstrdup(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "path")));
+        *ret_pipeline = pipeline_of(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "pipeline")));
+    }
+    cJSON_Delete(entry);
+    free(folder);
+    return *ret_path || none.kind == ERR_NOT_FOUND || err_set(err, none.kind, "%s", none.text);
+}
+
+/* A path, or the name of a reference where no such path is. */
+static bool find_side(Fid *fid, int side, Err *err)
+{
+    const char *word = fid->options.paths[side], *pipeline = NULL;
+    if (access(word, F_OK) != 0 && !find_named(fid, word, &fid->paths[side], &pipeline, err))
+        return false;
+    if (!fid->paths[side])
+        fid->paths[side] = xstrdup(word);
+    if (!reference_look(fid->paths[side], &fid->looks[side], err))
+        return false;
+    if (!fid->looks[side].pipeline)
+        fid->looks[side].pipeline = pipeline;
+    return true;
+}
+
+/* What was asked for, else what a file says of itself, else pytorch-fid's. */
+static Resize choose_pipeline(const Fid *fid)
+{
+    if (fid->options.pipeline != PIPELINE_AUTO)
+        return fid->options.pipeline == PIPELINE_TF ? RESIZE_TF : RESIZE_PT;
+    for (int side = 0; side < 2; side++)
+        if (fid->looks[side].pipeline)
+            return strcmp(fid->looks[side].pipeline, "tf") == 0 ? RESIZE_TF : RESIZE_PT;
+    return RESIZE_PT;
+}
+
+static bool measure_side(Fid *fid, int side, Err *err)
+{
+    unsigned wants = fid_numbers_want(&fid->options, side);
+    ReferenceMaker maker = {.shop = fid->shop,
+                            .inception = fid->inception,
+                            .precision = PRECISION_FP32,
+                            .level = fid->options.level,
+                            .batch = fid->options.batch,
+                            .cache = fid->options.cache,
+                            .hooks = &fid->tool.hooks};
+    tool_measures(&fid->tool, fid->paths[side], fid->looks[side].images);
+    bool good = reference_open(fid->paths[side], fid->pipeline, wants, &maker, &fid->sides[side], err);
+    tool_clear(&fid->tool);
+    return good;
+}
+
+/* Statistics first: what is wrong with them is known before an hour of measuring. */
+static bool measure_sides(Fid *fid, Err *err)
+{
+    for (int images = 0; images < 2; images++)
+        for (int side = 0; side < 2; side++)
+            if ((fid->looks[side].kind != REFERENCE_STATISTICS) == images && !measure_side(fid, side, err))
+                return false;
+    return true;
+}
+
+static bool prepare(Fid *fid, int sides, Err *err)
+{
+    bool images = false;
+    for (int side = 0; side < sides; side++) {
+        if (!find_side(fid, side, err))
+            return false;
+        images = images || fid->looks[side].kind != REFERENCE_STATISTICS ||
+                 (fid->looks[side].has_images && fid_numbers_want(&fid->options, side) & REFERENCE_FEATURES);
+    }
+    images = images || fid->options.metrics & METRIC_IS;
+    if (images && !tool_weights(&fid->tool, fid->options.conf, &fid->inception, err))
+        return false;
+    fid->pipeline = choose_pipeline(fid);
+    fid->device = tool_device(fid->options.device);
+    fid->shop = workshop_new(fid->device, fid->options.threads);
+    return true;
+}
+
+/* --- what one should know ----------------------------------------------------------------------------- */
+
+/* Whoever names the pipeline knows it. */
+static void note_doubts(Fid *fid, int side)
+{
+    if (fid->options.pipeline == PIPELINE_AUTO || fid->sides[side].pipeline)
+        tool_note(&fid->tool, reference_doubt(&fid->sides[side], fid->pipeline));
+}
+
+static void note_all(Fid *fid)
+{
+    const Reference *a = &fid->sides[0];
+    if (fid->options.num_workers)
+        tool_note(&fid->tool, xstrdup("--num-workers is ignored: images are read as fast as the network takes them"));
+    for (int side = 0; side < 2; side++)
+        note_doubts(fid, side);
+    if (a->weights[0] && fid->sides[1].weights[0] && strcmp(a->weights, fid->sides[1].weights) != 0)
+        tool_note(&fid->tool, xasprintf("the two sides were measured with different Inception weights (%.12s and "
+                                        "%.12s); the number means something only if they hold the same network",
+                                        a->weights, fid->sides[1].weights));
+}
+
+/* --- what is printed -------------------------------------------------------------------------------- */
+
+static cJSON *side_json(const Reference *side)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "path", side->path);
+    cJSON_AddStringToObject(json, "kind", reference_kind_name(side->kind));
+    cJSON_AddStringToObject(json, "sha256", side->sha256);
+    if (side->images)
+        cJSON_AddNumberToObject(json, "images", (double)side->images);
+    if (side->pipeline)
+        cJSON_AddStringToObject(json, "pipeline", side->pipeline);
+    if (side->weights[0])
+        cJSON_AddStringToObject(json, "inception", side->weights);
+    return json;
+}
+
+static void print_json(const Fid *fid, const FidNumbers *numbers)
+{
+    cJSON *json = cJSON_CreateObject();
+    for (int i = 0; i < numbers->count; i++) {
+        char number[32];
+        report_number(numbers->items[i].value, number);
+        if (isfinite(numbers->items[i].value))
+            cJSON_AddRawToObject(json, numbers->items[i].key, number);
+    }
+    cJSON_AddStringToObject(json, "pipeline", pipeline_name(fid->pipeline));
+    cJSON_AddNumberToObject(json, "dims", fid->sides[0].stats->dim);
+    cJSON_AddItemToObject(json, "generated", side_json(&fid->sides[0]));
+    cJSON_AddItemToObject(json, "reference", side_json(&fid->sides[1]));
+    cJSON_AddItemToObject(json, "warnings", cJSON_Duplicate(fid->tool.notes, true));
+    cJSON_AddStringToObject(json, "like", fid->options.like == LIKE_PYTORCH_FID ? "pytorch-fid" : "exact");
+    cJSON_AddStringToObject(json, "device", fid->device);
+    cJSON_AddStringToObject(json, "version", DDQ_VERSION);
+    char *text = cJSON_PrintUnformatted(json);
+    puts(text);
+    cJSON_free(text);
+    cJSON_Delete(json);
+}
+
+/* As Python prints a float: a whole number has its ".0". */
+static void print_lines(const FidNumbers *numbers)
+{
+    for (int i = 0; i < numbers->count; i++) {
+        char number[32];
+        report_number(numbers->items[i].value, number);
+        if (numbers->items[i].label)
+            printf("%s:  %s%s\n", numbers->items[i].label, number, strpbrk(number, ".en") ? "" : ".0");
+    }
+}
+
+/* --- the two stories -------------------------------------------------------------------------------- */
+
+static bool compare_sides(Fid *fid, Err *err)
+{
+    FidNumbers numbers = {.count = 0};
+    Inception *net = NULL; /* for logits */
+    if (!prepare(fid, 2, err) || !measure_sides(fid, err))
+        return false;
+    if (fid->options.metrics & METRIC_IS && !(net = workshop_inception(fid->shop, fid->inception, PREC_F32, NULL, err)))
+        return false;
+    if (!fid_numbers(&fid->options, fid->sides, net, &fid->tool.metrics, &numbers, err))
+        return false;
+    tool_clear(&fid->tool);
+    note_all(fid);
+    if (fid->options.json)
+        print_json(fid, &numbers);
+    else
+        print_lines(&numbers);
+    return true;
+}
+
+static bool save_stats(Fid *fid, Err *err)
+{
+    const char *to = fid->options.paths[1];
+    size_t len = strlen(to);
+    if (len < 5 || strcmp(to + len - 4, ".npz") != 0)
+        return err_set(err, ERR_USAGE, "%s: statistics are written as .npz", to);
+    if (access(to, F_OK) == 0)
+        return err_set(err, ERR_REFUSED, "%s is there already; nothing is overwritten", to);
+    if (!prepare(fid, 1, err) || !measure_side(fid, 0, err))
+        return false;
+    note_doubts(fid, 0);
+    return reference_save(to, &fid->sides[0], err);
+}
+
+int fid_command(int argc, char **argv)
+{
+    Fid fid = {.device = NULL};
+    Err err = {0};
+    tool_open(&fid.tool, "ddq fid");
+    bool good = fid_options_parse(argc, argv, &fid.options, &err);
+    if (good) {
+        fid.tool.quiet = fid.options.quiet;
+        fid.inception = fid.options.inception;
+        good = fid.options.save_stats ? save_stats(&fid, &err) : compare_sides(&fid, &err);
+    }
+    for (int side = 0; side < 2; side++) {
+        reference_close(&fid.sides[side]);
+        free(fid.paths[side]);
+    }
+    workshop_free(fid.shop);
+    free(fid.device);
+    return tool_close(&fid.tool, good, &err);
+}

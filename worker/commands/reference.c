@@ -1,0 +1,191 @@
+/* The verb behind `ddq refs add` and `ddq refs make --local`: the client knows no mathematics, so it asks here.
+ *
+ *     ddq-worker reference PATH [--faults]                           look, load and check: JSON, of what is wrong too
+ *     ... --register FOLDER --name NAME --user USER [--replace]      and write the entry: JSON of it
+ *     ... --measure [--spatial]                                      images become statistics first
+ */
+#include "worker/commands/reference.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "worker/commands/tool.h"
+#include "worker/evaluate/reference_register.h"
+#include "worker/models/model_cache.h"
+
+typedef struct Words {
+    const char *path, *pipeline, *folder, *name, *user, *inception, *conf, *cache, *device;
+    bool replace, measure, spatial, quiet, faults;
+} Words;
+
+static bool parse(int argc, char **argv, Words *words, Err *err)
+{
+    struct {
+        const char *name;
+        const char **text;
+        bool *on;
+    } flags[] = {
+        {"--pipeline", &words->pipeline, NULL},   {"--register", &words->folder, NULL},
+        {"--name", &words->name, NULL},           {"--user", &words->user, NULL},
+        {"--inception", &words->inception, NULL}, {"--conf", &words->conf, NULL},
+        {"--cache", &words->cache, NULL},         {"--device", &words->device, NULL},
+        {"--replace", NULL, &words->replace},     {"--measure", NULL, &words->measure},
+        {"--spatial", NULL, &words->spatial},     {"--quiet", NULL, &words->quiet},
+        {"--faults", NULL, &words->faults},
+    };
+    for (int i = 0; i < argc; i++) {
+        size_t row = 0;
+        while (row < countof(flags) && strcmp(flags[row].name, argv[i]) != 0)
+            row++;
+        if (row < countof(flags) && flags[row].on)
+            *flags[row].on = true;
+        else if (row < countof(flags) && i + 1 < argc)
+            *flags[row].text = argv[++i];
+        else if (row == countof(flags) && !words->path)
+            words->path = argv[i];
+        else
+            return err_set(err, ERR_USAGE, "reference: '%.60s' is not understood here", argv[i]);
+    }
+    if (words->pipeline && strcmp(words->pipeline, "pt") != 0 && strcmp(words->pipeline, "tf") != 0)
+        return err_set(err, ERR_USAGE, "--pipeline is '%s', wanted pt or tf", words->pipeline);
+    if (!words->path || (words->folder && !(words->name && words->user)))
+        return err_set(err, ERR_USAGE, "reference: wanted a path, and with --register also --name and --user");
+    return true;
+}
+
+/* --- the answer ------------------------------------------------------------------------------------- */
+
+static cJSON *describe(const Words *words, const ReferenceLook *look, const char *sha256, int dims, int64_t images,
+                       const char *pipeline)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "path", words->path);
+    cJSON_AddStringToObject(json, "kind", reference_kind_name(look->kind));
+    cJSON_AddStringToObject(json, "sha256", sha256);
+    if (images)
+        cJSON_AddNumberToObject(json, "images", (double)images);
+    if (dims)
+        cJSON_AddNumberToObject(json, "dims", dims);
+    if (pipeline)
+        cJSON_AddStringToObject(json, "pipeline", pipeline);
+    cJSON_AddBoolToObject(json, "features", look->has_images);
+    cJSON_AddBoolToObject(json, "spatial", look->has_spatial || look->kind != REFERENCE_STATISTICS);
+    return json;
+}
+
+static void print(cJSON *json)
+{
+    char *text = cJSON_PrintUnformatted(json);
+    puts(text);
+    cJSON_free(text);
+    cJSON_Delete(json);
+}
+
+/* --- the kinds -------------------------------------------------------------------------------------- */
+
+/* Statistics to copy: those of a file, or of images that are measured now. Whoever names the pipeline of a file that
+ * does not say it vouches for it. */
+static bool take_statistics(Tool *tool, const Words *words, const ReferenceLook *look, const Registration *registration,
+                            cJSON **ret_json, Err *err)
+{
+    bool images = look->kind != REFERENCE_STATISTICS;
+    const char *said = words->pipeline ? words->pipeline : look->pipeline;
+    const char *inception = words->inception;
+    Resize pipeline = said && strcmp(said, "tf") == 0 ? RESIZE_TF : RESIZE_PT;
+    Reference reference = {.path = NULL};
+    if (images && !tool_weights(tool, words->conf, &inception, err))
+        return false;
+    char *device = tool_device(words->device);
+    Workshop *shop = workshop_new(device, 0);
+    ReferenceMaker maker = {.shop = shop,
+                            .inception = inception,
+                            .precision = PRECISION_FP32,
+                            .cache = words->cache,
+                            .hooks = &tool->hooks};
+    tool_measures(tool, words->path, look->images);
+    bool good = reference_open(words->path, pipeline, images && words->spatial ? REFERENCE_SPATIAL : 0, &maker,
+                               &reference, err);
+    tool_clear(tool);
+    if (good && !reference.pipeline && said)
+        reference.pipeline = pipeline_name(pipeline);
+    if (good && !registration)
+        *ret_json = describe(words, look, reference.sha256, reference.stats->dim, reference.images, reference.pipeline);
+    else if (good)
+        good = reference_register_copy(registration, &reference, words->path, ret_json, err);
+    reference_close(&reference);
+    workshop_free(shop);
+    free(device);
+    return good;
+}
+
+/* Statistics with images are loaded too, so that a bad file is not found by the first job. */
+static bool take_path(Tool *tool, const Words *words, ReferenceLook *look, const Registration *registration,
+                      cJSON **ret_json, Err *err)
+{
+    char sha256[65];
+    const char *pipeline = look->pipeline ? look->pipeline : words->pipeline;
+    Reference reference = {.path = NULL};
+    bool statistics = look->kind == REFERENCE_STATISTICS, good;
+    if (statistics) {
+        Resize resize = pipeline && strcmp(pipeline, "tf") == 0 ? RESIZE_TF : RESIZE_PT;
+        good = reference_open(words->path, resize, 0, NULL, &reference, err);
+        if (good)
+            memcpy(sha256, reference.sha256, sizeof sha256);
+    } else {
+        tool_measures(tool, words->path, look->images);
+        good = reference_name_images(words->path, words->cache, &tool->hooks, sha256, &look->images, err);
+        tool_clear(tool);
+        if (good && look->images < 2)
+            good = err_set(err, ERR_FORMAT, "images %s: one image has no covariance; a reference needs at least 2",
+                           words->path);
+    }
+    if (good && !registration)
+        *ret_json = describe(words, look, sha256, look->dim, look->images, pipeline);
+    else if (good)
+        good = reference_register_path(registration, words->path, look, sha256, pipeline, ret_json, err);
+    reference_close(&reference);
+    return good;
+}
+
+static bool check_pipeline(const Words *words, const ReferenceLook *look, Err *err)
+{
+    if (!words->pipeline || !look->pipeline || strcmp(words->pipeline, look->pipeline) == 0)
+        return true;
+    return err_set(err, ERR_USAGE, "reference %s: made with the %s pipeline, and --pipeline says %s", words->path,
+                   look->pipeline, words->pipeline);
+}
+
+static bool answer(Tool *tool, const Words *words, cJSON **ret_json, Err *err)
+{
+    ReferenceLook look;
+    Registration registration = {
+        .folder = words->folder, .name = words->name, .user = words->user, .replace = words->replace};
+    const Registration *wanted = words->folder ? &registration : NULL;
+    if (!reference_look(words->path, &look, err) || !check_pipeline(words, &look, err))
+        return false;
+    if (words->measure || !look.has_images)
+        return take_statistics(tool, words, &look, wanted, ret_json, err);
+    return take_path(tool, words, &look, wanted, ret_json, err);
+}
+
+int reference_command(int argc, char **argv)
+{
+    Tool tool;
+    Words words = {.path = NULL};
+    Err err = {0};
+    cJSON *json = NULL;
+    tool_open(&tool, "ddq refs");
+    bool good = parse(argc, argv, &words, &err);
+    tool.quiet = words.quiet;
+    good = good && answer(&tool, &words, &json, &err);
+    if (!good && words.faults) {
+        json = cJSON_CreateObject();
+        cJSON_AddStringToObject(json, "fault", err.text);
+        good = true;
+    }
+    if (good)
+        print(json);
+    return tool_close(&tool, good, &err);
+}

@@ -1,0 +1,50 @@
+/* What the verbs that people type share (fid, reference): a line of progress on a terminal, Ctrl-C, the device, the
+ * weights.
+ *
+ *     Tool tool;
+ *     tool_open(&tool, "ddq fid");
+ *     ... with &tool.hooks ...
+ *     return tool_close(&tool, good, &err);
+ *
+ * stdout is the verb's; here all goes to stderr, one line each. */
+#ifndef WORKER_COMMANDS_TOOL_H
+#define WORKER_COMMANDS_TOOL_H
+
+#include <cjson/cJSON.h>
+
+#include "core/clock.h"
+#include "core/conf.h"
+#include "worker/job/run.h"
+#include "worker/metrics/features.h"
+
+typedef struct Tool {
+    const char *name; /* what messages begin with */
+    RunHooks hooks;   /* of the images named last */
+    MetricHooks metrics;
+    bool quiet;
+    Conf *conf;   /* NULL until tool_conf */
+    cJSON *notes; /* array of sentences */
+    char measuring[256];
+    int64_t images;
+    bool terminal, drawn;
+    Mono last;
+} Tool;
+
+void tool_open(Tool *tool, const char *name);
+/* Prints the error if there is one. The exit status: 130 after Ctrl-C. */
+int tool_close(Tool *tool, bool good, const Err *err);
+
+/* The next progress is about these images. */
+void tool_measures(Tool *tool, const char *path, int64_t images);
+void tool_clear(Tool *tool);            /* the line of progress goes */
+void tool_note(Tool *tool, char *text); /* takes the text over; NULL is fine */
+
+bool tool_conf(Tool *tool, const char *path, Err *err); /* conf_load, once */
+/* *inception stays, if it is said; else it becomes the configuration's, or the error says what to do. */
+bool tool_weights(Tool *tool, const char *conf_path, const char **inception, Err *err);
+/* Where references are registered, as the configuration of this person says. Caller frees. */
+char *tool_references(const Conf *conf);
+/* "cuda:1" of PyTorch is the second GPU; NULL is the first one, else the CPU. Caller frees. */
+char *tool_device(const char *asked);
+
+#endif

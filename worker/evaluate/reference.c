@@ -1,0 +1,287 @@
+/* Kinds of references. What a path is, is read off its contents: a table of names inside files, never the suffix alone.
+ *
+ * Statistics are what their file says, so a file that says which pipeline made it is not used for another one. ADM's
+ * reference batches do not say, but nobody else writes mu_s and sigma_s, and ADM's evaluator has the tf pipeline. */
+#include "worker/evaluate/reference.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "core/mem.h"
+#include "worker/checkpoints/checkpoint.h"
+#include "worker/evaluate/reference_parts.h"
+#include "worker/files/file.h"
+
+const char *reference_kind_name(ReferenceKind kind)
+{
+    static const char *const names[] = {
+        [REFERENCE_STATISTICS] = "statistics", [REFERENCE_FOLDER] = "folder", [REFERENCE_ARRAY] = "array"};
+    return names[kind];
+}
+
+const char *pipeline_name(Resize pipeline)
+{
+    return pipeline == RESIZE_TF ? "tf" : "pt";
+}
+
+/* --- looking ---------------------------------------------------------------------------------------- */
+
+static bool has_suffix(const char *path, const char *suffix)
+{
+    size_t n = strlen(path), m = strlen(suffix);
+    return n > m && strcasecmp(path + n - m, suffix) == 0;
+}
+
+/* Shape and type of a member, without its numbers. */
+static bool member_header(const Npz *npz, const char *name, NpyArray *header)
+{
+    NpzStream *stream = npz_has(npz, name) ? npz_stream_open(npz, name, header, NULL) : NULL;
+    if (stream)
+        npz_stream_close(stream);
+    return stream != NULL;
+}
+
+/* A short member of bytes as text: how our files say pipeline and weights. False if there is none of that length. */
+static bool member_text(const Npz *npz, const char *name, size_t len, char *ret_text)
+{
+    NpyArray array = {0};
+    if (!npz_has(npz, name) || !npz_read(npz, name, &array, NULL))
+        return false;
+    bool good = array.dtype == DTYPE_U8 && array.ndim == 1 && array.shape[0] == (int64_t)len;
+    if (good) {
+        memcpy(ret_text, array.data, len);
+        ret_text[len] = 0;
+    }
+    npy_free(&array);
+    return good;
+}
+
+static int64_t member_count(const Npz *npz, const char *name)
+{
+    NpyArray array = {0};
+    int64_t count = 0;
+    if (!npz_has(npz, name) || !npz_read(npz, name, &array, NULL))
+        return 0;
+    if (array.dtype == DTYPE_I64 && (array.ndim == 0 || (array.ndim == 1 && array.shape[0] == 1)))
+        count = *(const int64_t *)array.data;
+    npy_free(&array);
+    return count > 0 ? count : 0;
+}
+
+static const char *said_pipeline(const Npz *npz, bool spatial)
+{
+    char text[3];
+    if (member_text(npz, "pipeline", 2, text))
+        return strcmp(text, "tf") == 0 ? "tf" : strcmp(text, "pt") == 0 ? "pt" : NULL;
+    return spatial ? "tf" : NULL;
+}
+
+static bool look_npz(const char *path, ReferenceLook *look, Err *err)
+{
+    Npz *npz = npz_open(path, err);
+    if (!npz)
+        return false;
+    NpyArray mu = {0}, images = {0};
+    bool stats = member_header(npz, "mu", &mu) && npz_has(npz, "sigma");
+    stats = stats || (member_header(npz, "m", &mu) && npz_has(npz, "s"));
+    look->has_images = member_header(npz, "arr_0", &images) && images.ndim == 4;
+    look->kind = stats ? REFERENCE_STATISTICS : REFERENCE_ARRAY;
+    if (stats) {
+        look->dim = mu.ndim == 1 && mu.shape[0] <= INT32_MAX ? (int)mu.shape[0] : 0;
+        look->has_spatial = npz_has(npz, "mu_s") && npz_has(npz, "sigma_s");
+        look->pipeline = said_pipeline(npz, look->has_spatial);
+        look->images = member_count(npz, "num_images");
+    } else {
+        look->images = look->has_images ? images.shape[0] : 0;
+    }
+    npz_close(npz);
+    return stats || look->has_images ||
+           err_set(err, ERR_FORMAT,
+                   "reference %s: has neither mu and sigma (statistics) nor arr_0 [n,height,width,3] u8 (images)",
+                   path);
+}
+
+/* A torch.save file; whether it holds statistics is said when it is loaded. */
+static bool look_torch(const char *path, ReferenceLook *look, Err *err)
+{
+    Ckpt *ckpt = ckpt_open(path, err);
+    if (!ckpt)
+        return err_wrap(err, "reference %s: no folder, .npz or .npy, so read as a torch.save file", path);
+    const CkptTensor *mu = ckpt_find(ckpt, "m");
+    if (!mu)
+        mu = ckpt_find(ckpt, "mu");
+    look->kind = REFERENCE_STATISTICS;
+    look->dim = mu && mu->ndim == 1 && mu->shape[0] <= INT32_MAX ? (int)mu->shape[0] : 0;
+    ckpt_close(ckpt);
+    return true;
+}
+
+static bool look_images(const char *path, ReferenceKind kind, ReferenceLook *look, Err *err)
+{
+    ImageSource *source = image_source_open(path, err);
+    if (!source)
+        return err_wrap(err, "reference");
+    look->kind = kind;
+    look->images = image_source_count(source);
+    look->has_images = true;
+    image_source_close(source);
+    return true;
+}
+
+static bool look_folder(const char *path, ReferenceLook *look, Err *err)
+{
+    char *file = xasprintf("%s/statistic.pth", path);
+    struct stat st;
+    bool stats = stat(file, &st) == 0 && S_ISREG(st.st_mode);
+    bool ok = stats ? look_torch(file, look, err) : look_images(path, REFERENCE_FOLDER, look, err);
+    free(file);
+    return ok;
+}
+
+bool reference_look(const char *path, ReferenceLook *ret_look, Err *err)
+{
+    ReferenceLook look = {.images = 0};
+    struct stat st;
+    bool ok = stat(path, &st) == 0 || err_errno(err, "reference %s", path);
+    if (ok && S_ISDIR(st.st_mode))
+        ok = look_folder(path, &look, err);
+    else if (ok && has_suffix(path, ".npz"))
+        ok = look_npz(path, &look, err);
+    else if (ok && has_suffix(path, ".npy"))
+        ok = look_images(path, REFERENCE_ARRAY, &look, err);
+    else if (ok)
+        ok = look_torch(path, &look, err);
+    if (ok)
+        *ret_look = look;
+    return ok;
+}
+
+/* --- statistics ------------------------------------------------------------------------------------- */
+
+static bool check_pipeline(const Reference *reference, Resize pipeline, Err *err)
+{
+    if (!reference->pipeline || strcmp(reference->pipeline, pipeline_name(pipeline)) == 0)
+        return true;
+    return err_set(err, ERR_USAGE,
+                   "reference %s: made with the %s pipeline, and %s is asked for; numbers of the two do not compare. "
+                   "Ask for pipeline %s, or take a reference that was made with %s",
+                   reference->path, reference->pipeline, pipeline_name(pipeline), reference->pipeline,
+                   pipeline_name(pipeline));
+}
+
+static bool need_spatial(const Reference *reference, Err *err)
+{
+    return reference->spatial ||
+           err_set(err, ERR_USAGE,
+                   "reference %s: holds no spatial statistics (mu_s, sigma_s), and sfid compares those; take ADM's "
+                   ".npz, a folder of images, or leave sfid out",
+                   reference->path);
+}
+
+/* ADM's batches bring the images for precision and recall along. */
+static bool need_features(Reference *reference, const ReferenceLook *look, Resize pipeline, const ReferenceMaker *maker,
+                          Err *err)
+{
+    if (!look->has_images)
+        return err_set(err, ERR_USAGE,
+                       "reference %s: holds statistics alone, and kid and prdc compare the features of single images; "
+                       "take a folder of images or an .npz with arr_0, or leave those metrics out",
+                       reference->path);
+    if (!maker || !maker->inception)
+        return err_set(err, ERR_USAGE, "reference %s: no Inception weights to measure its images (arr_0) with",
+                       reference->path);
+    Reference images = {.path = reference->path};
+    if (!reference_recall(reference->path, pipeline, REFERENCE_FEATURES, maker, &images, err))
+        return false;
+    statistics_free(images.stats);
+    reference->features = images.features;
+    reference->feature_file = images.feature_file;
+    return reference->features.dim == reference->stats->dim ||
+           err_set(err, ERR_FORMAT, "reference %s: its statistics have %d features, and this network gives %d",
+                   reference->path, reference->stats->dim, reference->features.dim);
+}
+
+static void read_weights(const char *path, char ret_weights[65])
+{
+    Npz *npz = has_suffix(path, ".npz") ? npz_open(path, NULL) : NULL;
+    if (!npz)
+        return;
+    if (!member_text(npz, "weights", 64, ret_weights) || strspn(ret_weights, "0123456789abcdef") != 64)
+        ret_weights[0] = 0;
+    npz_close(npz);
+}
+
+static bool open_statistics(Reference *reference, const ReferenceLook *look, Resize pipeline, unsigned wants,
+                            const ReferenceMaker *maker, Err *err)
+{
+    struct stat st;
+    bool folder = stat(reference->path, &st) == 0 && S_ISDIR(st.st_mode);
+    char *file = folder ? xasprintf("%s/statistic.pth", reference->path) : xstrdup(reference->path);
+    reference->pipeline = look->pipeline;
+    bool good = check_pipeline(reference, pipeline, err) && statistics_load(file, &reference->stats, err) &&
+                file_sha256(file, reference->sha256, err);
+    if (good)
+        read_weights(file, reference->weights);
+    free(file);
+    if (!good)
+        return err_wrap(err, "reference");
+    reference->images = reference->stats->count;
+    reference->spatial = wants & REFERENCE_SPATIAL ? reference->stats->spatial : NULL;
+    return (!(wants & REFERENCE_SPATIAL) || need_spatial(reference, err)) &&
+           (!(wants & REFERENCE_FEATURES) || need_features(reference, look, pipeline, maker, err));
+}
+
+/* --- any reference ---------------------------------------------------------------------------------- */
+
+static bool open_images(Reference *reference, Resize pipeline, unsigned wants, const ReferenceMaker *maker, Err *err)
+{
+    if (!maker || !maker->inception)
+        return err_set(err, ERR_USAGE, "reference %s: no Inception weights to measure these images with",
+                       reference->path);
+    if (!reference_recall(reference->path, pipeline, wants, maker, reference, err))
+        return false;
+    reference->spatial = wants & REFERENCE_SPATIAL ? reference->stats->spatial : NULL;
+    return true;
+}
+
+bool reference_open(const char *path, Resize pipeline, unsigned wants, const ReferenceMaker *maker,
+                    Reference *ret_reference, Err *err)
+{
+    ReferenceLook look;
+    if (!reference_look(path, &look, err))
+        return false;
+    Reference reference = {.kind = look.kind, .path = xstrdup(path)};
+    bool good = look.kind == REFERENCE_STATISTICS ? open_statistics(&reference, &look, pipeline, wants, maker, err)
+                                                  : open_images(&reference, pipeline, wants, maker, err);
+    if (good)
+        *ret_reference = reference;
+    else
+        reference_close(&reference);
+    return good;
+}
+
+void reference_close(Reference *reference)
+{
+    free(reference->path);
+    statistics_free(reference->stats);
+    if (reference->feature_file.data)
+        npy_free(&reference->feature_file);
+    *reference = (Reference){0};
+}
+
+char *reference_doubt(const Reference *reference, Resize pipeline)
+{
+    const Statistics *stats = reference->stats;
+    if (!reference->pipeline)
+        return xasprintf(
+            "%s does not say how its images were resized; numbers with it hold if that was the %s pipeline",
+            reference->path, pipeline_name(pipeline));
+    if (stats->count && stats->count <= stats->dim)
+        return xasprintf("%s has %" PRId64 " images for %d features: the covariance is singular and distances come out "
+                         "too high; take more than %d images, or kid",
+                         reference->path, stats->count, stats->dim, stats->dim);
+    return NULL;
+}

@@ -1,0 +1,97 @@
+/* A reference: what images are compared with. Statistics that somebody saved, or images, which are measured once and
+ * remembered.
+ *
+ *     ReferenceMaker maker = {.shop = shop, .inception = "pt_inception-2015-12-05-6726825d.pth", .hooks = hooks};
+ *     Reference reference;
+ *     if (!reference_open("imagenet256", RESIZE_TF, REFERENCE_SPATIAL, &maker, &reference, err)) ...
+ *     frechet_distance(ours, reference.stats, ...);
+ *     reference_close(&reference);
+ *
+ * A path may be
+ * - statistics: an .npz with mu and sigma (ADM's with mu_s, sigma_s and images in arr_0 too), a torch.save file with m
+ *   and s in any of its containers, or a folder with statistic.pth in it;
+ * - images: a folder, an .npz with arr_0 and no mu, or an .npy.
+ * Images are decoded once to name them by content, and measured once for a network, pipeline and precision; what came
+ * out is kept in the cache. A folder whose listing (names, sizes, times of change) is as it was is not read again; one
+ * that changed is, so an old measurement never answers for new images.
+ *
+ * reference.c knows the kinds, reference_cache.c what is remembered, reference_measure.c how images are measured,
+ * reference_blocks.c what a killed measurement leaves, reference_save.c writes one as a file of statistics. */
+#ifndef WORKER_EVALUATE_REFERENCE_H
+#define WORKER_EVALUATE_REFERENCE_H
+
+#include "core/jobspec.h"
+#include "kernels/backend.h"
+#include "worker/arrays/npy.h"
+#include "worker/job/run.h"
+#include "worker/metrics/features.h"
+#include "worker/metrics/statistics.h"
+#include "worker/models/inception.h"
+
+enum {                         /* what is wanted besides mean and covariance */
+       REFERENCE_FEATURES = 1, /* the features themselves: KID, precision, recall, density, coverage */
+       REFERENCE_SPATIAL = 2   /* statistics of the 2023 spatial features: sFID */
+};
+
+typedef enum ReferenceKind { REFERENCE_STATISTICS, REFERENCE_FOLDER, REFERENCE_ARRAY } ReferenceKind;
+const char *reference_kind_name(ReferenceKind kind); /* "statistics", "folder", "array" */
+
+/* How images are measured where that is needed. */
+typedef struct ReferenceMaker {
+    Workshop *shop;
+    const char *inception; /* weights */
+    JobPrecision precision;
+    InceptionLevel level;  /* zero: pool3 */
+    int batch;             /* images at a time; 0: chosen here. It changes nothing but the speed */
+    const char *cache;     /* folder, made when it is not there; NULL: the workshop's, else reference_cache() */
+    const RunHooks *hooks; /* progress and stop; NULL is fine */
+} ReferenceMaker;
+
+typedef struct Reference {
+    ReferenceKind kind;
+    char *path;
+    char sha256[65];      /* of the file; of images: over the hashes of their pixels, in order */
+    int64_t images;       /* 0: a file that does not say */
+    const char *pipeline; /* "pt" or "tf"; NULL: a file that does not say */
+    char weights[65];     /* hash of the network's file; "": a file that does not say */
+    Statistics *stats;
+    const Statistics *spatial; /* those of stats; NULL unless wanted */
+    Features features;         /* rows NULL unless wanted; they lie in a mapped file */
+    NpyArray feature_file;     /* that file */
+} Reference;
+
+/* On failure *ret_reference is untouched. Errors say what the file is and what would do: no statistics at all, another
+ * pipeline than the file says it was made with, statistics alone where features are wanted, images without a maker
+ * (NULL) to measure them. Stopped by the hooks: ERR_CANCELLED. */
+bool reference_open(const char *path, Resize pipeline, unsigned wants, const ReferenceMaker *maker,
+                    Reference *ret_reference, Err *err);
+void reference_close(Reference *reference); /* an empty one is fine */
+
+/* What a path is, without measuring or reading all of it: for choosing the pipeline before anything is made. */
+typedef struct ReferenceLook {
+    ReferenceKind kind;
+    int dim;              /* of the statistics; 0: images */
+    int64_t images;       /* 0: a file that does not say */
+    const char *pipeline; /* "pt" or "tf", NULL: not said; ADM's .npz (mu_s, sigma_s, no word about it) means "tf" */
+    bool has_images, has_spatial;
+} ReferenceLook;
+bool reference_look(const char *path, ReferenceLook *ret_look, Err *err);
+
+/* Content hash and count of images, from the cache where nothing changed, else by reading all of them. cache NULL:
+ * reference_cache(). */
+bool reference_name_images(const char *path, const char *cache, const RunHooks *hooks, char ret_hex[65],
+                           int64_t *ret_images, Err *err);
+
+/* A sentence for the report about what cannot be known or is dubious; NULL: nothing. Caller frees. */
+char *reference_doubt(const Reference *reference, Resize pipeline);
+
+/* An .npz that reads back as statistics: mu, sigma, where known mu_s, sigma_s, num_images, pipeline, weights. Whole or
+ * not at all. Other tools read the first two. */
+bool reference_save(const char *path, const Reference *reference, Err *err);
+
+/* Where measurements are kept unless somebody says: $XDG_CACHE_HOME/ddq or ~/.cache/ddq. Caller frees. */
+char *reference_cache(void);
+
+const char *pipeline_name(Resize pipeline); /* "pt", "tf" */
+
+#endif

@@ -1,0 +1,174 @@
+/* Images of a reference through the network, one pass (measure.h), into sums: rows are not kept, so memory is flat but
+ * for 32 bytes of hash an image; features that somebody wants go to a file as they come. Full blocks of rows are kept
+ * until it is done (reference_blocks.c); read again they are added as they were, so a resumed pass gives the same bits.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "worker/evaluate/reference_parts.h"
+#include "worker/images/reader.h"
+#include "worker/metrics/moments.h"
+#include "worker/models/model_cache.h"
+
+enum { BATCH_CPU = 4, BATCH_CUDA = 64 };
+
+/* made: since start. */
+static void tell(const RunHooks *hooks, int64_t upto, int64_t made, Mono start, const char *stage)
+{
+    double seconds = (double)(mono_ms() - start) / 1000;
+    if (hooks && hooks->progress)
+        hooks->progress(hooks->ctx, upto, seconds > 0 ? (double)made / seconds : 0, stage);
+}
+
+/* --- one pass --------------------------------------------------------------------------------------- */
+
+typedef struct Sums {
+    const RunHooks *hooks;
+    Moments *features, *spatial; /* spatial NULL: not wanted */
+    NpyWriter *writer;           /* of features; NULL: not wanted */
+    Blocks blocks;
+    Buf hashes;             /* [images,32] */
+    int64_t images, before; /* before: of an earlier attempt */
+    Mono start;
+} Sums;
+
+static bool sum_rows(Sums *sums, const MeasureRows *rows, Err *err)
+{
+    size_t bytes = (size_t)rows->count * (size_t)sums->blocks.width * sizeof(float);
+    if (!moments_add(sums->features, rows->features, rows->count, err) ||
+        (sums->spatial && !moments_add(sums->spatial, rows->spatial, rows->count, err)) ||
+        (sums->writer && !npy_writer_add(sums->writer, rows->features, bytes, err)))
+        return false;
+    buf_add(&sums->hashes, rows->hashes, (size_t)rows->count * IMAGE_HASH);
+    sums->images += rows->count;
+    return true;
+}
+
+static bool add_rows(void *ctx, MeasureRows *rows, Err *err)
+{
+    Sums *sums = ctx;
+    bool good = sum_rows(sums, rows, err) && blocks_add(&sums->blocks, rows, err);
+    tell(sums->hooks, sums->images, sums->images - sums->before, sums->start, "reference");
+    return good;
+}
+
+static bool add_earlier(Sums *sums, int64_t images, Err *err)
+{
+    const MeasureRows *rows;
+    while (sums->images + REFERENCE_BLOCK <= images && (rows = blocks_read(&sums->blocks, sums->images)))
+        if (!sum_rows(sums, rows, err))
+            return false;
+    sums->before = sums->images;
+    sums->blocks.rows.count = 0;
+    return true;
+}
+
+static bool sums_open(Sums *sums, const MeasureTask *task, int width, int64_t images, Err *err)
+{
+    const int64_t shape[2] = {images, width};
+    sums->start = mono_ms();
+    sums->features = moments_new(width);
+    sums->spatial = task->spatial ? moments_new(INCEPTION_SPATIAL) : NULL;
+    blocks_open(&sums->blocks, task->work, width, task->spatial);
+    if (task->features)
+        sums->writer = npy_writer_open(task->features, DTYPE_F32, 2, shape, err);
+    return !task->features || sums->writer;
+}
+
+static void sums_close(Sums *sums)
+{
+    npy_writer_abort(sums->writer);
+    moments_free(sums->features);
+    moments_free(sums->spatial);
+    blocks_close(&sums->blocks);
+    buf_free(&sums->hashes);
+}
+
+static bool sums_finish(Sums *sums, const MeasureTask *task, Measured *measured, Err *err)
+{
+    measured->images = sums->images;
+    if (sums->images < 2)
+        return err_set(err, ERR_FORMAT, "images %s: one image has no covariance; statistics need at least 2",
+                       task->path);
+    image_set_hash((const uint8_t *)sums->hashes.data, sums->images, measured->sha256);
+    if (!moments_finish(sums->features, &measured->stats, err) ||
+        (sums->spatial && !moments_finish(sums->spatial, &measured->stats->spatial, err)))
+        return false;
+    measured->stats->pipeline = xstrdup(pipeline_name(task->pipeline));
+    NpyWriter *writer = sums->writer;
+    sums->writer = NULL;
+    return !writer || npy_writer_finish(writer, err);
+}
+
+static bool measure(ImageSource *source, const MeasureTask *task, MeasurePlan *plan, Sums *sums, Err *err)
+{
+    const MeasureSink sink = {.ctx = sums, .rows = add_rows};
+    int64_t images = image_source_count(source);
+    return sums_open(sums, task, inception_level_width(plan->net, plan->level), images, err) &&
+           add_earlier(sums, images, err) &&
+           measure_source(source, sums->images, images, plan, &sink, sums->hooks, err) &&
+           image_source_check(source, err);
+}
+
+bool reference_measure(const MeasureTask *task, const ReferenceMaker *maker, Measured *ret_measured, Err *err)
+{
+    Precision precision = workshop_feature_precision(maker->shop, maker->precision);
+    MeasurePlan plan = {.pipeline = task->pipeline == RESIZE_TF ? PIPELINE_TF : PIPELINE_PT,
+                        .level = maker->level,
+                        .spatial = task->spatial,
+                        .batch = maker->batch                    ? maker->batch
+                                 : workshop_is_host(maker->shop) ? BATCH_CPU
+                                                                 : BATCH_CUDA};
+    Sums sums = {.hooks = maker->hooks};
+    Measured measured = {.images = 0};
+    ImageSource *source = image_source_open(task->path, err);
+    plan.net = source ? workshop_inception(maker->shop, maker->inception, precision, NULL, err) : NULL;
+    bool good = plan.net && measure(source, task, &plan, &sums, err) && sums_finish(&sums, task, &measured, err);
+    sums_close(&sums);
+    image_source_close(source);
+    if (good)
+        *ret_measured = measured;
+    else
+        statistics_free(measured.stats);
+    return good;
+}
+
+/* --- the pixels alone ------------------------------------------------------------------------------- */
+
+static bool hash_images(ImageReader *reader, int64_t count, const RunHooks *hooks, uint8_t *hashes, Err *err)
+{
+    Mono start = mono_ms();
+    for (int64_t i = 0; i < count; i++) {
+        Image image = {0};
+        if (hooks && hooks->stop && hooks->stop(hooks->ctx))
+            return err_set(err, ERR_CANCELLED, "stopped before image %" PRId64 " of the reference", i);
+        if (!image_reader_next(reader, &image, hashes + i * IMAGE_HASH, err))
+            return false;
+        image_free(&image);
+        if (i % 64 == 63)
+            tell(hooks, i + 1, i + 1, start, "reading");
+    }
+    return true;
+}
+
+bool reference_hash(const char *path, const RunHooks *hooks, char ret_hex[65], int64_t *ret_images, Err *err)
+{
+    ImageSource *source = image_source_open(path, err);
+    if (!source)
+        return false;
+    int64_t count = image_source_count(source);
+    uint8_t *hashes = xcalloc((size_t)count, IMAGE_HASH);
+    ImageReader *reader = image_reader_open(source, 0, count, err);
+    bool good = reader && hash_images(reader, count, hooks, hashes, err) && image_source_check(source, err);
+    if (good) {
+        image_set_hash(hashes, count, ret_hex);
+        *ret_images = count;
+    }
+    image_reader_close(reader);
+    image_source_close(source);
+    free(hashes);
+    return good;
+}

@@ -1,0 +1,185 @@
+/* Entries appear whole, statistics before the entry that names them; a lock keeps two who register at once apart. */
+#include "worker/evaluate/reference_register.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+#include "core/references.h"
+#include "worker/files/file.h"
+
+static const char *text_of(const cJSON *entry, const char *field)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, field));
+    return text ? text : "";
+}
+
+static void add_text(cJSON *entry, const char *field, const char *text)
+{
+    if (text && *text)
+        cJSON_AddStringToObject(entry, field, text);
+}
+
+/* --- whose name it is ------------------------------------------------------------------------------- */
+
+/* *ret_same: the entry that is there has this content already. */
+static bool name_free(const Registration *r, const char *sha256, bool *ret_same, Err *err)
+{
+    cJSON *old = NULL;
+    Err none = {0};
+    *ret_same = false;
+    if (!references_read(r->folder, r->name, &old, &none))
+        return none.kind == ERR_NOT_FOUND || err_set(err, none.kind, "%s; remove it first", none.text);
+    bool own = strcmp(text_of(old, "user"), r->user) == 0, same = strcmp(text_of(old, "sha256"), sha256) == 0;
+    bool good = true;
+    if (!own)
+        good = err_set(err, ERR_PERMISSION, "reference %s: %s registered this name; take another one", r->name,
+                       text_of(old, "user"));
+    else if (!same && !r->replace)
+        good =
+            err_set(err, ERR_REFUSED,
+                    "reference %s: you registered it with other content (sha256 %.12s); say --replace, or take another "
+                    "name",
+                    r->name, text_of(old, "sha256"));
+    *ret_same = good && same;
+    cJSON_Delete(old);
+    return good;
+}
+
+/* -1: this file system knows no locks. */
+static bool lock_folder(const char *folder, int *ret_fd, Err *err)
+{
+    if (mkdir(folder, 0755) != 0 && errno != EEXIST)
+        return err_errno(err, "references %s", folder);
+    char *path = xasprintf("%s/.lock", folder);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    free(path);
+    if (fd < 0)
+        return err_errno(err, "references %s", folder);
+    while (flock(fd, LOCK_EX) != 0)
+        if (errno != EINTR) {
+            close(fd);
+            fd = -1;
+            break;
+        }
+    *ret_fd = fd;
+    return true;
+}
+
+/* --- the entry -------------------------------------------------------------------------------------- */
+
+static cJSON *new_entry(const Registration *r, const char *kind, const char *path, const char *sha256)
+{
+    char now[32];
+    time_t seconds = time(NULL);
+    struct tm utc;
+    strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &utc));
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddStringToObject(entry, "name", r->name);
+    cJSON_AddStringToObject(entry, "kind", kind);
+    cJSON_AddStringToObject(entry, "path", path);
+    cJSON_AddStringToObject(entry, "sha256", sha256);
+    cJSON_AddStringToObject(entry, "user", r->user);
+    cJSON_AddStringToObject(entry, "registered", now);
+    cJSON_AddStringToObject(entry, "version", DDQ_VERSION);
+    return entry;
+}
+
+static void add_facts(cJSON *entry, int64_t images, int dims, const char *pipeline, bool features, bool spatial)
+{
+    if (images > 0)
+        cJSON_AddNumberToObject(entry, "images", (double)images);
+    if (dims > 0)
+        cJSON_AddNumberToObject(entry, "dims", dims);
+    add_text(entry, "pipeline", pipeline);
+    cJSON_AddBoolToObject(entry, "features", features);
+    cJSON_AddBoolToObject(entry, "spatial", spatial);
+}
+
+/* Takes the entry over. */
+static bool write_entry(const Registration *r, cJSON *entry, cJSON **ret_entry, Err *err)
+{
+    char *path = references_file(r->folder, r->name, "json"), *text = cJSON_Print(entry);
+    bool good = file_write(path, text, strlen(text), err);
+    cJSON_free(text);
+    free(path);
+    if (good && ret_entry)
+        *ret_entry = entry;
+    else
+        cJSON_Delete(entry);
+    return good;
+}
+
+static bool check_name(const Registration *r, Err *err)
+{
+    return references_name_ok(r->name) ||
+           err_set(err, ERR_USAGE, "'%.64s' is no name of a reference; wanted letters, digits, '.', '_' and '-'",
+                   r->name);
+}
+
+/* --- the two kinds ---------------------------------------------------------------------------------- */
+
+/* 1 whole beside the final name, to know its hash  2 is the name free for it?  3 into its place  4 the entry */
+static bool copy_locked(const Registration *r, const Reference *reference, const char *source, cJSON **ret_entry,
+                        Err *err)
+{
+    char *file = references_file(r->folder, r->name, "npz"), *part = references_file(r->folder, r->name, "npz.new");
+    char sha256[65];
+    bool same = false;
+    bool good = reference_save(part, reference, err) && file_sha256(part, sha256, err) &&
+                name_free(r, sha256, &same, err) && (rename(part, file) == 0 || err_errno(err, "%s", file));
+    if (good) {
+        char *own = references_file(".", r->name, "npz");
+        cJSON *entry = new_entry(r, "statistics", own + 2, sha256);
+        free(own);
+        add_facts(entry, reference->images, reference->stats->dim, reference->pipeline, false,
+                  reference->stats->spatial != NULL);
+        add_text(entry, "inception", reference->weights);
+        add_text(entry, "source", source);
+        add_text(entry, "source_sha256", reference->sha256);
+        good = write_entry(r, entry, ret_entry, err);
+    } else {
+        unlink(part);
+    }
+    free(file);
+    free(part);
+    return good;
+}
+
+bool reference_register_copy(const Registration *registration, const Reference *reference, const char *source,
+                             cJSON **ret_entry, Err *err)
+{
+    int lock = -1;
+    bool good = check_name(registration, err) && lock_folder(registration->folder, &lock, err) &&
+                copy_locked(registration, reference, source, ret_entry, err);
+    if (lock >= 0)
+        close(lock);
+    return good;
+}
+
+bool reference_register_path(const Registration *registration, const char *path, const ReferenceLook *look,
+                             const char *sha256, const char *pipeline, cJSON **ret_entry, Err *err)
+{
+    int lock = -1;
+    bool same = false;
+    char *real = realpath(path, NULL);
+    bool good = (real || err_errno(err, "reference %s", path)) && check_name(registration, err) &&
+                lock_folder(registration->folder, &lock, err) && name_free(registration, sha256, &same, err);
+    if (good) {
+        cJSON *entry = new_entry(registration, reference_kind_name(look->kind), real, sha256);
+        add_facts(entry, look->images, look->dim, pipeline, look->has_images,
+                  look->has_spatial || look->kind != REFERENCE_STATISTICS);
+        good = write_entry(registration, entry, ret_entry, err);
+    }
+    if (lock >= 0)
+        close(lock);
+    free(real);
+    return good;
+}

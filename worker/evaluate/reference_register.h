@@ -1,0 +1,26 @@
+/* Registering a reference: an entry in the folder that all hosts share (core/references.h). */
+#ifndef WORKER_EVALUATE_REFERENCE_REGISTER_H
+#define WORKER_EVALUATE_REFERENCE_REGISTER_H
+
+#include <cjson/cJSON.h>
+
+#include "worker/evaluate/reference.h"
+
+typedef struct Registration {
+    const char *folder; /* OUTPUT_ROOT/references, made when it is not there */
+    const char *name, *user;
+    bool replace; /* one of the user's own of that name; never another user's */
+} Registration;
+
+/* Statistics are copied as NAME.npz, so they stay when their source goes. The same content again changes nothing.
+ * Another user's name is ERR_PERMISSION, one's own with other content ERR_REFUSED unless `replace`. source: where they
+ * came from, for people. *ret_entry (may be NULL) is the caller's. */
+bool reference_register_copy(const Registration *registration, const Reference *reference, const char *source,
+                             cJSON **ret_entry, Err *err);
+
+/* Images, and statistics that bring images along (ADM's .npz), stay where they are, under their real path. sha256: of
+ * their content; pipeline: NULL where nobody said. */
+bool reference_register_path(const Registration *registration, const char *path, const ReferenceLook *look,
+                             const char *sha256, const char *pipeline, cJSON **ret_entry, Err *err);
+
+#endif

@@ -1,0 +1,19 @@
+/* A watch over file systems that may never answer: NFS without its server, FUSE without its program. A thread in such a
+ * call cannot be called back, so another one has to notice and say so.
+ *
+ *     stall_enter(path); int fd = open(path, ...); stall_leave();       around everything that asks the disk
+ *     if (stall_found(seconds, path_text)) ...                          somebody has been waiting for so long
+ *
+ * Calls may nest: each of them starts the clock anew. errno survives both. */
+#ifndef WORKER_FILES_STALL_H
+#define WORKER_FILES_STALL_H
+
+#include <stdbool.h>
+
+enum { STALL_TEXT = 300 };
+
+void stall_enter(const char *path);
+void stall_leave(void);
+bool stall_found(int seconds, char ret_path[STALL_TEXT]);
+
+#endif

@@ -1,0 +1,83 @@
+/* Images in and out: PNG and JPEG in, PNG out (rows filtered here and deflated by ISA-L), and sources of images.
+ *
+ *     ImageSource *source = image_source_open("run/images", err);
+ *     for (Image image = {0}; image_source_next(source, &image, err) && image.rgb; image_free(&image))
+ *         ...
+ *
+ * encode.c writes; decode.c reads, by png.c (the only file that sees libpng) and jpeg.c (the
+ * only one that sees libjpeg); source.c knows what sources there are, folder.c and array.c are two.
+ */
+#ifndef WORKER_IMAGES_IMAGES_H
+#define WORKER_IMAGES_IMAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/err.h"
+#include "core/mem.h"
+
+/* Beyond these an image is refused before anything is allocated for it. */
+#define IMAGE_MAX_SIDE   16384
+#define IMAGE_MAX_PIXELS (64 << 20)
+
+/* A decoded image, 8-bit RGB, converted as PIL's convert("RGB") does it: grey is replicated (1, 2 and 4 bits scaled to
+ * 0..255), palettes expanded, alpha and transparent colours dropped without blending, 16 bits cut to the high byte,
+ * CMYK by (255-C)(255-K)/255. Gamma, colour profiles and orientation are ignored. */
+typedef struct Image {
+    int width, height;
+    uint8_t *rgb; /* [height,width,3] */
+} Image;
+/* A PNG or a JPEG, whatever its name; errors show the name with control characters written out. What the file holds is
+ * ERR_FORMAT. */
+bool image_read(const char *path, Image *ret_image, Err *err);
+/* The same from memory; `name` is what errors call it. */
+bool image_decode(const uint8_t *data, size_t size, const char *name, Image *ret_image, Err *err);
+bool image_decode_png(const uint8_t *data, size_t size, const char *name, Image *ret_image, Err *err);
+bool image_decode_jpeg(const uint8_t *data, size_t size, const char *name, Image *ret_image, Err *err);
+void image_free(Image *image); /* leaves an empty Image */
+
+/* sha256 of "HEIGHT WIDTH\n" and the pixels: two images of the same hash are the same image. All zero means none. */
+enum { IMAGE_HASH = 32 }; /* bytes */
+void image_hash(const Image *image, uint8_t ret_hash[IMAGE_HASH]);
+/* Of a set: sha256 over the hashes of its images in order, those of zeros left out, so it does not depend on how the
+ * set was split. */
+void image_set_hash(const uint8_t *hashes, int64_t count, char ret_hex[65]);
+
+/* Writes a PNG, whole or not at all (PATH.<pid>.part, fsync, rename); with `sync` false there is no fsync. */
+bool image_write_png(const char *path, const uint8_t *rgb, int width, int height, bool sync, Err *err);
+/* The same bytes into memory; caller frees *ret_data. */
+bool image_encode_png(const uint8_t *rgb, int width, int height, uint8_t **ret_data, size_t *ret_size, Err *err);
+
+/* A source of images in a fixed order:
+ * - a folder: every .png, .jpg and .jpeg in it and below it, sorted naturally (2 before 10) by its path in the folder.
+ *   The output folder of a job (it has job.json and images/), at the top or below, means its images/, so that grid.png
+ *   is not taken for a sample;
+ * - an .npz with arr_0 [n,h,w,3] u8, or an .npy of that shape; never in memory as a whole.
+ * A source that changes while it is open is an error (ERR_NOT_FOUND), never silently other images. */
+typedef struct ImageSource ImageSource;
+ImageSource *image_source_open(const char *path, Err *err); /* nothing in it is an error that says so */
+int64_t image_source_count(const ImageSource *source);
+/* Image i, at any time and from any thread. False at an error that names the file; ERR_FORMAT and ERR_PERMISSION are
+ * about this image alone. */
+bool image_source_read(ImageSource *source, int64_t index, Image *ret_image, Err *err);
+/* The next image, in order; it stays the next one after an error. After the last: *ret_image has rgb NULL, true. */
+bool image_source_next(ImageSource *source, Image *ret_image, Err *err);
+bool image_source_in_order(const ImageSource *source); /* reading anything but the next image is slow */
+/* Reads what reading images does not look at: the checksum of an .npz that is not deflated. */
+bool image_source_check(const ImageSource *source, Err *err);
+/* False, naming the first file that was added, removed or changed since the source was opened. */
+bool image_source_same(ImageSource *source, Err *err);
+/* A quick look, for whoever kept a source open: false when its listing may be out of date. */
+bool image_source_fresh(ImageSource *source);
+/* What to call image i in a message: its path, or "FILE image I", on one line. Caller frees. */
+char *image_source_name(const ImageSource *source, int64_t i);
+/* A sentence about what may move a number: JPEG files, files left out. NULL: nothing. Caller frees. */
+char *image_source_doubt(const ImageSource *source);
+/* Of a folder: a line a file with name, size and time of change, and the bytes in all. */
+void image_source_listing(const ImageSource *source, Buf *text, int64_t *ret_bytes);
+void image_source_close(ImageSource *source); /* NULL is fine */
+
+bool image_has_suffix(const char *name, const char *suffix); /* of any case, and something in front */
+
+#endif

@@ -1,0 +1,66 @@
+/* What the files behind images.h share. Nobody else includes it. */
+#ifndef WORKER_IMAGES_PARTS_H
+#define WORKER_IMAGES_PARTS_H
+
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include "core/mem.h"
+#include "worker/arrays/npy.h"
+#include "worker/images/images.h"
+
+/* Refuses what is larger than IMAGE_MAX_*. */
+bool image_size_check(const char *name, int64_t width, int64_t height, Err *err);
+
+/* A name as a sentence may quote it: \n, \x1b and bytes that are not UTF-8 are written out. Caller frees. */
+char *image_printable(const char *name);
+
+/* Size and time of change: what tells whether a file is still the one that was there when the source was opened. */
+typedef struct ImageStamp {
+    int64_t size, seconds, nanoseconds;
+} ImageStamp;
+ImageStamp image_stamp(const struct stat *st);
+/* `name` printable. ERR_NOT_FOUND: it changed. */
+bool image_stamp_same(const char *name, const ImageStamp *then, const struct stat *now, Err *err);
+
+/* The bytes of a file and its stamp after they were read. NULL on failure; caller frees. */
+uint8_t *image_file_read(const char *path, const char *name, size_t *ret_size, struct stat *ret_st, Err *err);
+
+typedef struct SourceFile {
+    char *name; /* path inside the folder */
+    ImageStamp stamp;
+} SourceFile;
+
+typedef struct SourceKind {
+    const char *suffix; /* NULL: a folder */
+    bool (*open)(ImageSource *source, Err *err);
+    bool (*read)(ImageSource *source, int64_t index, Image *ret_image, Err *err); /* any index, from any thread */
+    bool (*same)(ImageSource *source, Err *err);
+    bool (*fresh)(ImageSource *source);
+    void (*close)(ImageSource *source);
+} SourceKind;
+extern const SourceKind source_folder, source_npz, source_npy;
+
+struct ImageSource {
+    const SourceKind *kind;
+    char *path;          /* of the folder or file */
+    int64_t count, next; /* images; the one that image_source_next gives */
+    /* folder */
+    SourceFile *files; /* sorted */
+    int64_t files_cap, jpegs, others;
+    SourceFile *folders; /* it and those below it, by their whole paths */
+    int64_t folder_count;
+    char *other; /* one of the files that are no images */
+    /* arrays */
+    int fd; /* -1: none */
+    ImageStamp stamp;
+    int width, height;
+    int64_t offset; /* of the first image in the file; -1: they must be unpacked in order, or lie in `npy` */
+    NpyArray npy;
+    Npz *npz;
+    NpzStream *stream;
+    int64_t stream_next;
+    pthread_mutex_t stream_lock;
+};
+
+#endif

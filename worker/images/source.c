@@ -1,0 +1,144 @@
+/* Where images to evaluate come from. One row of `kinds` each: folder.c, array.c. To add a kind: a
+ * SourceKind with its functions, and its row. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "worker/images/parts.h"
+
+static const SourceKind *const kinds[] = {&source_folder, &source_npz, &source_npy};
+
+bool image_has_suffix(const char *name, const char *suffix)
+{
+    size_t n = strlen(name), m = strlen(suffix);
+    return n > m && strcasecmp(name + n - m, suffix) == 0;
+}
+
+static const SourceKind *kind_of(const char *path, Err *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) {
+        err_errno(err, "images %s", path);
+        return NULL;
+    }
+    for (size_t i = 0; i < countof(kinds); i++)
+        if (kinds[i]->suffix ? image_has_suffix(path, kinds[i]->suffix) : S_ISDIR(st.st_mode))
+            return kinds[i];
+    err_set(err, ERR_FORMAT, "images %s: wanted a folder of PNG and JPEG files, an .npz with arr_0 or an .npy", path);
+    return NULL;
+}
+
+ImageSource *image_source_open(const char *path, Err *err)
+{
+    const SourceKind *kind = kind_of(path, err);
+    if (!kind)
+        return NULL;
+    ImageSource *source = xcalloc(1, sizeof *source);
+    *source = (ImageSource){.kind = kind, .path = xstrdup(path), .fd = -1, .offset = -1};
+    pthread_mutex_init(&source->stream_lock, NULL);
+    for (size_t n = strlen(path); n > 1 && source->path[n - 1] == '/'; n--)
+        source->path[n - 1] = '\0';
+    if (!kind->open(source, err)) {
+        image_source_close(source);
+        return NULL;
+    }
+    return source;
+}
+
+int64_t image_source_count(const ImageSource *source)
+{
+    return source->count;
+}
+
+bool image_source_in_order(const ImageSource *source)
+{
+    return source->npz && source->offset < 0;
+}
+
+bool image_source_read(ImageSource *source, int64_t index, Image *ret_image, Err *err)
+{
+    assert(index >= 0 && index < source->count);
+    *ret_image = (Image){0};
+    Err why = {0};
+    bool ok = source->kind->read(source, index, ret_image, &why);
+    if (!ok && err)
+        *err = why;
+    return ok;
+}
+
+bool image_source_next(ImageSource *source, Image *ret_image, Err *err)
+{
+    *ret_image = (Image){0};
+    if (source->next == source->count)
+        return true;
+    if (!image_source_read(source, source->next, ret_image, err))
+        return false;
+    source->next++;
+    return true;
+}
+
+bool image_source_check(const ImageSource *source, Err *err)
+{
+    return !source->npz || source->offset < 0 || npz_check(source->npz, "arr_0", err) || err_wrap(err, "images");
+}
+
+bool image_source_same(ImageSource *source, Err *err)
+{
+    return source->kind->same(source, err);
+}
+
+bool image_source_fresh(ImageSource *source)
+{
+    return source->kind->fresh(source);
+}
+
+char *image_source_name(const ImageSource *source, int64_t i)
+{
+    assert(i >= 0 && i < source->count);
+    char *path = source->files ? xasprintf("%s/%s", source->path, source->files[i].name)
+                               : xasprintf("%s image %lld", source->path, (long long)i);
+    char *name = image_printable(path);
+    free(path);
+    return name;
+}
+
+char *image_source_doubt(const ImageSource *source)
+{
+    Buf text = {0};
+    if (source->jpegs)
+        buf_printf(&text, "%lld of the %lld images are JPEG files: what JPEG loses moves the FID",
+                   (long long)source->jpegs, (long long)source->count);
+    if (source->others) {
+        char *other = image_printable(source->other);
+        buf_printf(&text, "%s%lld file%s in the folder %s neither PNG nor JPEG and %s left out: %s%s",
+                   text.len ? "; " : "", (long long)source->others, source->others == 1 ? "" : "s",
+                   source->others == 1 ? "is" : "are", source->others == 1 ? "was" : "were",
+                   source->others == 1 ? "" : "the first is ", other);
+        free(other);
+    }
+    return text.data;
+}
+
+void image_source_listing(const ImageSource *source, Buf *text, int64_t *ret_bytes)
+{
+    *ret_bytes = 0;
+    for (int64_t i = 0; i < source->count && source->files; i++) {
+        const SourceFile *file = &source->files[i];
+        char *name = image_printable(file->name);
+        buf_printf(text, "%s %lld %lld.%09lld\n", name, (long long)file->stamp.size, (long long)file->stamp.seconds,
+                   (long long)file->stamp.nanoseconds);
+        *ret_bytes += file->stamp.size;
+        free(name);
+    }
+}
+
+void image_source_close(ImageSource *source)
+{
+    if (!source)
+        return;
+    source->kind->close(source);
+    free(source->path);
+    pthread_mutex_destroy(&source->stream_lock);
+    free(source);
+}

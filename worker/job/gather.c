@@ -1,0 +1,237 @@
+/* Hashes first: they say which images have a row and which are copies. Then each array is copied row by row into a
+ * hidden file that is mapped and unlinked at once. */
+#include "worker/job/gather.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+#include "worker/images/images.h"
+
+static const uint8_t no_hash[IMAGE_HASH];
+
+/* --- hashes ----------------------------------------------------------------------------------------- */
+
+typedef struct Hashes {
+    uint8_t *all; /* [images,32] */
+    int64_t count;
+} Hashes;
+
+static bool take_hashes(const void *rows, int64_t count, const PieceRow *row, void *ctx, Err *err)
+{
+    Hashes *hashes = ctx;
+    if (row->bytes != IMAGE_HASH)
+        return err_set(err, ERR_FORMAT, "blocks/: hashes of %zu bytes, wanted %d; remove blocks/ and run the job again",
+                       row->bytes, IMAGE_HASH);
+    memcpy(hashes->all + hashes->count * IMAGE_HASH, rows, (size_t)count * IMAGE_HASH);
+    hashes->count += count;
+    return true;
+}
+
+static bool is_there(const Hashes *hashes, int64_t image)
+{
+    return memcmp(hashes->all + image * IMAGE_HASH, no_hash, IMAGE_HASH) != 0;
+}
+
+static void count_rows(Gathered *g, const Hashes *hashes)
+{
+    for (int64_t i = 0; i < g->images; i++)
+        g->count += is_there(hashes, i);
+    if (g->count == g->images)
+        return;
+    g->index = xmalloc((size_t)(g->count + 1) * sizeof *g->index);
+    for (int64_t i = 0, r = 0; i < g->images; i++)
+        if (is_there(hashes, i))
+            g->index[r++] = i;
+}
+
+int64_t gathered_image(const Gathered *gathered, int64_t row)
+{
+    return gathered->index ? gathered->index[row] : row;
+}
+
+/* --- duplicates ------------------------------------------------------------------------------------- */
+
+typedef struct Named {
+    const uint8_t *hash;
+    int64_t image;
+} Named;
+
+static int by_hash(const void *a, const void *b)
+{
+    const Named *x = a, *y = b;
+    int order = memcmp(x->hash, y->hash, IMAGE_HASH);
+    return order ? order : x->image < y->image ? -1 : 1;
+}
+
+static int by_image(const void *a, const void *b)
+{
+    const GatherPair *x = a, *y = b;
+    return x->image < y->image ? -1 : 1;
+}
+
+static void find_duplicates(Gathered *g, const Hashes *hashes)
+{
+    Named *named = xmalloc((size_t)(g->count + 1) * sizeof *named);
+    GatherPair *pairs = xmalloc((size_t)(g->count + 1) * sizeof *pairs);
+    for (int64_t r = 0; r < g->count; r++)
+        named[r] = (Named){hashes->all + gathered_image(g, r) * IMAGE_HASH, gathered_image(g, r)};
+    qsort(named, (size_t)g->count, sizeof *named, by_hash);
+    for (int64_t r = 1, first = 0; r < g->count; r++) {
+        if (memcmp(named[r].hash, named[first].hash, IMAGE_HASH) == 0)
+            pairs[g->duplicates++] = (GatherPair){named[r].image, named[first].image};
+        else
+            first = r;
+    }
+    qsort(pairs, (size_t)g->duplicates, sizeof *pairs, by_image);
+    g->pair_count = g->duplicates < GATHER_NAMED ? (int)g->duplicates : GATHER_NAMED;
+    memcpy(g->pairs, pairs, (size_t)g->pair_count * sizeof *pairs);
+    free(named);
+    free(pairs);
+}
+
+/* --- what manifests say ----------------------------------------------------------------------------- */
+
+/* Keeps the smaller (way -1) or larger (way 1) of two sizes. */
+static void take_size(const cJSON *size, int ret_size[2], int way)
+{
+    const cJSON *height = cJSON_GetArrayItem(size, 0), *width = cJSON_GetArrayItem(size, 1);
+    if (!cJSON_IsNumber(height) || !cJSON_IsNumber(width))
+        return;
+    int64_t is = (int64_t)height->valueint * width->valueint, was = (int64_t)ret_size[0] * ret_size[1];
+    int order = is != was ? (is < was ? -1 : 1) : height->valueint - ret_size[0];
+    if (!was || way * order > 0) {
+        ret_size[0] = height->valueint;
+        ret_size[1] = width->valueint;
+    }
+}
+
+static void take_bad(Gathered *g, const cJSON *list)
+{
+    const cJSON *one;
+    cJSON_ArrayForEach(one, list)
+    {
+        const cJSON *image = cJSON_GetObjectItemCaseSensitive(one, "image"),
+                    *why = cJSON_GetObjectItemCaseSensitive(one, "why");
+        if (g->bad_count == GATHER_NAMED || !cJSON_IsNumber(image) || !cJSON_IsString(why))
+            return;
+        int64_t number = (int64_t)image->valuedouble;
+        bool again = g->bad_count && g->bad[g->bad_count - 1].image >= number; /* pieces may overlap */
+        if (!again)
+            g->bad[g->bad_count++] = (GatherBad){number, xstrdup(why->valuestring)};
+    }
+}
+
+static void read_manifests(Gathered *g, const Pieces *pieces)
+{
+    for (int i = 0; i < pieces->count; i++) {
+        const cJSON *manifest = pieces->items[i].manifest;
+        const cJSON *sizes = cJSON_GetObjectItemCaseSensitive(manifest, "sizes");
+        take_size(cJSON_GetArrayItem(sizes, 0), g->least, -1);
+        take_size(cJSON_GetArrayItem(sizes, 1), g->most, 1);
+        take_bad(g, cJSON_GetObjectItemCaseSensitive(manifest, "bad"));
+    }
+}
+
+/* --- arrays ----------------------------------------------------------------------------------------- */
+
+typedef struct Copy {
+    const Hashes *hashes;
+    const char *path;
+    int64_t wanted, image; /* rows of the array; the image that comes next */
+    NpyWriter *writer;
+    PieceArray array;
+} Copy;
+
+static bool copy_rows(const void *rows, int64_t count, const PieceRow *row, void *ctx, Err *err)
+{
+    Copy *copy = ctx;
+    if (!copy->writer) {
+        int64_t shape[8] = {copy->wanted};
+        memcpy(shape + 1, row->shape, sizeof row->shape);
+        copy->writer = npy_writer_open(copy->path, piece_array_dtype(copy->array), row->ndim + 1, shape, err);
+        if (!copy->writer)
+            return false;
+    }
+    for (int64_t i = 0; i < count; copy->image++, i++)
+        if (is_there(copy->hashes, copy->image) &&
+            !npy_writer_add(copy->writer, (const char *)rows + (size_t)i * row->bytes, row->bytes, err))
+            return false;
+    return true;
+}
+
+static bool map_array(const char *output, const Pieces *pieces, PieceArray array, const Gathered *g,
+                      const Hashes *hashes, NpyArray *ret_map, Features *ret_features, Err *err)
+{
+    char *path = xasprintf("%s/.%s.%ld.part", output, piece_array_name(array), (long)getpid());
+    Copy copy = {.hashes = hashes, .path = path, .wanted = g->count, .array = array};
+    bool good = pieces_read(pieces, array, 0, g->images, copy_rows, &copy, err);
+    if (good)
+        good = npy_writer_finish(copy.writer, err) && npy_open(path, ret_map, err);
+    else
+        npy_writer_abort(copy.writer);
+    unlink(path); /* the mapping holds it */
+    free(path);
+    if (good)
+        *ret_features = (Features){ret_map->data, g->count, (int)ret_map->shape[1]};
+    return good;
+}
+
+static bool map_arrays(const char *output, const Pieces *pieces, const PieceNeeds *keeps, const Hashes *hashes,
+                       Gathered *g, Err *err)
+{
+    const struct {
+        PieceArray array;
+        Features *features;
+    } wanted[] = {{ARRAY_FEATURES, &g->features}, {ARRAY_FEATURES_TF, &g->features_tf}, {ARRAY_SPATIAL, &g->spatial}};
+    for (size_t i = 0; i < countof(wanted); i++)
+        if (keeps->arrays[wanted[i].array] &&
+            !map_array(output, pieces, wanted[i].array, g, hashes, &g->maps[i], wanted[i].features, err))
+            return false;
+    return true;
+}
+
+bool gather_open(const char *output, const Pieces *pieces, int64_t images, const PieceNeeds *keeps,
+                 Gathered *ret_gathered, Err *err)
+{
+    assert(keeps->arrays[ARRAY_HASHES]);
+    Gathered g = {.images = images};
+    Hashes hashes = {.all = malloc((size_t)images * IMAGE_HASH + 1)};
+    bool good = hashes.all || err_set(err, ERR_MEMORY, "no memory for the hashes of %lld images", (long long)images);
+    good = good && pieces_read(pieces, ARRAY_HASHES, 0, images, take_hashes, &hashes, err);
+    if (good) {
+        count_rows(&g, &hashes);
+        read_manifests(&g, pieces);
+        image_set_hash(hashes.all, images, g.sha256);
+        find_duplicates(&g, &hashes);
+        if (g.count == 0)
+            good = err_set(err, ERR_FORMAT, "none of the %lld images can be read: %s", (long long)images,
+                           g.bad_count ? g.bad[0].why : "");
+    }
+    good = good && map_arrays(output, pieces, keeps, &hashes, &g, err);
+    free(hashes.all);
+    if (good)
+        *ret_gathered = g;
+    else
+        gather_close(&g);
+    return good;
+}
+
+bool gather_save(const Features *features, const char *path, Err *err)
+{
+    int64_t shape[2] = {features->count, features->dim};
+    return npy_write(path, DTYPE_F32, 2, shape, features->rows, err);
+}
+
+void gather_close(Gathered *gathered)
+{
+    for (size_t i = 0; i < countof(gathered->maps); i++)
+        npy_free(&gathered->maps[i]);
+    for (int i = 0; i < gathered->bad_count; i++)
+        free(gathered->bad[i].why);
+    free(gathered->index);
+    *gathered = (Gathered){0};
+}

@@ -1,0 +1,174 @@
+/* Fields come from the spec's own JSON, so a new job field is part of the identity unless it is named here as one that
+ * changes nothing. */
+#include "worker/job/identity.h"
+
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/mem.h"
+#include "worker/evaluate/pipeline.h"
+#include "worker/files/file.h"
+#include "worker/images/images.h"
+
+/* In neither identity: how and where, not what. */
+static const char *const indifferent[] = {"batch", "device", "output", "register", "owner"};
+/* In the job's identity alone: what only the report shows. */
+static const char *const report_only[] = {
+    "name",      "recipe",  "model",      "published_fid", "published_is", "published_precision", "published_recall",
+    "reference", "metrics", "neighbours", "like",          "skip_bad"};
+
+static void hex_of(const char *text, char ret_hex[65])
+{
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)text, strlen(text), digest);
+    for (int i = 0; i < SHA256_DIGEST_LENGTH; i++)
+        snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+static void hex_of_json(const cJSON *object, char ret_hex[65])
+{
+    char *text = cJSON_PrintUnformatted(object);
+    hex_of(text, ret_hex);
+    cJSON_free(text);
+}
+
+static bool add_file(Identity *identity, const char *field, const char *path, Err *err)
+{
+    if (!path)
+        return true;
+    IdentityInput *input = &identity->inputs[identity->count];
+    *input = (IdentityInput){.field = field, .path = path};
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_errno(err, "%s %s", field, path);
+    if (!file_sha256(path, input->sha256, err))
+        return err_wrap(err, "%s", field);
+    input->bytes = st.st_size;
+    identity->count++;
+    return true;
+}
+
+/* A folder of images is named by the names, sizes and times of its files; its pixels are hashed while they are
+ * measured. */
+static void add_listing(Identity *identity, const char *field, const char *path, const ImageSource *source)
+{
+    Buf listing = {0};
+    int64_t bytes;
+    image_source_listing(source, &listing, &bytes);
+    IdentityInput *input = &identity->inputs[identity->count++];
+    *input = (IdentityInput){.field = field, .path = path, .bytes = bytes};
+    hex_of(listing.data, input->sha256);
+    buf_free(&listing);
+}
+
+/* opened: the source, where it is open already. */
+static bool add_source(Identity *identity, const char *field, const char *path, const ImageSource *opened, Err *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_errno(err, "%s %s", field, path);
+    if (!S_ISDIR(st.st_mode))
+        return add_file(identity, field, path, err);
+    ImageSource *own = opened ? NULL : image_source_open(path, err);
+    if (!opened && !own)
+        return err_wrap(err, "%s", field);
+    add_listing(identity, field, path, opened ? opened : own);
+    image_source_close(own);
+    return true;
+}
+
+/* A folder with statistic.pth in it is that file. */
+static bool add_reference(Identity *identity, const char *path, Err *err)
+{
+    char *file = path ? xasprintf("%s/statistic.pth", path) : NULL;
+    struct stat st;
+    bool statistics = path && stat(file, &st) == 0, good = true;
+    if (statistics && (good = add_file(identity, "reference", file, err)))
+        identity->inputs[identity->count - 1].path = path;
+    else if (path && good)
+        good = add_source(identity, "reference", path, NULL, err);
+    free(file);
+    return good;
+}
+
+static bool add_inputs(const JobSpec *spec, const ImageSource *source, Identity *identity, Err *err)
+{
+    bool teacher = spec->teacher_start_t >= 0;
+    return add_file(identity, "student", spec->student, err) &&
+           add_file(identity, "teacher", teacher ? spec->teacher : NULL, err) &&
+           add_file(identity, "tokenizer", spec->tokenizer, err) && add_file(identity, "noise", spec->noise, err) &&
+           add_file(identity, "labels", spec->labels, err) && add_file(identity, "inception", spec->inception, err) &&
+           add_reference(identity, spec->reference, err) &&
+           (!spec->source || add_source(identity, "images", spec->source, source, err));
+}
+
+static void drop_fields(cJSON *object, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(object, names[i]);
+}
+
+bool identity_make(const JobSpec *spec, JobPipeline pipeline, const ImageSource *source, Identity *ret_identity,
+                   Err *err)
+{
+    Identity identity = {0};
+    if (!add_inputs(spec, source, &identity, err))
+        return false;
+    cJSON *parts = jobspec_to_json(spec, FORM_EXEC);
+    drop_fields(parts, indifferent, countof(indifferent));
+    if (spec->teacher_start_t < 0)
+        cJSON_DeleteItemFromObjectCaseSensitive(parts, "teacher"); /* given, but not used */
+    cJSON_DeleteItemFromObjectCaseSensitive(parts, "pipeline");
+    if (spec->inception && pipeline != PIPELINE_PT)
+        cJSON_AddStringToObject(parts, "pipeline", job_pipeline_name(pipeline));
+    for (int i = 0; i < identity.count; i++)
+        cJSON_ReplaceItemInObjectCaseSensitive(parts, identity.inputs[i].field,
+                                               cJSON_CreateString(identity.inputs[i].sha256));
+    cJSON_AddNumberToObject(parts, "algorithm", IDENTITY_ALGORITHM);
+    hex_of_json(parts, identity.job);
+    drop_fields(parts, report_only, countof(report_only));
+    hex_of_json(parts, identity.images);
+    identity.parts = parts;
+    *ret_identity = identity;
+    return true;
+}
+
+void identity_free(Identity *identity)
+{
+    cJSON_Delete(identity->parts);
+    *identity = (Identity){0};
+}
+
+static char *printed(const cJSON *value)
+{
+    if (!value)
+        return xstrdup("absent");
+    char *text = cJSON_PrintUnformatted(value), *copy = xasprintf("%.70s%s", text, strlen(text) > 70 ? "..." : "");
+    cJSON_free(text);
+    return copy;
+}
+
+static char *compare(const char *name, const cJSON *found, const cJSON *wanted)
+{
+    if (found && wanted && cJSON_Compare(found, wanted, true))
+        return NULL;
+    char *was = printed(found), *is = printed(wanted), *text = xasprintf("%s is %s, wanted %s", name, was, is);
+    free(was);
+    free(is);
+    return text;
+}
+
+char *identity_difference(const cJSON *found, const cJSON *wanted)
+{
+    const cJSON *part;
+    char *text = NULL;
+    cJSON_ArrayForEach(part, wanted) if (!text) text =
+        compare(part->string, cJSON_GetObjectItemCaseSensitive(found, part->string), part);
+    cJSON_ArrayForEach(part,
+                       found) if (!text && part->string && !cJSON_GetObjectItemCaseSensitive(wanted, part->string))
+        text = compare(part->string, part, NULL);
+    return text;
+}

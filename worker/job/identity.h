@@ -1,0 +1,43 @@
+/* What a job's output is made of, so that a folder can say which job it holds.
+ *
+ * `images` names everything that the pieces depend on: models by content, sampler, seed, labels, noise, what is saved.
+ * `job` names what the report says as well: the reference, the published value, the name. Batch size, device and paths
+ * are in neither, because they change nothing. */
+#ifndef WORKER_JOB_IDENTITY_H
+#define WORKER_JOB_IDENTITY_H
+
+#include <cjson/cJSON.h>
+#include <stdint.h>
+
+#include "core/err.h"
+#include "core/jobspec.h"
+#include "worker/images/images.h"
+
+#define IDENTITY_ALGORITHM                                                                                             \
+    1 /* raise it when the same job gives other bits, so old pieces are not mixed with new ones */
+
+typedef struct IdentityInput {
+    const char *field; /* "student" */
+    const char *path;  /* as in the spec */
+    char sha256[65];
+    int64_t bytes;
+} IdentityInput;
+
+typedef struct Identity {
+    IdentityInput inputs[8];
+    int count;
+    cJSON *parts; /* the fields behind `images`, for saying what differs */
+    char images[65], job[65];
+} Identity;
+
+/* Reads every input file to the end unless it was read before by this process. pipeline: what the features are taken
+ * with, whether the spec says it or the reference. source: the spec's images, where they are open already; else NULL.
+ */
+bool identity_make(const JobSpec *spec, JobPipeline pipeline, const ImageSource *source, Identity *ret_identity,
+                   Err *err);
+void identity_free(Identity *identity);
+
+/* The first field in which two `parts` differ, as "seed is 3, wanted 4"; caller frees; NULL if none does. */
+char *identity_difference(const cJSON *found, const cJSON *wanted);
+
+#endif

@@ -1,0 +1,184 @@
+/* Features of images that are there already: evaluate and statistics. For every gap that no valid piece covers the
+ * images of the source are measured (measure.h) and become pieces, so ranges of a source can be measured by several
+ * workers, and a run that is stopped goes on where it was. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "worker/images/grid.h"
+#include "worker/job/parts.h"
+
+enum { SHEET_BYTES = 64 << 20 }; /* first images for the contact sheet, at most so much of them */
+
+typedef struct Measuring {
+    Run *run;
+    const RunHooks *hooks;
+    Pieces pieces; /* what was there before */
+    int64_t lo, hi, made;
+    int bad; /* that were told */
+    Writer *writer;
+    double start;
+} Measuring;
+
+static int64_t safe_upto(const Measuring *m)
+{
+    int64_t start = pieces_reach(&m->pieces, m->lo);
+    int64_t upto = pieces_reach(&m->pieces, m->writer ? writer_safe(m->writer, start) : start);
+    return upto < m->hi ? upto : m->hi;
+}
+
+static void report_progress(const Measuring *m)
+{
+    double seconds = mono_seconds() - m->start;
+    run_progress(m->hooks, safe_upto(m), m->made && seconds > 0 ? (double)m->made / seconds : 0,
+                 phase_name(PHASE_FEATURES));
+}
+
+/* --- what comes out of the network ------------------------------------------------------------------ */
+
+static bool add(Measuring *m, WriterBatch *batch, Err *err)
+{
+    run_take_times(m->run, batch);
+    m->made += batch->count;
+    bool good = writer_add(m->writer, batch, err);
+    report_progress(m);
+    return good;
+}
+
+static bool on_rows(void *ctx, MeasureRows *rows, Err *err)
+{
+    WriterBatch *batch = xcalloc(1, sizeof *batch);
+    batch->lo = rows->first;
+    batch->count = rows->count;
+    batch->height = rows->height;
+    batch->width = rows->width;
+    run_take_rows(rows, batch);
+    return add(ctx, batch, err);
+}
+
+static float *row_of_nan(int width)
+{
+    float *row = xmalloc((size_t)width * sizeof *row);
+    for (int i = 0; i < width; i++)
+        row[i] = NAN;
+    return row;
+}
+
+/* Indices stay what they are, so an image that is left out has a row too; whoever gathers the rows leaves it out. */
+static bool on_bad(void *ctx, int64_t index, const char *why, Err *err)
+{
+    Measuring *m = ctx;
+    const bool *keeps = m->run->keeps.arrays;
+    const int width = inception_width(m->run->measure.net);
+    WriterBatch *batch = xcalloc(1, sizeof *batch);
+    batch->lo = index;
+    batch->count = 1;
+    batch->bad = xstrdup(why);
+    batch->arrays[ARRAY_FEATURES] = row_of_nan(width);
+    batch->arrays[ARRAY_FEATURES_TF] = keeps[ARRAY_FEATURES_TF] ? row_of_nan(width) : NULL;
+    batch->arrays[ARRAY_SPATIAL] = keeps[ARRAY_SPATIAL] ? row_of_nan(INCEPTION_SPATIAL) : NULL;
+    batch->arrays[ARRAY_HASHES] = xcalloc(1, IMAGE_HASH);
+    if (m->hooks && m->hooks->note && m->bad++ < GATHER_NAMED) /* the manifests have all, the report the first */
+        m->hooks->note(m->hooks->ctx, why);
+    return add(m, batch, err);
+}
+
+/* --- all gaps --------------------------------------------------------------------------------------- */
+
+static bool fill_gaps(Measuring *m, Err *err)
+{
+    Run *run = m->run;
+    const MeasureSink sink = {.ctx = m, .rows = on_rows, .bad = on_bad};
+    int64_t at = pieces_reach(&m->pieces, m->lo);
+    if (at >= m->hi)
+        return true;
+    if (!run_load(run, m->hooks, err) ||
+        !folder_claim(run->spec->output, run->spec, &run->identity, run->submitted, err) ||
+        !(m->writer = run_writer(run, 0, err)))
+        return false;
+    m->start = mono_seconds();
+    stopwatch_enter(&run->watch, PHASE_FEATURES);
+    while (at < m->hi) {
+        int64_t end = pieces_next(&m->pieces, at, m->hi);
+        if (!measure_source(run->source, at, end, &run->measure, &sink, m->hooks, err))
+            return false;
+        at = pieces_reach(&m->pieces, end);
+    }
+    return true;
+}
+
+bool run_measure(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err)
+{
+    Measuring m = {.run = run, .hooks = hooks, .lo = lo, .hi = hi, .start = mono_seconds()};
+    PieceNeeds needs = run_needs(run);
+    if (!pieces_scan(run->spec->output, &needs, lo, hi, &m.pieces, err))
+        return false;
+    Err late = {0};
+    bool good = fill_gaps(&m, err);
+    if (m.writer && !writer_finish(m.writer, &late)) {
+        if (good || (err && err->kind == ERR_CANCELLED)) /* a full disk says more than a stop */
+            *err = late;
+        good = false;
+    }
+    stopwatch_enter(&run->watch, PHASE_NONE);
+    *ret_upto = good ? hi : safe_upto(&m);
+    if (m.made)
+        report_progress(&m);
+    writer_close(m.writer);
+    pieces_done(&m.pieces);
+    return good;
+}
+
+/* --- before and after ------------------------------------------------------------------------------- */
+
+bool run_survey(Run *run, int64_t *ret_images, Err *err)
+{
+    if (run->spec->kind == KIND_SAMPLE)
+        return err_set(err, ERR_PROTOCOL, "a sample job has no survey: its spec says how many images it has");
+    *ret_images = run->images;
+    return image_source_check(run->source, err);
+}
+
+void run_expect(Run *run, int64_t images)
+{
+    run->expected = images;
+}
+
+/* Images that cannot be read have no place on the sheet; what is wrong with them was said while they were measured. */
+static bool write_sheet(const Run *run, Err *err)
+{
+    Image images[GRID_MAX];
+    int count = 0;
+    size_t bytes = 0;
+    bool good = true;
+    for (int64_t i = 0; i < run->images && count < GRID_MAX && bytes < SHEET_BYTES; i++) {
+        Err why = {0};
+        if (image_source_read(run->source, i, &images[count], &why)) {
+            bytes += (size_t)images[count].height * (size_t)images[count].width * 3;
+            count++;
+        } else if (!run->spec->skip_bad) {
+            *err = why;
+            good = false;
+            break;
+        }
+    }
+    char *path = folder_path(run->spec->output, "grid.png");
+    good = good && (count == 0 || grid_write(path, images, count, err)); /* none: whoever gathers the rows says it */
+    free(path);
+    while (count > 0)
+        image_free(&images[--count]);
+    return good;
+}
+
+bool run_close_source(Run *run, const RunHooks *hooks, Err *err)
+{
+    if (!image_source_same(run->source, err))
+        return false;
+    char *doubt = image_source_doubt(run->source);
+    if (doubt)
+        run_note(run, hooks, "%s", doubt);
+    free(doubt);
+    return folder_has(run->spec->output, "grid.png") || write_sheet(run, err);
+}

@@ -1,0 +1,81 @@
+/* What the files of a run share: run.c (open, load), sample.c (make images), measure.c (take features of images
+ * that are there), worker/report/phase.c (everything that needs all images). Nobody else includes it. */
+#ifndef WORKER_JOB_PARTS_H
+#define WORKER_JOB_PARTS_H
+
+#include "worker/evaluate/measure.h"
+#include "worker/job/folder.h"
+#include "worker/job/gather.h"
+#include "worker/job/identity.h"
+#include "worker/job/inputs.h"
+#include "worker/job/pieces.h"
+#include "worker/job/run.h"
+#include "worker/job/timing.h"
+#include "worker/job/writer.h"
+#include "worker/metrics/statistics.h"
+#include "worker/models/model_cache.h"
+
+struct Run {
+    Workshop *shop;
+    const JobSpec *spec;
+    const cJSON *submitted;
+    Identity identity;
+    JobPipeline pipeline; /* PT, TF or BOTH (worker/evaluate/pipeline.h) */
+    int64_t images;       /* of a source: counted when it is opened */
+    int64_t expected;     /* what a survey counted; 0: nobody said */
+    ImageSource *source;  /* evaluate, statistics; the workshop's */
+    PieceNeeds keeps;     /* what a piece of this job holds */
+    Inputs inputs;        /* sample */
+    Sampler *sampler;     /* the workshop's; NULL until run_load */
+    SamplerFiles files;
+    Precision precision; /* of the sampler */
+    SamplerPlan plan;
+    int spare_batch;     /* what the workshop's spare sampler has room for; 0 until it is wanted */
+    MeasurePlan measure; /* its net is NULL: not wanted, or not loaded yet */
+    bool loaded;
+    int batch;
+    Stopwatch watch;
+    cJSON *warnings; /* array of sentences */
+};
+
+/* A sentence for the log and the report. */
+void run_note(Run *run, const RunHooks *hooks, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Makes room for batches of `wanted` images, or of the half of it that fits, and says so; sets run->batch. */
+bool run_reserve(Run *run, int wanted, const RunHooks *hooks, Err *err);
+
+/* What a piece must still hold to count: `keeps`, but pixels are spent once samples.npz and the sheet are there. */
+PieceNeeds run_needs(const Run *run);
+
+/* The writer of this run's pieces, for a folder that is claimed before the first batch is added; NULL on failure.
+ * `side`: pixels of an image, 0 without. */
+Writer *run_writer(Run *run, int side, Err *err);
+/* Moves the seconds since the last call into a batch. */
+void run_take_times(Run *run, WriterBatch *batch);
+
+/* What a sentence calls image i: its file, or its number. Caller frees. */
+char *run_image_name(const Run *run, int64_t i);
+
+/* Moves what was measured into the batch's arrays. */
+void run_take_rows(MeasureRows *rows, WriterBatch *batch);
+
+/* evaluate and statistics: features of the images lo..hi-1 of the source, in pieces. */
+bool run_measure(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err);
+/* When all of the source was measured: it is what it was when it was opened; grid.png shows its first images. */
+bool run_close_source(Run *run, const RunHooks *hooks, Err *err);
+
+/* statistics with `register`: the reference that all hosts share. images_sha256: of all pixels. */
+bool run_register(const Run *run, Statistics *stats, const char *images_sha256, Err *err);
+
+static inline bool run_stopped(const RunHooks *hooks)
+{
+    return hooks && hooks->stop && hooks->stop(hooks->ctx);
+}
+
+static inline void run_progress(const RunHooks *hooks, int64_t upto, double rate, const char *stage)
+{
+    if (hooks && hooks->progress)
+        hooks->progress(hooks->ctx, upto, rate, stage);
+}
+
+#endif

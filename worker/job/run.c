@@ -1,0 +1,296 @@
+/* A run from open to close. Order of refusal: the files a spec names, the folder, then the models, so that the cheap
+ * questions are asked first and nothing is written before all of them are answered. */
+#include "worker/job/run.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "worker/evaluate/pipeline.h"
+#include "worker/job/parts.h"
+
+enum { BATCH_CPU = 4, BATCH_CUDA = 128, GRID_IMAGES = 64 };
+
+void run_note(Run *run, const RunHooks *hooks, const char *format, ...)
+{
+    char text[768];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    const cJSON *said;
+    cJSON_ArrayForEach(said, run->warnings) if (strcmp(said->valuestring, text) == 0) return;
+    cJSON_AddItemToArray(run->warnings, cJSON_CreateString(text));
+    if (hooks && hooks->note)
+        hooks->note(hooks->ctx, text);
+}
+
+/* --- opening --------------------------------------------------------------------------------------- */
+
+/* Pixels are kept where no PNG is there to make the contact sheet from. */
+static PieceNeeds keeps_of(const JobSpec *spec, JobPipeline pipeline, const char *identity)
+{
+    bool sample = spec->kind == KIND_SAMPLE, npz = spec->save & SAVE_NPZ;
+    PieceNeeds keeps = {.identity = identity, .contents = true, .readable = !spec->skip_bad};
+    keeps.png = sample && spec->save & SAVE_PNG;
+    keeps.arrays[ARRAY_CODES] = sample && spec->save & SAVE_CODES;
+    keeps.arrays[ARRAY_VECTORS] = sample && spec->save & SAVE_VECTORS;
+    if (spec->inception) {
+        keeps.arrays[ARRAY_FEATURES] = keeps.arrays[ARRAY_HASHES] = true;
+        keeps.arrays[ARRAY_FEATURES_TF] = pipeline == PIPELINE_BOTH;
+        keeps.arrays[ARRAY_SPATIAL] = spec->metrics & METRIC_SFID;
+    }
+    keeps.arrays[ARRAY_PIXELS] = sample && (npz || !keeps.png);
+    keeps.pixels_below = npz ? INT64_MAX : GRID_IMAGES;
+    return keeps;
+}
+
+PieceNeeds run_needs(const Run *run)
+{
+    PieceNeeds needs = run->keeps;
+    bool npz = run->spec->save & SAVE_NPZ;
+    if (folder_has(run->spec->output, "grid.png") && (!npz || folder_has(run->spec->output, "samples.npz")))
+        needs.arrays[ARRAY_PIXELS] = false;
+    return needs;
+}
+
+/* Before its files are named in the identity, so what changes in between shows when they are read. */
+static bool open_source(Run *run, Err *err)
+{
+    if (run->spec->kind == KIND_SAMPLE)
+        return true;
+    run->source = workshop_source(run->shop, run->spec->output, run->spec->source, err);
+    run->images = run->source ? image_source_count(run->source) : 0;
+    return run->source != NULL;
+}
+
+Run *run_open(Workshop *shop, const JobSpec *spec, Err *err)
+{
+    Run *run = xcalloc(1, sizeof *run);
+    *run = (Run){.shop = shop,
+                 .spec = spec,
+                 .images = spec->images,
+                 .watch = {.now = PHASE_NONE},
+                 .warnings = cJSON_CreateArray()};
+    bool good = workshop_serves(shop, spec->device, err) && pipeline_choose(spec, &run->pipeline, err) &&
+                open_source(run, err) && identity_make(spec, run->pipeline, run->source, &run->identity, err) &&
+                (spec->kind != KIND_SAMPLE || inputs_open(spec, &run->inputs, err)) &&
+                folder_check(spec->output, &run->identity, err);
+    if (!good) {
+        run_close(run);
+        return NULL;
+    }
+    run->keeps = keeps_of(spec, run->pipeline, run->identity.images);
+    return run;
+}
+
+void run_submitted(Run *run, const cJSON *submitted)
+{
+    run->submitted = submitted;
+}
+
+void run_close(Run *run)
+{
+    if (!run)
+        return;
+    inputs_close(&run->inputs);
+    identity_free(&run->identity);
+    cJSON_Delete(run->warnings);
+    free(run);
+}
+
+/* --- loading --------------------------------------------------------------------------------------- */
+
+static SamplerPlan plan_of(const JobSpec *spec)
+{
+    return (SamplerPlan){
+        .t_list = spec->t_list,
+        .t_count = spec->t_count,
+        .split_t = spec->split_t < 0 ? 0 : spec->split_t,
+        .teacher_start_t = spec->teacher_start_t,
+        .cfg_scale = (float)spec->cfg_scale,
+        .cfg_interval = spec->cfg_interval,
+        .top_k = spec->top_k,
+        .top_p = (float)spec->top_p,
+        .temperature = (float)spec->temperature,
+        .argmax = spec->pick == PICK_ARGMAX,
+    };
+}
+
+static int wanted_batch(const Run *run)
+{
+    int wanted = run->spec->batch ? run->spec->batch : workshop_is_host(run->shop) ? BATCH_CPU : BATCH_CUDA;
+    return wanted > run->images ? (int)run->images : wanted;
+}
+
+bool run_reserve(Run *run, int wanted, const RunHooks *hooks, Err *err)
+{
+    for (run->batch = wanted;; run->batch /= 2) {
+        if (sampler_reserve(run->sampler, run->batch, err))
+            break;
+        if (!err || err->kind != ERR_MEMORY)
+            return false;
+        if (run->batch == 1)
+            return err_wrap(err, "not even one image fits beside the model on the device %s; end what else is on it%s",
+                            workshop_device_name(run->shop),
+                            workshop_is_host(run->shop) ? "" : " (nvidia-smi shows who)");
+    }
+    if (run->batch < wanted) {
+        run_note(run, hooks, "a batch of %d does not fit in memory (%s); went on with %d", wanted, err->text,
+                 run->batch);
+        err_clear(err);
+    }
+    return true;
+}
+
+/* Weights that fp16 cannot hold are taken in bf16, as batches are (sample.c). */
+static bool take_sampler(Run *run, const RunHooks *hooks, bool *ret_warm, Err *err)
+{
+    Err why = {0};
+    run->precision = workshop_precision(run->shop, run->spec->precision);
+    run->sampler = workshop_sampler(run->shop, &run->files, run->precision, ret_warm, &why);
+    if (!run->sampler && why.kind == ERR_NUMERIC && run->precision == PREC_F16) {
+        run_note(run, hooks, "%s; the model is taken in bf16", why.text);
+        run->precision = PREC_BF16;
+        run->sampler = workshop_sampler(run->shop, &run->files, run->precision, ret_warm, &why);
+    }
+    return run->sampler || err_set(err, why.kind, "%s", why.text);
+}
+
+static bool load_sampler(Run *run, const RunHooks *hooks, bool *ret_warm, Err *err)
+{
+    const JobSpec *spec = run->spec;
+    run->files = (SamplerFiles){
+        .student = spec->student,
+        .teacher = spec->teacher_start_t >= 0 ? spec->teacher : NULL,
+        .tokenizer = spec->tokenizer,
+        .heads = spec->heads,
+        .grid = spec->grid ? spec->grid : inputs_grid(&run->inputs),
+    };
+    if (!take_sampler(run, hooks, ret_warm, err))
+        return false;
+    run->plan = plan_of(spec);
+    const SamplerInfo *info = sampler_info(run->sampler);
+    if (spec->split_t < 0 && spec->t_list[spec->t_count - 1] < info->tokens)
+        return err_set(err, ERR_USAGE,
+                       "job field split_t: missing, and the student runs at t %d (the teacher alone has t_list 0,%d)",
+                       spec->t_list[spec->t_count - 1], info->tokens);
+    return sampler_check(run->sampler, &run->plan, err) && inputs_fit(&run->inputs, info, err) &&
+           run_reserve(run, wanted_batch(run), hooks, err);
+}
+
+bool run_load(Run *run, const RunHooks *hooks, Err *err)
+{
+    if (run->loaded)
+        return true;
+    double start = mono_seconds();
+    bool warm = true, warm_features = true;
+    stopwatch_enter(&run->watch, PHASE_LOAD);
+    bool good = run->spec->kind != KIND_SAMPLE || load_sampler(run, hooks, &warm, err);
+    if (good && run->spec->inception) {
+        Precision precision = workshop_feature_precision(run->shop, run->spec->precision);
+        run->measure.net = workshop_inception(run->shop, run->spec->inception, precision, &warm_features, err);
+        good = run->measure.net != NULL;
+    }
+    stopwatch_enter(&run->watch, PHASE_NONE);
+    if (!good)
+        return false;
+    if (run->spec->kind != KIND_SAMPLE)
+        run->batch = run->spec->batch ? run->spec->batch : workshop_is_host(run->shop) ? BATCH_CPU : BATCH_CUDA;
+    run->measure.pipeline = run->pipeline;
+    run->measure.level = INCEPTION_2048;
+    run->measure.spatial = run->keeps.arrays[ARRAY_SPATIAL];
+    run->measure.batch = run->batch;
+    run->measure.skip_bad = run->spec->skip_bad;
+    run->loaded = true;
+    if (hooks && hooks->loaded && !(warm && warm_features))
+        hooks->loaded(hooks->ctx, mono_seconds() - start);
+    return true;
+}
+
+/* --- shared by the phases -------------------------------------------------------------------------- */
+
+static cJSON *made_by(const Run *run)
+{
+    cJSON *made = cJSON_CreateObject();
+    cJSON_AddStringToObject(made, "version", DDQ_VERSION);
+    cJSON_AddStringToObject(made, "device", workshop_device(run->shop));
+    cJSON_AddStringToObject(made, "device_name", workshop_device_name(run->shop));
+    if (run->spec->kind == KIND_SAMPLE) {
+        Precision meant = workshop_precision(run->shop, run->spec->precision);
+        cJSON_AddStringToObject(made, "precision", precision_name(run->precision));
+        if (run->precision != meant)
+            cJSON_AddStringToObject(made, "instead_of", precision_name(meant));
+    }
+    if (run->sampler)
+        cJSON_AddNumberToObject(made, "classes", sampler_info(run->sampler)->classes);
+    if (run->measure.net)
+        cJSON_AddStringToObject(made, "feature_precision",
+                                precision_name(workshop_feature_precision(run->shop, run->spec->precision)));
+    cJSON_AddNumberToObject(made, "batch", run->batch);
+    return made;
+}
+
+static PieceRow row(size_t element, int ndim, int64_t a, int64_t b, int64_t c)
+{
+    PieceRow made = {.ndim = ndim, .shape = {a, b, c}, .bytes = element};
+    for (int i = 0; i < ndim; i++)
+        made.bytes *= (size_t)made.shape[i];
+    return made;
+}
+
+static int png_threads(const Run *run)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (workshop_is_host(run->shop)) /* the cores are busy with the model */
+        return 1;
+    return cores > 16 ? 8 : cores > 2 ? (int)(cores / 2) : 1;
+}
+
+Writer *run_writer(Run *run, int side, Err *err)
+{
+    WriterPlan plan = {.output = run->spec->output, .keeps = run->keeps, .side = side, .threads = png_threads(run)};
+    if (run->sampler) {
+        const SamplerInfo *info = sampler_info(run->sampler);
+        plan.rows[ARRAY_CODES] = row(sizeof(int32_t), 1, info->tokens, 0, 0);
+        plan.rows[ARRAY_VECTORS] = row(sizeof(float), 2, info->tokens, info->channels, 0);
+        plan.rows[ARRAY_PIXELS] = row(1, 3, side, side, 3);
+    }
+    if (run->measure.net) {
+        plan.rows[ARRAY_FEATURES] = row(sizeof(float), 1, inception_width(run->measure.net), 0, 0);
+        plan.rows[ARRAY_FEATURES_TF] = plan.rows[ARRAY_FEATURES];
+        plan.rows[ARRAY_SPATIAL] = row(sizeof(float), 1, INCEPTION_SPATIAL, 0, 0);
+        plan.rows[ARRAY_HASHES] = row(1, 1, IMAGE_HASH, 0, 0);
+    }
+    cJSON *made = made_by(run);
+    plan.made = made;
+    Writer *writer = writer_open(&plan, err);
+    cJSON_Delete(made);
+    return writer;
+}
+
+void run_take_times(Run *run, WriterBatch *batch)
+{
+    stopwatch_enter(&run->watch, run->watch.now); /* up to now */
+    memcpy(batch->seconds, run->watch.seconds, sizeof batch->seconds);
+    memset(run->watch.seconds, 0, sizeof run->watch.seconds);
+}
+
+void run_take_rows(MeasureRows *rows, WriterBatch *batch)
+{
+    batch->arrays[ARRAY_FEATURES] = rows->features;
+    batch->arrays[ARRAY_FEATURES_TF] = rows->features_tf;
+    batch->arrays[ARRAY_SPATIAL] = rows->spatial;
+    batch->arrays[ARRAY_HASHES] = rows->hashes;
+    *rows = (MeasureRows){0};
+}
+
+char *run_image_name(const Run *run, int64_t i)
+{
+    return run->source ? image_source_name(run->source, i) : xasprintf("image %" PRId64, i);
+}

@@ -1,0 +1,295 @@
+/* Making images: for every gap that no valid piece covers, batch by batch
+ *
+ *   inputs -> sampler_run -> features of the pixels just made -> writer
+ *
+ * The inputs of a batch are made while the one before is sampled; the writer encodes and flushes beside the next one.
+ * At a stop or a failure what was made so far still becomes a piece, so it is not made again. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "worker/job/inputs_ahead.h"
+#include "worker/job/parts.h"
+
+typedef struct Making {
+    Run *run;
+    const RunHooks *hooks;
+    Pieces pieces; /* what was there before */
+    int64_t lo, hi;
+    Writer *writer;
+    bool claimed; /* the folder; with the first batch, so the first step does not wait for the disk */
+    InputsAhead *ahead;
+    int64_t gap_end; /* of the gap that is being filled */
+    int64_t made;
+    double start;
+    const char *stage;
+} Making;
+
+static int64_t safe_upto(const Making *making)
+{
+    int64_t start = pieces_reach(&making->pieces, making->lo);
+    int64_t safe = making->writer ? writer_safe(making->writer, start) : start;
+    int64_t upto = pieces_reach(&making->pieces, safe);
+    return upto < making->hi ? upto : making->hi;
+}
+
+static void report_progress(const Making *making)
+{
+    double seconds = mono_seconds() - making->start;
+    run_progress(making->hooks, safe_upto(making), making->made && seconds > 0 ? (double)making->made / seconds : 0,
+                 making->stage);
+}
+
+static void on_stage(const char *name, void *ctx)
+{
+    Making *making = ctx;
+    stopwatch_enter(&making->run->watch, phase_parse(name));
+    making->stage = name;
+    report_progress(making);
+}
+
+/* --- one batch ------------------------------------------------------------------------------------- */
+
+static void *room(int64_t count, size_t size, Err *err)
+{
+    void *memory = malloc((size_t)count * size);
+    if (!memory)
+        err_set(err, ERR_MEMORY, "no %zu MiB for a batch", (size_t)count * size >> 20);
+    return memory;
+}
+
+static bool batch_room(const Making *making, WriterBatch *batch, Err *err)
+{
+    const SamplerInfo *info = sampler_info(making->run->sampler);
+    const bool *keeps = making->run->keeps.arrays;
+    const int64_t n = batch->count, tokens = n * info->tokens;
+    void **arrays = batch->arrays;
+    return (!keeps[ARRAY_CODES] || (arrays[ARRAY_CODES] = room(tokens, sizeof(int32_t), err))) &&
+           (arrays[ARRAY_VECTORS] = room(tokens * info->channels, sizeof(float), err)) &&
+           (arrays[ARRAY_PIXELS] = room(n * info->image_size * info->image_size, 3, err));
+}
+
+/* A pixel is always a number, so what overflowed shows in the vectors alone. */
+static bool vectors_finite(const Making *making, const WriterBatch *batch, Err *err)
+{
+    const SamplerInfo *info = sampler_info(making->run->sampler);
+    const float *vectors = batch->arrays[ARRAY_VECTORS];
+    const int64_t row = (int64_t)info->tokens * info->channels;
+    for (int64_t i = 0; i < batch->count * row; i++)
+        if (!isfinite(vectors[i]))
+            return err_set(err, ERR_NUMERIC,
+                           "image %" PRId64 ": token %" PRId64 " is %g; if the precision is below fp32, try fp32",
+                           batch->lo + i / row, i % row / info->channels, (double)vectors[i]);
+    return true;
+}
+
+/* Images of the batch that starts at `at`, in this gap. */
+static int batch_size(const Making *making, int64_t at)
+{
+    int64_t left = making->gap_end - at;
+    return left < making->run->batch ? (int)left : making->run->batch;
+}
+
+/* The batch, `part` images at a time. */
+static bool sample_parts(Making *making, Sampler *sampler, const InputsBatch *inputs, const WriterBatch *batch,
+                         int part, Err *err)
+{
+    const SamplerInfo *info = sampler_info(sampler);
+    const size_t tokens = (size_t)info->tokens, values = tokens * (size_t)info->channels,
+                 bytes = (size_t)info->image_size * (size_t)info->image_size * 3;
+    int32_t *codes = batch->arrays[ARRAY_CODES];
+    for (int from = 0; from < batch->count; from += part) {
+        const size_t i = (size_t)from;
+        SamplerBatch work = {
+            .count = batch->count - from < part ? batch->count - from : part,
+            .labels = inputs->labels + i,
+            .noise = inputs->noise + i * values,
+            .uniform = inputs->uniform ? inputs->uniform + i * tokens : NULL,
+            .codes = codes ? codes + i * tokens : NULL,
+            .vectors = (float *)batch->arrays[ARRAY_VECTORS] + i * values,
+            .pixels = (uint8_t *)batch->arrays[ARRAY_PIXELS] + i * bytes,
+        };
+        if (!sampler_run(sampler, &making->run->plan, &work, on_stage, making, err))
+            return false;
+    }
+    return true;
+}
+
+/* Room in the spare sampler for as much of a batch as fits beside the other one. */
+static bool spare_reserve(Run *run, Sampler *spare, Err *err)
+{
+    int count = run->spare_batch ? run->spare_batch : run->batch;
+    for (; !sampler_reserve(spare, count, err); count /= 2)
+        if (err->kind != ERR_MEMORY || count == 1)
+            return err_wrap(err, "fp16 cannot hold some numbers of this model, and bf16 beside it does not fit; choose "
+                                 "precision bf16");
+    run->spare_batch = count;
+    return true;
+}
+
+/* Numbers that fp16 cannot hold fit into bf16: the batch is made again there. `why` says what happened at first. */
+static bool sample_again(Making *making, const InputsBatch *inputs, WriterBatch *batch, const Err *why, Err *err)
+{
+    Run *run = making->run;
+    Sampler *spare = workshop_spare(run->shop, &run->files, err);
+    if (!spare || !spare_reserve(run, spare, err))
+        return false;
+    run_note(run, making->hooks, "%s; such batches are made again in bf16", why->text);
+    batch->precision = precision_name(PREC_BF16);
+    return sample_parts(making, spare, inputs, batch, run->spare_batch, err);
+}
+
+static bool sample_batch(Making *making, WriterBatch *batch, Err *err)
+{
+    Run *run = making->run;
+    const int64_t next = batch->lo + batch->count;
+    const InputsBatch *inputs =
+        inputs_ahead_take(making->ahead, batch->lo, batch->count, next, batch_size(making, next), err);
+    if (!inputs)
+        return false;
+    bool good = sample_parts(making, run->sampler, inputs, batch, batch->count, err);
+    if (!good && run->precision == PREC_F16 && err->kind == ERR_NUMERIC) {
+        Err why = *err;
+        good = sample_again(making, inputs, batch, &why, err);
+    }
+    return good && vectors_finite(making, batch, err);
+}
+
+static bool make_batch(Making *making, WriterBatch *batch, Err *err)
+{
+    Run *run = making->run;
+    const int side = sampler_info(run->sampler)->image_size;
+    if (!batch_room(making, batch, err) || !sample_batch(making, batch, err))
+        return false;
+    if (run->keeps.arrays[ARRAY_FEATURES]) {
+        on_stage(phase_name(PHASE_FEATURES), making);
+        MeasureRows rows;
+        if (!measure_pixels(batch->arrays[ARRAY_PIXELS], batch->lo, batch->count, side, side, &run->measure,
+                            making->hooks, &rows, err))
+            return false;
+        run_take_rows(&rows, batch);
+    }
+    stopwatch_enter(&run->watch, PHASE_WRITE);
+    if (!run->keeps.arrays[ARRAY_VECTORS]) {
+        free(batch->arrays[ARRAY_VECTORS]);
+        batch->arrays[ARRAY_VECTORS] = NULL;
+    }
+    return true;
+}
+
+static bool add_batch(Making *making, WriterBatch *batch, Err *err)
+{
+    Run *run = making->run;
+    making->claimed =
+        making->claimed || folder_claim(run->spec->output, run->spec, &run->identity, run->submitted, err);
+    if (!making->claimed) {
+        writer_batch_free(batch);
+        return false;
+    }
+    making->made += batch->count;
+    run_take_times(run, batch);
+    return writer_add(making->writer, batch, err);
+}
+
+/* --- all gaps -------------------------------------------------------------------------------------- */
+
+static bool open_inputs(Making *making, Err *err)
+{
+    const Run *run = making->run;
+    bool draws = run->plan.teacher_start_t >= 0 && !run->plan.argmax;
+    making->ahead = inputs_ahead_open(&run->inputs, run->batch, draws, err);
+    return making->ahead != NULL;
+}
+
+/* After a batch that did not fit: others use the device too, and what was free when the job began may be gone. */
+static bool shrink(Making *making, Err *err)
+{
+    Run *run = making->run;
+    if (!err || err->kind != ERR_MEMORY || run->batch == 1)
+        return false;
+    run_note(run, making->hooks, "a batch of %d no longer fits in memory (%s); went on with %d", run->batch, err->text,
+             run->batch / 2);
+    err_clear(err);
+    return run_reserve(run, run->batch / 2, making->hooks, err);
+}
+
+static bool fill_gap(Making *making, int64_t at, int64_t end, Err *err)
+{
+    making->gap_end = end;
+    for (; at < end;) {
+        if (run_stopped(making->hooks))
+            return err_set(err, ERR_CANCELLED, "stopped before image %" PRId64, at);
+        WriterBatch *batch = xcalloc(1, sizeof *batch);
+        batch->lo = at;
+        batch->count = batch_size(making, at);
+        if (!make_batch(making, batch, err)) {
+            writer_batch_free(batch);
+            if (!shrink(making, err))
+                return false;
+            continue;
+        }
+        at += batch->count;
+        if (!add_batch(making, batch, err))
+            return false;
+        report_progress(making);
+    }
+    return true;
+}
+
+static bool fill_gaps(Making *making, Err *err)
+{
+    const Pieces *pieces = &making->pieces;
+    int64_t at = pieces_reach(pieces, making->lo);
+    if (at >= making->hi)
+        return true;
+    Run *run = making->run;
+    if (!run_load(run, making->hooks, err) || !open_inputs(making, err))
+        return false;
+    making->writer = run_writer(run, sampler_info(run->sampler)->image_size, err);
+    if (!making->writer)
+        return false;
+    making->start = mono_seconds();
+    while (at < making->hi) {
+        int64_t end = pieces_next(pieces, at, making->hi);
+        if (!fill_gap(making, at, end, err))
+            return false;
+        at = pieces_reach(pieces, end);
+    }
+    return true;
+}
+
+bool run_images(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err)
+{
+    *ret_upto = lo;
+    if (run->expected && run->images != run->expected)
+        return err_set(err, ERR_NOT_FOUND,
+                       "images %s: %" PRId64 " of them were counted when the job began, now there are %" PRId64
+                       "; measure again when nobody writes there",
+                       run->spec->source, run->expected, run->images);
+    if (lo < 0 || hi < lo || hi > run->images)
+        return err_set(err, ERR_USAGE, "range %" PRId64 " to %" PRId64 ": the job has the images 0 to %" PRId64, lo, hi,
+                       run->images);
+    if (run->spec->kind != KIND_SAMPLE)
+        return run_measure(run, lo, hi, hooks, ret_upto, err);
+    Making making = {.run = run, .hooks = hooks, .lo = lo, .hi = hi, .start = mono_seconds(), .stage = "load"};
+    PieceNeeds needs = run_needs(run);
+    if (!pieces_scan(run->spec->output, &needs, lo, hi, &making.pieces, err))
+        return false;
+    Err late = {0};
+    bool good = fill_gaps(&making, err);
+    if (making.writer && !writer_finish(making.writer, &late)) {
+        if (good || (err && err->kind == ERR_CANCELLED)) /* a full disk says more than a stop */
+            *err = late;
+        good = false;
+    }
+    stopwatch_enter(&run->watch, PHASE_NONE);
+    *ret_upto = good ? hi : safe_upto(&making);
+    if (making.made)
+        report_progress(&making);
+    writer_close(making.writer);
+    pieces_done(&making.pieces);
+    inputs_ahead_close(making.ahead);
+    return good;
+}

@@ -1,0 +1,52 @@
+/* What writer.c (threads, and the order of things) and writer_piece.c (a piece made safe) share; nobody else includes
+ * it. */
+#ifndef WORKER_JOB_WRITER_PARTS_H
+#define WORKER_JOB_WRITER_PARTS_H
+
+#include <pthread.h>
+
+#include "worker/job/writer.h"
+
+enum { WRITER_THREADS_MAX = 16 };
+
+typedef struct OpenPiece OpenPiece;
+struct OpenPiece {
+    OpenPiece *next;
+    int64_t lo, hi;
+    double born;
+    bool cut;
+    const char *precision; /* as its batches' */
+    int images_left;       /* PNG tasks that are not done */
+    WriterBatch **batches;
+    int batch_count;
+};
+
+typedef struct PngTask PngTask;
+struct PngTask {
+    PngTask *next;
+    OpenPiece *piece;
+    int64_t index;
+    const uint8_t *rgb;
+};
+
+struct Writer {
+    WriterPlan plan;
+    char *output, identity[65];
+    cJSON *made;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    pthread_t threads[WRITER_THREADS_MAX], closer;
+    int thread_count;
+    bool closer_runs, ending;
+    OpenPiece *first, *last; /* oldest to newest; the newest may still be open */
+    int pieces;
+    PngTask *task, *last_task;
+    bool any_safe;
+    int64_t safe;
+    Err err; /* the first failure */
+};
+
+/* All of a piece is written; now make it safe. Runs without the lock: a cut piece belongs to the closing thread. */
+bool writer_piece_close(const Writer *writer, const OpenPiece *piece, Err *err);
+
+#endif

@@ -1,0 +1,14 @@
+/* The rules a SamplerPlan obeys, apart from any model's weights. docs/models.md, "Plans". */
+#ifndef WORKER_MODELS_PLAN_H
+#define WORKER_MODELS_PLAN_H
+
+#include "worker/models/sampler.h"
+
+/* student, teacher: whether the sampler has one. The error says which value, what it is and what it may be. */
+bool plan_check(const SamplerPlan *plan, const SamplerInfo *info, bool student, bool teacher, Err *err);
+
+bool plan_uses_teacher(const SamplerPlan *plan);
+/* The teacher alone, from the first token to the last, needs no student (and no noise). */
+bool plan_uses_student(const SamplerPlan *plan, const SamplerInfo *info);
+
+#endif

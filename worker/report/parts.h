@@ -1,0 +1,56 @@
+/* What the files of the report phase share; nobody else includes it. phase.c has the order of things.
+ *
+ * arrays.c    pieces into whole arrays
+ * metrics.c   statistics, figures, and where they come from
+ * labels.c    how images came by their classes
+ * gallery.c   pictures of the page */
+#ifndef WORKER_REPORT_PARTS_H
+#define WORKER_REPORT_PARTS_H
+
+#include "worker/job/parts.h"
+#include "worker/report/report.h"
+
+typedef struct Reporting {
+    Run *run;
+    const RunHooks *hooks;
+    Pieces pieces;
+    Gathered all;    /* the rows, where the job has features */
+    cJSON *outputs;  /* names of the files that were made */
+    cJSON *made;     /* who made how many images */
+    cJSON *measured; /* what report.json says of measurements; empty when nothing was measured */
+    Statistics *stats;
+} Reporting;
+
+char *reporting_path(const Reporting *r, const char *name); /* in the output folder; caller frees */
+void reporting_produced(Reporting *r, const char *name);
+
+/* --- arrays.c ---------------------------------------------------------------------------------- */
+
+/* codes.npy, vectors.npy, samples.npz, as `save` asks for them. */
+bool reporting_arrays(Reporting *r, Err *err);
+
+/* Rows of features as arrays into r->all, and into files where `save` says so; notes what is odd about the images. */
+bool reporting_gather(Reporting *r, Err *err);
+
+/* --- metrics.c --------------------------------------------------------------------------------- */
+
+/* statistics.npz, and everything that the job's `metrics` ask for, into r->measured. */
+bool reporting_measure(Reporting *r, Err *err);
+
+/* --- labels.c ---------------------------------------------------------------------------------- */
+
+/* How the images of a sampling job came by their classes, in words; NULL for other jobs. Notes when classes that were
+ * given are unequal. Caller frees. */
+char *reporting_labels(Reporting *r);
+/* How many classes the model has, as the pieces remember it; 0: they do not. */
+int reporting_classes(const Reporting *r);
+
+/* --- gallery.c --------------------------------------------------------------------------------- */
+
+enum { REPORTING_GALLERIES = 3 };
+
+/* Nearest and farthest samples, and some images a class. json: the report. What cannot be shown is left out; the page
+ * is no reason to fail. Returns how many were made; gallery_done each. */
+int reporting_galleries(const Reporting *r, const cJSON *json, Gallery ret_galleries[REPORTING_GALLERIES]);
+
+#endif

@@ -1,0 +1,301 @@
+/* Everything that needs all images, in this order, so that report.json appears last and means "all of it is there":
+ *
+ *   1 the pieces      made if any is missing, then read with their checksums
+ *   2 the arrays      codes.npy, vectors.npy, samples.npz, in index order; rows of features as arrays for what follows
+ *   3 the metrics     statistics.npz, and the figures that `metrics` asks for
+ *   4 the sheet       grid.png
+ *   5 the report      fid.txt, report.html, report.json
+ *   6 the sweep       what a crash left behind, and pixels that samples.npz holds now
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/figure.h"
+#include "core/mem.h"
+#include "worker/files/file.h"
+#include "worker/images/grid.h"
+#include "worker/report/parts.h"
+
+char *reporting_path(const Reporting *r, const char *name)
+{
+    return folder_path(r->run->spec->output, name);
+}
+
+void reporting_produced(Reporting *r, const char *name)
+{
+    cJSON_AddItemToArray(r->outputs, cJSON_CreateString(name));
+}
+
+/* --- 1 the pieces ---------------------------------------------------------------------------------- */
+
+static bool all_pieces(Reporting *r, Err *err)
+{
+    Run *run = r->run;
+    int64_t upto = 0;
+    bool good = run_images(run, 0, run->images, r->hooks, &upto, err) &&
+                (run->spec->kind == KIND_SAMPLE || run_close_source(run, r->hooks, err));
+    stopwatch_enter(&run->watch, PHASE_REPORT);
+    run_progress(r->hooks, run->images, 0, phase_name(PHASE_REPORT));
+    PieceNeeds needs = run_needs(run);
+    needs.contents = false; /* compared a moment ago */
+    good = good && pieces_scan(run->spec->output, &needs, 0, run->images, &r->pieces, err);
+    if (good && (upto = pieces_reach(&r->pieces, 0)) < run->images)
+        return err_set(err, ERR_IO,
+                       "output %s: image %" PRId64
+                       " was there a moment ago and is gone; does somebody else write here?",
+                       run->spec->output, upto);
+    return good;
+}
+
+/* --- 4 the sheet ----------------------------------------------------------------------------------- */
+
+typedef struct Sheet {
+    Image images[GRID_MAX];
+    int count;
+} Sheet;
+
+static bool add_to_sheet(const void *rows, int64_t count, const PieceRow *row, void *ctx, Err *err)
+{
+    (void)err;
+    Sheet *sheet = ctx;
+    for (int64_t i = 0; i < count; i++) {
+        Image *image = &sheet->images[sheet->count++];
+        *image = (Image){(int)row->shape[1], (int)row->shape[0], xmalloc(row->bytes)};
+        memcpy(image->rgb, (const uint8_t *)rows + (size_t)i * row->bytes, row->bytes);
+    }
+    return true;
+}
+
+static bool sheet_from_pixels(const Reporting *r, const char *path, int count, Err *err)
+{
+    Sheet sheet = {.count = 0};
+    bool good = pieces_read(&r->pieces, ARRAY_PIXELS, 0, count, add_to_sheet, &sheet, err) &&
+                grid_write(path, sheet.images, sheet.count, err);
+    for (int i = 0; i < sheet.count; i++)
+        image_free(&sheet.images[i]);
+    return good;
+}
+
+static bool sheet_from_files(const Reporting *r, const char *path, int count, Err *err)
+{
+    char *files[GRID_MAX];
+    for (int i = 0; i < count; i++)
+        files[i] = piece_image_path(r->run->spec->output, i);
+    bool good = grid_write_files(path, (const char *const *)files, count, err);
+    for (int i = 0; i < count; i++)
+        free(files[i]);
+    return good;
+}
+
+static bool write_sheet(Reporting *r, Err *err)
+{
+    const Run *run = r->run;
+    reporting_produced(r, "grid.png");
+    if (run->spec->kind != KIND_SAMPLE || folder_has(run->spec->output, "grid.png"))
+        return true; /* of measured images it was made while they were read */
+    int count = run->images < GRID_MAX ? (int)run->images : GRID_MAX;
+    char *path = reporting_path(r, "grid.png");
+    bool good = run->keeps.png ? sheet_from_files(r, path, count, err) : sheet_from_pixels(r, path, count, err);
+    free(path);
+    return good;
+}
+
+/* --- 5 the report ---------------------------------------------------------------------------------- */
+
+/* With all of its bits; NaN when none was measured. */
+static double fid_of(const Reporting *r)
+{
+    const cJSON *fid = cJSON_GetObjectItemCaseSensitive(r->measured, "fid");
+    return cJSON_IsRaw(fid) ? strtod(fid->valuestring, NULL) : NAN;
+}
+
+static bool write_fid(Reporting *r, Err *err)
+{
+    double fid = fid_of(r);
+    if (!isfinite(fid))
+        return true;
+    char number[32], *path = reporting_path(r, "fid.txt");
+    report_number(fid, number);
+    char *line = xasprintf("FID: %s\n", number);
+    bool good = file_write(path, line, strlen(line), err);
+    free(line);
+    free(path);
+    reporting_produced(r, "fid.txt");
+    return good;
+}
+
+static bool same_maker(const cJSON *a, const cJSON *b)
+{
+    cJSON *copy = cJSON_Duplicate(a, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(copy, "images");
+    bool same = cJSON_Compare(copy, b, true);
+    cJSON_Delete(copy);
+    return same;
+}
+
+/* Who made how many, and how long it took. */
+static void sum_up_pieces(Reporting *r, double seconds[PHASES])
+{
+    for (int i = 0; i < r->pieces.count; i++) {
+        const Piece *piece = &r->pieces.items[i];
+        phases_add_json(seconds, cJSON_GetObjectItemCaseSensitive(piece->manifest, "seconds"));
+        const cJSON *made = cJSON_GetObjectItemCaseSensitive(piece->manifest, "made");
+        cJSON *row = NULL, *one;
+        cJSON_ArrayForEach(one, r->made) if (!row && same_maker(one, made)) row = one;
+        if (!row) {
+            row = cJSON_Duplicate(made, true);
+            cJSON_AddNumberToObject(row, "images", 0);
+            cJSON_AddItemToArray(r->made, row);
+        }
+        cJSON *images = cJSON_GetObjectItemCaseSensitive(row, "images");
+        cJSON_SetNumberHelper(images, images->valuedouble + (double)(piece->hi - piece->lo));
+    }
+}
+
+/* Images that were not made in the precision that was asked for. */
+static void warn_about_precision(Reporting *r)
+{
+    const cJSON *row;
+    double images = 0;
+    cJSON_ArrayForEach(row, r->made) if (cJSON_HasObjectItem(row, "instead_of")) images +=
+        cJSON_GetObjectItemCaseSensitive(row, "images")->valuedouble;
+    if (images > 0)
+        run_note(r->run, r->hooks,
+                 "%.0f of %" PRId64 " images were made in bf16 instead of fp16, which has no room for some numbers of "
+                 "this model; with precision bf16 all of them would be made alike",
+                 images, r->run->images);
+}
+
+static bool write_page(const Reporting *r, const cJSON *json, Err *err)
+{
+    char *sheet_path = reporting_path(r, "grid.png"), *path = reporting_path(r, "report.html");
+    FileMap sheet = {0};
+    bool good = file_map(sheet_path, &sheet, err);
+    if (good) {
+        Gallery galleries[REPORTING_GALLERIES];
+        Page with = {.sheet = sheet.data, .sheet_size = sheet.size, .galleries = galleries};
+        with.gallery_count = reporting_galleries(r, json, galleries);
+        char *page = report_html(json, &with);
+        for (int i = 0; i < with.gallery_count; i++)
+            gallery_done(&galleries[i]);
+        file_unmap(&sheet);
+        good = file_write(path, page, strlen(page), err);
+        free(page);
+    }
+    free(sheet_path);
+    free(path);
+    return good;
+}
+
+static bool write_report(Reporting *r, Err *err)
+{
+    Run *run = r->run;
+    reporting_produced(r, "report.html");
+    stopwatch_enter(&run->watch, PHASE_NONE);
+    Report report = {.spec = run->spec, .identity = &run->identity, .images = run->images, .warnings = run->warnings};
+    sum_up_pieces(r, report.seconds);
+    warn_about_precision(r);
+    for (int phase = 0; phase < PHASES; phase++)
+        report.seconds[phase] += run->watch.seconds[phase];
+    report.made = r->made;
+    report.outputs = r->outputs;
+    report.stats = r->stats;
+    report.measured = r->measured;
+    char *labels = reporting_labels(r);
+    report.labels = labels;
+    char *text = report_json(&report), *path = reporting_path(r, "report.json");
+    cJSON *json = cJSON_Parse(text);
+    bool good = write_page(r, json, err) && file_write(path, text, strlen(text), err);
+    cJSON_Delete(json);
+    free(labels);
+    free(text);
+    free(path);
+    return good;
+}
+
+/* --- the phase ------------------------------------------------------------------------------------- */
+
+static void remove_old_report(const char *output)
+{
+    static const char *const names[] = {"report.json", "report.html", "fid.txt", "statistics.npz", "statistics_tf.npz"};
+    for (size_t i = 0; i < countof(names); i++)
+        folder_remove(output, names[i]);
+}
+
+static bool write_all(Reporting *r, Err *err)
+{
+    return reporting_arrays(r, err) && reporting_gather(r, err) && reporting_measure(r, err) && write_sheet(r, err) &&
+           write_fid(r, err) && write_report(r, err);
+}
+
+bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err)
+{
+    if (run_finished(run, ret_fid))
+        return true;
+    *ret_fid = NAN;
+    Reporting r = {.run = run, .hooks = hooks, .outputs = cJSON_CreateArray(), .made = cJSON_CreateArray()};
+    r.measured = cJSON_CreateObject();
+    bool good = all_pieces(&r, err);
+    if (good) {
+        remove_old_report(run->spec->output);
+        good = write_all(&r, err);
+    }
+    stopwatch_enter(&run->watch, PHASE_NONE);
+    if (good) {
+        pieces_sweep(&r.pieces);
+        pieces_drop_array(&r.pieces, ARRAY_PIXELS);
+        *ret_fid = fid_of(&r);
+    }
+    gather_close(&r.all);
+    pieces_done(&r.pieces);
+    statistics_free(r.stats);
+    cJSON_Delete(r.measured);
+    cJSON_Delete(r.outputs);
+    cJSON_Delete(r.made);
+    return good;
+}
+
+cJSON *run_figures(const Run *run)
+{
+    cJSON *json = folder_read_json(run->spec->output, "report.json"), *figures = cJSON_CreateObject();
+    figures_copy(figures, "", json);
+    figures_copy(figures, "tf_", cJSON_GetObjectItemCaseSensitive(json, "tf"));
+    cJSON_Delete(json);
+    if (figures->child)
+        return figures;
+    cJSON_Delete(figures);
+    return NULL;
+}
+
+static bool outputs_there(const char *output, const cJSON *names)
+{
+    const cJSON *name;
+    cJSON_ArrayForEach(name, names) if (!cJSON_IsString(name) || !folder_has(output, name->valuestring)) return false;
+    return cJSON_IsArray(names);
+}
+
+bool run_finished(const Run *run, double *ret_fid)
+{
+    cJSON *json = folder_read_json(run->spec->output, "report.json");
+    const cJSON *identity = cJSON_GetObjectItemCaseSensitive(json, "job_identity");
+    const cJSON *images = cJSON_GetObjectItemCaseSensitive(json, "images"),
+                *fid = cJSON_GetObjectItemCaseSensitive(json, "fid");
+    bool done = cJSON_IsString(identity) && strcmp(identity->valuestring, run->identity.job) == 0 &&
+                cJSON_IsNumber(images) &&
+                outputs_there(run->spec->output, cJSON_GetObjectItemCaseSensitive(json, "outputs"));
+    if (done) {
+        PieceNeeds needs = run_needs(run);
+        needs.contents = false;
+        int64_t count = (int64_t)images->valuedouble;
+        Pieces pieces = {0};
+        done = pieces_scan(run->spec->output, &needs, 0, count, &pieces, NULL) && pieces_reach(&pieces, 0) >= count;
+        pieces_done(&pieces);
+    }
+    if (done)
+        *ret_fid = cJSON_IsNumber(fid) ? fid->valuedouble : NAN;
+    cJSON_Delete(json);
+    return done;
+}
