@@ -13,7 +13,7 @@
 
 #include "core/clock.h"
 #include "kernels/settle.h"
-#include "tests/eval/procedural.h"
+#include "tests/procedural.h"
 #include "worker/images/reader.h"
 #include "worker/metrics/fid.h"
 #include "worker/models/inception.h"

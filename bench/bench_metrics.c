@@ -13,7 +13,7 @@
 
 #include "core/clock.h"
 #include "kernels/settle.h"
-#include "tests/eval/procedural.h"
+#include "tests/procedural.h"
 #include "worker/metrics/metrics.h"
 
 enum { WIDTH = 2048, PATTERNS = 24, CLASSES = 1008 };

@@ -23,7 +23,7 @@
 #include "core/mem.h"
 #include "core/philox.h"
 #include "kernels/settle.h"
-#include "tests/eval/procedural.h"
+#include "tests/procedural.h"
 #include "worker/job/writer.h"
 #include "worker/models/inception.h"
 #include "worker/models/sampler.h"

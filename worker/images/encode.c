@@ -5,7 +5,7 @@
  * whose residuals have the smallest sum of absolute values (Sub, Up, Paeth; None for flat rows falls out as Up), and
  * ISA-L deflates at level 3, which costs a few per cent of size and a small part of the time. docs/speed.md has
  * numbers. Levels 1 and 2 are 0.35 ms faster for 256x256 but not the same bytes every time: bits of the stream's
- * address get into their hash table (tests/worker/test_same_bytes.c meets it with level 1 at once).
+ * address get into their hash table (tests/job/test_same_bytes.c meets it with level 1 at once).
  *
  * The compressed bytes may differ between CPU types (ISA-L picks its match finder by CPU); the pixels never do.
  * Refuses sizes beyond IMAGE_MAX_*. To add a filter: a row in `filters`; the code is the PNG filter type. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the JPEG corpus of tests/eval/test_jpeg.c: every kind of pixel, tiny, and what Pillow reads from each.
+"""Makes the JPEG corpus of tests/images/test_jpeg.c: every kind of pixel, tiny, and what Pillow reads from each.
 
     python3 make.py          needs Pillow and numpy; writes NAME.jpg, expected.rgb and bad_*.jpg beside itself
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the PNG corpus of tests/eval/test_images.c: every kind of pixel, tiny, and what Pillow reads from each.
+"""Makes the PNG corpus of tests/images/test_png.c: every kind of pixel, tiny, and what Pillow reads from each.
 
     python3 make.py          needs Pillow and numpy; writes NAME.png, expected.rgb and bad_*.png beside itself
 

@@ -1,9 +1,9 @@
 /* Nearest neighbours against plain loops in double: sets that cross tiles, ties, duplicates, sets that collapsed, sets
  * far from the origin; every array of the result, and intervals against leaving the blocks out for real. */
-#include "tests/eval/golden.h"
+#include "tests/golden_arrays.h"
 
 #include "kernels/cuda/host/driver.h"
-#include "tests/eval/sets.h"
+#include "tests/metrics/sets.h"
 
 /* --- plain loops --------------------------------------------------------------------------------- */
 

@@ -1,11 +1,11 @@
 /* Golden files for the tests of the evaluator: arrays as doubles, JSON by name, comparisons that say both values. */
-#ifndef TESTS_EVAL_GOLDEN_H
-#define TESTS_EVAL_GOLDEN_H
+#ifndef TESTS_GOLDEN_ARRAYS_H
+#define TESTS_GOLDEN_ARRAYS_H
 
 #include <cjson/cJSON.h>
 #include <math.h>
 
-#include "tests/eval/procedural.h"
+#include "tests/procedural.h"
 #include "tests/test.h"
 #include "worker/arrays/npy.h"
 #include "worker/metrics/statistics.h"

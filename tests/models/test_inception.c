@@ -1,6 +1,6 @@
 /* The Inception network at 1/16 width against float64 goldens: the input, each stage in order, the features, and the
  * weights it refuses. tests/golden/inception/README.md has the tolerances and what they were measured from. */
-#include "tests/eval/network.h"
+#include "tests/models/network.h"
 
 #define W16 INCEPTION_GOLDEN("net/inception_w16.pth")
 

@@ -1,5 +1,5 @@
 /* References: every container of statistics, images that are measured once and remembered, and what is refused. */
-#include "tests/eval/network.h"
+#include "tests/models/network.h"
 
 #include <sys/stat.h>
 #include <sys/wait.h>

@@ -1,6 +1,6 @@
 /* Sources of images: folders in natural order, arrays at any index, sources that hold nothing or change while they are
  * read, and reading ahead. */
-#include "tests/eval/golden.h"
+#include "tests/golden_arrays.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

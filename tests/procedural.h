@@ -1,7 +1,7 @@
 /* Weights and images by formula (tests/golden/inception/README.md): a network of any widths without a file of 95 MB
  * beside the tests. For tests and benchmarks. */
-#ifndef TESTS_EVAL_PROCEDURAL_H
-#define TESTS_EVAL_PROCEDURAL_H
+#ifndef TESTS_PROCEDURAL_H
+#define TESTS_PROCEDURAL_H
 
 #include <assert.h>
 #include <math.h>

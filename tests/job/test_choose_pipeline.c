@@ -1,7 +1,7 @@
 /* Which pipeline a job measures with, and what a reference is refused for before anything is made. */
 #include "worker/evaluate/pipeline.h"
 
-#include "tests/eval/golden.h"
+#include "tests/golden_arrays.h"
 #include "worker/evaluate/reference.h"
 
 #define STATS(name) INCEPTION_GOLDEN("stats/" name)

@@ -1,7 +1,7 @@
 /* Inception Score: parts, the interval, streamed logits, and what is refused. Golden values are in test_metrics.c. */
-#include "tests/eval/golden.h"
+#include "tests/golden_arrays.h"
 
-#include "tests/eval/sets.h"
+#include "tests/metrics/sets.h"
 
 static Score measure(const Features *set, int parts)
 {

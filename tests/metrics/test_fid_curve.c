@@ -1,7 +1,7 @@
 /* The FID against the number of images, its limit, and its interval. */
-#include "tests/eval/golden.h"
+#include "tests/golden_arrays.h"
 
-#include "tests/eval/sets.h"
+#include "tests/metrics/sets.h"
 
 static Statistics *statistics_of(const Features *set)
 {

@@ -1,8 +1,8 @@
 /* What the tests of the network share: the golden images and a backend. */
-#ifndef TESTS_EVAL_NETWORK_H
-#define TESTS_EVAL_NETWORK_H
+#ifndef TESTS_MODELS_NETWORK_H
+#define TESTS_MODELS_NETWORK_H
 
-#include "tests/eval/golden.h"
+#include "tests/golden_arrays.h"
 #include "worker/models/inception.h"
 #include "worker/models/inception_table.h"
 

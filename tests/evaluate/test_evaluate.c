@@ -1,5 +1,5 @@
 /* Whole evaluation jobs: images in, report.json out, against the golden numbers of tests/golden/inception/e2e. */
-#include "tests/eval/golden.h"
+#include "tests/golden_arrays.h"
 #include "worker/evaluate/reference.h"
 #include "worker/files/file.h"
 #include "worker/images/images.h"

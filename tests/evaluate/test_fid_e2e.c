@@ -1,6 +1,6 @@
 /* From images to every metric: two sets of small pictures through the 1/16-width network, as a user's evaluation goes.
  */
-#include "tests/eval/network.h"
+#include "tests/models/network.h"
 
 #include "worker/images/images.h"
 #include "worker/metrics/metrics.h"

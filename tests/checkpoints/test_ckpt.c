@@ -14,8 +14,8 @@ static int make_folder(void **state)
 {
     (void)state;
     folder = test_folder();
-    char *command = xasprintf("cd %s && mkdir good bad && /usr/bin/python3 %s/ckpt/make_pt.py good good && "
-                              "/usr/bin/python3 %s/ckpt/make_pt.py bad bad",
+    char *command = xasprintf("cd %s && mkdir good bad && /usr/bin/python3 %s/checkpoints/make_pt.py good good && "
+                              "/usr/bin/python3 %s/checkpoints/make_pt.py bad bad",
                               folder, TESTS_DIR, TESTS_DIR);
     int status = system(command);
     free(command);

@@ -1,11 +1,11 @@
 /* Made-up feature sets, and watching a metric, for the tests of metrics. */
-#ifndef TESTS_EVAL_SETS_H
-#define TESTS_EVAL_SETS_H
+#ifndef TESTS_METRICS_SETS_H
+#define TESTS_METRICS_SETS_H
 
 #include <math.h>
 #include <omp.h>
 
-#include "tests/eval/procedural.h"
+#include "tests/procedural.h"
 #include "worker/metrics/metrics.h"
 
 static inline double normal_at(uint64_t stream, uint64_t i)

@@ -1,5 +1,5 @@
 /* The Frechet distance against closed forms and scipy, at dim 16, 64 and 2048, and input that has none. */
-#include "tests/eval/golden.h"
+#include "tests/golden_arrays.h"
 
 #include "worker/metrics/fid.h"
 

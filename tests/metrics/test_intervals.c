@@ -1,8 +1,8 @@
 /* Intervals: how blocks are dealt, the arithmetic of the jackknife, and whether intervals tell the truth: over many
  * small sets of one distribution, their width must match how far the values really scatter. */
-#include "tests/eval/golden.h"
+#include "tests/golden_arrays.h"
 
-#include "tests/eval/sets.h"
+#include "tests/metrics/sets.h"
 
 /* --- blocks -------------------------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* The network at its real widths, weights and images by formula, against float64 goldens. */
-#include "tests/eval/network.h"
+#include "tests/models/network.h"
 
 /* The generator itself, before anything is blamed on the network. */
 static void test_generator(void **state)

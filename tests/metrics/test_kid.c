@@ -1,7 +1,7 @@
 /* KID: against plain loops across tiles, the draw of subsets, the interval, and what is refused. */
-#include "tests/eval/golden.h"
+#include "tests/golden_arrays.h"
 
-#include "tests/eval/sets.h"
+#include "tests/metrics/sets.h"
 
 static double kernel(const float *a, const float *b, int dim)
 {

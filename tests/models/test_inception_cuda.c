@@ -2,7 +2,7 @@
  * there. Bounds: in fp32 those of the CPU (test_inception.c); tf32 keeps 11 bits of each operand, and a network
  * computed so was off by 0.039 at most and 0.0045 on the average (tolerances.json), of which twice as much is accepted.
  */
-#include "tests/eval/network.h"
+#include "tests/models/network.h"
 
 #include "kernels/cuda/host/driver.h"
 

@@ -1,5 +1,5 @@
 /* Every metric against tests/golden/inception: metrics.json in full, and e2e.json from its features. */
-#include "tests/eval/golden.h"
+#include "tests/golden_arrays.h"
 
 #include "worker/metrics/metrics.h"
 

@@ -15,7 +15,7 @@ static int make_folder(void **state)
 {
     (void)state;
     folder = test_folder();
-    char *command = xasprintf("/usr/bin/python3 %s/ckpt/make_files.py npy %s", TESTS_DIR, folder);
+    char *command = xasprintf("/usr/bin/python3 %s/checkpoints/make_files.py npy %s", TESTS_DIR, folder);
     int status = system(command);
     free(command);
     return status;
@@ -297,7 +297,7 @@ static void test_npz_write(void **state)
         npy_free(&count);
         npy_free(&none);
         npz_close(npz);
-        char *command = xasprintf("/usr/bin/python3 %s/ckpt/make_files.py check_npz %s", TESTS_DIR, path);
+        char *command = xasprintf("/usr/bin/python3 %s/checkpoints/make_files.py check_npz %s", TESTS_DIR, path);
         assert_int_equal(system(command), 0);
         free(command);
     }

@@ -1,8 +1,8 @@
 /* Measuring: the same rows whatever the batch, the range and the way images come; what cannot be read or is no number.
  */
-#include "tests/eval/golden.h"
+#include "tests/golden_arrays.h"
 
-#include "tests/eval/network.h"
+#include "tests/models/network.h"
 #include "worker/evaluate/measure.h"
 
 #define W16 INCEPTION_GOLDEN("net/inception_w16.pth")

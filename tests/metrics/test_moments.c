@@ -1,5 +1,5 @@
 /* Moments: the right numbers, and the same bits however the rows arrive. */
-#include "tests/eval/golden.h"
+#include "tests/golden_arrays.h"
 
 #include "worker/metrics/fid.h"
 

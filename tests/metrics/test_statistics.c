@@ -1,5 +1,5 @@
 /* Statistics files: every container, what is written, and what is refused. */
-#include "tests/eval/golden.h"
+#include "tests/golden_arrays.h"
 
 #include "worker/checkpoints/checkpoint.h"
 #include "worker/metrics/statistics.h"
