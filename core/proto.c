@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json.h"
+
 typedef enum ValueType { NO_FIELD, TEXT, NUMBER, INDEX /* a whole number >= 0 */, FLAG, OBJECT, LIST } ValueType;
 
 static const char *const value_names[] = {"",          "text",  "a number", "a whole number", "true or false",
@@ -126,7 +128,7 @@ static bool check_fields(ProtoType type, const cJSON *message, Err *err)
 
 static bool find_type(const cJSON *message, ProtoType *ret_type, Err *err)
 {
-    const char *name = proto_text(message, "type", NULL);
+    const char *name = json_text(message, "type", NULL);
     if (!name)
         return err_set(err, ERR_PROTOCOL, "worker protocol: a message without \"type\"");
     for (int type = 0; type < PROTO_TYPES; type++)
@@ -193,16 +195,4 @@ bool proto_feed(ProtoReader *reader, const char *bytes, size_t len,
 void proto_reader_free(ProtoReader *reader)
 {
     buf_free(&reader->line);
-}
-
-const char *proto_text(const cJSON *message, const char *field, const char *fallback)
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(message, field);
-    return cJSON_IsString(value) ? value->valuestring : fallback;
-}
-
-double proto_number(const cJSON *message, const char *field, double fallback)
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(message, field);
-    return cJSON_IsNumber(value) ? value->valuedouble : fallback;
 }

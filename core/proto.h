@@ -67,8 +67,4 @@ bool proto_feed(ProtoReader *reader, const char *bytes, size_t len,
                 void (*on_message)(ProtoType type, const cJSON *message, void *ctx), void *ctx, Err *err);
 void proto_reader_free(ProtoReader *reader);
 
-/* Fields of a checked message. Absent optional ones give the fallback. */
-const char *proto_text(const cJSON *message, const char *field, const char *fallback);
-double proto_number(const cJSON *message, const char *field, double fallback);
-
 #endif

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 
 enum { ENTRY_MAX = 65536, ENTRIES_MAX = 500 };
@@ -57,21 +58,15 @@ static cJSON *read_json(const char *path, Err *err)
     return json;
 }
 
-static const char *text_of(const cJSON *entry, const char *field)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, field));
-    return text ? text : "";
-}
-
 static bool check_entry(const char *folder, const char *name, cJSON *entry, Err *err)
 {
-    const char *path = text_of(entry, "path"), *pipeline = text_of(entry, "pipeline");
+    const char *path = json_text(entry, "path", ""), *pipeline = json_text(entry, "pipeline", "");
     char *own = references_file(".", name, "npz");
     bool beside = strcmp(path, own + 2) == 0, good = true;
     free(own);
-    if (strcmp(text_of(entry, "name"), name) != 0)
+    if (strcmp(json_text(entry, "name", ""), name) != 0)
         good = err_set(err, ERR_FORMAT, "reference %s/%s.json: names itself '%.64s'", folder, name,
-                       text_of(entry, "name"));
+                       json_text(entry, "name", ""));
     else if (!beside && path[0] != '/')
         good = err_set(err, ERR_FORMAT, "reference %s/%s.json: path is '%.200s', wanted %s.npz or a whole path", folder,
                        name, path, name);

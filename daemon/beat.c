@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/json.h"
 #include "daemon/condemned.h"
 #include "daemon/daemon.h"
 
@@ -41,12 +42,6 @@ static cJSON *models_object(const Conf *conf)
     return models;
 }
 
-static void add_text(cJSON *object, const char *name, const char *text)
-{
-    if (text)
-        cJSON_AddStringToObject(object, name, text);
-}
-
 /* What is known of each reference; sections of ddq.conf hide registered ones of the same name. */
 static cJSON *references_object(const Daemon *d)
 {
@@ -58,7 +53,7 @@ static cJSON *references_object(const Daemon *d)
         cJSON *one = cJSON_AddObjectToObject(all, reference->name);
         cJSON_AddStringToObject(one, "kind", reference->statistics ? "statistics" : "images");
         cJSON_AddStringToObject(one, "path", conf_reference_path(reference));
-        add_text(one, "pipeline", reference->pipeline);
+        json_add_text(one, "pipeline", reference->pipeline);
         cJSON_AddStringToObject(one, "from", "ddq.conf");
     }
     cJSON_ArrayForEach(entry, d->registry.entries) if (!conf_reference(conf, entry->string))

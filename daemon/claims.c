@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 #include "daemon/daemon.h"
 #include "daemon/reports.h"
@@ -132,7 +133,7 @@ void claims_wake(Daemon *d)
 
 static void copy_text(char *to, size_t size, const cJSON *reply, const char *field)
 {
-    snprintf(to, size, "%s", proto_text(reply, field, ""));
+    snprintf(to, size, "%s", json_text(reply, field, ""));
 }
 
 /* Redis's answer as a lease; false with a sentence when a field that we rely on is not there. */
@@ -143,9 +144,9 @@ static bool read_lease(const cJSON *reply, Lease *lease, Err *err)
     copy_text(lease->job, sizeof lease->job, reply, "job");
     copy_text(lease->user, sizeof lease->user, reply, "user");
     copy_text(lease->phase, sizeof lease->phase, reply, "phase");
-    lease->lo = lease->upto = (int64_t)proto_number(reply, "lo", -1);
-    lease->hi = (int64_t)proto_number(reply, "hi", -1);
-    lease->n = (int64_t)proto_number(reply, "n", 0);
+    lease->lo = lease->upto = (int64_t)json_number(reply, "lo", -1);
+    lease->hi = (int64_t)json_number(reply, "hi", -1);
+    lease->n = (int64_t)json_number(reply, "n", 0);
     if (!lease->token[0] || !lease->job[0] || !lease->phase[0] || lease->lo < 0 || lease->hi < lease->lo)
         return err_set(err, ERR_INTERNAL,
                        "the queue answered a claim with a lease that lacks token, job, phase or range");
@@ -194,7 +195,7 @@ static void refuse(Daemon *d, Worker *worker, Lease *lease, const Err *why)
 void claims_resolved(Daemon *d, Worker *worker, cJSON *exec, const cJSON *reply, const Err *why)
 {
     Lease *lease = &d->leases[worker->index];
-    if (!lease->held || strcmp(lease->token, proto_text(reply, "token", "")) != 0) {
+    if (!lease->held || strcmp(lease->token, json_text(reply, "token", "")) != 0) {
         cJSON_Delete(exec); /* its worker died meanwhile, and what it held went back */
     } else if (!exec) {
         refuse(d, worker, lease, why);
@@ -243,7 +244,7 @@ static void on_claimed(void *owner, uint64_t tag, const cJSON *reply, const Err 
     Daemon *d = owner;
     Worker *worker = workers_find(&d->workers, id_of(tag));
     bool waiting = worker && worker->state == WORKER_CLAIMING;
-    bool got = reply && strcmp(proto_text(reply, "status", ""), "ok") == 0;
+    bool got = reply && strcmp(json_text(reply, "status", ""), "ok") == 0;
     Lease lease;
     Err bad = {0};
     if (err && err->kind != ERR_UNREACHABLE)

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 #include "daemon/beat.h"
 #include "daemon/claims.h"
@@ -172,11 +173,11 @@ static void on_message(void *owner, Worker *worker, ProtoType type, const cJSON 
     Daemon *d = owner;
     LogLevel level = LOG_INFO;
     if (type == PROTO_LOG) {
-        log_level_parse(proto_text(message, "level", "info"), &level);
-        progress_line(d, worker, level, proto_text(message, "text", ""));
+        log_level_parse(json_text(message, "level", "info"), &level);
+        progress_line(d, worker, level, json_text(message, "text", ""));
     } else if (type == PROTO_LOADED) {
-        log_info("job=%s worker=%s loaded seconds=%.2f", proto_text(message, "job", ""), worker->device.name,
-                 proto_number(message, "seconds", 0));
+        log_info("job=%s worker=%s loaded seconds=%.2f", json_text(message, "job", ""), worker->device.name,
+                 json_number(message, "seconds", 0));
     } else {
         leases_message(d, worker, type, message);
     }

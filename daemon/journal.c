@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 
 enum {
@@ -56,15 +57,9 @@ static void hold_remove(Journal *journal, const char *token)
         }
 }
 
-static const char *text_of(const cJSON *object, const char *field)
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, field);
-    return cJSON_IsString(value) ? value->valuestring : NULL;
-}
-
 static JournalReport *report_add(Journal *journal, uint64_t id, QueueFn fn, cJSON *args)
 {
-    hold_remove(journal, text_of(args, "token"));
+    hold_remove(journal, json_text(args, "token", NULL));
     journal->reports = xrealloc(journal->reports, (size_t)(journal->report_count + 1) * sizeof *journal->reports);
     JournalReport *report = &journal->reports[journal->report_count++];
     *report = (JournalReport){.id = id, .fn = fn, .args = args};
@@ -110,9 +105,9 @@ static bool replay_drop(Journal *journal, const cJSON *line, const cJSON *value)
 static bool replay_report(Journal *journal, const cJSON *line, const cJSON *value)
 {
     static const QueueFn fns[] = {QUEUE_FINISH, QUEUE_GIVEBACK, QUEUE_FAIL};
-    const char *name = text_of(line, "fn");
+    const char *name = json_text(line, "fn", NULL);
     const cJSON *args = cJSON_GetObjectItemCaseSensitive(line, "args");
-    if (!name || !cJSON_IsNumber(value) || !text_of(args, "token"))
+    if (!name || !cJSON_IsNumber(value) || !json_text(args, "token", NULL))
         return false;
     for (size_t i = 0; i < countof(fns); i++)
         if (strcmp(queue_fn_name(fns[i]), name) == 0) {

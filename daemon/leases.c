@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json.h"
 #include "daemon/claims.h"
 #include "daemon/condemned.h"
 #include "daemon/daemon.h"
@@ -59,8 +60,8 @@ static void on_progress(Daemon *d, Worker *worker, Lease *lease, const cJSON *me
 {
     (void)worker;
     d->moved = true;
-    lease->rate = proto_number(message, "rate", 0);
-    snprintf(lease->stage, sizeof lease->stage, "%s", proto_text(message, "stage", ""));
+    lease->rate = json_number(message, "rate", 0);
+    snprintf(lease->stage, sizeof lease->stage, "%s", json_text(message, "stage", ""));
     progress_tick(d, lease, mono_ms());
 }
 
@@ -70,7 +71,7 @@ static void on_finished(Daemon *d, Worker *worker, Lease *lease, const cJSON *me
         nonsense(worker, lease, "says that it finished before the end");
         return;
     }
-    int64_t images = (int64_t)proto_number(message, "images", 0);
+    int64_t images = (int64_t)json_number(message, "images", 0);
     if (strcmp(lease->phase, "survey") == 0 && images < 1) {
         nonsense(worker, lease, "says that it finished a survey and not how many images there are");
         return;
@@ -92,7 +93,7 @@ static void on_yielded(Daemon *d, Worker *worker, Lease *lease, const cJSON *mes
 /* The sentence is the job's; the kind says what is done about the range and about the worker. */
 static void on_failed(Daemon *d, Worker *worker, Lease *lease, const cJSON *message)
 {
-    const char *name = proto_text(message, "kind", ""), *text = proto_text(message, "text", "");
+    const char *name = json_text(message, "kind", ""), *text = json_text(message, "text", "");
     ErrKind kind = ERR_INTERNAL;
     err_kind_parse(name, &kind);
     log_warning("job=%s worker=%s token=%s failed kind=%s: %s", lease->job, worker->device.name, lease->token,
@@ -123,8 +124,8 @@ void leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *mess
     Lease *lease = &d->leases[worker->index];
     if (!handlers[type])
         return;
-    int64_t upto = (int64_t)proto_number(message, "upto", -1);
-    if (!lease->held || strcmp(proto_text(message, "token", ""), lease->token) != 0) {
+    int64_t upto = (int64_t)json_number(message, "upto", -1);
+    if (!lease->held || strcmp(json_text(message, "token", ""), lease->token) != 0) {
         nonsense(worker, lease, "speaks of a range that it does not have");
     } else if (upto < lease->upto || upto > lease->hi) {
         nonsense(worker, lease, "claims progress outside its range");
@@ -275,7 +276,7 @@ static void check_asked(Daemon *d, Mono now)
 static void on_reaped(void *owner, uint64_t tag, const cJSON *reply, const Err *err)
 {
     (void)owner, (void)tag;
-    double reaped = proto_number(reply, "reaped", 0);
+    double reaped = json_number(reply, "reaped", 0);
     if (err && err->kind != ERR_UNREACHABLE)
         log_error("reap failed: %s", err->text);
     if (reaped > 0)

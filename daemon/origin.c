@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 #include "daemon/daemon.h"
 
@@ -34,7 +35,7 @@ static void on_checked(void *owner, uint64_t tag, const cJSON *reply, const Err 
 {
     (void)tag;
     Daemon *d = owner;
-    Wall born = (Wall)proto_number(reply, "born", 0);
+    Wall born = (Wall)json_number(reply, "born", 0);
     if (err || !born)
         return;
     char *path = xasprintf("%s/queue", d->state.path), then[25], now[25];

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/json.h"
 #include "daemon/daemon.h"
 
 static void on_answer(void *owner, uint64_t tag, const cJSON *reply, const Err *err)
@@ -10,7 +11,7 @@ static void on_answer(void *owner, uint64_t tag, const cJSON *reply, const Err *
     JournalReport *report = journal_find(d->journal, tag);
     if (!report)
         return;
-    const char *token = proto_text(report->args, "token", "");
+    const char *token = json_text(report->args, "token", "");
     if (err && err->kind == ERR_UNREACHABLE) {
         report->sent = false; /* outcome unknown: once more when Redis is back */
         return;
@@ -18,8 +19,8 @@ static void on_answer(void *owner, uint64_t tag, const cJSON *reply, const Err *
     if (err) /* the queue refuses it; saying it again would change nothing, and an open lease runs out by itself */
         log_error("token=%s report=%s refused: %s", token, queue_fn_name(report->fn), err->text);
     else
-        log_info("job=%s token=%s report=%s status=%s state=%s", proto_text(reply, "job", ""), token,
-                 queue_fn_name(report->fn), proto_text(reply, "status", ""), proto_text(reply, "state", ""));
+        log_info("job=%s token=%s report=%s status=%s state=%s", json_text(reply, "job", ""), token,
+                 queue_fn_name(report->fn), json_text(reply, "status", ""), json_text(reply, "state", ""));
     Err bad = {0};
     if (!journal_acknowledged(d->journal, tag, mono_ms(), &bad))
         log_warning("token=%s answer not kept, a restart will repeat the report: %s", token, bad.text);
@@ -54,7 +55,7 @@ static cJSON *args_of(const Lease *lease)
 void reports_finish(Daemon *d, const Lease *lease, const cJSON *finished)
 {
     static const char *const told[] = {"ms", "fid", "metrics", "peak_mib"};
-    double images = proto_number(finished, "images", 0); /* the queue takes no 0 */
+    double images = json_number(finished, "images", 0); /* the queue takes no 0 */
     cJSON *args = args_of(lease);
     if (images > 0)
         cJSON_AddNumberToObject(args, "images", images);

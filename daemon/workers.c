@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 #include "daemon/sched.h"
 
@@ -151,7 +152,7 @@ static void worker_start(Worker *worker, Mono now)
 
 static void on_hello(Worker *worker, const cJSON *message)
 {
-    int version = (int)proto_number(message, "version", -1);
+    int version = (int)json_number(message, "version", -1);
     if (version != PROTO_VERSION) {
         Err err = {0};
         err_set(&err, ERR_PROTOCOL,
@@ -162,8 +163,8 @@ static void on_hello(Worker *worker, const cJSON *message)
         worker_end(worker, &err);
         return;
     }
-    snprintf(worker->about, sizeof worker->about, "%s", proto_text(message, "name", ""));
-    worker->memory_mib = proto_number(message, "memory_mib", 0);
+    snprintf(worker->about, sizeof worker->about, "%s", json_text(message, "name", ""));
+    worker->memory_mib = json_number(message, "memory_mib", 0);
     if (worker_apply(worker, WORKER_EV_HELLO)) {
         log_info("worker=%s pid=%d ready about=\"%s\" memory_mib=%.0f", worker->device.name, worker->pid, worker->about,
                  worker->memory_mib);
@@ -179,7 +180,7 @@ void worker_heard(Worker *worker, ProtoType type, const cJSON *message)
     if (type != PROTO_ALIVE)
         log_trace("worker=%s says %s", worker->device.name, proto_name(type));
     if (type == PROTO_ALIVE)
-        worker->free_mib = proto_number(message, "free_mib", worker->free_mib);
+        worker->free_mib = json_number(message, "free_mib", worker->free_mib);
     if (type == PROTO_ALIVE || (worker->state == WORKER_STOPPING && worker->stop > STOP_TERM))
         return;
     if (type == PROTO_HELLO && worker->state == WORKER_STARTING) {

@@ -12,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/figure.h"
+#include "core/json.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "worker/job/run.h"
@@ -143,7 +144,7 @@ static void print_results(const Run *run, const JobSpec *spec, double fid, bool 
     print_figures(run, spec);
     if (isfinite(fid)) {
         char number[32];
-        report_number(fid, number);
+        json_number_text(fid, number);
         printf("FID: %s\n", number);
     }
 }
@@ -151,7 +152,7 @@ static void print_results(const Run *run, const JobSpec *spec, double fid, bool 
 static bool run_job(const JobSpec *spec, int threads, const char *cache, bool quiet, Err *err)
 {
     Show show = {.quiet = quiet, .terminal = isatty(STDERR_FILENO), .images = spec->images, .last = mono_ms()};
-    RunHooks hooks = {.ctx = &show, .progress = on_progress, .loaded = on_loaded, .stop = on_stop, .note = on_note};
+    Hooks hooks = {.ctx = &show, .progress = on_progress, .loaded = on_loaded, .stop = on_stop, .note = on_note};
     Workshop *shop = workshop_new(spec->device, threads);
     workshop_set_cache(shop, cache);
     Run *run = run_open(shop, spec, err);

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/json.h"
 #include "worker/files/stall.h"
 #include "worker/memory.h"
 
@@ -63,7 +64,7 @@ void line_say(Line *line, ProtoType type, cJSON *fields)
 {
     if (type == PROTO_PROGRESS) {
         pthread_mutex_lock(&line->lock);
-        line->upto = (int64_t)proto_number(fields, "upto", 0);
+        line->upto = (int64_t)json_number(fields, "upto", 0);
         pthread_mutex_unlock(&line->lock);
     }
     char *text = proto_encode(type, fields);
@@ -103,12 +104,12 @@ static void add_task(Line *line, ProtoType type, const cJSON *message)
     }
     Task *task = xcalloc(1, sizeof *task);
     task->load = type == PROTO_LOAD;
-    task->token = xstrdup(proto_text(message, "token", ""));
-    task->job = xstrdup(proto_text(message, "job", ""));
-    task->phase = xstrdup(proto_text(message, "phase", ""));
-    task->lo = (int64_t)proto_number(message, "lo", 0);
-    task->hi = (int64_t)proto_number(message, "hi", 0);
-    task->n = (int64_t)proto_number(message, "n", 0);
+    task->token = xstrdup(json_text(message, "token", ""));
+    task->job = xstrdup(json_text(message, "job", ""));
+    task->phase = xstrdup(json_text(message, "phase", ""));
+    task->lo = (int64_t)json_number(message, "lo", 0);
+    task->hi = (int64_t)json_number(message, "hi", 0);
+    task->n = (int64_t)json_number(message, "n", 0);
     task->spec = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(message, "spec"), true);
     task->submitted = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(message, "submitted"), true);
     if (line->last)
@@ -138,7 +139,7 @@ static void on_message(ProtoType type, const cJSON *message, void *ctx)
         break;
     case PROTO_YIELD:
     case PROTO_CANCEL:
-        call_off(line, proto_text(message, "token", ""));
+        call_off(line, json_text(message, "token", ""));
         break;
     case PROTO_STOP:
         line->stop = true;

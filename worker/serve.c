@@ -117,26 +117,26 @@ typedef struct Done {
     int64_t images; /* that a survey counted, else 0 */
 } Done;
 
-typedef bool (*PhaseFn)(Run *run, const Task *task, const RunHooks *hooks, Done *done, Err *err);
+typedef bool (*PhaseFn)(Run *run, const Task *task, const Hooks *hooks, Done *done, Err *err);
 
-static bool do_load(Run *run, const Task *task, const RunHooks *hooks, Done *done, Err *err)
+static bool do_load(Run *run, const Task *task, const Hooks *hooks, Done *done, Err *err)
 {
     (void)task, (void)done;
     return run_load(run, hooks, err);
 }
 
-static bool do_survey(Run *run, const Task *task, const RunHooks *hooks, Done *done, Err *err)
+static bool do_survey(Run *run, const Task *task, const Hooks *hooks, Done *done, Err *err)
 {
     (void)task, (void)hooks;
     return run_survey(run, &done->images, err);
 }
 
-static bool do_images(Run *run, const Task *task, const RunHooks *hooks, Done *done, Err *err)
+static bool do_images(Run *run, const Task *task, const Hooks *hooks, Done *done, Err *err)
 {
     return run_images(run, task->lo, task->hi, hooks, &done->upto, err);
 }
 
-static bool do_report(Run *run, const Task *task, const RunHooks *hooks, Done *done, Err *err)
+static bool do_report(Run *run, const Task *task, const Hooks *hooks, Done *done, Err *err)
 {
     (void)task;
     if (!run_report(run, hooks, &done->fid, err))
@@ -160,7 +160,7 @@ static PhaseFn phase_of(const Task *task)
 static bool do_phase(Serve *serve, const JobSpec *spec, Done *done, Err *err)
 {
     const Task *task = serve->task;
-    const RunHooks hooks = {serve, on_progress, on_loaded, on_stop, on_note};
+    const Hooks hooks = {serve, on_progress, on_loaded, on_stop, on_note};
     PhaseFn phase = phase_of(task);
     if (!phase)
         return err_set(err, ERR_PROTOCOL, "worker protocol: phase \"%.40s\" is neither survey, images nor report",

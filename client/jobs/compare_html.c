@@ -8,6 +8,7 @@
 #include "client/queue/job.h"
 #include "core/figure.h"
 #include "core/html.h"
+#include "core/json.h"
 
 static const cJSON *get(const cJSON *object, const char *name)
 {
@@ -18,7 +19,7 @@ static const Figure *figure_of(const cJSON *row)
 {
     const Figure *figure;
     for (int i = 0; (figure = figure_at(i)); i++)
-        if (strcmp(figure->key, job_text(row, "figure")) == 0)
+        if (strcmp(figure->key, json_text(row, "figure", "")) == 0)
             return figure;
     return figure_at(0);
 }
@@ -42,11 +43,11 @@ static void runs(Buf *page, const cJSON *list)
     cJSON_ArrayForEach(run, list)
     {
         buf_printf(page, "<tr><td>");
-        html_text(page, job_text(run, "name"));
+        html_text(page, json_text(run, "name", ""));
         for (size_t i = 0; i < countof(columns); i++) {
-            double number = job_number(run, columns[i].key, NAN);
+            double number = json_number(run, columns[i].key, NAN);
             char *text = isfinite(number) ? xasprintf("%.0f", number)
-                                          : xasprintf("%.*s", columns[i].letters, job_text(run, columns[i].key));
+                                          : xasprintf("%.*s", columns[i].letters, json_text(run, columns[i].key, ""));
             buf_printf(page, "<td>");
             html_text(page, text);
             free(text);
@@ -63,11 +64,11 @@ static void marks(Buf *page, const cJSON *comparison)
     {
         Buf text = {0};
         int i = 0;
-        buf_printf(&text, "Not measured alike: %s differs", job_text(row, "what"));
+        buf_printf(&text, "Not measured alike: %s differs", json_text(row, "what", ""));
         cJSON_ArrayForEach(value, get(row, "values"))
         {
             const cJSON *run = cJSON_GetArrayItem(get(comparison, "runs"), i++);
-            buf_printf(&text, "%s %s: %s", i == 1 ? "." : ";", job_text(run, "name"),
+            buf_printf(&text, "%s %s: %s", i == 1 ? "." : ";", json_text(run, "name", ""),
                        *value->valuestring ? value->valuestring : "not said");
         }
         html_warning(page, text.data);
@@ -79,11 +80,11 @@ static void cell(Buf *page, const Figure *figure, const cJSON *value)
 {
     char text[FIGURE_TEXT];
     bool odd = cJSON_IsFalse(get(value, "comparable"));
-    double low = job_number(value, "low", NAN), delta = job_number(value, "delta", NAN);
+    double low = json_number(value, "low", NAN), delta = json_number(value, "delta", NAN);
     buf_printf(page, "<td class=\"n%s\"><b>%s</b>%s<td>", odd ? " odd" : "",
-               figure_print(figure, job_number(value, "value", NAN), text), odd ? " !" : "");
+               figure_print(figure, json_number(value, "value", NAN), text), odd ? " !" : "");
     if (isfinite(low))
-        buf_printf(page, "[%.*f, %.*f]", figure->digits, low, figure->digits, job_number(value, "high", NAN));
+        buf_printf(page, "[%.*f, %.*f]", figure->digits, low, figure->digits, json_number(value, "high", NAN));
     buf_printf(page, "<td class=n>");
     if (isfinite(delta))
         buf_printf(page, "%+.*f", figure->digits, delta);
@@ -103,8 +104,8 @@ static void cell(Buf *page, const Figure *figure, const cJSON *value)
 static void figure_table(Buf *page, const cJSON *row, const cJSON *list)
 {
     const Figure *figure = figure_of(row);
-    char *title = xasprintf("%s%s%s", job_text(row, "title"), *job_text(row, "pipeline") ? ", pipeline " : "",
-                            job_text(row, "pipeline"));
+    char *title = xasprintf("%s%s%s", json_text(row, "title", ""), *json_text(row, "pipeline", "") ? ", pipeline " : "",
+                            json_text(row, "pipeline", ""));
     html_section(page, title);
     free(title);
     buf_printf(
@@ -115,7 +116,7 @@ static void figure_table(Buf *page, const cJSON *row, const cJSON *list)
     cJSON_ArrayForEach(run, list)
     {
         buf_printf(page, "<tr><td>");
-        html_text(page, job_text(run, "name"));
+        html_text(page, json_text(run, "name", ""));
         if (cJSON_IsObject(value))
             cell(page, figure, value);
         else

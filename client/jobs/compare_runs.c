@@ -8,6 +8,7 @@
 
 #include "client/queue/job.h"
 #include "core/figure.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 enum { REPORT_MAX = 64 << 20 }; /* bytes; a report with a list of 100,000 classes is far below */
@@ -72,7 +73,7 @@ typedef struct Ground {
 
 static char *text_at(const cJSON *object, const char *name)
 {
-    return xstrdup(job_text(object, name));
+    return xstrdup(json_text(object, name, ""));
 }
 
 /* By content: the same file under two names is one reference. */
@@ -80,16 +81,16 @@ static char *reference_of(const cJSON *report, const char *pipeline)
 {
     (void)pipeline;
     const cJSON *reference = cJSON_GetObjectItemCaseSensitive(report, "reference");
-    const char *hash = job_text(reference, "sha256");
-    return xstrdup(*hash ? hash : job_text(reference, "name"));
+    const char *hash = json_text(reference, "sha256", "");
+    return xstrdup(*hash ? hash : json_text(reference, "name", ""));
 }
 
 static char *reference_shown(const cJSON *report, const char *pipeline)
 {
     (void)pipeline;
     const cJSON *reference = cJSON_GetObjectItemCaseSensitive(report, "reference");
-    const char *name = job_text(reference, "name");
-    return xasprintf("%s%s%.12s", name, *name ? " " : "", job_text(reference, "sha256"));
+    const char *name = json_text(reference, "name", "");
+    return xasprintf("%s%s%.12s", name, *name ? " " : "", json_text(reference, "sha256", ""));
 }
 
 static char *pipeline_of(const cJSON *report, const char *pipeline)
@@ -101,7 +102,7 @@ static char *pipeline_of(const cJSON *report, const char *pipeline)
 static char *weights_of(const cJSON *report, const char *pipeline)
 {
     (void)pipeline;
-    return xasprintf("%.12s", job_text(report, "weights_sha256"));
+    return xasprintf("%.12s", json_text(report, "weights_sha256", ""));
 }
 
 static char *number_text(double number)
@@ -112,13 +113,13 @@ static char *number_text(double number)
 static char *images_of(const cJSON *report, const char *pipeline)
 {
     (void)pipeline;
-    return number_text(job_number(report, "n", job_number(report, "images", NAN)));
+    return number_text(json_number(report, "n", json_number(report, "images", NAN)));
 }
 
 static char *k_of(const cJSON *report, const char *pipeline)
 {
     (void)pipeline;
-    return number_text(job_number(cJSON_GetObjectItemCaseSensitive(report, "spec"), "neighbours", NAN));
+    return number_text(json_number(cJSON_GetObjectItemCaseSensitive(report, "spec"), "neighbours", NAN));
 }
 
 static char *like_of(const cJSON *report, const char *pipeline)
@@ -150,7 +151,7 @@ static const Ground grounds[] = {
 static const cJSON *figures_of(const cJSON *report, const char *pipeline, const char **ret_pipeline)
 {
     const cJSON *second = cJSON_GetObjectItemCaseSensitive(report, "tf");
-    const char *own = job_text(report, "pipeline");
+    const char *own = json_text(report, "pipeline", "");
     bool other = strcmp(pipeline, "tf") == 0 && strcmp(own, "tf") != 0 && cJSON_IsObject(second);
     *ret_pipeline = other ? "tf" : own;
     return other ? second : report;
@@ -164,9 +165,9 @@ static void add_finite(cJSON *object, const char *name, double value)
 
 static void add_delta(cJSON *value, const cJSON *first)
 {
-    double a = job_number(first, "value", NAN), b = job_number(value, "value", NAN);
-    double low = job_number(value, "low", NAN), high = job_number(value, "high", NAN);
-    double first_low = job_number(first, "low", NAN), first_high = job_number(first, "high", NAN);
+    double a = json_number(first, "value", NAN), b = json_number(value, "value", NAN);
+    double low = json_number(value, "low", NAN), high = json_number(value, "high", NAN);
+    double first_low = json_number(first, "low", NAN), first_high = json_number(first, "high", NAN);
     add_finite(value, "delta", b - a);
     if (isfinite(low) && isfinite(high) && isfinite(first_low) && isfinite(first_high))
         cJSON_AddBoolToObject(value, "overlap", low <= first_high && first_low <= high);
@@ -238,22 +239,22 @@ static cJSON *run_of(const cJSON *report, const char *name)
     cJSON *run = cJSON_CreateObject();
     const cJSON *reference = cJSON_GetObjectItemCaseSensitive(report, "reference");
     cJSON_AddStringToObject(run, "name", name);
-    add_finite(run, "images", job_number(report, "images", NAN));
-    add_finite(run, "n", job_number(report, "n", job_number(report, "images", NAN)));
-    cJSON_AddStringToObject(run, "pipeline", job_text(report, "pipeline"));
-    cJSON_AddStringToObject(run, "reference", job_text(reference, "name"));
-    cJSON_AddStringToObject(run, "reference_sha256", job_text(reference, "sha256"));
-    cJSON_AddStringToObject(run, "weights_sha256", job_text(report, "weights_sha256"));
-    add_finite(run, "neighbours", job_number(cJSON_GetObjectItemCaseSensitive(report, "spec"), "neighbours", NAN));
+    add_finite(run, "images", json_number(report, "images", NAN));
+    add_finite(run, "n", json_number(report, "n", json_number(report, "images", NAN)));
+    cJSON_AddStringToObject(run, "pipeline", json_text(report, "pipeline", ""));
+    cJSON_AddStringToObject(run, "reference", json_text(reference, "name", ""));
+    cJSON_AddStringToObject(run, "reference_sha256", json_text(reference, "sha256", ""));
+    cJSON_AddStringToObject(run, "weights_sha256", json_text(report, "weights_sha256", ""));
+    add_finite(run, "neighbours", json_number(cJSON_GetObjectItemCaseSensitive(report, "spec"), "neighbours", NAN));
     return run;
 }
 
 static bool ground_differs(const Ground *ground, const cJSON *const *reports, int count)
 {
-    char *first = ground->of(reports[0], job_text(reports[0], "pipeline"));
+    char *first = ground->of(reports[0], json_text(reports[0], "pipeline", ""));
     bool differ = false;
     for (int i = 1; i < count && !differ; i++) {
-        char *text = ground->of(reports[i], job_text(reports[i], "pipeline"));
+        char *text = ground->of(reports[i], json_text(reports[i], "pipeline", ""));
         differ = strcmp(text, first) != 0;
         free(text);
     }
@@ -272,8 +273,8 @@ static cJSON *differs_of(const cJSON *const *reports, int count, unsigned metric
         cJSON_AddStringToObject(row, "what", grounds[g].what);
         cJSON *values = cJSON_AddArrayToObject(row, "values");
         for (int i = 0; i < count; i++) {
-            char *text =
-                (grounds[g].shown ? grounds[g].shown : grounds[g].of)(reports[i], job_text(reports[i], "pipeline"));
+            char *text = (grounds[g].shown ? grounds[g].shown : grounds[g].of)(reports[i],
+                                                                               json_text(reports[i], "pipeline", ""));
             cJSON_AddItemToArray(values, cJSON_CreateString(text));
             free(text);
         }
@@ -289,7 +290,7 @@ cJSON *compare_runs(const cJSON *const *reports, const char *const *names, int c
         cJSON_AddItemToArray(runs, run_of(reports[i], names[i]));
     cJSON *rows = cJSON_CreateArray();
     unsigned metrics = 0; /* that any run has */
-    const char *own = job_text(reports[0], "pipeline");
+    const char *own = json_text(reports[0], "pipeline", "");
     bool both = cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(reports[0], "tf"));
     const char *const pipelines[] = {own, both ? "tf" : NULL};
     const Figure *figure;

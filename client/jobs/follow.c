@@ -11,6 +11,7 @@
 #include "client/terminal/interrupt.h"
 #include "client/terminal/progress.h"
 #include "core/clock.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 enum { FIRST_MS = 20, SLOWEST_MS = 500, AWAY_MS = 60000 };
@@ -67,7 +68,7 @@ static bool must_stop(Waiting *wait)
 
 static bool changed(const cJSON *job, const cJSON *last)
 {
-    return !last || job_state(job) != job_state(last) || job_number(job, "done", 0) != job_number(last, "done", 0);
+    return !last || job_state(job) != job_state(last) || json_number(job, "done", 0) != json_number(last, "done", 0);
 }
 
 /* A sweep is one job here. */
@@ -158,7 +159,7 @@ static void print_figures(const Waiting *wait, const cJSON *job)
     if (!cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(job, "metrics")))
         return;
     if (wait->count > 1)
-        printf("%s\n", job_text(job, "id"));
+        printf("%s\n", json_text(job, "id", ""));
     result_figures(job);
     fflush(stdout);
 }
@@ -168,7 +169,7 @@ static void report_group(const Waiting *wait, const cJSON *job, int code)
 {
     const Cmd *cmd = wait->cmd;
     if (code)
-        cmd_say(cmd, "ddq: sweep %s: %s", job_text(job, "id"), job_text(job, "reason"));
+        cmd_say(cmd, "ddq: sweep %s: %s", json_text(job, "id", ""), json_text(job, "reason", ""));
     if (!cmd->quiet)
         group_points(job);
     fflush(stdout);
@@ -178,7 +179,7 @@ static void report_group(const Waiting *wait, const cJSON *job, int code)
 static void report(Waiting *wait, const cJSON *job)
 {
     Cmd *cmd = wait->cmd;
-    bool group = target_is_group(job_text(job, "id"));
+    bool group = target_is_group(json_text(job, "id", ""));
     int code = group ? group_exit_code(job) : job_exit_code(job);
     progress_end(&wait->progress);
     wait->progress = (Progress){0};
@@ -189,10 +190,11 @@ static void report(Waiting *wait, const cJSON *job)
         report_group(wait, job, code);
     else if (wait->how->progress && job_state(job) == JOB_DONE)
         result_print(job); /* with the reason, if images are missing */
-    else if (code && *job_text(job, "reason"))
-        cmd_say(cmd, "ddq: job %s %s: %s", job_text(job, "id"), job_text(job, "state"), job_text(job, "reason"));
+    else if (code && *json_text(job, "reason", ""))
+        cmd_say(cmd, "ddq: job %s %s: %s", json_text(job, "id", ""), json_text(job, "state", ""),
+                json_text(job, "reason", ""));
     else if (code)
-        cmd_say(cmd, "ddq: job %s %s", job_text(job, "id"), job_text(job, "state"));
+        cmd_say(cmd, "ddq: job %s %s", json_text(job, "id", ""), json_text(job, "state", ""));
     else if (!cmd->quiet)
         print_figures(wait, job);
 }
@@ -205,8 +207,8 @@ static cJSON *ending(const cJSON *job)
     for (size_t i = 0; i < countof(fields); i++)
         if (cJSON_HasObjectItem(job, fields[i]))
             cJSON_AddItemToObject(object, fields[i], cJSON_Duplicate(cJSON_GetObjectItem(job, fields[i]), true));
-    bool group = target_is_group(job_text(job, "id"));
-    if (!group && job_number(job, "bad", 0) > 0)
+    bool group = target_is_group(json_text(job, "id", ""));
+    if (!group && json_number(job, "bad", 0) > 0)
         cJSON_AddItemToObject(object, "missing", cJSON_Duplicate(cJSON_GetObjectItem(job, "missing"), true));
     cJSON_AddNumberToObject(object, "exit_code", group ? group_exit_code(job) : job_exit_code(job));
     return object;

@@ -12,6 +12,7 @@
 #include "client/queue/job.h"
 #include "core/figure.h"
 #include "core/jobspec.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 enum { JSON_MAX = 1 << 24, RANGES_MAX = 20000 /* that ddq_adopt takes; what lies behind is found by the worker */ };
@@ -66,9 +67,9 @@ static bool is_piece(const char *path, const char *name, const char *identity, R
         !used || name[used] || ret_range->lo < 0 || ret_range->hi <= ret_range->lo)
         return false;
     cJSON *manifest = read_below(path, name);
-    bool is = manifest && strcmp(job_text(manifest, "identity"), identity) == 0 &&
-              job_number(manifest, "lo", -1) == (double)ret_range->lo &&
-              job_number(manifest, "hi", -1) == (double)ret_range->hi;
+    bool is = manifest && strcmp(json_text(manifest, "identity", ""), identity) == 0 &&
+              json_number(manifest, "lo", -1) == (double)ret_range->lo &&
+              json_number(manifest, "hi", -1) == (double)ret_range->hi;
     cJSON_Delete(manifest);
     return is;
 }
@@ -144,12 +145,12 @@ static void find_report(const char *path, const char *identity, JobFolder *folde
     cJSON *report = read_below(path, "report.json");
     bool sample = folder->images > 0;
     folder->finished =
-        report && strcmp(job_text(report, "identity"), identity) == 0 &&
+        report && strcmp(json_text(report, "identity", ""), identity) == 0 &&
         outputs_there(path, cJSON_GetObjectItemCaseSensitive(report, "outputs")) &&
-        (!sample || (folder->there == folder->images && job_number(report, "images", -1) == (double)folder->images));
+        (!sample || (folder->there == folder->images && json_number(report, "images", -1) == (double)folder->images));
     if (folder->finished) {
-        folder->fid = job_number(report, "fid", NAN);
-        folder->measured = (int64_t)job_number(report, "images", 0);
+        folder->fid = json_number(report, "fid", NAN);
+        folder->measured = (int64_t)json_number(report, "images", 0);
         folder->metrics = cJSON_CreateObject();
         figures_copy(folder->metrics, "", report);
         figures_copy(folder->metrics, "tf_", cJSON_GetObjectItemCaseSensitive(report, "tf"));
@@ -161,13 +162,13 @@ static void find_report(const char *path, const char *identity, JobFolder *folde
 
 static bool take_mark(const char *path, cJSON *mark, JobFolder *folder, Err *err)
 {
-    if (!cJSON_IsObject(mark) || !*job_text(mark, "identity"))
+    if (!cJSON_IsObject(mark) || !*json_text(mark, "identity", ""))
         return err_set(err, ERR_FORMAT, "%s: its job.json is not one that ddq-worker wrote", path);
-    snprintf(folder->created, sizeof folder->created, "%s", job_text(mark, "created"));
+    snprintf(folder->created, sizeof folder->created, "%s", json_text(mark, "created", ""));
     folder->submitted = cJSON_DetachItemFromObjectCaseSensitive(mark, "submitted");
     folder->spec = cJSON_DetachItemFromObjectCaseSensitive(folder->submitted, "spec");
-    if (!cJSON_IsObject(folder->submitted) || !*job_text(folder->submitted, "id") ||
-        !*job_text(folder->submitted, "user"))
+    if (!cJSON_IsObject(folder->submitted) || !*json_text(folder->submitted, "id", "") ||
+        !*json_text(folder->submitted, "user", ""))
         return err_set(err, ERR_FORMAT,
                        "%s: its job.json does not say what was submitted, so it was made without a queue; submit the "
                        "job again",
@@ -177,9 +178,9 @@ static bool take_mark(const char *path, cJSON *mark, JobFolder *folder, Err *err
         return err_wrap(err, "%s/job.json", path);
     folder->images = spec->kind == KIND_SAMPLE ? spec->images : 0;
     jobspec_free(spec);
-    if (job_number(folder->submitted, "images", 0) != (double)folder->images)
+    if (json_number(folder->submitted, "images", 0) != (double)folder->images)
         return err_set(err, ERR_FORMAT, "%s: its job.json speaks of %.0f images and of %" PRId64, path,
-                       job_number(folder->submitted, "images", 0), folder->images);
+                       json_number(folder->submitted, "images", 0), folder->images);
     return true;
 }
 
@@ -190,9 +191,9 @@ static bool read_folder(const char *path, bool all, JobFolder *ret_folder, Err *
     bool ok = take_mark(path, mark, &folder, err);
     char *report = below(path, "report.json");
     if (ok && all && folder.images)
-        find_pieces(path, job_text(mark, "identity"), &folder);
+        find_pieces(path, json_text(mark, "identity", ""), &folder);
     if (ok && all)
-        find_report(path, job_text(mark, "identity"), &folder);
+        find_report(path, json_text(mark, "identity", ""), &folder);
     else if (ok)
         folder.finished = access(report, F_OK) == 0;
     free(report);

@@ -6,6 +6,7 @@
 
 #include "client/jobs/jobfolder.h"
 #include "client/queue/job.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 enum { LOOKS = 1000 }; /* of the doctor, who is to be quick */
@@ -30,7 +31,7 @@ static bool look(Cmd *cmd, const char *path, const char *since, int *lost, Err *
     if (!jobfolder_is(path) || !jobfolder_peek(path, &folder, NULL))
         return true;
     bool ok = folder.finished || strcmp(folder.created, since) >= 0 ||
-              is_known(cmd, job_text(folder.submitted, "id"), &known, err);
+              is_known(cmd, json_text(folder.submitted, "id", ""), &known, err);
     *lost += ok && !known;
     jobfolder_done(&folder);
     return ok;

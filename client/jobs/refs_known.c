@@ -5,13 +5,14 @@
 #include "client/queue/job.h"
 #include "client/queue/registry.h"
 #include "client/verbs/refs.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "core/references.h"
 
 const cJSON *refs_find(const cJSON *references, const char *name)
 {
     const cJSON *item;
-    cJSON_ArrayForEach(item, references) if (strcmp(job_text(item, "name"), name) == 0) return item;
+    cJSON_ArrayForEach(item, references) if (strcmp(json_text(item, "name", ""), name) == 0) return item;
     return NULL;
 }
 
@@ -36,8 +37,9 @@ static void merge(cJSON *list, const cJSON *entry, const char *name, const char 
 static void merge_host(cJSON *list, const cJSON *host)
 {
     const cJSON *library = cJSON_GetObjectItemCaseSensitive(host, "library"), *name;
-    cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(host, "references")) if (cJSON_IsString(name)) merge(
-        list, cJSON_GetObjectItemCaseSensitive(library, name->valuestring), name->valuestring, job_text(host, "host"));
+    cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(host, "references")) if (cJSON_IsString(name))
+        merge(list, cJSON_GetObjectItemCaseSensitive(library, name->valuestring), name->valuestring,
+              json_text(host, "host", ""));
 }
 
 /* Without a queue: what this person's own configuration names, and what lies in the folder. */
@@ -69,7 +71,7 @@ static bool merge_here(Cmd *cmd, cJSON *list, Err *err)
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(job_text(*(cJSON *const *)a, "name"), job_text(*(cJSON *const *)b, "name"));
+    return strcmp(json_text(*(cJSON *const *)a, "name", ""), json_text(*(cJSON *const *)b, "name", ""));
 }
 
 static cJSON *sorted(cJSON *list)
@@ -116,7 +118,7 @@ bool refs_folder(Cmd *cmd, char **ret_folder, bool *ret_shared, Err *err)
     if (!cmd_conf(cmd, &conf, err))
         return false;
     if (registry_hosts(cmd, &hosts, &none) && hosts->child)
-        root = job_text(hosts->child, "root");
+        root = json_text(hosts->child, "root", "");
     char *own = conf->output_root ? xstrdup(conf->output_root) : xasprintf("%s/jobs", conf->state);
     *ret_folder = references_folder(*root ? root : own);
     *ret_shared = *root != 0;

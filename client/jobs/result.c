@@ -8,6 +8,7 @@
 
 #include "client/queue/job.h"
 #include "core/figure.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 /* A line with the path, if the file is there or the folder is not to be seen from here. */
@@ -34,8 +35,8 @@ bool result_figures(const cJSON *job)
 /* Of a job whose worker told no other figures. */
 static void print_fid(const cJSON *job)
 {
-    double fid = job_number(job, "fid", NAN);
-    double published = job_number(cJSON_GetObjectItemCaseSensitive(job, "spec"), "published_fid", NAN);
+    double fid = json_number(job, "fid", NAN);
+    double published = json_number(cJSON_GetObjectItemCaseSensitive(job, "spec"), "published_fid", NAN);
     if (!isfinite(fid))
         return;
     printf("%-9s %s%.4f%s", "FID", term_color(stdout, COLOR_BOLD), fid, term_reset(stdout));
@@ -46,7 +47,7 @@ static void print_fid(const cJSON *job)
 
 void result_print(const cJSON *job)
 {
-    const char *folder = job_text(job, "output"), *kind = job_text(job, "kind");
+    const char *folder = json_text(job, "output", ""), *kind = json_text(job, "kind", "");
     bool sample = strcmp(kind, "sample") == 0, visible = access(folder, F_OK) == 0;
     if (*folder) {
         if (sample)
@@ -57,9 +58,9 @@ void result_print(const cJSON *job)
     }
     if (!result_figures(job))
         print_fid(job);
-    if (*job_text(job, "reason")) {
+    if (*json_text(job, "reason", "")) {
         printf("%-9s ", "note");
-        term_put(stdout, job_text(job, "reason"), 0);
+        term_put(stdout, json_text(job, "reason", ""), 0);
         putchar('\n');
     }
     fflush(stdout);

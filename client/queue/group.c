@@ -7,6 +7,7 @@
 #include "client/queue/job.h"
 #include "client/terminal/table.h"
 #include "core/figure.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 enum { POINT_FIELDS = 6, TITLE_COLUMNS = 3, FIGURES = 5 };
@@ -17,7 +18,7 @@ static const JobState at_the_end[] = {JOB_FAILED, JOB_CANCELLED, JOB_DONE};
 
 static double count_of(const cJSON *group, JobState state)
 {
-    return job_number(cJSON_GetObjectItemCaseSensitive(group, "states"), job_state_name(state), 0);
+    return json_number(cJSON_GetObjectItemCaseSensitive(group, "states"), job_state_name(state), 0);
 }
 
 static JobState state_of(const cJSON *group)
@@ -33,12 +34,12 @@ static JobState state_of(const cJSON *group)
 
 static bool lacks_images(const cJSON *point)
 {
-    return job_state(point) == JOB_DONE && job_number(point, "done", 0) < job_number(point, "images", 0);
+    return job_state(point) == JOB_DONE && json_number(point, "done", 0) < json_number(point, "images", 0);
 }
 
 cJSON *group_as_job(cJSON *group)
 {
-    char *id = xasprintf("%s/%s", job_text(group, "user"), job_text(group, "group"));
+    char *id = xasprintf("%s/%s", json_text(group, "user", ""), json_text(group, "group", ""));
     Buf reason = {0};
     for (int i = 0; i < JOB_STATES; i++)
         if (count_of(group, (JobState)i) > 0)
@@ -109,10 +110,10 @@ static void add_point(Table *table, const cJSON *point, const cJSON *axes, const
     char done[TERM_TEXT], images[TERM_TEXT], both[2 * TERM_TEXT], number[FIGURE_TEXT];
     const cJSON *axis;
     cJSON_ArrayForEach(axis, axes) add_value(table, point, axis->string);
-    snprintf(both, sizeof both, "%s/%s", term_count(job_number(point, "done", 0), done),
-             term_count(job_number(point, "images", 0), images));
-    table_cell(table, COLOR_PLAIN, job_text(point, "id"));
-    table_cell(table, job_color(point), job_text(point, "state"));
+    snprintf(both, sizeof both, "%s/%s", term_count(json_number(point, "done", 0), done),
+             term_count(json_number(point, "images", 0), images));
+    table_cell(table, COLOR_PLAIN, json_text(point, "id", ""));
+    table_cell(table, job_color(point), json_text(point, "state", ""));
     table_cell(table, COLOR_PLAIN, both);
     for (int i = 0; i < figure_count; i++) {
         const cJSON *value = value_of(point, figures[i]);

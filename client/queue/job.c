@@ -4,24 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json.h"
 #include "core/mem.h"
-
-const char *job_text(const cJSON *job, const char *field)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(job, field));
-    return text ? text : "";
-}
-
-double job_number(const cJSON *job, const char *field, double fallback)
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(job, field);
-    return cJSON_IsNumber(value) ? value->valuedouble : fallback;
-}
 
 JobState job_state(const cJSON *job)
 {
     JobState state = JOB_QUEUED;
-    job_state_parse(job_text(job, "state"), &state);
+    job_state_parse(json_text(job, "state", ""), &state);
     return state;
 }
 
@@ -42,17 +31,18 @@ Color job_color(const cJSON *job)
 int job_exit_code(const cJSON *job)
 {
     JobState state = job_state(job);
-    return state == JOB_FAILED             ? EXIT_JOB_FAILED
-           : state == JOB_CANCELLED        ? EXIT_CANCELLED
-           : job_number(job, "bad", 0) > 0 ? EXIT_INCOMPLETE
-                                           : EXIT_OK;
+    return state == JOB_FAILED              ? EXIT_JOB_FAILED
+           : state == JOB_CANCELLED         ? EXIT_CANCELLED
+           : json_number(job, "bad", 0) > 0 ? EXIT_INCOMPLETE
+                                            : EXIT_OK;
 }
 
 const char *job_stage(const cJSON *job)
 {
     const cJSON *lease;
     cJSON_ArrayForEach(lease, cJSON_GetObjectItemCaseSensitive(
-                                  job, "leases")) if (*job_text(lease, "stage")) return job_text(lease, "stage");
+                                  job, "leases")) if (*json_text(lease, "stage", "")) return json_text(lease, "stage",
+                                                                                                       "");
     return "";
 }
 
@@ -61,13 +51,13 @@ double job_rate(const cJSON *job)
     double rate = 0;
     const cJSON *lease, *leases = cJSON_GetObjectItemCaseSensitive(job, "leases");
     cJSON_ArrayForEach(lease, leases) /* ddq_list has added them up */
-        if (strcmp(job_text(lease, "phase"), "images") == 0) rate += job_number(lease, "rate", 0);
-    return leases && rate > 0 ? rate : job_number(job, "rate", 0);
+        if (strcmp(json_text(lease, "phase", ""), "images") == 0) rate += json_number(lease, "rate", 0);
+    return leases && rate > 0 ? rate : json_number(job, "rate", 0);
 }
 
 double job_eta(const cJSON *job)
 {
-    double rate = job_rate(job), left = job_number(job, "images", 0) - job_number(job, "done", 0);
+    double rate = job_rate(job), left = json_number(job, "images", 0) - json_number(job, "done", 0);
     return job_state(job) == JOB_RUNNING && rate > 0 && left > 0 ? left / rate : 0;
 }
 
@@ -75,7 +65,7 @@ double job_eta(const cJSON *job)
 
 static void time_to_iso(cJSON *job, const char *field)
 {
-    double ms = job_number(job, field, 0);
+    double ms = json_number(job, field, 0);
     char text[25];
     if (ms <= 0)
         return;
@@ -86,7 +76,7 @@ static void time_to_iso(cJSON *job, const char *field)
 void job_tidy(cJSON *job)
 {
     static const char *const times[] = {"created", "started", "finished"};
-    double started = job_number(job, "started", 0), finished = job_number(job, "finished", (double)wall_ms());
+    double started = json_number(job, "started", 0), finished = json_number(job, "finished", (double)wall_ms());
     if (started > 0)
         cJSON_AddNumberToObject(job, "seconds", fmax(0, (finished - started) / 1000)); /* so far, or all in all */
     for (size_t i = 0; i < countof(times); i++)
@@ -123,7 +113,7 @@ bool job_resolve(Cmd *cmd, const char *word, char **ret_id, Err *err)
     free(id);
     if (!ok)
         return false;
-    *ret_id = xstrdup(job_text(job, "id"));
+    *ret_id = xstrdup(json_text(job, "id", ""));
     cJSON_Delete(job);
     return true;
 }
@@ -137,20 +127,20 @@ static void put_number(cJSON *object, const char *field, double number)
 bool job_tick(cJSON *job, const cJSON *message)
 {
     cJSON *lease;
-    if (strcmp(job_text(message, "type"), "progress") != 0)
-        return !*job_text(message, "state"); /* a log line is none of a job's state */
+    if (strcmp(json_text(message, "type", ""), "progress") != 0)
+        return !*json_text(message, "state", ""); /* a log line is none of a job's state */
     cJSON_ArrayForEach(lease, cJSON_GetObjectItemCaseSensitive(job, "leases"))
     {
-        if (strcmp(job_text(lease, "token"), job_text(message, "token")) != 0)
+        if (strcmp(json_text(lease, "token", ""), json_text(message, "token", "")) != 0)
             continue;
-        double more = job_number(message, "upto", 0) - job_number(lease, "upto", 0);
-        if (more > 0 && strcmp(job_text(message, "phase"), "images") == 0) {
-            put_number(job, "done", job_number(job, "done", 0) + more);
-            put_number(lease, "upto", job_number(message, "upto", 0));
+        double more = json_number(message, "upto", 0) - json_number(lease, "upto", 0);
+        if (more > 0 && strcmp(json_text(message, "phase", ""), "images") == 0) {
+            put_number(job, "done", json_number(job, "done", 0) + more);
+            put_number(lease, "upto", json_number(message, "upto", 0));
         }
-        put_number(lease, "rate", job_number(message, "rate", 0));
+        put_number(lease, "rate", json_number(message, "rate", 0));
         cJSON_DeleteItemFromObjectCaseSensitive(lease, "stage");
-        cJSON_AddStringToObject(lease, "stage", job_text(message, "stage"));
+        cJSON_AddStringToObject(lease, "stage", json_text(message, "stage", ""));
         return true;
     }
     return false; /* a lease that is new to us */

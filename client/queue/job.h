@@ -9,9 +9,6 @@
 #include "client/terminal/term.h"
 #include "core/lifecycle.h"
 
-const char *job_text(const cJSON *job, const char *field); /* "" when absent */
-double job_number(const cJSON *job, const char *field, double fallback);
-
 JobState job_state(const cJSON *job);
 Color job_state_color(JobState state);
 Color job_color(const cJSON *job);

@@ -6,6 +6,7 @@
 
 #include "client/queue/job.h"
 #include "core/jobspec.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 enum { NAMES_MAX = 512 };
@@ -71,7 +72,7 @@ static bool check_name(const cJSON *hosts, const char *what, const char *field, 
 /* With a teacher_start_t the teacher draws; without one only the student does. */
 static bool check_parts(const cJSON *hosts, const cJSON *job, Err *err)
 {
-    const char *name = job_text(job, "model"),
+    const char *name = json_text(job, "model", ""),
                *part = cJSON_HasObjectItem(job, "teacher_start_t") ? "teacher" : "student";
     const cJSON *host;
     if (!*name)
@@ -100,8 +101,8 @@ bool registry_check(Cmd *cmd, const cJSON *jobs, Err *err)
                 "ddq: no daemon is alive, so nobody could check the names in the job; it will wait for one (ddqd)");
     else
         cJSON_ArrayForEach(job, jobs) ok =
-            ok && check_name(hosts, "model", "models", job_text(job, "model"), err) &&
-            check_name(hosts, "reference", "references", job_text(job, "reference"), err) &&
+            ok && check_name(hosts, "model", "models", json_text(job, "model", ""), err) &&
+            check_name(hosts, "reference", "references", json_text(job, "reference", ""), err) &&
             check_parts(hosts, job, err);
     cJSON_Delete(hosts);
     return ok;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/queue/job.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "queue/queue.h"
 
@@ -266,10 +267,17 @@ void rows_free(Rows *rows)
 
 JobRow row_of_job(const cJSON *job)
 {
-    return (JobRow){job_text(job, "id"),   job_text(job, "user"),        job_text(job, "model"),
-                    job_text(job, "name"), job_text(job, "reason"),      job_text(job, "kind"),
-                    job_state(job),        job_number(job, "done", 0),   job_number(job, "images", 0),
-                    job_rate(job),         job_number(job, "created", 0)};
+    return (JobRow){json_text(job, "id", ""),
+                    json_text(job, "user", ""),
+                    json_text(job, "model", ""),
+                    json_text(job, "name", ""),
+                    json_text(job, "reason", ""),
+                    json_text(job, "kind", ""),
+                    job_state(job),
+                    json_number(job, "done", 0),
+                    json_number(job, "images", 0),
+                    job_rate(job),
+                    json_number(job, "created", 0)};
 }
 
 double row_eta(const JobRow *row)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/queue/job.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 enum { ID_LEN = 10 };
@@ -30,7 +31,7 @@ static bool resolve_group(Cmd *cmd, const char *word, char **ret_target, Err *er
     cJSON *group;
     if (!target_group(cmd, word, &group, err))
         return false;
-    *ret_target = xasprintf("%s/%s", job_text(group, "user"), job_text(group, "group"));
+    *ret_target = xasprintf("%s/%s", json_text(group, "user", ""), json_text(group, "group", ""));
     cJSON_Delete(group);
     return true;
 }
@@ -97,7 +98,7 @@ bool target_jobs(Cmd *cmd, const char *word, TargetWhich which, cJSON *ids, Err 
     {
         JobState state = job_state(point);
         if (which == TARGET_ALL || (which == TARGET_HELD ? state == JOB_HELD : !job_state_final(state)))
-            cJSON_AddItemToArray(ids, cJSON_CreateString(job_text(point, "id")));
+            cJSON_AddItemToArray(ids, cJSON_CreateString(json_text(point, "id", "")));
     }
     cJSON_Delete(group);
     free(target);

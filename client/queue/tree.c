@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/queue/job.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 /* Everything by index into the list; -1: none. */
@@ -48,7 +49,7 @@ static void link_up(Tree *tree, const Name *names)
 
 static char *also_of(const Tree *tree, int i)
 {
-    const char *parent = tree->parent[i] < 0 ? "" : job_text(tree->jobs[tree->parent[i]], "id");
+    const char *parent = tree->parent[i] < 0 ? "" : json_text(tree->jobs[tree->parent[i]], "id", "");
     const cJSON *after;
     Buf text = {0};
     cJSON_ArrayForEach(after, cJSON_GetObjectItemCaseSensitive(tree->jobs[i], "after"))
@@ -66,8 +67,8 @@ static void put(Tree *tree, int i, const char *branch, bool root, bool last)
     bool utf8 = term_utf8();
     const char *corner = root ? "" : last ? (utf8 ? "└─ " : "`- ") : (utf8 ? "├─ " : "|- ");
     const char *beam = root ? "" : last ? "   " : (utf8 ? "│  " : "|  ");
-    tree->rows[tree->made++] =
-        (TreeRow){tree->jobs[i], xasprintf("%s%s%s", branch, corner, job_text(tree->jobs[i], "id")), also_of(tree, i)};
+    tree->rows[tree->made++] = (TreeRow){
+        tree->jobs[i], xasprintf("%s%s%s", branch, corner, json_text(tree->jobs[i], "id", "")), also_of(tree, i)};
     char *deeper = xasprintf("%s%s", branch, beam);
     for (int child = tree->first[i]; child >= 0; child = tree->next[child])
         put(tree, child, deeper, false, tree->next[child] < 0);
@@ -87,7 +88,7 @@ TreeRow *tree_rows(const cJSON *jobs, int *ret_count)
     cJSON_ArrayForEach(job, jobs)
     {
         tree.jobs[i] = job;
-        names[i] = (Name){job_text(job, "id"), i};
+        names[i] = (Name){json_text(job, "id", ""), i};
         i++;
     }
     qsort(names, (size_t)count, sizeof *names, by_id);

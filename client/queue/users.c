@@ -5,12 +5,13 @@
 
 #include "client/queue/job.h"
 #include "client/terminal/table.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 const char *users_quota(const cJSON *quota, const char *kind, char text[USERS_TEXT])
 {
     char number[TERM_TEXT];
-    double most = job_number(quota, kind, NAN);
+    double most = json_number(quota, kind, NAN);
     snprintf(text, USERS_TEXT, "%s", isfinite(most) ? term_count(most, number) : "-");
     return text;
 }
@@ -32,7 +33,7 @@ static double all_weights(const cJSON *users)
     double sum = 0;
     const cJSON *user;
     cJSON_ArrayForEach(user, users) if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(user, "runnable")) ||
-                                        job_number(user, "workers", 0) > 0) sum += job_number(user, "weight", 1);
+                                        json_number(user, "workers", 0) > 0) sum += json_number(user, "weight", 1);
     return sum;
 }
 
@@ -40,17 +41,17 @@ static void add_share(Table *table, const cJSON *user, double weights)
 {
     char text[TERM_TEXT];
     bool has_work =
-        cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(user, "runnable")) || job_number(user, "workers", 0) > 0;
-    table_cell(table, COLOR_BOLD, job_text(user, "user"));
-    snprintf(text, sizeof text, "%g", job_number(user, "weight", 1));
+        cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(user, "runnable")) || json_number(user, "workers", 0) > 0;
+    table_cell(table, COLOR_BOLD, json_text(user, "user", ""));
+    snprintf(text, sizeof text, "%g", json_number(user, "weight", 1));
     table_cell(table, COLOR_PLAIN, text);
-    snprintf(text, sizeof text, "%.0f%%", weights > 0 ? 100 * job_number(user, "weight", 1) / weights : 0);
+    snprintf(text, sizeof text, "%.0f%%", weights > 0 ? 100 * json_number(user, "weight", 1) / weights : 0);
     table_cell(table, COLOR_PLAIN, has_work ? text : "");
-    add_ms(table, COLOR_PLAIN, job_number(user, "used_ms", 0));
-    add_ms(table, COLOR_PLAIN, job_number(user, "ahead_ms", 0));
-    add_count(table, job_number(user, "workers", 0));
-    add_count(table, job_number(user, "queued", 0));
-    add_count(table, job_number(user, "day", 0));
+    add_ms(table, COLOR_PLAIN, json_number(user, "used_ms", 0));
+    add_ms(table, COLOR_PLAIN, json_number(user, "ahead_ms", 0));
+    add_count(table, json_number(user, "workers", 0));
+    add_count(table, json_number(user, "queued", 0));
+    add_count(table, json_number(user, "day", 0));
 }
 
 void users_shares(const cJSON *users, FILE *to, int width)
@@ -73,7 +74,7 @@ static void add_quota(Table *table, const cJSON *user, const cJSON *quota, const
     char text[USERS_TEXT], count[TERM_TEXT];
     table_cell(table, COLOR_BOLD, name);
     for (size_t i = 0; i < countof(kinds); i++) {
-        double now = job_number(user, kinds[i], 0);
+        double now = json_number(user, kinds[i], 0);
         table_cell(table, COLOR_PLAIN, now > 0 ? term_count(now, count) : user ? "0" : "");
         table_cell(table, COLOR_PLAIN, users_quota(quota, kinds[i], text));
     }
@@ -88,7 +89,7 @@ void users_quotas(const cJSON *users, const cJSON *everybody, FILE *to)
     Table *table = table_new(columns, countof(columns));
     const cJSON *user;
     cJSON_ArrayForEach(user, users)
-        add_quota(table, user, cJSON_GetObjectItemCaseSensitive(user, "quota"), job_text(user, "user"));
+        add_quota(table, user, cJSON_GetObjectItemCaseSensitive(user, "quota"), json_text(user, "user", ""));
     add_quota(table, NULL, everybody, "everybody else");
     table_print(table, to);
     table_free(table);
@@ -106,7 +107,7 @@ bool users_answer(Cmd *cmd, QueueFn fn, cJSON *args, void (*print)(Cmd *cmd, con
     }
     const cJSON *user;
     if (cmd->quiet)
-        cJSON_ArrayForEach(user, cJSON_GetObjectItemCaseSensitive(reply, "users")) puts(job_text(user, "user"));
+        cJSON_ArrayForEach(user, cJSON_GetObjectItemCaseSensitive(reply, "users")) puts(json_text(user, "user", ""));
     else
         print(cmd, reply);
     cJSON_Delete(reply);

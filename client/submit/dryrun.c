@@ -6,6 +6,7 @@
 
 #include "client/queue/job.h"
 #include "client/terminal/table.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 static bool ask(Cmd *cmd, const Plan *plan, const cJSON *spec, cJSON **ret_answer, Err *err)
@@ -22,9 +23,9 @@ static bool ask(Cmd *cmd, const Plan *plan, const cJSON *spec, cJSON **ret_answe
         return false;
     cJSON_DeleteItemFromObjectCaseSensitive(*ret_answer, "status");
     cJSON_DeleteItemFromObjectCaseSensitive(*ret_answer, "id"); /* there is no such job */
-    cJSON_AddStringToObject(*ret_answer, "kind", job_text(spec, "kind"));
-    cJSON_AddStringToObject(*ret_answer, "model", job_text(spec, "model"));
-    cJSON_AddNumberToObject(*ret_answer, "images", job_number(spec, "images", 0));
+    cJSON_AddStringToObject(*ret_answer, "kind", json_text(spec, "kind", ""));
+    cJSON_AddStringToObject(*ret_answer, "model", json_text(spec, "model", ""));
+    cJSON_AddNumberToObject(*ret_answer, "images", json_number(spec, "images", 0));
     if (plan->sweep)
         cJSON_AddItemToObject(*ret_answer, "point", sweep_point(plan->sweep, spec));
     return true;
@@ -43,24 +44,24 @@ static double memory_of(const cJSON *answer)
 static void add_ms(Table *table, const cJSON *answer, const char *field)
 {
     char text[TERM_TEXT];
-    double ms = job_number(answer, field, -1);
+    double ms = json_number(answer, field, -1);
     table_cell(table, COLOR_PLAIN, ms >= 0 ? term_duration(ms / 1000, text) : "");
 }
 
 static void add_row(Table *table, const cJSON *answer)
 {
     char text[TERM_TEXT];
-    const char *model = job_text(answer, "model");
+    const char *model = json_text(answer, "model", "");
     const cJSON *point = cJSON_GetObjectItemCaseSensitive(answer, "point");
     char *values = point ? cJSON_PrintUnformatted(point) : NULL;
-    table_cell(table, COLOR_BOLD, values ? values : *model ? model : job_text(answer, "kind"));
-    table_cell(table, COLOR_PLAIN, term_count(job_number(answer, "images", 0), text));
+    table_cell(table, COLOR_BOLD, values ? values : *model ? model : json_text(answer, "kind", ""));
+    table_cell(table, COLOR_PLAIN, term_count(json_number(answer, "images", 0), text));
     add_ms(table, answer, "work_ms");
     snprintf(text, sizeof text, "%.1f GiB", memory_of(answer) / 1024);
     table_cell(table, COLOR_PLAIN, memory_of(answer) > 0 ? text : "");
     add_ms(table, answer, "eta_ms");
     add_ms(table, answer, "left_ms");
-    table_cell(table, COLOR_DIM, job_text(answer, "text"));
+    table_cell(table, COLOR_DIM, json_text(answer, "text", ""));
     free(values);
 }
 
@@ -78,7 +79,7 @@ static void print_answers(const Cmd *cmd, const cJSON *answers, const Plan *plan
     cJSON_ArrayForEach(answer, answers)
     {
         add_row(table, answer);
-        work += job_number(answer, "work_ms", 0);
+        work += json_number(answer, "work_ms", 0);
         known &= cJSON_HasObjectItem(answer, "work_ms");
     }
     table_print(table, stdout);
@@ -104,7 +105,7 @@ bool dryrun_print(Cmd *cmd, const Plan *plan, Err *err)
         return true;
     }
     if (ok && cmd->quiet)
-        cJSON_ArrayForEach(answer, answers) puts(job_text(answer, "text"));
+        cJSON_ArrayForEach(answer, answers) puts(json_text(answer, "text", ""));
     else if (ok)
         print_answers(cmd, answers, plan);
     cJSON_Delete(object);

@@ -10,6 +10,7 @@
 #include "client/submit/placement.h"
 #include "client/submit/specs.h"
 #include "client/submit/then.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 /* --- reading ------------------------------------------------------------------------------------------------ */
@@ -31,7 +32,7 @@ static double images_known(Cmd *cmd, const char *group)
     Err none;
     if (!group || !target_group(cmd, group, &known, &none))
         return 0;
-    double images = job_number(known, "images", 0);
+    double images = json_number(known, "images", 0);
     cJSON_Delete(known);
     return images;
 }
@@ -45,7 +46,7 @@ static bool check_room(Cmd *cmd, const Plan *plan, Err *err)
     const cJSON *job;
     if (cJSON_GetArraySize(plan->jobs) < 2)
         return true;
-    cJSON_ArrayForEach(job, plan->jobs) images += job_number(job, "images", 0);
+    cJSON_ArrayForEach(job, plan->jobs) images += json_number(job, "images", 0);
     images -= images_known(cmd, plan->group);
     if (!cmd_user(cmd, &user, err))
         return false;
@@ -54,8 +55,8 @@ static bool check_room(Cmd *cmd, const Plan *plan, Err *err)
     if (!cmd_call(cmd, QUEUE_QUOTA, args, &reply, err))
         return false;
     const cJSON *row = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(reply, "users"), 0);
-    double queued = job_number(row, "queued", 0);
-    double most = job_number(cJSON_GetObjectItemCaseSensitive(row, "quota"), "queued", 1e300);
+    double queued = json_number(row, "queued", 0);
+    double most = json_number(cJSON_GetObjectItemCaseSensitive(row, "quota"), "queued", 1e300);
     cJSON_Delete(reply);
     if (images > 0 && queued + images > most)
         return err_set(err, ERR_REFUSED,
@@ -87,9 +88,9 @@ static void name_evaluations(Plan *plan)
 {
     cJSON *evaluation = plan->evaluations ? plan->evaluations->child : NULL;
     for (const cJSON *job = plan->jobs->child; job && evaluation; job = job->next, evaluation = evaluation->next) {
-        if (!*job_text(job, "name"))
+        if (!*json_text(job, "name", ""))
             continue;
-        char *name = xasprintf("%.54s.evaluate", job_text(job, "name"));
+        char *name = xasprintf("%.54s.evaluate", json_text(job, "name", ""));
         cJSON_DeleteItemFromObjectCaseSensitive(evaluation, "name");
         cJSON_AddStringToObject(evaluation, "name", name);
         free(name);
@@ -128,14 +129,14 @@ static cJSON *needs_of(const cJSON *spec)
     cJSON *needs = cJSON_CreateArray();
     static const char *const named[] = {"model", "reference"};
     for (size_t i = 0; i < countof(named); i++)
-        if (*job_text(spec, named[i])) {
-            char *need = xasprintf("%s:%s", named[i], job_text(spec, named[i]));
+        if (*json_text(spec, named[i], "")) {
+            char *need = xasprintf("%s:%s", named[i], json_text(spec, named[i], ""));
             cJSON_AddItemToArray(needs, cJSON_CreateString(need));
             free(need);
         }
-    bool measures = strcmp(job_text(spec, "kind"), "sample") != 0 ||
+    bool measures = strcmp(json_text(spec, "kind", ""), "sample") != 0 ||
                     cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(spec, "metrics")) > 0;
-    if (measures && !*job_text(spec, "reference"))
+    if (measures && !*json_text(spec, "reference", ""))
         cJSON_AddItemToArray(needs, cJSON_CreateString("inception"));
     return needs;
 }
@@ -144,13 +145,13 @@ static cJSON *args_of(const cJSON *spec)
 {
     static const char *const optional[] = {"name", "device"};
     cJSON *args = cJSON_CreateObject();
-    cJSON_AddStringToObject(args, "kind", job_text(spec, "kind"));
-    cJSON_AddStringToObject(args, "model", job_text(spec, "model"));
-    cJSON_AddNumberToObject(args, "images", job_number(spec, "images", 0)); /* a path for jobs that survey */
+    cJSON_AddStringToObject(args, "kind", json_text(spec, "kind", ""));
+    cJSON_AddStringToObject(args, "model", json_text(spec, "model", ""));
+    cJSON_AddNumberToObject(args, "images", json_number(spec, "images", 0)); /* a path for jobs that survey */
     cJSON_AddItemToObject(args, "needs", needs_of(spec));
     for (size_t i = 0; i < countof(optional); i++)
-        if (*job_text(spec, optional[i]))
-            cJSON_AddStringToObject(args, optional[i], job_text(spec, optional[i]));
+        if (*json_text(spec, optional[i], ""))
+            cJSON_AddStringToObject(args, optional[i], json_text(spec, optional[i], ""));
     cJSON_AddItemToObject(args, "spec", cJSON_Duplicate(spec, true));
     return args;
 }

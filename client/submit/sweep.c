@@ -8,6 +8,7 @@
 
 #include "client/queue/job.h"
 #include "core/jobspec.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 enum { AXES_MAX = 8, POINTS_MAX = 1000, GROUP_MAX = 48, NAME_MAX_LEN = 64 };
@@ -186,11 +187,11 @@ static uint32_t hash_of(const cJSON *jobs)
 static char *group_name(const Sweep *sweep, const cJSON *jobs, bool fresh)
 {
     const cJSON *job = jobs->child;
-    if (*job_text(job, "name"))
-        return xstrdup(job_text(job, "name"));
-    const char *base = *job_text(job, "recipe")  ? job_text(job, "recipe")
-                       : *job_text(job, "model") ? job_text(job, "model")
-                                                 : job_text(job, "kind");
+    if (*json_text(job, "name", ""))
+        return xstrdup(json_text(job, "name", ""));
+    const char *base = *json_text(job, "recipe", "")  ? json_text(job, "recipe", "")
+                       : *json_text(job, "model", "") ? json_text(job, "model", "")
+                                                      : json_text(job, "kind", "");
     Buf name = {0};
     char tail[11];
     queue_new_id(tail);

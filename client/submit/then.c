@@ -6,6 +6,7 @@
 
 #include "client/queue/job.h"
 #include "core/jobspec.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 /* Fields of an evaluation that a sampling job has, too; those it shares with the sampling are copied. */
@@ -56,12 +57,12 @@ void then_source(cJSON *evaluation, const char *folder)
 
 bool then_split(cJSON *job, cJSON **ret_evaluation, Err *err)
 {
-    if (strcmp(job_text(job, "kind"), "sample") != 0)
+    if (strcmp(json_text(job, "kind", ""), "sample") != 0)
         return err_set(err, ERR_USAGE, "--then evaluate is for a job that samples, and this one is of kind %s",
-                       job_text(job, "kind"));
+                       json_text(job, "kind", ""));
     if (!saves_png(job))
         return err_set(err, ERR_USAGE, "--then evaluate reads the images as PNG, and save leaves them out");
-    if (!*job_text(job, "reference") && !cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(job, "metrics")))
+    if (!*json_text(job, "reference", "") && !cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(job, "metrics")))
         return err_set(err, ERR_USAGE, "--then evaluate: say with what it compares, --reference NAME, or --metrics is");
     cJSON *evaluation = cJSON_CreateObject(), *rest = NULL, *whole = NULL;
     cJSON_AddStringToObject(evaluation, "kind", "evaluate");

@@ -6,11 +6,12 @@
 
 #include "client/queue/job.h"
 #include "client/terminal/term.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 static double share_of(const cJSON *job)
 {
-    double images = job_number(job, "images", 0), done = job_number(job, "done", 0);
+    double images = json_number(job, "images", 0), done = json_number(job, "done", 0);
     if (job_state(job) == JOB_DONE)
         return 1;
     return images > 0 ? fmin(done / images, 1) : 0; /* an evaluation before its survey */
@@ -20,15 +21,15 @@ static double share_of(const cJSON *job)
 static void add_numbers(Buf *line, const cJSON *job)
 {
     char done[TERM_TEXT], images[TERM_TEXT], rate[TERM_TEXT], eta[TERM_TEXT];
-    const char *reason = job_text(job, "reason"), *stage = job_stage(job);
+    const char *reason = json_text(job, "reason", ""), *stage = job_stage(job);
     double speed = job_rate(job), left = job_eta(job);
-    if (job_number(job, "images", 0) > 0)
-        buf_printf(line, "%s/%s  ", term_count(job_number(job, "done", 0), done),
-                   term_count(job_number(job, "images", 0), images));
+    if (json_number(job, "images", 0) > 0)
+        buf_printf(line, "%s/%s  ", term_count(json_number(job, "done", 0), done),
+                   term_count(json_number(job, "images", 0), images));
     if (left > 0)
         buf_printf(line, "%s  ETA %s", term_rate(speed, rate), term_duration(left, eta));
-    else if (job_state(job) == JOB_DONE && isfinite(job_number(job, "seconds", NAN)))
-        buf_printf(line, "in %s", term_duration(job_number(job, "seconds", NAN), eta));
+    else if (job_state(job) == JOB_DONE && isfinite(json_number(job, "seconds", NAN)))
+        buf_printf(line, "in %s", term_duration(json_number(job, "seconds", NAN), eta));
     else if (*stage)
         buf_printf(line, "%s", stage);
     else if (*reason)
@@ -63,7 +64,7 @@ static void draw(Progress *progress, const cJSON *job)
     Buf head = {0}, bar = {0}, tail = {0};
     int width = term_width(stderr) - 1;
     double share = share_of(job);
-    buf_printf(&head, "%s  %-9s ", job_text(job, "id"), job_text(job, "state"));
+    buf_printf(&head, "%s  %-9s ", json_text(job, "id", ""), json_text(job, "state", ""));
     buf_printf(&tail, " %3d%%  ", (int)(share * 100));
     add_numbers(&tail, job);
     int room = width - term_columns(head.data) - term_columns(tail.data);
@@ -89,14 +90,14 @@ void progress_show(Progress *progress, const cJSON *job)
         draw(progress, job);
         return;
     }
-    const char *state = job_text(job, "state");
+    const char *state = json_text(job, "state", "");
     double share = share_of(job);
     int tenth = (int)(share * 10);
     if (strcmp(state, progress->state) == 0 && tenth <= progress->tenth)
         return;
     Buf line = {0};
     add_numbers(&line, job);
-    fprintf(stderr, "%s %s %d%% ", job_text(job, "id"), state, (int)(share * 100));
+    fprintf(stderr, "%s %s %d%% ", json_text(job, "id", ""), state, (int)(share * 100));
     term_put(stderr, line.data ? line.data : "", 0);
     fputc('\n', stderr);
     buf_free(&line);

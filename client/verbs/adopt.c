@@ -14,6 +14,7 @@
 #include "client/jobs/jobfolder.h"
 #include "client/queue/job.h"
 #include "client/queue/registry.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 enum { DEPTH = 2 };
@@ -41,7 +42,7 @@ static bool find_roots(Adopt *adopt, Err *err)
     const Conf *conf;
     if (!registry_hosts(adopt->cmd, &hosts, err))
         return false;
-    cJSON_ArrayForEach(host, hosts) add_root(adopt->roots, job_text(host, "root"));
+    cJSON_ArrayForEach(host, hosts) add_root(adopt->roots, json_text(host, "root", ""));
     bool alive = hosts->child != NULL;
     cJSON_Delete(hosts);
     if (alive)
@@ -96,12 +97,12 @@ static cJSON *args_of(const Adopt *adopt, JobFolder *folder, const char *name)
 static void say(const Adopt *adopt, const char *name, int64_t images, const cJSON *reply)
 {
     bool known = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "known"));
-    const char *id = job_text(reply, "id"), *state = job_text(reply, "state");
+    const char *id = json_text(reply, "id", ""), *state = json_text(reply, "state", "");
     cJSON *row = cJSON_CreateObject();
     cJSON_AddStringToObject(row, "id", id);
     cJSON_AddStringToObject(row, "folder", name);
     cJSON_AddStringToObject(row, "state", state);
-    cJSON_AddNumberToObject(row, "done", job_number(reply, "done", 0));
+    cJSON_AddNumberToObject(row, "done", json_number(reply, "done", 0));
     cJSON_AddNumberToObject(row, "images", (double)images);
     cJSON_AddBoolToObject(row, "known", known);
     cJSON_AddItemToArray(adopt->rows, row);
@@ -112,7 +113,7 @@ static void say(const Adopt *adopt, const char *name, int64_t images, const cJSO
     else if (known)
         printf("%s %s is in the queue already: %s\n", id, name, state);
     else if (images)
-        printf("%s %s is %s, %.0f of %" PRId64 " images are there\n", id, name, state, job_number(reply, "done", 0),
+        printf("%s %s is %s, %.0f of %" PRId64 " images are there\n", id, name, state, json_number(reply, "done", 0),
                images);
     else
         printf("%s %s is %s\n", id, name, state);

@@ -6,6 +6,7 @@
 #include "client/cmd.h"
 #include "client/queue/job.h"
 #include "client/queue/target.h"
+#include "core/json.h"
 
 /* What is said about a job whose state is now `state`. */
 static void say(const Cmd *cmd, const char *id, const char *state)
@@ -31,10 +32,10 @@ static bool one(Cmd *cmd, QueueFn fn, const char *id, cJSON *changed, Err *err)
         return false;
     row = cJSON_CreateObject();
     cJSON_AddStringToObject(row, "id", id);
-    cJSON_AddStringToObject(row, "state", job_text(reply, "state"));
+    cJSON_AddStringToObject(row, "state", json_text(reply, "state", ""));
     cJSON_AddItemToArray(changed, row);
     if (!cmd->json)
-        say(cmd, id, job_text(reply, "state"));
+        say(cmd, id, json_text(reply, "state", ""));
     cJSON_Delete(reply);
     return true;
 }

@@ -12,6 +12,7 @@
 #include "client/queue/job.h"
 #include "client/queue/target.h"
 #include "core/figure.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 enum { NAME_MAX_COLUMNS = 40 };
@@ -33,7 +34,7 @@ static bool open_path(const char *path, cJSON **ret_report, char **ret_name, Err
 {
     if (!compare_read(path, ret_report, err))
         return false;
-    const char *name = job_text(*ret_report, "name");
+    const char *name = json_text(*ret_report, "name", "");
     *ret_name = *name ? xstrdup(name) : last_part(path);
     return true;
 }
@@ -48,16 +49,16 @@ static bool open_job(Cmd *cmd, const char *word, cJSON **ret_report, char **ret_
     free(id);
     if (!good)
         return false;
-    const char *folder = job_text(job, "output");
+    const char *folder = json_text(job, "output", "");
     if (job_state(job) != JOB_DONE)
-        good = err_set(err, ERR_USAGE, "job %s is %s, and only a job that is done has a report", job_text(job, "id"),
-                       job_text(job, "state"));
+        good = err_set(err, ERR_USAGE, "job %s is %s, and only a job that is done has a report",
+                       json_text(job, "id", ""), json_text(job, "state", ""));
     else if (access(folder, F_OK) != 0)
         good =
             err_set(err, ERR_NOT_FOUND,
                     "the report of job %s is in %s, which is not visible from this machine; compare on the host that "
                     "runs ddqd",
-                    job_text(job, "id"), folder);
+                    json_text(job, "id", ""), folder);
     good = good && open_path(folder, ret_report, ret_name, err);
     cJSON_Delete(job);
     return good;
@@ -84,7 +85,7 @@ static bool add_sweep(Cmd *cmd, const char *target, cJSON *words, Err *err)
     cJSON_ArrayForEach(point, cJSON_GetObjectItemCaseSensitive(group, "points"))
     {
         if (job_state(point) == JOB_DONE)
-            cJSON_AddItemToArray(words, cJSON_CreateString(job_text(point, "id")));
+            cJSON_AddItemToArray(words, cJSON_CreateString(json_text(point, "id", "")));
         else
             missing++;
     }
@@ -143,14 +144,14 @@ static void print_marks(const cJSON *all)
     const cJSON *row, *value;
     cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(all, "differs"))
     {
-        printf("%sNOT MEASURED ALIKE: %s differs%s\n", term_color(stdout, COLOR_RED), job_text(row, "what"),
+        printf("%sNOT MEASURED ALIKE: %s differs%s\n", term_color(stdout, COLOR_RED), json_text(row, "what", ""),
                term_reset(stdout));
         int i = 0;
         cJSON_ArrayForEach(value, cJSON_GetObjectItemCaseSensitive(row, "values"))
         {
             const cJSON *run = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(all, "runs"), i++);
             fputs("    ", stdout);
-            term_put(stdout, job_text(run, "name"), NAME_MAX_COLUMNS);
+            term_put(stdout, json_text(run, "name", ""), NAME_MAX_COLUMNS);
             fputs(": ", stdout);
             term_put(stdout, *value->valuestring ? value->valuestring : "not said", 0);
             putchar('\n');
@@ -169,13 +170,13 @@ static const Figure *figure_of(const char *key)
 static void print_value(const Figure *figure, const cJSON *value)
 {
     char number[FIGURE_TEXT], interval[2 * FIGURE_TEXT] = "";
-    double low = job_number(value, "low", NAN), delta = job_number(value, "delta", NAN);
+    double low = json_number(value, "low", NAN), delta = json_number(value, "delta", NAN);
     bool odd = cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(value, "comparable"));
     if (isfinite(low))
         snprintf(interval, sizeof interval, "[%.*f, %.*f]", figure->digits, low, figure->digits,
-                 job_number(value, "high", NAN));
+                 json_number(value, "high", NAN));
     printf("%s%c %12s%s  %-22s", odd ? term_color(stdout, COLOR_RED) : "", odd ? '!' : ' ',
-           figure_print(figure, job_number(value, "value", NAN), number), odd ? term_reset(stdout) : "", interval);
+           figure_print(figure, json_number(value, "value", NAN), number), odd ? term_reset(stdout) : "", interval);
     if (isfinite(delta))
         printf(" %+.*f", figure->digits, delta);
     const cJSON *overlap = cJSON_GetObjectItemCaseSensitive(value, "overlap"), *what;
@@ -191,15 +192,15 @@ static void print_value(const Figure *figure, const cJSON *value)
 
 static void print_figure(const cJSON *row, const cJSON *runs, int width)
 {
-    const Figure *figure = figure_of(job_text(row, "figure"));
+    const Figure *figure = figure_of(json_text(row, "figure", ""));
     const cJSON *run, *value = cJSON_GetObjectItemCaseSensitive(row, "values")->child;
-    printf("\n%s%s%s%s%s\n", term_color(stdout, COLOR_BOLD), job_text(row, "title"), term_reset(stdout),
-           *job_text(row, "pipeline") ? ", pipeline " : "", job_text(row, "pipeline"));
+    printf("\n%s%s%s%s%s\n", term_color(stdout, COLOR_BOLD), json_text(row, "title", ""), term_reset(stdout),
+           *json_text(row, "pipeline", "") ? ", pipeline " : "", json_text(row, "pipeline", ""));
     cJSON_ArrayForEach(run, runs)
     {
-        int columns = term_columns(job_text(run, "name"));
+        int columns = term_columns(json_text(run, "name", ""));
         fputs("    ", stdout);
-        term_put(stdout, job_text(run, "name"), width);
+        term_put(stdout, json_text(run, "name", ""), width);
         printf("%*s ", columns < width ? width - columns : 0, "");
         if (cJSON_IsObject(value))
             print_value(figure, value);
@@ -216,7 +217,7 @@ static void print_comparison(const cJSON *all)
     int width = 0;
     cJSON_ArrayForEach(run, runs)
     {
-        int columns = term_columns(job_text(run, "name"));
+        int columns = term_columns(json_text(run, "name", ""));
         width = columns > width ? columns : width;
     }
     width = width < NAME_MAX_COLUMNS ? width : NAME_MAX_COLUMNS;

@@ -12,6 +12,7 @@
 #include "client/queue/job.h"
 #include "client/queue/registry.h"
 #include "client/terminal/table.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "core/recipe.h"
 
@@ -92,7 +93,7 @@ static Health check_library(Doctor *doctor)
     Err err = {0};
     if (!cmd_call(doctor->cmd, QUEUE_CHECK, NULL, &doctor->check, &err))
         return say(doctor, HEALTH_BAD, "%s", err.text);
-    int version = (int)job_number(doctor->check, "version", 0);
+    int version = (int)json_number(doctor->check, "version", 0);
     if (version != QUEUE_VERSION)
         return say(doctor, HEALTH_BAD,
                    "the queue in Redis has schema %d, this program wants %d; install the same ddq everywhere", version,
@@ -166,13 +167,14 @@ static Health check_daemons(Doctor *doctor)
         return say(doctor, HEALTH_BAD, "no daemon is alive: jobs wait. Start ddqd, or `ddq run RECIPE`");
     cJSON_ArrayForEach(host, doctor->hosts)
     {
-        if (strcmp(job_text(host, "version"), DDQ_VERSION) != 0)
+        if (strcmp(json_text(host, "version", ""), DDQ_VERSION) != 0)
             return say(doctor, HEALTH_BAD, "ddqd on %s is version %s, this is %s; install the same everywhere",
-                       job_text(host, "host"), job_text(host, "version"), DDQ_VERSION);
+                       json_text(host, "host", ""), json_text(host, "version", ""), DDQ_VERSION);
         cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
         {
             workers++;
-            gone += strcmp(job_text(worker, "state"), "gone") == 0 && !registry_drain(host, job_text(worker, "name"));
+            gone += strcmp(json_text(worker, "state", ""), "gone") == 0 &&
+                    !registry_drain(host, json_text(worker, "name", ""));
         }
     }
     if (gone || !workers)
@@ -187,10 +189,10 @@ static Health check_output(Doctor *doctor)
     const cJSON *host;
     if (!doctor->hosts || !doctor->hosts->child)
         return say(doctor, HEALTH_SKIPPED, "no daemon is alive to tell its folder");
-    cJSON_ArrayForEach(host, doctor->hosts) if (access(job_text(host, "root"), R_OK | X_OK) != 0) return say(
+    cJSON_ArrayForEach(host, doctor->hosts) if (access(json_text(host, "root", ""), R_OK | X_OK) != 0) return say(
         doctor, HEALTH_BAD, "%s of %s cannot be read here; mount it, or fetch results on that host",
-        job_text(host, "root"), job_text(host, "host"));
-    return say(doctor, HEALTH_OK, "%s", job_text(doctor->hosts->child, "root"));
+        json_text(host, "root", ""), json_text(host, "host", ""));
+    return say(doctor, HEALTH_OK, "%s", json_text(doctor->hosts->child, "root", ""));
 }
 
 static Health check_lost(Doctor *doctor)
@@ -198,12 +200,12 @@ static Health check_lost(Doctor *doctor)
     const cJSON *host;
     const char *user;
     Err err = {0};
-    Wall born = (Wall)job_number(doctor->check, "born", 0);
+    Wall born = (Wall)json_number(doctor->check, "born", 0);
     if (!doctor->hosts || !doctor->hosts->child || !cmd_user(doctor->cmd, &user, &err))
         return say(doctor, HEALTH_SKIPPED, "no daemon is alive to tell where jobs are");
     cJSON_ArrayForEach(host, doctor->hosts)
     {
-        const char *root = job_text(host, "root");
+        const char *root = json_text(host, "root", "");
         int lost = lost_jobs(doctor->cmd, root, user, born, &err);
         if (lost < 0)
             return say(doctor, HEALTH_BAD, "%s", err.text);

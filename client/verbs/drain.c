@@ -5,6 +5,7 @@
 
 #include "client/cmd.h"
 #include "client/queue/job.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 /* HOST, HOST:WORKER, or HOST/WORKER as `ddq gpus --quiet` prints it. */
@@ -27,8 +28,8 @@ static void say(const Cmd *cmd, const char *word, const cJSON *reply)
 {
     if (cmd->quiet)
         puts(word);
-    else if (*job_text(reply, "reason"))
-        printf("%s is %s\n", word, job_text(reply, "reason"));
+    else if (*json_text(reply, "reason", ""))
+        printf("%s is %s\n", word, json_text(reply, "reason", ""));
     else if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "changed")))
         printf("%s may work again\n", word);
     else

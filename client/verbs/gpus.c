@@ -6,11 +6,12 @@
 #include "client/queue/job.h"
 #include "client/queue/registry.h"
 #include "client/terminal/table.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 static void print_drains(const cJSON *host)
 {
-    const char *name = job_text(host, "host");
+    const char *name = json_text(host, "host", "");
     const cJSON *drain;
     cJSON_ArrayForEach(drain, cJSON_GetObjectItemCaseSensitive(host, "drains"))
     {
@@ -24,22 +25,23 @@ static void print_drains(const cJSON *host)
 static void add_worker(Table *table, const cJSON *host, const cJSON *worker)
 {
     char memory[TERM_TEXT] = "", pid[TERM_TEXT];
-    double mib = job_number(worker, "memory_mib", 0);
+    double mib = json_number(worker, "memory_mib", 0);
     if (mib > 0)
         snprintf(memory, sizeof memory, "%.1f GiB", mib / 1024);
-    snprintf(pid, sizeof pid, "%.0f", job_number(worker, "pid", 0));
-    const char *state = registry_drain(host, job_text(worker, "name")) ? "drained" : job_text(worker, "state");
-    table_cell(table, COLOR_BOLD, job_text(host, "host"));
-    table_cell(table, COLOR_PLAIN, job_text(worker, "name"));
+    snprintf(pid, sizeof pid, "%.0f", json_number(worker, "pid", 0));
+    const char *state =
+        registry_drain(host, json_text(worker, "name", "")) ? "drained" : json_text(worker, "state", "");
+    table_cell(table, COLOR_BOLD, json_text(host, "host", ""));
+    table_cell(table, COLOR_PLAIN, json_text(worker, "name", ""));
     table_cell(table,
                strcmp(state, "busy") == 0   ? COLOR_BLUE
                : strcmp(state, "gone") == 0 ? COLOR_RED
                                             : COLOR_PLAIN,
                state);
-    table_cell(table, COLOR_PLAIN, job_text(worker, "job"));
+    table_cell(table, COLOR_PLAIN, json_text(worker, "job", ""));
     table_cell(table, COLOR_DIM, memory);
     table_cell(table, COLOR_DIM, pid);
-    table_cell(table, COLOR_DIM, job_text(worker, "about"));
+    table_cell(table, COLOR_DIM, json_text(worker, "about", ""));
 }
 
 static void print_hosts(const cJSON *hosts)
@@ -57,10 +59,10 @@ static void print_hosts(const cJSON *hosts)
     cJSON_ArrayForEach(host, hosts)
     {
         if (!cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(host, "workers")))
-            printf("%s has no workers\n", job_text(host, "host"));
+            printf("%s has no workers\n", json_text(host, "host", ""));
         print_drains(host);
         if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(host, "drain")) && !registry_drain(host, "*"))
-            printf("%s is draining: it finishes what it has and takes nothing new\n", job_text(host, "host"));
+            printf("%s is draining: it finishes what it has and takes nothing new\n", json_text(host, "host", ""));
     }
 }
 
@@ -78,7 +80,7 @@ static bool gpus_run(Cmd *cmd, Err *err)
     }
     if (cmd->quiet) {
         cJSON_ArrayForEach(host, hosts) cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
-            printf("%s/%s\n", job_text(host, "host"), job_text(worker, "name"));
+            printf("%s/%s\n", json_text(host, "host", ""), json_text(worker, "name", ""));
     } else {
         print_hosts(hosts);
         if (!hosts->child)

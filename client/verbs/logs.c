@@ -6,23 +6,24 @@
 #include "client/queue/job.h"
 #include "client/queue/target.h"
 #include "client/terminal/interrupt.h"
+#include "core/json.h"
 
 enum { COUNT = 1000, FOLLOW_MS = 500 };
 
 static void print_line(const Cmd *cmd, const cJSON *line)
 {
-    const char *text = job_text(line, "text");
+    const char *text = json_text(line, "text", "");
     char at[25];
-    wall_iso((Wall)strtoll(job_text(line, "id"), NULL, 10), at); /* a stream's id begins with its time */
+    wall_iso((Wall)strtoll(json_text(line, "id", ""), NULL, 10), at); /* a stream's id begins with its time */
     if (cmd->json) {
         cJSON *object = cJSON_CreateObject();
         cJSON_AddStringToObject(object, "at", at);
-        cJSON_AddStringToObject(object, "level", job_text(line, "level"));
+        cJSON_AddStringToObject(object, "level", json_text(line, "level", ""));
         cJSON_AddStringToObject(object, "text", text);
         cmd_json(object);
         return;
     }
-    printf("%s%s%s %s ", term_color(stdout, COLOR_DIM), at, term_reset(stdout), job_text(line, "level"));
+    printf("%s%s%s %s ", term_color(stdout, COLOR_DIM), at, term_reset(stdout), json_text(line, "level", ""));
     term_put(stdout, text, 0);
     putchar('\n');
 }

@@ -10,6 +10,7 @@
 #include "client/queue/tree.h"
 #include "client/terminal/table.h"
 #include "core/jobspec.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 enum { LIMIT = 1000 };
@@ -148,7 +149,7 @@ static bool list_jobs(Cmd *cmd, Err *err)
         cJSON_AddItemToObject(object, "jobs", cJSON_DetachItemViaPointer(reply, jobs));
         cmd_json(object);
     } else if (cmd->quiet) {
-        cJSON_ArrayForEach(job, jobs) puts(job_text(job, "id"));
+        cJSON_ArrayForEach(job, jobs) puts(json_text(job, "id", ""));
     } else {
         print_tree(jobs);
         say_how_many(cmd, cJSON_GetArraySize(jobs), limit);
@@ -166,12 +167,12 @@ static void print_groups(const cJSON *groups)
     const cJSON *group, *count;
     cJSON_ArrayForEach(group, groups)
     {
-        char *name = xasprintf("%s/%s", job_text(group, "user"), job_text(group, "group")), jobs[TERM_TEXT];
+        char *name = xasprintf("%s/%s", json_text(group, "user", ""), json_text(group, "group", "")), jobs[TERM_TEXT];
         Buf states = {0};
         cJSON_ArrayForEach(count, cJSON_GetObjectItemCaseSensitive(group, "states"))
             buf_printf(&states, "%s%.0f %s", states.len ? ", " : "", count->valuedouble, count->string);
         table_cell(table, COLOR_BOLD, name);
-        table_cell(table, COLOR_PLAIN, term_count(job_number(group, "jobs", 0), jobs));
+        table_cell(table, COLOR_PLAIN, term_count(json_number(group, "jobs", 0), jobs));
         table_cell(table, COLOR_PLAIN, states.data);
         buf_free(&states);
         free(name);
@@ -202,7 +203,8 @@ static bool list_groups(Cmd *cmd, Err *err)
         return true;
     }
     if (cmd->quiet)
-        cJSON_ArrayForEach(group, groups) printf("%s/%s\n", job_text(group, "user"), job_text(group, "group"));
+        cJSON_ArrayForEach(group, groups)
+            printf("%s/%s\n", json_text(group, "user", ""), json_text(group, "group", ""));
     else
         print_groups(groups);
     if (!cJSON_GetArraySize(groups))

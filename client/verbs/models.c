@@ -6,13 +6,14 @@
 #include "client/queue/job.h"
 #include "client/queue/registry.h"
 #include "client/terminal/table.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 /* Adds `host` to the entry called `name`, which is made at its first host. */
 static cJSON *entry(cJSON *list, const char *name, const char *host)
 {
     cJSON *item;
-    cJSON_ArrayForEach(item, list) if (strcmp(job_text(item, "name"), name) == 0) break;
+    cJSON_ArrayForEach(item, list) if (strcmp(json_text(item, "name", ""), name) == 0) break;
     if (!item) {
         item = cJSON_CreateObject();
         cJSON_AddStringToObject(item, "name", name);
@@ -32,12 +33,12 @@ static cJSON *gather(const cJSON *hosts)
     {
         cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(host, "models"))
         {
-            cJSON *model = entry(models, item->string ? item->string : "", job_text(host, "host"));
+            cJSON *model = entry(models, item->string ? item->string : "", json_text(host, "host", ""));
             cJSON_ArrayForEach(part, item) if (!cJSON_HasObjectItem(model, part->string))
                 cJSON_AddItemToObject(model, part->string, cJSON_Duplicate(part, true));
         }
         cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(host, "references")) if (cJSON_IsString(item))
-            entry(references, item->valuestring, job_text(host, "host"));
+            entry(references, item->valuestring, json_text(host, "host", ""));
     }
     return all;
 }
@@ -53,7 +54,7 @@ static void add_rows(Table *table, const cJSON *list, const char *kind)
         bool student = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "student"));
         bool teacher = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "teacher"));
         table_cell(table, COLOR_PLAIN, kind);
-        table_cell(table, COLOR_BOLD, job_text(item, "name"));
+        table_cell(table, COLOR_BOLD, json_text(item, "name", ""));
         table_cell(table, COLOR_PLAIN,
                    student && teacher ? "student, teacher"
                    : student          ? "student"
@@ -78,7 +79,7 @@ static bool models_run(Cmd *cmd, Err *err)
     }
     const cJSON *models = cJSON_GetObjectItemCaseSensitive(all, "models"), *item;
     if (cmd->quiet) {
-        cJSON_ArrayForEach(item, models) puts(job_text(item, "name"));
+        cJSON_ArrayForEach(item, models) puts(json_text(item, "name", ""));
     } else {
         Table *table = table_new(columns, countof(columns));
         add_rows(table, models, "model");

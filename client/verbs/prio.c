@@ -6,6 +6,7 @@
 #include "client/cmd.h"
 #include "client/queue/job.h"
 #include "client/queue/target.h"
+#include "core/json.h"
 
 static bool number_of(const char *text, double *ret_number, Err *err)
 {
@@ -35,7 +36,7 @@ static bool one(Cmd *cmd, const char *id, double priority, cJSON *changed, Err *
     if (cmd->quiet)
         puts(id);
     else if (!cmd->json)
-        printf("%s has priority %.0f\n", id, job_number(reply, "priority", priority));
+        printf("%s has priority %.0f\n", id, json_number(reply, "priority", priority));
     cJSON_AddItemToArray(changed, reply);
     return true;
 }

@@ -8,6 +8,7 @@
 
 #include "client/queue/job.h"
 #include "client/terminal/table.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "core/nearest.h"
 
@@ -30,15 +31,16 @@ static void print_table(const cJSON *references)
     cJSON_ArrayForEach(item, references)
     {
         char count[TERM_TEXT], *hosts = hosts_of(item);
-        char *hash = xasprintf("%.12s", *job_text(item, "fault") ? "unreadable" : job_text(item, "sha256"));
-        double images = job_number(item, "images", NAN);
-        table_cell(table, COLOR_BOLD, job_text(item, "name"));
-        table_cell(table, COLOR_PLAIN, job_text(item, "kind"));
-        table_cell(table, COLOR_PLAIN, job_text(item, "pipeline"));
+        char *hash = xasprintf("%.12s", *json_text(item, "fault", "") ? "unreadable" : json_text(item, "sha256", ""));
+        double images = json_number(item, "images", NAN);
+        table_cell(table, COLOR_BOLD, json_text(item, "name", ""));
+        table_cell(table, COLOR_PLAIN, json_text(item, "kind", ""));
+        table_cell(table, COLOR_PLAIN, json_text(item, "pipeline", ""));
         table_cell(table, COLOR_PLAIN, isfinite(images) ? term_count(images, count) : "");
         table_cell(table, COLOR_DIM, hash);
-        table_cell(table, COLOR_PLAIN, *job_text(item, "user") ? job_text(item, "user") : job_text(item, "from"));
-        table_cell(table, COLOR_DIM, job_text(item, "path"));
+        table_cell(table, COLOR_PLAIN,
+                   *json_text(item, "user", "") ? json_text(item, "user", "") : json_text(item, "from", ""));
+        table_cell(table, COLOR_DIM, json_text(item, "path", ""));
         table_cell(table, COLOR_PLAIN, hosts);
         free(hosts);
         free(hash);
@@ -62,7 +64,7 @@ static bool list(Cmd *cmd, Err *err)
         return true;
     }
     if (cmd->quiet)
-        cJSON_ArrayForEach(item, references) puts(job_text(item, "name"));
+        cJSON_ArrayForEach(item, references) puts(json_text(item, "name", ""));
     else
         print_table(references);
     cJSON_Delete(references);

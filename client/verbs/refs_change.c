@@ -12,6 +12,7 @@
 #include "client/terminal/interrupt.h"
 #include "client/verbs/refs.h"
 #include "client/verbs/submit.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "core/references.h"
 
@@ -32,12 +33,12 @@ static bool name_open(Cmd *cmd, const char *name, Err *err)
     if (!good)
         return false;
     const cJSON *old = refs_find(known, name);
-    if (old && !*job_text(old, "user"))
+    if (old && !*json_text(old, "user", ""))
         good =
             err_set(err, ERR_USAGE, "the name %s stands in ddq.conf as [reference %s]; take another one", name, name);
-    else if (old && strcmp(job_text(old, "user"), user) != 0)
+    else if (old && strcmp(json_text(old, "user", ""), user) != 0)
         good = err_set(err, ERR_PERMISSION, "the reference %s belongs to %s; take another name", name,
-                       job_text(old, "user"));
+                       json_text(old, "user", ""));
     cJSON_Delete(known);
     return good;
 }
@@ -101,8 +102,9 @@ static bool ask(Cmd *cmd, const char *name, const char *path, bool measure, Err 
     if (good && entry && cmd->json)
         cmd_json(cJSON_Duplicate(entry, true));
     else if (good && entry)
-        cmd_say(cmd, "%s is registered: %s, sha256 %.12s%s", name, job_text(entry, "kind"), job_text(entry, "sha256"),
-                strcmp(job_text(entry, "kind"), "statistics") == 0 && job_text(entry, "path")[0] != '/'
+        cmd_say(cmd, "%s is registered: %s, sha256 %.12s%s", name, json_text(entry, "kind", ""),
+                json_text(entry, "sha256", ""),
+                strcmp(json_text(entry, "kind", ""), "statistics") == 0 && json_text(entry, "path", "")[0] != '/'
                     ? ""
                     : "; its images stay where they are, where 'input_roots' of the daemons must allow them");
     cJSON_Delete(entry);
@@ -184,8 +186,8 @@ enum { LEARN_BYTES = 256 << 20 }; /* a larger file holds images too, and hashing
 static bool worth_reading(const cJSON *reference)
 {
     struct stat st;
-    const char *path = job_text(reference, "path");
-    return !*job_text(reference, "sha256") && strcmp(job_text(reference, "kind"), "statistics") == 0 &&
+    const char *path = json_text(reference, "path", "");
+    return !*json_text(reference, "sha256", "") && strcmp(json_text(reference, "kind", ""), "statistics") == 0 &&
            stat(path, &st) == 0 && (S_ISDIR(st.st_mode) || st.st_size <= LEARN_BYTES) && access(path, R_OK) == 0;
 }
 
@@ -194,7 +196,7 @@ void refs_learn(Cmd *cmd, cJSON *references)
     cJSON *reference;
     cJSON_ArrayForEach(reference, references)
     {
-        const char *words[] = {"reference", job_text(reference, "path"), "--faults", NULL};
+        const char *words[] = {"reference", json_text(reference, "path", ""), "--faults", NULL};
         cJSON *facts = NULL, *fact, *next;
         int status = EXIT_OK;
         Err none = {0};
@@ -232,7 +234,7 @@ static bool nobody_needs(Cmd *cmd, const char *name, Err *err)
     bool free_of = !job;
     if (job)
         err_set(err, ERR_REFUSED, "the reference %s is needed by job %s of %s, which is %s; cancel it or wait for it",
-                name, job_text(job, "id"), job_text(job, "user"), job_text(job, "state"));
+                name, json_text(job, "id", ""), json_text(job, "user", ""), json_text(job, "state", ""));
     cJSON_Delete(reply);
     return free_of;
 }
@@ -258,9 +260,10 @@ static bool own_entry(Cmd *cmd, const char *folder, const char *name, Err *err)
                          "no reference %s is registered in %s; one of ddq.conf goes with its section [reference %s]",
                          name, folder, name)
                    : false;
-    bool own = strcmp(job_text(entry, "user"), user) == 0 || strcmp(user, "root") == 0;
+    bool own = strcmp(json_text(entry, "user", ""), user) == 0 || strcmp(user, "root") == 0;
     if (!own)
-        err_set(err, ERR_PERMISSION, "the reference %s belongs to %s, not to %s", name, job_text(entry, "user"), user);
+        err_set(err, ERR_PERMISSION, "the reference %s belongs to %s, not to %s", name, json_text(entry, "user", ""),
+                user);
     cJSON_Delete(entry);
     return own;
 }

@@ -8,6 +8,7 @@
 #include "client/terminal/table.h"
 #include "client/terminal/when.h"
 #include "core/jobspec.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 /* The last one is a list of names, the others are times. */
@@ -81,7 +82,7 @@ static void print(const cJSON *reply)
         if (i == ADMINS)
             cJSON_ArrayForEach(name, value) buf_printf(&names, "%s%s", names.len ? "," : "", name->valuestring);
         else
-            buf_printf(&names, "%s", term_duration(job_number(reply, settings[i].arg, 0) / 1000, text));
+            buf_printf(&names, "%s", term_duration(json_number(reply, settings[i].arg, 0) / 1000, text));
         table_cell(table, COLOR_BOLD, settings[i].name);
         table_cell(table, COLOR_PLAIN, names.data);
         table_cell(table, COLOR_DIM, settings[i].help);

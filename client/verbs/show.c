@@ -9,6 +9,7 @@
 #include "client/queue/group.h"
 #include "client/queue/job.h"
 #include "client/queue/target.h"
+#include "core/json.h"
 
 static void line(const char *label, const char *text)
 {
@@ -25,24 +26,24 @@ static void print_leases(const cJSON *job)
     cJSON_ArrayForEach(lease, cJSON_GetObjectItemCaseSensitive(job, "leases"))
     {
         char rate[TERM_TEXT];
-        printf("%-9s %s/%s pid %.0f: images %.0f-%.0f, at %.0f, %s %s\n", "worker", job_text(lease, "host"),
-               job_text(lease, "worker"), job_number(lease, "pid", 0), job_number(lease, "lo", 0),
-               job_number(lease, "hi", 0) - 1, job_number(lease, "upto", 0),
-               term_rate(job_number(lease, "rate", 0), rate), job_text(lease, "stage"));
+        printf("%-9s %s/%s pid %.0f: images %.0f-%.0f, at %.0f, %s %s\n", "worker", json_text(lease, "host", ""),
+               json_text(lease, "worker", ""), json_number(lease, "pid", 0), json_number(lease, "lo", 0),
+               json_number(lease, "hi", 0) - 1, json_number(lease, "upto", 0),
+               term_rate(json_number(lease, "rate", 0), rate), json_text(lease, "stage", ""));
     }
 }
 
 static void print_progress(const cJSON *job)
 {
     char done[TERM_TEXT], images[TERM_TEXT], rate[TERM_TEXT], eta[TERM_TEXT];
-    printf("%-9s %s of %s images", "done", term_count(job_number(job, "done", 0), done),
-           term_count(job_number(job, "images", 0), images));
+    printf("%-9s %s of %s images", "done", term_count(json_number(job, "done", 0), done),
+           term_count(json_number(job, "images", 0), images));
     if (job_state(job) == JOB_RUNNING && job_rate(job) > 0)
         printf(", %s", term_rate(job_rate(job), rate));
     if (job_eta(job) > 0)
         printf(", ready in %s", term_duration(job_eta(job), eta));
-    if (job_state(job) == JOB_DONE && job_number(job, "seconds", 0) > 0)
-        printf(" in %s", term_duration(job_number(job, "seconds", NAN), eta));
+    if (job_state(job) == JOB_DONE && json_number(job, "seconds", 0) > 0)
+        printf(" in %s", term_duration(json_number(job, "seconds", NAN), eta));
     putchar('\n');
 }
 
@@ -58,12 +59,12 @@ static void print_spec(const cJSON *job)
 /* How it was queued, as far as that was not left to ddq. */
 static void print_placement(const cJSON *job)
 {
-    double at = job_number(job, "at", 0), most = job_number(job, "max_gpus", 0),
-           priority = job_number(job, "priority", 0);
+    double at = json_number(job, "at", 0), most = json_number(job, "max_gpus", 0),
+           priority = json_number(job, "priority", 0);
     char text[TERM_TEXT], when[25];
     const cJSON *parent;
-    if (strcmp(job_text(job, "tier"), "normal") != 0)
-        line("tier", job_text(job, "tier"));
+    if (strcmp(json_text(job, "tier", ""), "normal") != 0)
+        line("tier", json_text(job, "tier", ""));
     snprintf(text, sizeof text, "%.0f", priority);
     line("priority", priority != 0 ? text : "");
     snprintf(text, sizeof text, "%.0f", most);
@@ -71,39 +72,41 @@ static void print_placement(const cJSON *job)
     if (at > 0)
         wall_iso((Wall)at, when);
     line("at", at > 0 ? when : "");
-    line("window", job_text(job, "window"));
+    line("window", json_text(job, "window", ""));
     cJSON_ArrayForEach(parent, cJSON_GetObjectItemCaseSensitive(job, "after"))
         line("after", cJSON_GetStringValue(parent));
-    line("sweep", job_text(job, "group"));
+    line("sweep", json_text(job, "group", ""));
 }
 
 static void print_job(const cJSON *job)
 {
-    printf("%-9s %s%s%s\n", "job", term_color(stdout, COLOR_BOLD), job_text(job, "id"), term_reset(stdout));
-    printf("%-9s %s%s%s\n", "state", term_color(stdout, job_color(job)), job_text(job, "state"), term_reset(stdout));
-    line("reason", job_text(job, "reason"));
+    printf("%-9s %s%s%s\n", "job", term_color(stdout, COLOR_BOLD), json_text(job, "id", ""), term_reset(stdout));
+    printf("%-9s %s%s%s\n", "state", term_color(stdout, job_color(job)), json_text(job, "state", ""),
+           term_reset(stdout));
+    line("reason", json_text(job, "reason", ""));
     print_placement(job);
-    line("user", job_text(job, "user"));
-    line("kind", job_text(job, "kind"));
-    line("model", job_text(job, "model"));
-    line("name", job_text(job, "name"));
+    line("user", json_text(job, "user", ""));
+    line("kind", json_text(job, "kind", ""));
+    line("model", json_text(job, "model", ""));
+    line("name", json_text(job, "name", ""));
     print_progress(job);
-    line("queued", job_text(job, "created"));
-    line("started", job_text(job, "started"));
-    line("ended", job_text(job, "finished"));
+    line("queued", json_text(job, "created", ""));
+    line("started", json_text(job, "started", ""));
+    line("ended", json_text(job, "finished", ""));
     print_leases(job);
     print_spec(job);
     if (job_state(job) == JOB_DONE)
         result_print(job);
     else
-        line("output", job_text(job, "output"));
+        line("output", json_text(job, "output", ""));
 }
 
 static void print_group(const cJSON *job)
 {
-    printf("%-9s %s%s%s\n", "sweep", term_color(stdout, COLOR_BOLD), job_text(job, "id"), term_reset(stdout));
-    printf("%-9s %s%s%s\n", "state", term_color(stdout, job_color(job)), job_text(job, "state"), term_reset(stdout));
-    line("jobs", job_text(job, "reason"));
+    printf("%-9s %s%s%s\n", "sweep", term_color(stdout, COLOR_BOLD), json_text(job, "id", ""), term_reset(stdout));
+    printf("%-9s %s%s%s\n", "state", term_color(stdout, job_color(job)), json_text(job, "state", ""),
+           term_reset(stdout));
+    line("jobs", json_text(job, "reason", ""));
     print_progress(job);
     putchar('\n');
     group_points(job);
@@ -130,7 +133,7 @@ static bool show_run(Cmd *cmd, Err *err)
         cmd_json(job);
     } else if (ok) {
         if (cmd->quiet)
-            puts(job_text(job, "state"));
+            puts(json_text(job, "state", ""));
         else if (target_is_group(target))
             print_group(job);
         else

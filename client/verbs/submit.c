@@ -1,5 +1,5 @@
-/* ddq submit: all jobs are checked (client/submit/plan.h) before the queue hears of any; then each is queued under an id made
- * here, so that a repeated send is not a second job. */
+/* ddq submit: all jobs are checked (client/submit/plan.h) before the queue hears of any; then each is queued under an
+ * id made here, so that a repeated send is not a second job. */
 #include "client/verbs/submit.h"
 
 #include <stdio.h>
@@ -12,6 +12,7 @@
 #include "client/submit/placement.h"
 #include "client/submit/then.h"
 #include "client/terminal/interrupt.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 /* *ret_id: the job's, which is an older one's where the queue knows this spec (done->known). args is consumed. */
@@ -29,12 +30,12 @@ static bool send_one(Cmd *cmd, cJSON *args, Submitted *done, char **ret_folder, 
     cJSON_AddStringToObject(args, "user", user);
     if (!cmd_call(cmd, QUEUE_SUBMIT, args, &reply, err))
         return false;
-    const char *is = job_text(reply, "id");
+    const char *is = json_text(reply, "id", "");
     done->ids[done->count++] = xstrdup(is);
-    *ret_folder = xstrdup(job_text(reply, "folder"));
+    *ret_folder = xstrdup(json_text(reply, "folder", ""));
     if (strcmp(is, id) != 0) {
         done->known++;
-        cmd_say(cmd, "this is job %s, which is %s; --new makes another one", is, job_text(reply, "state"));
+        cmd_say(cmd, "this is job %s, which is %s; --new makes another one", is, json_text(reply, "state", ""));
     }
     cJSON_Delete(reply);
     return true;

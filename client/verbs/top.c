@@ -12,6 +12,7 @@
 #include "client/terminal/interrupt.h"
 #include "client/terminal/screen.h"
 #include "client/terminal/table.h"
+#include "core/json.h"
 #include "core/mem.h"
 
 enum { JOBS_MAX = 200, SHOWN_MAX = 128 };
@@ -24,7 +25,7 @@ static bool ask_working(Cmd *cmd, const cJSON *hosts, cJSON *working, Err *err)
     const cJSON *host, *worker;
     cJSON_ArrayForEach(host, hosts) cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
     {
-        const char *id = job_text(worker, "job");
+        const char *id = json_text(worker, "job", "");
         cJSON *job;
         if (!*id || cJSON_HasObjectItem(working, id) || cJSON_GetArraySize(working) >= SHOWN_MAX)
             continue;
@@ -79,33 +80,36 @@ static const cJSON *lease_of(const cJSON *job, const char *host, const char *wor
 {
     const cJSON *lease;
     cJSON_ArrayForEach(lease, cJSON_GetObjectItemCaseSensitive(
-                                  job, "leases")) if (strcmp(job_text(lease, "host"), host) == 0 &&
-                                                      strcmp(job_text(lease, "worker"), worker) == 0) return lease;
+                                  job, "leases")) if (strcmp(json_text(lease, "host", ""), host) == 0 &&
+                                                      strcmp(json_text(lease, "worker", ""), worker) == 0) return lease;
     return NULL;
 }
 
 static void add_worker(Table *table, const cJSON *host, const cJSON *worker, const cJSON *working)
 {
     char text[TERM_TEXT] = "", rate[TERM_TEXT];
-    const char *name = job_text(host, "host"), *id = job_text(worker, "job");
+    const char *name = json_text(host, "host", ""), *id = json_text(worker, "job", "");
     const cJSON *job = cJSON_GetObjectItemCaseSensitive(working, id);
-    const cJSON *lease = lease_of(job, name, job_text(worker, "name"));
-    const char *state = registry_drain(host, job_text(worker, "name")) ? "drained" : job_text(worker, "state");
-    double mib = job_number(worker, "memory_mib", 0), images = job_number(job, "images", 0);
+    const cJSON *lease = lease_of(job, name, json_text(worker, "name", ""));
+    const char *state =
+        registry_drain(host, json_text(worker, "name", "")) ? "drained" : json_text(worker, "state", "");
+    double mib = json_number(worker, "memory_mib", 0), images = json_number(job, "images", 0);
     Color color = strcmp(state, "busy") == 0 ? COLOR_BLUE : strcmp(state, "idle") == 0 ? COLOR_PLAIN : COLOR_RED;
     table_cell(table, COLOR_BOLD, name);
-    table_cell(table, COLOR_PLAIN, job_text(worker, "name"));
+    table_cell(table, COLOR_PLAIN, json_text(worker, "name", ""));
     table_cell(table, color, state);
     if (mib > 0)
         snprintf(text, sizeof text, "%.1f GiB", mib / 1024);
     table_cell(table, COLOR_PLAIN, text);
-    table_cell(table, COLOR_PLAIN, *job_text(job, "model") ? job_text(job, "model") : job_text(job, "kind"));
+    table_cell(table, COLOR_PLAIN,
+               *json_text(job, "model", "") ? json_text(job, "model", "") : json_text(job, "kind", ""));
     table_cell(table, COLOR_BOLD, id);
-    table_cell(table, COLOR_PLAIN, job_text(job, "user"));
-    table_cell(table, COLOR_PLAIN, lease ? term_rate(job_number(lease, "rate", 0), rate) : "");
-    snprintf(text, sizeof text, "%.0f%%", images > 0 ? floor(100 * job_number(job, "done", 0) / images) : 0);
+    table_cell(table, COLOR_PLAIN, json_text(job, "user", ""));
+    table_cell(table, COLOR_PLAIN, lease ? term_rate(json_number(lease, "rate", 0), rate) : "");
+    snprintf(text, sizeof text, "%.0f%%", images > 0 ? floor(100 * json_number(job, "done", 0) / images) : 0);
     table_cell(table, COLOR_PLAIN, images > 0 ? text : "");
-    table_cell(table, COLOR_DIM, *job_text(lease, "stage") ? job_text(lease, "stage") : job_text(worker, "about"));
+    table_cell(table, COLOR_DIM,
+               *json_text(lease, "stage", "") ? json_text(lease, "stage", "") : json_text(worker, "about", ""));
 }
 
 static void print_workers(const cJSON *all, FILE *to, int width)
@@ -134,15 +138,16 @@ static void print_jobs(const cJSON *jobs, FILE *to, int width)
     const cJSON *job;
     cJSON_ArrayForEach(job, jobs)
     {
-        snprintf(both, sizeof both, "%s/%s", term_count(job_number(job, "done", 0), done),
-                 term_count(job_number(job, "images", 0), images));
-        table_cell(table, COLOR_BOLD, job_text(job, "id"));
-        table_cell(table, job_color(job), job_text(job, "state"));
-        table_cell(table, COLOR_PLAIN, job_text(job, "user"));
-        table_cell(table, COLOR_PLAIN, *job_text(job, "model") ? job_text(job, "model") : job_text(job, "kind"));
+        snprintf(both, sizeof both, "%s/%s", term_count(json_number(job, "done", 0), done),
+                 term_count(json_number(job, "images", 0), images));
+        table_cell(table, COLOR_BOLD, json_text(job, "id", ""));
+        table_cell(table, job_color(job), json_text(job, "state", ""));
+        table_cell(table, COLOR_PLAIN, json_text(job, "user", ""));
+        table_cell(table, COLOR_PLAIN,
+                   *json_text(job, "model", "") ? json_text(job, "model", "") : json_text(job, "kind", ""));
         table_cell(table, COLOR_PLAIN, both);
         table_cell(table, COLOR_PLAIN, job_eta(job) > 0 ? term_duration(job_eta(job), text) : "");
-        table_cell(table, COLOR_DIM, job_text(job, "reason"));
+        table_cell(table, COLOR_DIM, json_text(job, "reason", ""));
     }
     table_print_in(table, to, width);
     table_free(table);
@@ -160,7 +165,7 @@ static void print_head(const cJSON *all, FILE *to)
         cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
         {
             workers++;
-            busy += *job_text(worker, "job") != 0;
+            busy += *json_text(worker, "job", "") != 0;
         }
     }
     cJSON_ArrayForEach(job, cJSON_GetObjectItemCaseSensitive(all, "working")) rate += job_rate(job);

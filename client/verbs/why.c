@@ -5,6 +5,7 @@
 #include "client/cmd.h"
 #include "client/queue/job.h"
 #include "client/queue/target.h"
+#include "core/json.h"
 
 static bool ask(Cmd *cmd, const char *id, cJSON **ret_reply, Err *err)
 {
@@ -19,9 +20,9 @@ static bool ask(Cmd *cmd, const char *id, cJSON **ret_reply, Err *err)
 static void print(const Cmd *cmd, const cJSON *reply)
 {
     if (!cmd->quiet)
-        printf("%s%s%s %s: ", term_color(stdout, COLOR_BOLD), job_text(reply, "id"), term_reset(stdout),
-               job_text(reply, "state"));
-    term_put(stdout, job_text(reply, "text"), 0);
+        printf("%s%s%s %s: ", term_color(stdout, COLOR_BOLD), json_text(reply, "id", ""), term_reset(stdout),
+               json_text(reply, "state", ""));
+    term_put(stdout, json_text(reply, "text", ""), 0);
     putchar('\n');
 }
 

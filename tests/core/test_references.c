@@ -1,4 +1,5 @@
 /* The registry's folder: names, entries, and what somebody else may have put there. */
+#include "core/json.h"
 #include "tests/test.h"
 
 #include <sys/stat.h>
@@ -29,12 +30,6 @@ static void write_entry(const char *file, const char *text)
     fputs(text, out);
     fclose(out);
     free(path);
-}
-
-static const char *text_of(const cJSON *entry, const char *field)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, field));
-    return text ? text : "";
 }
 
 static void test_names(void **state)
@@ -69,14 +64,14 @@ static void test_entries(void **state)
     write_entry(".c.json.part", "{\"name\": \"c\"}");
     assert_ok(references_read(folder, "a", &entry, &err), err);
     char *npz = xasprintf("%s/a.npz", folder);
-    assert_string_equal(text_of(entry, "path"), npz);
+    assert_string_equal(json_text(entry, "path", ""), npz);
     free(npz);
     cJSON_Delete(entry);
     Err bad;
     cJSON *all = references_scan(folder, &bad);
     assert_int_equal(bad.kind, ERR_NONE);
     assert_int_equal(cJSON_GetArraySize(all), 2);
-    assert_string_equal(text_of(cJSON_GetObjectItemCaseSensitive(all, "b"), "path"), "/data/photos");
+    assert_string_equal(json_text(cJSON_GetObjectItemCaseSensitive(all, "b"), "path", ""), "/data/photos");
     cJSON_Delete(all);
     char *nowhere = xasprintf("%s/nowhere", folder);
     all = references_scan(nowhere, &bad);

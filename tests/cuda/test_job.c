@@ -54,7 +54,7 @@ static bool run_text(const char *device, const char *text, Err *ret_err)
     JobSpec *spec = NULL;
     Err err = {0};
     assert_ok(jobspec_parse_text(text, FORM_EXEC, &spec, &err), err);
-    RunHooks hooks = {.note = on_note};
+    Hooks hooks = {.note = on_note};
     Workshop *shop = workshop_new(device, 1);
     Run *run = run_open(shop, spec, ret_err);
     int64_t upto = 0;

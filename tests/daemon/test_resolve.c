@@ -1,4 +1,5 @@
 /* Queued spec + configuration -> exec spec, and every way that a path could lead out of where jobs may go. */
+#include "core/json.h"
 #include "tests/test.h"
 
 #include <sys/stat.h>
@@ -116,12 +117,6 @@ static cJSON *resolved(const char *json, const char *job_folder, Err *err)
     return exec;
 }
 
-static const char *text_of(const cJSON *spec, const char *field)
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(spec, field);
-    return cJSON_IsString(value) ? value->valuestring : "";
-}
-
 #define FEW "\"kind\":\"sample\",\"t_list\":[0,20],\"split_t\":20,\"images\":4"
 
 static void names_become_files(void **state)
@@ -145,13 +140,13 @@ static void names_become_files(void **state)
         cJSON *exec = resolved(rows[i].json, "ada/job", &err);
         if (!exec)
             fail_msg("%s: %s", rows[i].json, err.text);
-        assert_string_equal(text_of(exec, "student"), rows[i].student);
-        assert_string_equal(text_of(exec, "teacher"), rows[i].teacher);
-        assert_string_equal(text_of(exec, "reference"), rows[i].reference);
-        assert_string_equal(text_of(exec, "inception"), rows[i].inception);
-        assert_string_equal(text_of(exec, "device"), "cpu");
+        assert_string_equal(json_text(exec, "student", ""), rows[i].student);
+        assert_string_equal(json_text(exec, "teacher", ""), rows[i].teacher);
+        assert_string_equal(json_text(exec, "reference", ""), rows[i].reference);
+        assert_string_equal(json_text(exec, "inception", ""), rows[i].inception);
+        assert_string_equal(json_text(exec, "device", ""), "cpu");
         char *output = path("root/ada/job");
-        assert_string_equal(text_of(exec, "output"), output);
+        assert_string_equal(json_text(exec, "output", ""), output);
         free(output);
         JobSpec *spec = NULL; /* what goes to the worker is a valid job */
         assert_ok(jobspec_parse(exec, FORM_EXEC, &spec, &err), err);
@@ -193,8 +188,8 @@ static void references_of_both_kinds(void **state)
             char *wanted = in_folder(rows[i].path);
             if (!exec)
                 fail_msg("%s: %s", json, err.text);
-            assert_string_equal(text_of(exec, "reference"), wanted);
-            assert_string_equal(text_of(exec, "pipeline"), rows[i].says);
+            assert_string_equal(json_text(exec, "reference", ""), wanted);
+            assert_string_equal(json_text(exec, "pipeline", ""), rows[i].says);
             free(wanted);
         } else if (exec || !strstr(err.text, rows[i].word)) {
             fail_msg("%s: \"%s\" lacks \"%s\"", json, err.text, rows[i].word);
@@ -222,8 +217,8 @@ static void registrations(void **state)
             if (!exec)
                 fail_msg("%s: %s", json, err.text);
             char *whole = xasprintf("@/root/references/%s", rows[i].name), *wanted = in_folder(whole);
-            assert_string_equal(text_of(exec, "register"), wanted);
-            assert_string_equal(text_of(exec, "owner"), "ada");
+            assert_string_equal(json_text(exec, "register", ""), wanted);
+            assert_string_equal(json_text(exec, "owner", ""), "ada");
             free(whole);
             free(wanted);
         } else if (exec || !strstr(err.text, rows[i].word)) {
@@ -291,7 +286,7 @@ static void inputs_stay_where_jobs_may_read(void **state)
         cJSON *exec = resolved(json, "ada/job", &err);
         if (rows[i].real) {
             char *wanted = path(rows[i].real);
-            assert_string_equal(text_of(exec, "noise"), wanted);
+            assert_string_equal(json_text(exec, "noise", ""), wanted);
             free(wanted);
         } else if (exec || !strstr(err.text, rows[i].word) || !strstr(err.text, "noise")) {
             fail_msg("%s: \"%s\"", rows[i].noise, err.text);

@@ -67,7 +67,7 @@ static cJSON *evaluate_into(Bench *bench, const char *out, const char *images, c
     JobSpec *spec = NULL;
     Err bad = {0};
     assert_ok(jobspec_parse_text(text, FORM_EXEC, &spec, &bad), bad);
-    const RunHooks hooks = {.ctx = bench, .progress = on_progress, .stop = on_stop, .note = on_note};
+    const Hooks hooks = {.ctx = bench, .progress = on_progress, .stop = on_stop, .note = on_note};
     double fid;
     bench->notes[0] = 0;
     bench->stopping = false;

@@ -1,4 +1,5 @@
 /* References: every container of statistics, images that are measured once and remembered, and what is refused. */
+#include "core/json.h"
 #include "tests/models/network.h"
 
 #include <sys/stat.h>
@@ -19,7 +20,7 @@
 typedef struct Desk {
     char *folder, *cache;
     Workshop *shop;
-    RunHooks hooks;
+    Hooks hooks;
     ReferenceMaker maker;
     int measured; /* images, by all passes */
     bool stop;
@@ -55,7 +56,7 @@ static int open_desk(void **state)
     desk->folder = test_folder();
     desk->cache = xasprintf("%s/deep/cache", desk->folder);
     desk->shop = workshop_new("cpu", 1);
-    desk->hooks = (RunHooks){.ctx = desk, .progress = on_progress, .stop = on_stop};
+    desk->hooks = (Hooks){.ctx = desk, .progress = on_progress, .stop = on_stop};
     desk->maker = (ReferenceMaker){.shop = desk->shop, .inception = W16, .cache = desk->cache, .hooks = &desk->hooks};
     *state = desk;
     return 0;
@@ -486,12 +487,6 @@ static void test_save(void **state)
 
 /* --- registering ------------------------------------------------------------------------------------ */
 
-static const char *text_of(const cJSON *entry, const char *field)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, field));
-    return text ? text : "";
-}
-
 static void test_register(void **state)
 {
     Desk *desk = *state;
@@ -503,9 +498,9 @@ static void test_register(void **state)
     Reference b = open_ok(desk, SET_B, RESIZE_PT, 0), tf = open_ok(desk, SET_B, RESIZE_TF, 0);
     cJSON *entry;
     assert_ok(reference_register_copy(&ada, &b, SET_B, &entry, &err), err);
-    assert_string_equal(text_of(entry, "path"), "b.npz");
-    assert_string_equal(text_of(entry, "pipeline"), "pt");
-    assert_string_equal(text_of(entry, "source_sha256"), b.sha256);
+    assert_string_equal(json_text(entry, "path", ""), "b.npz");
+    assert_string_equal(json_text(entry, "pipeline", ""), "pt");
+    assert_string_equal(json_text(entry, "source_sha256", ""), b.sha256);
     cJSON_Delete(entry);
     assert_ok(reference_register_copy(&ada, &b, SET_B, NULL, &err), err); /* the same again */
     assert_err(reference_register_copy(&ada, &tf, SET_B, NULL, &err), err, "other content", "--replace");
@@ -515,14 +510,14 @@ static void test_register(void **state)
     assert_err(reference_register_copy(&bob, &b, SET_B, NULL, &err), err, "ada registered this name");
     assert_err(reference_register_copy(&bad, &b, SET_B, NULL, &err), err, "no name of a reference");
     assert_ok(references_read(folder, "b", &entry, &err), err);
-    Reference back = open_ok(desk, text_of(entry, "path"), RESIZE_PT, 0);
-    assert_string_equal(back.sha256, text_of(entry, "sha256"));
+    Reference back = open_ok(desk, json_text(entry, "path", ""), RESIZE_PT, 0);
+    assert_string_equal(back.sha256, json_text(entry, "sha256", ""));
     assert_memory_equal(back.stats->sigma, b.stats->sigma, 128 * 128 * sizeof(double));
     reference_close(&back);
     cJSON_Delete(entry);
     ada.replace = true;
     assert_ok(reference_register_copy(&ada, &tf, SET_B, &entry, &err), err);
-    assert_string_equal(text_of(entry, "pipeline"), "tf");
+    assert_string_equal(json_text(entry, "pipeline", ""), "tf");
     cJSON_Delete(entry);
     reference_close(&b);
     reference_close(&tf);
@@ -547,9 +542,9 @@ static void test_register_path(void **state)
     assert_int_equal(images, 160);
     assert_ok(reference_register_path(&ada, link, &look, hex, NULL, NULL, &err), err);
     assert_ok(references_read(folder, "images", &entry, &err), err);
-    assert_string_equal(text_of(entry, "path"), SET_B); /* links are followed once, here */
-    assert_string_equal(text_of(entry, "kind"), "array");
-    assert_string_equal(text_of(entry, "sha256"), hex);
+    assert_string_equal(json_text(entry, "path", ""), SET_B); /* links are followed once, here */
+    assert_string_equal(json_text(entry, "kind", ""), "array");
+    assert_string_equal(json_text(entry, "sha256", ""), hex);
     assert_true(cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "features")));
     cJSON_Delete(entry);
     assert_err(reference_register_path(&ada, "/nonexistent", &look, hex, NULL, NULL, &err), err, "/nonexistent");

@@ -1,4 +1,5 @@
 /* Numbers that come back with all their bits, and a page that no name can break. */
+#include "core/json.h"
 #include "worker/report/report.h"
 
 #include <math.h>
@@ -13,11 +14,11 @@ static void test_numbers(void **state)
     static const double values[] = {0, 1, 1.715, 0.1, 1.0 / 3, 2.0101165314551395, 1e-300, 123456789012345678.0};
     for (size_t i = 0; i < countof(values); i++) {
         char text[32];
-        report_number(values[i], text);
+        json_number_text(values[i], text);
         assert_true(strtod(text, NULL) == values[i]);
     }
     char text[32];
-    report_number(1.715, text);
+    json_number_text(1.715, text);
     assert_string_equal(text, "1.715"); /* the shortest */
 }
 
@@ -26,21 +27,21 @@ static cJSON *measured_of(double fid)
 {
     cJSON *measured = cJSON_CreateObject(), *reference = cJSON_AddObjectToObject(measured, "reference");
     cJSON_AddStringToObject(measured, "pipeline", "pt");
-    report_add_number(measured, "fid", fid);
-    report_add_number(measured, "fid_low", fid - 0.25);
-    report_add_number(measured, "fid_high", fid + 0.25);
-    report_add_number(measured, "precision", 0.75);
+    json_add_number(measured, "fid", fid);
+    json_add_number(measured, "fid_low", fid - 0.25);
+    json_add_number(measured, "fid_high", fid + 0.25);
+    json_add_number(measured, "precision", 0.75);
     cJSON_AddStringToObject(reference, "name", "im&net");
     cJSON *curve = cJSON_AddObjectToObject(measured, "curve");
-    cJSON_AddItemToObject(curve, "images", report_numbers((const double[]){100, 200, 400}, 3));
-    cJSON_AddItemToObject(curve, "fid", report_numbers((const double[]){fid + 3, fid + 1, fid}, 3));
-    report_add_number(curve, "infinity", fid - 1);
-    report_add_number(curve, "slope", 400);
+    cJSON_AddItemToObject(curve, "images", json_numbers((const double[]){100, 200, 400}, 3));
+    cJSON_AddItemToObject(curve, "fid", json_numbers((const double[]){fid + 3, fid + 1, fid}, 3));
+    json_add_number(curve, "infinity", fid - 1);
+    json_add_number(curve, "slope", 400);
     cJSON *histogram = cJSON_AddObjectToObject(measured, "histogram");
-    report_add_number(histogram, "low", 1);
-    report_add_number(histogram, "high", 3);
-    cJSON_AddItemToObject(histogram, "nearest_reference", report_numbers((const double[]){3, 1}, 2));
-    cJSON_AddItemToObject(histogram, "reference_radius", report_numbers((const double[]){4, 4}, 2));
+    json_add_number(histogram, "low", 1);
+    json_add_number(histogram, "high", 3);
+    cJSON_AddItemToObject(histogram, "nearest_reference", json_numbers((const double[]){3, 1}, 2));
+    cJSON_AddItemToObject(histogram, "reference_radius", json_numbers((const double[]){4, 4}, 2));
     return measured;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 #include "core/references.h"
 #include "worker/commands/fid_numbers.h"
@@ -180,7 +181,7 @@ static void print_json(const Fid *fid, const FidNumbers *numbers)
     cJSON *json = cJSON_CreateObject();
     for (int i = 0; i < numbers->count; i++) {
         char number[32];
-        report_number(numbers->items[i].value, number);
+        json_number_text(numbers->items[i].value, number);
         if (isfinite(numbers->items[i].value))
             cJSON_AddRawToObject(json, numbers->items[i].key, number);
     }
@@ -203,7 +204,7 @@ static void print_lines(const FidNumbers *numbers)
 {
     for (int i = 0; i < numbers->count; i++) {
         char number[32];
-        report_number(numbers->items[i].value, number);
+        json_number_text(numbers->items[i].value, number);
         if (numbers->items[i].label)
             printf("%s:  %s%s\n", numbers->items[i].label, number, strpbrk(number, ".en") ? "" : ".0");
     }

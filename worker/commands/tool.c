@@ -59,7 +59,7 @@ void tool_open(Tool *tool, const char *name)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     *tool = (Tool){.name = name, .notes = cJSON_CreateArray(), .terminal = isatty(STDERR_FILENO)};
-    tool->hooks = (RunHooks){.ctx = tool, .progress = on_progress, .stop = on_stop};
+    tool->hooks = (Hooks){.ctx = tool, .progress = on_progress, .stop = on_stop};
     tool->metrics = (MetricHooks){.ctx = tool, .stop = on_stop, .progress = on_metric};
 }
 

@@ -19,7 +19,7 @@
 
 typedef struct Tool {
     const char *name; /* what messages begin with */
-    RunHooks hooks;   /* of the images named last */
+    Hooks hooks;      /* of the images named last */
     MetricHooks metrics;
     bool quiet;
     Conf *conf;   /* NULL until tool_conf */

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "worker/evaluate/evaluation_parts.h"
-#include "worker/report/report.h"
 
 typedef struct Measuring {
     const Evaluation *what;
@@ -38,18 +38,17 @@ static void note(const Measuring *m, const char *format, ...)
 static bool on_stop(void *ctx)
 {
     const Measuring *m = ctx;
-    const RunHooks *hooks = m->what->hooks;
-    return hooks && hooks->stop && hooks->stop(hooks->ctx);
+    const Hooks *hooks = m->what->hooks;
+    return hooks_stopped(hooks);
 }
 
 static void on_progress(void *ctx, double done)
 {
     const Measuring *m = ctx;
-    const RunHooks *hooks = m->what->hooks;
+    const Hooks *hooks = m->what->hooks;
     char stage[48];
     snprintf(stage, sizeof stage, "%s %.0f%%", m->stage, 100 * done);
-    if (hooks && hooks->progress)
-        hooks->progress(hooks->ctx, m->what->upto, 0, stage);
+    hooks_progress(hooks, m->what->upto, 0, stage);
 }
 
 /* --- what every metric does ------------------------------------------------------------------------ */
@@ -57,23 +56,23 @@ static void on_progress(void *ctx, double done)
 static void add_interval(cJSON *json, const char *key, const Interval *interval)
 {
     char name[48];
-    report_add_number(json, key, interval->value);
+    json_add_number(json, key, interval->value);
     if (!isfinite(interval->low) || !isfinite(interval->high))
         return;
     snprintf(name, sizeof name, "%s_low", key);
-    report_add_number(json, name, interval->low);
+    json_add_number(json, name, interval->low);
     snprintf(name, sizeof name, "%s_high", key);
-    report_add_number(json, name, interval->high);
+    json_add_number(json, name, interval->high);
 }
 
 static void add_terms(cJSON *json, const char *name, const Frechet *f)
 {
     cJSON *terms = cJSON_AddObjectToObject(json, name);
-    report_add_number(terms, "raw", f->raw);
-    report_add_number(terms, "mean_term", f->mean_term);
-    report_add_number(terms, "trace_images", f->trace1);
-    report_add_number(terms, "trace_reference", f->trace2);
-    report_add_number(terms, "trace_sqrt", f->trace_sqrt);
+    json_add_number(terms, "raw", f->raw);
+    json_add_number(terms, "mean_term", f->mean_term);
+    json_add_number(terms, "trace_images", f->trace1);
+    json_add_number(terms, "trace_reference", f->trace2);
+    json_add_number(terms, "trace_sqrt", f->trace_sqrt);
 }
 
 /* --- the metrics ----------------------------------------------------------------------------------- */
@@ -121,8 +120,8 @@ static bool measure_score(Measuring *m, Err *err)
     if (!score_measure(m->what->logits, SCORE_PARTS, &m->hooks, &score, err))
         return false;
     add_interval(m->json, "is_mean", &score.score);
-    report_add_number(m->json, "is_std", score.std);
-    cJSON_AddItemToObject(m->json, "is_parts", report_numbers(score.part, score.parts));
+    json_add_number(m->json, "is_std", score.std);
+    cJSON_AddItemToObject(m->json, "is_parts", json_numbers(score.part, score.parts));
     return true;
 }
 
@@ -136,8 +135,8 @@ static bool measure_kid(Measuring *m, Err *err)
         return false;
     add_interval(m->json, "kid", &kid.kid);
     if (isfinite(kid.std))
-        report_add_number(m->json, "kid_std", kid.std);
-    report_add_number(m->json, "kid_subsets", kid.subsets);
+        json_add_number(m->json, "kid_std", kid.std);
+    json_add_number(m->json, "kid_subsets", kid.subsets);
     return true;
 }
 
@@ -177,13 +176,13 @@ static bool measure_curve(Measuring *m, Err *err)
     if (!fid_infinity(&m->what->rows, m->what->reference->stats, &m->hooks, &curve, err))
         return false;
     if (asked)
-        report_add_number(m->json, "fid_inf", curve.infinity);
+        json_add_number(m->json, "fid_inf", curve.infinity);
     cJSON *object = cJSON_AddObjectToObject(m->json, "curve"), *images = cJSON_AddArrayToObject(object, "images");
     for (int i = 0; i < curve.points; i++)
         cJSON_AddItemToArray(images, cJSON_CreateNumber((double)curve.count[i]));
-    cJSON_AddItemToObject(object, "fid", report_numbers(curve.fid, curve.points));
-    report_add_number(object, "infinity", curve.infinity);
-    report_add_number(object, "slope", curve.slope);
+    cJSON_AddItemToObject(object, "fid", json_numbers(curve.fid, curve.points));
+    json_add_number(object, "infinity", curve.infinity);
+    json_add_number(object, "slope", curve.slope);
     return true;
 }
 

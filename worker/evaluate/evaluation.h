@@ -37,7 +37,7 @@ typedef struct Evaluation {
     const Statistics *stats;    /* of the rows, and in it of the spatial ones */
     const Logits *logits;       /* with METRIC_IS, else NULL */
     const Reference *reference; /* NULL where nothing is compared */
-    const RunHooks *hooks;      /* progress and stop; NULL is fine */
+    const Hooks *hooks;         /* progress and stop; NULL is fine */
     int64_t upto;               /* what progress tells as done: every image is */
     void *ctx;                  /* of note */
     void (*note)(void *ctx, const char *text);

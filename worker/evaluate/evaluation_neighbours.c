@@ -2,10 +2,10 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 #include "worker/evaluate/evaluation.h"
 #include "worker/evaluate/evaluation_parts.h"
-#include "worker/report/report.h"
 
 static void add_counts(cJSON *json, const char *name, const NeighbourCounts *counts)
 {
@@ -38,7 +38,7 @@ static cJSON *counts_of(Range range, const double *values, int64_t count)
         int bin = width > 0 ? (int)((values[i] - range.low) / width) : 0;
         counts[bin < EVALUATION_BINS ? bin : EVALUATION_BINS - 1]++;
     }
-    return report_numbers(counts, EVALUATION_BINS);
+    return json_numbers(counts, EVALUATION_BINS);
 }
 
 static void add_histogram(cJSON *json, const Neighbours *n)
@@ -46,8 +46,8 @@ static void add_histogram(cJSON *json, const Neighbours *n)
     Range range = {INFINITY, 0};
     range = range_of(range_of(range, n->nearest, n->fakes), n->real_radius, n->reals);
     cJSON *object = cJSON_AddObjectToObject(json, "histogram");
-    report_add_number(object, "low", range.low);
-    report_add_number(object, "high", range.high);
+    json_add_number(object, "low", range.low);
+    json_add_number(object, "high", range.high);
     cJSON_AddItemToObject(object, "nearest_reference", counts_of(range, n->nearest, n->fakes));
     cJSON_AddItemToObject(object, "reference_radius", counts_of(range, n->real_radius, n->reals));
 }
@@ -77,8 +77,8 @@ static cJSON *sample_of(const Neighbours *n, int64_t i)
 {
     cJSON *sample = cJSON_CreateObject();
     cJSON_AddNumberToObject(sample, "image", (double)i);
-    report_add_number(sample, "distance", n->nearest[i]);
-    report_add_number(sample, "radius", n->real_radius[n->nearest_real[i]]);
+    json_add_number(sample, "distance", n->nearest[i]);
+    json_add_number(sample, "radius", n->real_radius[n->nearest_real[i]]);
     cJSON_AddNumberToObject(sample, "reference", (double)n->nearest_real[i]);
     cJSON_AddBoolToObject(sample, "in_manifold", n->in_manifold[i]);
     return sample;

@@ -54,8 +54,7 @@ static bool run_part(const MeasurePlan *plan, const Ask *ask, const Part *part, 
 }
 
 /* In as many calls as memory wants. */
-static bool run_network(MeasurePlan *plan, const MeasureRows *rows, const uint8_t *pixels, const RunHooks *hooks,
-                        Err *err)
+static bool run_network(MeasurePlan *plan, const MeasureRows *rows, const uint8_t *pixels, const Hooks *hooks, Err *err)
 {
     Ask asks[2];
     int count = asks_of(plan, rows, asks);
@@ -73,8 +72,7 @@ static bool run_network(MeasurePlan *plan, const MeasureRows *rows, const uint8_
             char text[128];
             snprintf(text, sizeof text, "features of %d images at a time do not fit in memory; went on with %d",
                      part.count, plan->batch);
-            if (hooks && hooks->note)
-                hooks->note(hooks->ctx, text);
+            hooks_note(hooks, text);
             err_clear(err);
         }
     return true;
@@ -131,7 +129,7 @@ static bool room(MeasureRows *rows, const MeasurePlan *plan, Err *err)
 
 /* hashes NULL: they are taken here. */
 static bool measure_batch(const uint8_t *pixels, const uint8_t *hashes, const ImageSource *source, MeasurePlan *plan,
-                          const RunHooks *hooks, MeasureRows *rows, Err *err)
+                          const Hooks *hooks, MeasureRows *rows, Err *err)
 {
     if (!room(rows, plan, err) || !run_network(plan, rows, pixels, hooks, err) ||
         !check_finite(plan, rows, source, err))
@@ -148,7 +146,7 @@ static bool measure_batch(const uint8_t *pixels, const uint8_t *hashes, const Im
 }
 
 bool measure_pixels(const uint8_t *pixels, int64_t first, int count, int h, int w, MeasurePlan *plan,
-                    const RunHooks *hooks, MeasureRows *ret_rows, Err *err)
+                    const Hooks *hooks, MeasureRows *ret_rows, Err *err)
 {
     MeasureRows rows = {.first = first, .count = count, .height = h, .width = w};
     bool good = measure_batch(pixels, NULL, NULL, plan, hooks, &rows, err);
@@ -165,7 +163,7 @@ typedef struct Pass {
     ImageSource *source;
     MeasurePlan *plan;
     const MeasureSink *sink;
-    const RunHooks *hooks;
+    const Hooks *hooks;
     uint8_t *pixels, *hashes; /* [wanted,height,width,3] and [wanted,32]: what waits to be measured */
     int wanted;               /* images of a batch */
     MeasureRows waiting;      /* which images those are */
@@ -224,7 +222,7 @@ static bool take_images(Pass *pass, ImageReader *reader, int64_t lo, int64_t hi,
     for (int64_t index = lo; index < hi; index++) {
         Image image = {0};
         uint8_t hash[IMAGE_HASH];
-        if (pass->hooks && pass->hooks->stop && pass->hooks->stop(pass->hooks->ctx))
+        if (hooks_stopped(pass->hooks))
             return err_set(err, ERR_CANCELLED, "stopped before image %" PRId64, index);
         bool good =
             image_reader_next(reader, &image, hash, err) ? add(pass, index, &image, hash, err) : skip(pass, index, err);
@@ -236,7 +234,7 @@ static bool take_images(Pass *pass, ImageReader *reader, int64_t lo, int64_t hi,
 }
 
 bool measure_source(ImageSource *source, int64_t lo, int64_t hi, MeasurePlan *plan, const MeasureSink *sink,
-                    const RunHooks *hooks, Err *err)
+                    const Hooks *hooks, Err *err)
 {
     Pass pass = {.source = source, .plan = plan, .sink = sink, .hooks = hooks, .wanted = plan->batch};
     pass.hashes = xmalloc((size_t)pass.wanted * IMAGE_HASH);

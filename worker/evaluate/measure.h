@@ -10,9 +10,9 @@
 #ifndef WORKER_EVALUATE_MEASURE_H
 #define WORKER_EVALUATE_MEASURE_H
 
+#include "core/hooks.h"
 #include "core/jobspec.h"
 #include "worker/images/images.h"
-#include "worker/job/run.h"
 #include "worker/models/inception.h"
 
 typedef struct MeasurePlan {
@@ -43,11 +43,11 @@ typedef struct MeasureSink {
 
 /* Images lo..hi-1. Stops between batches with ERR_CANCELLED. A NaN is ERR_NUMERIC and names the image. */
 bool measure_source(ImageSource *source, int64_t lo, int64_t hi, MeasurePlan *plan, const MeasureSink *sink,
-                    const RunHooks *hooks, Err *err);
+                    const Hooks *hooks, Err *err);
 
 /* The same for images that are in memory, u8 [count,h,w,3]: what a sampler just made. On failure *ret_rows is
  * untouched. */
 bool measure_pixels(const uint8_t *pixels, int64_t first, int count, int h, int w, MeasurePlan *plan,
-                    const RunHooks *hooks, MeasureRows *ret_rows, Err *err);
+                    const Hooks *hooks, MeasureRows *ret_rows, Err *err);
 
 #endif

@@ -20,13 +20,14 @@
 #ifndef WORKER_EVALUATE_REFERENCE_H
 #define WORKER_EVALUATE_REFERENCE_H
 
+#include "core/hooks.h"
 #include "core/jobspec.h"
 #include "kernels/backend.h"
 #include "worker/arrays/npy.h"
-#include "worker/job/run.h"
 #include "worker/metrics/features.h"
 #include "worker/metrics/statistics.h"
 #include "worker/models/inception.h"
+#include "worker/models/model_cache.h"
 
 enum {                         /* what is wanted besides mean and covariance */
        REFERENCE_FEATURES = 1, /* the features themselves: KID, precision, recall, density, coverage */
@@ -41,10 +42,10 @@ typedef struct ReferenceMaker {
     Workshop *shop;
     const char *inception; /* weights */
     JobPrecision precision;
-    InceptionLevel level;  /* zero: pool3 */
-    int batch;             /* images at a time; 0: chosen here. It changes nothing but the speed */
-    const char *cache;     /* folder, made when it is not there; NULL: the workshop's, else reference_cache() */
-    const RunHooks *hooks; /* progress and stop; NULL is fine */
+    InceptionLevel level; /* zero: pool3 */
+    int batch;            /* images at a time; 0: chosen here. It changes nothing but the speed */
+    const char *cache;    /* folder, made when it is not there; NULL: the workshop's, else reference_cache() */
+    const Hooks *hooks;   /* progress and stop; NULL is fine */
 } ReferenceMaker;
 
 typedef struct Reference {
@@ -79,7 +80,7 @@ bool reference_look(const char *path, ReferenceLook *ret_look, Err *err);
 
 /* Content hash and count of images, from the cache where nothing changed, else by reading all of them. cache NULL:
  * reference_cache(). */
-bool reference_name_images(const char *path, const char *cache, const RunHooks *hooks, char ret_hex[65],
+bool reference_name_images(const char *path, const char *cache, const Hooks *hooks, char ret_hex[65],
                            int64_t *ret_images, Err *err);
 
 /* A sentence for the report about what cannot be known or is dubious; NULL: nothing. Caller frees. */

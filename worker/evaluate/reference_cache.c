@@ -219,7 +219,7 @@ static bool load_entry(const Entry *entry, unsigned wants, Reference *reference)
 /* --- the lock --------------------------------------------------------------------------------------- */
 
 /* Waits for whoever measures the same now. *ret_fd -1: this file system knows no locks, and both measure. */
-static bool lock_entry(const Entry *entry, const RunHooks *hooks, int *ret_fd, Err *err)
+static bool lock_entry(const Entry *entry, const Hooks *hooks, int *ret_fd, Err *err)
 {
     int fd = open(entry->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
@@ -230,7 +230,7 @@ static bool lock_entry(const Entry *entry, const RunHooks *hooks, int *ret_fd, E
             fd = -1;
             break;
         }
-        if (hooks && hooks->stop && hooks->stop(hooks->ctx)) {
+        if (hooks_stopped(hooks)) {
             close(fd);
             return err_set(err, ERR_CANCELLED, "stopped while another process measured the reference");
         }
@@ -270,7 +270,7 @@ static bool make_entry(const Entry *entry, unsigned wants, Resize pipeline, cons
     return good;
 }
 
-static bool name_content(const char *path, const char *folder, const RunHooks *hooks, char ret_hex[65],
+static bool name_content(const char *path, const char *folder, const Hooks *hooks, char ret_hex[65],
                          int64_t *ret_images, Err *err)
 {
     Listing listing;
@@ -288,7 +288,7 @@ static char *folder_of(const char *cache)
     return folder;
 }
 
-bool reference_name_images(const char *path, const char *cache, const RunHooks *hooks, char ret_hex[65],
+bool reference_name_images(const char *path, const char *cache, const Hooks *hooks, char ret_hex[65],
                            int64_t *ret_images, Err *err)
 {
     char *folder = folder_of(cache);

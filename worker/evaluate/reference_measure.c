@@ -16,17 +16,16 @@
 enum { BATCH_CPU = 4, BATCH_CUDA = 64 };
 
 /* made: since start. */
-static void tell(const RunHooks *hooks, int64_t upto, int64_t made, Mono start, const char *stage)
+static void tell(const Hooks *hooks, int64_t upto, int64_t made, Mono start, const char *stage)
 {
     double seconds = (double)(mono_ms() - start) / 1000;
-    if (hooks && hooks->progress)
-        hooks->progress(hooks->ctx, upto, seconds > 0 ? (double)made / seconds : 0, stage);
+    hooks_progress(hooks, upto, seconds > 0 ? (double)made / seconds : 0, stage);
 }
 
 /* --- one pass --------------------------------------------------------------------------------------- */
 
 typedef struct Sums {
-    const RunHooks *hooks;
+    const Hooks *hooks;
     Moments *features, *spatial; /* spatial NULL: not wanted */
     NpyWriter *writer;           /* of features; NULL: not wanted */
     Blocks blocks;
@@ -138,12 +137,12 @@ bool reference_measure(const MeasureTask *task, const ReferenceMaker *maker, Mea
 
 /* --- the pixels alone ------------------------------------------------------------------------------- */
 
-static bool hash_images(ImageReader *reader, int64_t count, const RunHooks *hooks, uint8_t *hashes, Err *err)
+static bool hash_images(ImageReader *reader, int64_t count, const Hooks *hooks, uint8_t *hashes, Err *err)
 {
     Mono start = mono_ms();
     for (int64_t i = 0; i < count; i++) {
         Image image = {0};
-        if (hooks && hooks->stop && hooks->stop(hooks->ctx))
+        if (hooks_stopped(hooks))
             return err_set(err, ERR_CANCELLED, "stopped before image %" PRId64 " of the reference", i);
         if (!image_reader_next(reader, &image, hashes + i * IMAGE_HASH, err))
             return false;
@@ -154,7 +153,7 @@ static bool hash_images(ImageReader *reader, int64_t count, const RunHooks *hook
     return true;
 }
 
-bool reference_hash(const char *path, const RunHooks *hooks, char ret_hex[65], int64_t *ret_images, Err *err)
+bool reference_hash(const char *path, const Hooks *hooks, char ret_hex[65], int64_t *ret_images, Err *err)
 {
     ImageSource *source = image_source_open(path, err);
     if (!source)

@@ -27,7 +27,7 @@ typedef struct MeasureTask {
  * attempt left in `work` is not measured again. */
 bool reference_measure(const MeasureTask *task, const ReferenceMaker *maker, Measured *ret_measured, Err *err);
 /* The pixels alone: content hash and count. */
-bool reference_hash(const char *path, const RunHooks *hooks, char ret_hex[65], int64_t *ret_images, Err *err);
+bool reference_hash(const char *path, const Hooks *hooks, char ret_hex[65], int64_t *ret_images, Err *err);
 
 /* --- reference_blocks.c ----------------------------------------------------------------------------- */
 

@@ -11,21 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 #include "core/references.h"
 #include "worker/files/file.h"
-
-static const char *text_of(const cJSON *entry, const char *field)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, field));
-    return text ? text : "";
-}
-
-static void add_text(cJSON *entry, const char *field, const char *text)
-{
-    if (text && *text)
-        cJSON_AddStringToObject(entry, field, text);
-}
 
 /* --- whose name it is ------------------------------------------------------------------------------- */
 
@@ -37,17 +26,18 @@ static bool name_free(const Registration *r, const char *sha256, bool *ret_same,
     *ret_same = false;
     if (!references_read(r->folder, r->name, &old, &none))
         return none.kind == ERR_NOT_FOUND || err_set(err, none.kind, "%s; remove it first", none.text);
-    bool own = strcmp(text_of(old, "user"), r->user) == 0, same = strcmp(text_of(old, "sha256"), sha256) == 0;
+    bool own = strcmp(json_text(old, "user", ""), r->user) == 0,
+         same = strcmp(json_text(old, "sha256", ""), sha256) == 0;
     bool good = true;
     if (!own)
         good = err_set(err, ERR_PERMISSION, "reference %s: %s registered this name; take another one", r->name,
-                       text_of(old, "user"));
+                       json_text(old, "user", ""));
     else if (!same && !r->replace)
         good =
             err_set(err, ERR_REFUSED,
                     "reference %s: you registered it with other content (sha256 %.12s); say --replace, or take another "
                     "name",
-                    r->name, text_of(old, "sha256"));
+                    r->name, json_text(old, "sha256", ""));
     *ret_same = good && same;
     cJSON_Delete(old);
     return good;
@@ -98,7 +88,7 @@ static void add_facts(cJSON *entry, int64_t images, int dims, const char *pipeli
         cJSON_AddNumberToObject(entry, "images", (double)images);
     if (dims > 0)
         cJSON_AddNumberToObject(entry, "dims", dims);
-    add_text(entry, "pipeline", pipeline);
+    json_add_text(entry, "pipeline", pipeline);
     cJSON_AddBoolToObject(entry, "features", features);
     cJSON_AddBoolToObject(entry, "spatial", spatial);
 }
@@ -141,9 +131,9 @@ static bool copy_locked(const Registration *r, const Reference *reference, const
         free(own);
         add_facts(entry, reference->images, reference->stats->dim, reference->pipeline, false,
                   reference->stats->spatial != NULL);
-        add_text(entry, "inception", reference->weights);
-        add_text(entry, "source", source);
-        add_text(entry, "source_sha256", reference->sha256);
+        json_add_text(entry, "inception", reference->weights);
+        json_add_text(entry, "source", source);
+        json_add_text(entry, "source_sha256", reference->sha256);
         good = write_entry(r, entry, ret_entry, err);
     } else {
         unlink(part);

@@ -14,7 +14,7 @@ enum { SHEET_BYTES = 64 << 20 }; /* first images for the contact sheet, at most 
 
 typedef struct Measuring {
     Run *run;
-    const RunHooks *hooks;
+    const Hooks *hooks;
     Pieces pieces; /* what was there before */
     int64_t lo, hi, made;
     int bad; /* that were told */
@@ -32,8 +32,8 @@ static int64_t safe_upto(const Measuring *m)
 static void report_progress(const Measuring *m)
 {
     double seconds = mono_seconds() - m->start;
-    run_progress(m->hooks, safe_upto(m), m->made && seconds > 0 ? (double)m->made / seconds : 0,
-                 phase_name(PHASE_FEATURES));
+    hooks_progress(m->hooks, safe_upto(m), m->made && seconds > 0 ? (double)m->made / seconds : 0,
+                   phase_name(PHASE_FEATURES));
 }
 
 /* --- what comes out of the network ------------------------------------------------------------------ */
@@ -80,8 +80,8 @@ static bool on_bad(void *ctx, int64_t index, const char *why, Err *err)
     batch->arrays[ARRAY_FEATURES_TF] = keeps[ARRAY_FEATURES_TF] ? row_of_nan(width) : NULL;
     batch->arrays[ARRAY_SPATIAL] = keeps[ARRAY_SPATIAL] ? row_of_nan(INCEPTION_SPATIAL) : NULL;
     batch->arrays[ARRAY_HASHES] = xcalloc(1, IMAGE_HASH);
-    if (m->hooks && m->hooks->note && m->bad++ < GATHER_NAMED) /* the manifests have all, the report the first */
-        m->hooks->note(m->hooks->ctx, why);
+    if (m->bad++ < GATHER_NAMED) /* the manifests have all, the report the first */
+        hooks_note(m->hooks, why);
     return add(m, batch, err);
 }
 
@@ -109,7 +109,7 @@ static bool fill_gaps(Measuring *m, Err *err)
     return true;
 }
 
-bool run_measure(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err)
+bool run_measure(Run *run, int64_t lo, int64_t hi, const Hooks *hooks, int64_t *ret_upto, Err *err)
 {
     Measuring m = {.run = run, .hooks = hooks, .lo = lo, .hi = hi, .start = mono_seconds()};
     PieceNeeds needs = run_needs(run);
@@ -172,7 +172,7 @@ static bool write_sheet(const Run *run, Err *err)
     return good;
 }
 
-bool run_close_source(Run *run, const RunHooks *hooks, Err *err)
+bool run_close_source(Run *run, const Hooks *hooks, Err *err)
 {
     if (!image_source_same(run->source, err))
         return false;

@@ -39,10 +39,10 @@ struct Run {
 };
 
 /* A sentence for the log and the report. */
-void run_note(Run *run, const RunHooks *hooks, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void run_note(Run *run, const Hooks *hooks, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Makes room for batches of `wanted` images, or of the half of it that fits, and says so; sets run->batch. */
-bool run_reserve(Run *run, int wanted, const RunHooks *hooks, Err *err);
+bool run_reserve(Run *run, int wanted, const Hooks *hooks, Err *err);
 
 /* What a piece must still hold to count: `keeps`, but pixels are spent once samples.npz and the sheet are there. */
 PieceNeeds run_needs(const Run *run);
@@ -60,22 +60,11 @@ char *run_image_name(const Run *run, int64_t i);
 void run_take_rows(MeasureRows *rows, WriterBatch *batch);
 
 /* evaluate and statistics: features of the images lo..hi-1 of the source, in pieces. */
-bool run_measure(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err);
+bool run_measure(Run *run, int64_t lo, int64_t hi, const Hooks *hooks, int64_t *ret_upto, Err *err);
 /* When all of the source was measured: it is what it was when it was opened; grid.png shows its first images. */
-bool run_close_source(Run *run, const RunHooks *hooks, Err *err);
+bool run_close_source(Run *run, const Hooks *hooks, Err *err);
 
 /* statistics with `register`: the reference that all hosts share. images_sha256: of all pixels. */
 bool run_register(const Run *run, Statistics *stats, const char *images_sha256, Err *err);
-
-static inline bool run_stopped(const RunHooks *hooks)
-{
-    return hooks && hooks->stop && hooks->stop(hooks->ctx);
-}
-
-static inline void run_progress(const RunHooks *hooks, int64_t upto, double rate, const char *stage)
-{
-    if (hooks && hooks->progress)
-        hooks->progress(hooks->ctx, upto, rate, stage);
-}
 
 #endif

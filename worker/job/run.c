@@ -16,7 +16,7 @@
 
 enum { BATCH_CPU = 4, BATCH_CUDA = 128, GRID_IMAGES = 64 };
 
-void run_note(Run *run, const RunHooks *hooks, const char *format, ...)
+void run_note(Run *run, const Hooks *hooks, const char *format, ...)
 {
     char text[768];
     va_list args;
@@ -26,8 +26,7 @@ void run_note(Run *run, const RunHooks *hooks, const char *format, ...)
     const cJSON *said;
     cJSON_ArrayForEach(said, run->warnings) if (strcmp(said->valuestring, text) == 0) return;
     cJSON_AddItemToArray(run->warnings, cJSON_CreateString(text));
-    if (hooks && hooks->note)
-        hooks->note(hooks->ctx, text);
+    hooks_note(hooks, text);
 }
 
 /* --- opening --------------------------------------------------------------------------------------- */
@@ -128,7 +127,7 @@ static int wanted_batch(const Run *run)
     return wanted > run->images ? (int)run->images : wanted;
 }
 
-bool run_reserve(Run *run, int wanted, const RunHooks *hooks, Err *err)
+bool run_reserve(Run *run, int wanted, const Hooks *hooks, Err *err)
 {
     for (run->batch = wanted;; run->batch /= 2) {
         if (sampler_reserve(run->sampler, run->batch, err))
@@ -149,7 +148,7 @@ bool run_reserve(Run *run, int wanted, const RunHooks *hooks, Err *err)
 }
 
 /* Weights that fp16 cannot hold are taken in bf16, as batches are (sample.c). */
-static bool take_sampler(Run *run, const RunHooks *hooks, bool *ret_warm, Err *err)
+static bool take_sampler(Run *run, const Hooks *hooks, bool *ret_warm, Err *err)
 {
     Err why = {0};
     run->precision = workshop_precision(run->shop, run->spec->precision);
@@ -162,7 +161,7 @@ static bool take_sampler(Run *run, const RunHooks *hooks, bool *ret_warm, Err *e
     return run->sampler || err_set(err, why.kind, "%s", why.text);
 }
 
-static bool load_sampler(Run *run, const RunHooks *hooks, bool *ret_warm, Err *err)
+static bool load_sampler(Run *run, const Hooks *hooks, bool *ret_warm, Err *err)
 {
     const JobSpec *spec = run->spec;
     run->files = (SamplerFiles){
@@ -184,7 +183,7 @@ static bool load_sampler(Run *run, const RunHooks *hooks, bool *ret_warm, Err *e
            run_reserve(run, wanted_batch(run), hooks, err);
 }
 
-bool run_load(Run *run, const RunHooks *hooks, Err *err)
+bool run_load(Run *run, const Hooks *hooks, Err *err)
 {
     if (run->loaded)
         return true;
@@ -208,8 +207,8 @@ bool run_load(Run *run, const RunHooks *hooks, Err *err)
     run->measure.batch = run->batch;
     run->measure.skip_bad = run->spec->skip_bad;
     run->loaded = true;
-    if (hooks && hooks->loaded && !(warm && warm_features))
-        hooks->loaded(hooks->ctx, mono_seconds() - start);
+    if (!(warm && warm_features))
+        hooks_loaded(hooks, mono_seconds() - start);
     return true;
 }
 

@@ -16,21 +16,9 @@
 #include <stdint.h>
 
 #include "core/err.h"
+#include "core/hooks.h"
 #include "core/jobspec.h"
-
-typedef struct Workshop Workshop; /* what stays between jobs: backends and loaded models */
-Workshop *workshop_new(const char *device, int threads);
-void workshop_free(Workshop *shop);
-char *workshop_warm(const Workshop *shop); /* JSON array of the model files in memory; caller frees */
-
-typedef struct RunHooks {
-    void *ctx;
-    /* upto: first index not yet safely on disk; rate: images a second of this phase. */
-    void (*progress)(void *ctx, int64_t upto, double rate, const char *stage);
-    void (*loaded)(void *ctx, double seconds);
-    bool (*stop)(void *ctx);                   /* true: return at the next batch boundary, with ERR_CANCELLED */
-    void (*note)(void *ctx, const char *text); /* it went on, and how: a smaller batch, a warning of the report */
-} RunHooks;                                    /* each may be NULL */
+#include "worker/models/model_cache.h"
 
 typedef struct Run Run;
 /* The spec must live as long as the run. Hashes the inputs and checks the folder; models are loaded when they are first
@@ -39,8 +27,8 @@ Run *run_open(Workshop *shop, const JobSpec *spec, Err *err);
 /* What the queue knows of the job, for job.json: from there it can be submitted again. NULL: not from a queue. Must
  * live as long as the run. */
 void run_submitted(Run *run, const cJSON *submitted);
-void run_close(Run *run);                                 /* NULL is fine */
-bool run_load(Run *run, const RunHooks *hooks, Err *err); /* now instead of then */
+void run_close(Run *run);                              /* NULL is fine */
+bool run_load(Run *run, const Hooks *hooks, Err *err); /* now instead of then */
 /* True when the folder holds all of this job already; *ret_fid as run_report gives it. */
 bool run_finished(const Run *run, double *ret_fid);
 /* Counts the images of an evaluation's source, and checks what is not checked image by image. */
@@ -48,8 +36,8 @@ bool run_survey(Run *run, int64_t *ret_images, Err *err);
 /* What the survey counted: another count from now on is an error that says so. */
 void run_expect(Run *run, int64_t images);
 /* *ret_upto is set in any case. */
-bool run_images(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err);
-bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err); /* *ret_fid NaN when none was asked */
+bool run_images(Run *run, int64_t lo, int64_t hi, const Hooks *hooks, int64_t *ret_upto, Err *err);
+bool run_report(Run *run, const Hooks *hooks, double *ret_fid, Err *err); /* *ret_fid NaN when none was asked */
 /* After the report: its figures (core/figure.h) as one flat object of numbers, those of a second pipeline with tf_ in
  * front; NULL when there is no figure. The caller owns it. */
 cJSON *run_figures(const Run *run);

@@ -15,7 +15,7 @@
 
 typedef struct Making {
     Run *run;
-    const RunHooks *hooks;
+    const Hooks *hooks;
     Pieces pieces; /* what was there before */
     int64_t lo, hi;
     Writer *writer;
@@ -38,8 +38,8 @@ static int64_t safe_upto(const Making *making)
 static void report_progress(const Making *making)
 {
     double seconds = mono_seconds() - making->start;
-    run_progress(making->hooks, safe_upto(making), making->made && seconds > 0 ? (double)making->made / seconds : 0,
-                 making->stage);
+    hooks_progress(making->hooks, safe_upto(making), making->made && seconds > 0 ? (double)making->made / seconds : 0,
+                   making->stage);
 }
 
 static void on_stage(const char *name, void *ctx)
@@ -219,7 +219,7 @@ static bool fill_gap(Making *making, int64_t at, int64_t end, Err *err)
 {
     making->gap_end = end;
     for (; at < end;) {
-        if (run_stopped(making->hooks))
+        if (hooks_stopped(making->hooks))
             return err_set(err, ERR_CANCELLED, "stopped before image %" PRId64, at);
         WriterBatch *batch = xcalloc(1, sizeof *batch);
         batch->lo = at;
@@ -260,7 +260,7 @@ static bool fill_gaps(Making *making, Err *err)
     return true;
 }
 
-bool run_images(Run *run, int64_t lo, int64_t hi, const RunHooks *hooks, int64_t *ret_upto, Err *err)
+bool run_images(Run *run, int64_t lo, int64_t hi, const Hooks *hooks, int64_t *ret_upto, Err *err)
 {
     *ret_upto = lo;
     if (run->expected && run->images != run->expected)

@@ -10,11 +10,16 @@
 #include "core/jobspec.h"
 #include "kernels/backend.h"
 #include "worker/images/images.h"
-#include "worker/job/run.h"
 #include "worker/models/inception.h"
 #include "worker/models/sampler.h"
 
-/* Where measured references are remembered (worker/evaluate/reference.h): NULL, as at first, is the user's own cache. */
+typedef struct Workshop Workshop;
+Workshop *workshop_new(const char *device, int threads);
+void workshop_free(Workshop *shop);
+char *workshop_warm(const Workshop *shop); /* JSON array of the model files in memory; caller frees */
+
+/* Where measured references are remembered (worker/evaluate/reference.h): NULL, as at first, is the user's own cache.
+ */
 void workshop_set_cache(Workshop *shop, const char *folder);
 const char *workshop_cache(const Workshop *shop);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 #include "worker/evaluate/evaluation.h"
 #include "worker/images/images.h"
@@ -113,12 +114,6 @@ static void fill(Reader *reader, Gallery *gallery, const Wanted *wanted, int cou
 
 /* --- choosing --------------------------------------------------------------------------------------- */
 
-static double number_of(const cJSON *object, const char *name)
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsNumber(value) ? value->valuedouble : 0;
-}
-
 static int want_samples(const cJSON *list, Wanted wanted[EVALUATION_SAMPLES])
 {
     int count = 0;
@@ -127,9 +122,10 @@ static int want_samples(const cJSON *list, Wanted wanted[EVALUATION_SAMPLES])
     {
         if (count == EVALUATION_SAMPLES)
             break;
-        int64_t image = (int64_t)number_of(sample, "image");
-        wanted[count++] = (Wanted){image, xasprintf("image %" PRId64 ": distance %.4g, radius %.4g", image,
-                                                    number_of(sample, "distance"), number_of(sample, "radius"))};
+        int64_t image = (int64_t)json_number(sample, "image", 0);
+        wanted[count++] =
+            (Wanted){image, xasprintf("image %" PRId64 ": distance %.4g, radius %.4g", image,
+                                      json_number(sample, "distance", 0), json_number(sample, "radius", 0))};
     }
     return count;
 }

@@ -7,24 +7,13 @@
 
 #include "core/figure.h"
 #include "core/html.h"
+#include "core/json.h"
 #include "worker/report/report.h"
 #include "worker/report/svg.h"
 
 static const cJSON *get(const cJSON *object, const char *name)
 {
     return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
-static const char *text_of(const cJSON *object, const char *name, const char *fallback)
-{
-    const cJSON *value = get(object, name);
-    return cJSON_IsString(value) ? value->valuestring : fallback;
-}
-
-static double number_of(const cJSON *object, const char *name)
-{
-    const cJSON *value = get(object, name);
-    return cJSON_IsNumber(value) ? value->valuedouble : NAN;
 }
 
 /* --- headline --------------------------------------------------------------------------------------- */
@@ -43,19 +32,19 @@ static void headline(Buf *page, const cJSON *json, const char *name)
     buf_printf(page, "<h1>");
     html_text(page, name);
     buf_printf(page, "</h1>\n<p class=sub>");
-    html_text(page, text_of(json, "kind", ""));
+    html_text(page, json_text(json, "kind", ""));
     buf_printf(page, ", finished ");
-    html_text(page, text_of(json, "finished", ""));
+    html_text(page, json_text(json, "finished", ""));
     buf_printf(page, ", ddq ");
-    html_text(page, text_of(json, "version", ""));
+    html_text(page, json_text(json, "version", ""));
     buf_printf(page, "</p>\n<div class=facts>\n");
-    fact(page, "%.3f", number_of(json, "fid"), "FID");
-    fact(page, "%.3f", number_of(json, "published_fid"), "published");
-    fact(page, "%+.3f", number_of(json, "difference"), "difference");
-    fact(page, "%.0f", number_of(json, "images"), "images");
-    double rate = number_of(json, "images_per_second");
+    fact(page, "%.3f", json_number(json, "fid", NAN), "FID");
+    fact(page, "%.3f", json_number(json, "published_fid", NAN), "published");
+    fact(page, "%+.3f", json_number(json, "difference", NAN), "difference");
+    fact(page, "%.0f", json_number(json, "images", NAN), "images");
+    double rate = json_number(json, "images_per_second", NAN);
     fact(page, rate < 10 ? "%.2f" : "%.0f", rate, "images a second");
-    fact(page, "%.1f", number_of(json, "seconds"), "seconds of work");
+    fact(page, "%.1f", json_number(json, "seconds", NAN), "seconds of work");
     buf_printf(page, "</div>\n");
     const cJSON *warning;
     cJSON_ArrayForEach(warning, get(json, "warnings"))
@@ -143,12 +132,12 @@ static void inputs(Buf *page, const cJSON *list)
     cJSON_ArrayForEach(input, list)
     {
         buf_printf(page, "<tr><th>");
-        html_text(page, text_of(input, "field", ""));
+        html_text(page, json_text(input, "field", ""));
         buf_printf(page, "<td>");
-        html_text(page, text_of(input, "path", ""));
+        html_text(page, json_text(input, "path", ""));
         buf_printf(page, "<br><code>sha256 ");
-        html_text(page, text_of(input, "sha256", ""));
-        buf_printf(page, "</code>, %.0f bytes\n", number_of(input, "bytes"));
+        html_text(page, json_text(input, "sha256", ""));
+        buf_printf(page, "</code>, %.0f bytes\n", json_number(input, "bytes", NAN));
     }
     html_table_end(page);
 }
@@ -211,7 +200,7 @@ static void plots(Buf *page, const cJSON *measured, const char *which)
     }
     if (get(measured, "histogram")) {
         plot_title(page, "Distances to the nearest reference image", which);
-        svg_histogram(page, get(measured, "histogram"), (int)number_of(get(measured, "neighbours"), "k"));
+        svg_histogram(page, get(measured, "histogram"), (int)json_number(get(measured, "neighbours"), "k", NAN));
     }
 }
 
@@ -219,7 +208,7 @@ char *report_html(const cJSON *json, const Page *with)
 {
     Buf page = {0};
     const char *name =
-        text_of(json, "name", text_of(json, "recipe", text_of(json, "model", text_of(json, "kind", "report"))));
+        json_text(json, "name", json_text(json, "recipe", json_text(json, "model", json_text(json, "kind", "report"))));
     html_open(&page, name);
     headline(&page, json, name);
     figures(&page, json);

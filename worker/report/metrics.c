@@ -75,20 +75,20 @@ static void on_reference_progress(void *ctx, int64_t upto, double rate, const ch
     const Pass *pass = ctx;
     char text[32];
     snprintf(text, sizeof text, "%.10s %" PRId64, stage, upto);
-    run_progress(pass->r->hooks, pass->r->run->images, rate, text);
+    hooks_progress(pass->r->hooks, pass->r->run->images, rate, text);
 }
 
 static bool on_reference_stop(void *ctx)
 {
     const Pass *pass = ctx;
-    return run_stopped(pass->r->hooks);
+    return hooks_stopped(pass->r->hooks);
 }
 
 static bool open_reference(Pass *pass, Err *err)
 {
     const Reporting *r = pass->r;
     const JobSpec *spec = r->run->spec;
-    RunHooks hooks = {.ctx = pass, .progress = on_reference_progress, .stop = on_reference_stop, .note = on_note};
+    Hooks hooks = {.ctx = pass, .progress = on_reference_progress, .stop = on_reference_stop, .note = on_note};
     ReferenceMaker maker = {
         .shop = r->run->shop, .inception = spec->inception, .precision = spec->precision, .hooks = &hooks};
     unsigned wants = (pass->metrics & METRICS_OF_ROWS ? REFERENCE_FEATURES : 0) |

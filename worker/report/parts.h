@@ -12,7 +12,7 @@
 
 typedef struct Reporting {
     Run *run;
-    const RunHooks *hooks;
+    const Hooks *hooks;
     Pieces pieces;
     Gathered all;    /* the rows, where the job has features */
     cJSON *outputs;  /* names of the files that were made */

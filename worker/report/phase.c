@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/figure.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "worker/files/file.h"
 #include "worker/images/grid.h"
@@ -38,7 +39,7 @@ static bool all_pieces(Reporting *r, Err *err)
     bool good = run_images(run, 0, run->images, r->hooks, &upto, err) &&
                 (run->spec->kind == KIND_SAMPLE || run_close_source(run, r->hooks, err));
     stopwatch_enter(&run->watch, PHASE_REPORT);
-    run_progress(r->hooks, run->images, 0, phase_name(PHASE_REPORT));
+    hooks_progress(r->hooks, run->images, 0, phase_name(PHASE_REPORT));
     PieceNeeds needs = run_needs(run);
     needs.contents = false; /* compared a moment ago */
     good = good && pieces_scan(run->spec->output, &needs, 0, run->images, &r->pieces, err);
@@ -118,7 +119,7 @@ static bool write_fid(Reporting *r, Err *err)
     if (!isfinite(fid))
         return true;
     char number[32], *path = reporting_path(r, "fid.txt");
-    report_number(fid, number);
+    json_number_text(fid, number);
     char *line = xasprintf("FID: %s\n", number);
     bool good = file_write(path, line, strlen(line), err);
     free(line);
@@ -231,7 +232,7 @@ static bool write_all(Reporting *r, Err *err)
            write_fid(r, err) && write_report(r, err);
 }
 
-bool run_report(Run *run, const RunHooks *hooks, double *ret_fid, Err *err)
+bool run_report(Run *run, const Hooks *hooks, double *ret_fid, Err *err)
 {
     if (run_finished(run, ret_fid))
         return true;

@@ -7,45 +7,11 @@
 
 #include "core/clock.h"
 #include "core/figure.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "worker/job/folder.h"
 
-void report_number(double value, char ret_text[32])
-{
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(ret_text, 32, "%.*g", digits, value);
-        if (strtod(ret_text, NULL) == value)
-            return;
-    }
-}
-
-static void add_text(cJSON *object, const char *name, const char *text)
-{
-    if (text)
-        cJSON_AddStringToObject(object, name, text);
-}
-
 /* cJSON prints fifteen digits; a FID is worth all of its bits, so numbers go in as text. */
-static cJSON *number(double value)
-{
-    char text[32];
-    report_number(value, text);
-    return isfinite(value) ? cJSON_CreateRaw(text) : cJSON_CreateNull();
-}
-
-void report_add_number(cJSON *object, const char *name, double value)
-{
-    cJSON_AddItemToObject(object, name, number(value));
-}
-
-cJSON *report_numbers(const double *values, int count)
-{
-    cJSON *list = cJSON_CreateArray();
-    for (int i = 0; i < count; i++)
-        cJSON_AddItemToArray(list, number(values[i]));
-    return list;
-}
-
 static double sum(const double seconds[PHASES], bool with_load_and_report)
 {
     double total = 0;
@@ -57,12 +23,6 @@ static double sum(const double seconds[PHASES], bool with_load_and_report)
 
 /* --- what was measured ----------------------------------------------------------------------------- */
 
-static double value_of(const cJSON *object, const char *name)
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsRaw(value) ? strtod(value->valuestring, NULL) : cJSON_IsNumber(value) ? value->valuedouble : NAN;
-}
-
 /* {figure, measured, published, verdict, text}: "measured 11.410 [11.200, 11.600] vs published 11.35: within the
  * interval". */
 static cJSON *comparison(const cJSON *figures, const Figure *figure, double published)
@@ -72,14 +32,14 @@ static cJSON *comparison(const cJSON *figures, const Figure *figure, double publ
     double measured = figure_value(figures, figure, "");
     figure_interval(figures, figure, interval);
     figure_verdict(figures, figure, published, verdict);
-    add_text(object, "figure", figure->key);
-    report_add_number(object, "measured", measured);
-    report_add_number(object, "published", published);
-    report_add_number(object, "difference", measured - published);
-    add_text(object, "verdict", verdict);
+    json_add_text(object, "figure", figure->key);
+    json_add_number(object, "measured", measured);
+    json_add_number(object, "published", published);
+    json_add_number(object, "difference", measured - published);
+    json_add_text(object, "verdict", verdict);
     char *text = xasprintf("measured %s%s%s vs published %.6g: %s", figure_print(figure, measured, value),
                            *interval ? " " : "", interval, published, verdict);
-    add_text(object, "text", text);
+    json_add_text(object, "text", text);
     free(text);
     return object;
 }
@@ -114,11 +74,11 @@ static void add_measured(cJSON *json, const Report *report, const cJSON *spec)
     cJSON_ArrayForEach(item, report->measured) cJSON_AddItemToObject(json, item->string, cJSON_Duplicate(item, true));
     if (!cJSON_HasObjectItem(json, "fid"))
         cJSON_AddNullToObject(json, "fid");
-    const double published = report->spec->published_fid, fid = value_of(json, "fid");
+    const double published = report->spec->published_fid, fid = json_number(json, "fid", NAN);
     if (isfinite(published)) {
-        report_add_number(json, "published_fid", published);
+        json_add_number(json, "published_fid", published);
         if (isfinite(fid))
-            report_add_number(json, "difference", fid - published);
+            json_add_number(json, "difference", fid - published);
     }
     cJSON *figures = readable(report->measured);
     add_published(json, figures, spec);
@@ -130,17 +90,17 @@ static void add_statistics(cJSON *json, const char *name, const Statistics *stat
     if (!stats)
         return;
     cJSON *object = cJSON_AddObjectToObject(json, name);
-    report_add_number(object, "width", stats->dim);
+    json_add_number(object, "width", stats->dim);
     if (stats->count)
-        report_add_number(object, "images", (double)stats->count);
-    add_text(object, "pipeline", stats->pipeline ? stats->pipeline : "not said");
+        json_add_number(object, "images", (double)stats->count);
+    json_add_text(object, "pipeline", stats->pipeline ? stats->pipeline : "not said");
 }
 
 static void add_time(cJSON *json, const Report *report)
 {
     double making = sum(report->seconds, false);
-    report_add_number(json, "seconds", sum(report->seconds, true));
-    report_add_number(json, "images_per_second", making > 0 ? (double)report->images / making : 0);
+    json_add_number(json, "seconds", sum(report->seconds, true));
+    json_add_number(json, "images_per_second", making > 0 ? (double)report->images / making : 0);
     cJSON_AddItemToObject(json, "seconds_by_phase", phases_to_json(report->seconds));
 }
 
@@ -169,26 +129,26 @@ char *report_json(const Report *report)
     char now[25];
     wall_iso(wall_ms(), now);
     cJSON *json = cJSON_CreateObject(), *fields = jobspec_to_json(spec, FORM_EXEC);
-    add_text(json, "name", spec->name);
-    add_text(json, "recipe", spec->recipe);
-    add_text(json, "model", spec->model);
-    add_text(json, "kind", jobspec_kind_name(spec->kind));
-    add_text(json, "finished", now);
-    report_add_number(json, "images", (double)report->images);
+    json_add_text(json, "name", spec->name);
+    json_add_text(json, "recipe", spec->recipe);
+    json_add_text(json, "model", spec->model);
+    json_add_text(json, "kind", jobspec_kind_name(spec->kind));
+    json_add_text(json, "finished", now);
+    json_add_number(json, "images", (double)report->images);
     add_time(json, report);
     add_measured(json, report, fields);
     if (spec->kind == KIND_SAMPLE)
-        report_add_number(json, "seed", (double)spec->seed);
-    add_text(json, "labels", report->labels);
+        json_add_number(json, "seed", (double)spec->seed);
+    json_add_text(json, "labels", report->labels);
     add_made(json, report->made);
     add_statistics(json, "statistics", report->stats);
     cJSON_AddItemToObject(json, "inputs", folder_inputs_json(report->identity));
     cJSON_AddItemToObject(json, "outputs", cJSON_Duplicate(report->outputs, true));
     cJSON_AddItemToObject(json, "warnings", cJSON_Duplicate(report->warnings, true));
     cJSON_AddItemToObject(json, "spec", fields);
-    add_text(json, "identity", report->identity->images);
-    add_text(json, "job_identity", report->identity->job);
-    add_text(json, "version", DDQ_VERSION);
+    json_add_text(json, "identity", report->identity->images);
+    json_add_text(json, "job_identity", report->identity->job);
+    json_add_text(json, "version", DDQ_VERSION);
     char *text = cJSON_Print(json);
     cJSON_Delete(json);
     return text;

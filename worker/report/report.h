@@ -48,10 +48,4 @@ typedef struct Page {
 /* json: what report.json says. Caller frees. */
 char *report_html(const cJSON *json, const Page *page);
 
-/* The shortest text that reads back as the same double. */
-void report_number(double value, char ret_text[32]);
-/* Into a JSON object with all of its bits; null for what is not finite. */
-void report_add_number(cJSON *object, const char *name, double value);
-cJSON *report_numbers(const double *values, int count); /* an array of such; the caller owns it */
-
 #endif

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "core/json.h"
+
 enum { WIDTH = 720, HEIGHT = 260, LEFT = 64, RIGHT = 16, TOP = 12, BOTTOM = 40, TICKS = 5 };
 
 /* Data to pixels. */
@@ -63,12 +65,6 @@ static double at(const cJSON *list, int i)
     return cJSON_IsNumber(item) ? item->valuedouble : NAN;
 }
 
-static double number_of(const cJSON *object, const char *name)
-{
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsNumber(value) ? value->valuedouble : NAN;
-}
-
 /* --- FID against n ---------------------------------------------------------------------------------- */
 
 static void fitted_line(Buf *page, const Axes *axes, double infinity, double slope, double from, double to)
@@ -88,8 +84,8 @@ void svg_curve(Buf *page, const cJSON *measured)
     const cJSON *images = cJSON_GetObjectItemCaseSensitive(curve, "images"),
                 *fid = cJSON_GetObjectItemCaseSensitive(curve, "fid");
     const int count = cJSON_GetArraySize(images);
-    double infinity = number_of(curve, "infinity"), slope = number_of(curve, "slope");
-    double low = number_of(measured, "fid_low"), high = number_of(measured, "fid_high");
+    double infinity = json_number(curve, "infinity", NAN), slope = json_number(curve, "slope", NAN);
+    double low = json_number(measured, "fid_low", NAN), high = json_number(measured, "fid_high", NAN);
     if (count < 2 || cJSON_GetArraySize(fid) != count || !isfinite(infinity) || !isfinite(slope))
         return;
     double first = at(images, 0), last = at(images, count - 1), least = infinity, most = infinity;
@@ -135,7 +131,7 @@ void svg_histogram(Buf *page, const cJSON *histogram, int k)
 {
     const cJSON *ours = cJSON_GetObjectItemCaseSensitive(histogram, "nearest_reference"),
                 *theirs = cJSON_GetObjectItemCaseSensitive(histogram, "reference_radius");
-    double low = number_of(histogram, "low"), high = number_of(histogram, "high");
+    double low = json_number(histogram, "low", NAN), high = json_number(histogram, "high", NAN);
     const int bins = cJSON_GetArraySize(ours);
     if (bins < 1 || cJSON_GetArraySize(theirs) != bins || !isfinite(low) || !isfinite(high))
         return;

@@ -1,0 +1,59 @@
+#include "core/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *json_text(const cJSON *object, const char *field, const char *fallback)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, field));
+    return text ? text : fallback;
+}
+
+double json_number(const cJSON *object, const char *field, double fallback)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, field);
+    if (cJSON_IsRaw(value)) /* from json_add_number */
+        return strtod(value->valuestring, NULL);
+    return cJSON_IsNumber(value) ? value->valuedouble : fallback;
+}
+
+bool json_true(const cJSON *object, const char *field)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, field));
+}
+
+void json_number_text(double value, char ret_text[JSON_NUMBER_TEXT])
+{
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(ret_text, JSON_NUMBER_TEXT, "%.*g", digits, value);
+        if (strtod(ret_text, NULL) == value)
+            return;
+    }
+}
+
+static cJSON *number(double value)
+{
+    char text[JSON_NUMBER_TEXT];
+    json_number_text(value, text);
+    return isfinite(value) ? cJSON_CreateRaw(text) : cJSON_CreateNull();
+}
+
+void json_add_number(cJSON *object, const char *name, double value)
+{
+    cJSON_AddItemToObject(object, name, number(value));
+}
+
+cJSON *json_numbers(const double *values, int count)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (int i = 0; i < count; i++)
+        cJSON_AddItemToArray(list, number(values[i]));
+    return list;
+}
+
+void json_add_text(cJSON *object, const char *name, const char *text)
+{
+    if (text)
+        cJSON_AddStringToObject(object, name, text);
+}

@@ -1,0 +1,23 @@
+/* Members of a JSON object, read and written the same way in all programs.
+ *
+ * Readers take any cJSON value: what is not an object, or a member that is absent or of another type, gives the
+ * fallback. Texts belong to the object. */
+#ifndef CORE_JSON_H
+#define CORE_JSON_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+const char *json_text(const cJSON *object, const char *field, const char *fallback);
+double json_number(const cJSON *object, const char *field, double fallback);
+bool json_true(const cJSON *object, const char *field); /* false when absent or not a boolean */
+
+/* The shortest text that reads back as the same double. */
+enum { JSON_NUMBER_TEXT = 32 };
+void json_number_text(double value, char ret_text[JSON_NUMBER_TEXT]);
+/* Adds a number with all of its bits (cJSON alone prints 15 digits); null for a value that is not finite. */
+void json_add_number(cJSON *object, const char *name, double value);
+cJSON *json_numbers(const double *values, int count); /* an array of such numbers; the caller owns it */
+void json_add_text(cJSON *object, const char *name, const char *text); /* nothing for NULL */
+
+#endif
