@@ -15,6 +15,7 @@
 #include "client/terminal/interrupt.h"
 #include "client/terminal/term.h"
 #include "client/verbs/help.h"
+#include "core/file.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
 
@@ -245,27 +246,11 @@ static char *last_path(void)
     return path;
 }
 
-static bool make_folders(char *path)
-{
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        bool ok = mkdir(path, 0700) == 0 || errno == EEXIST;
-        *slash = '/';
-        if (!ok)
-            return false;
-    }
-    return true;
-}
-
 bool cmd_remember(const char *id, Err *err)
 {
-    char *path = last_path(), *part = xasprintf("%s.%d.part", path, getpid());
-    FILE *file = make_folders(path) ? fopen(part, "we") : NULL;
-    bool ok = file && fprintf(file, "%s\n", id) > 0;
-    ok = file && fclose(file) == 0 && ok && rename(part, path) == 0;
-    if (!ok)
-        err_errno(err, "%s (where '@' is remembered)", path);
-    free(part);
+    char *path = last_path(), *line = xasprintf("%s\n", id);
+    bool ok = file_make_parents(path, 0700, err) && file_write_quick(path, line, strlen(line), err);
+    free(line);
     free(path);
     return ok;
 }

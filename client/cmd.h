@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "client/queue/redis.h"
+#include "client/redis.h"
 #include "client/verb.h"
 #include "core/conf.h"
 

@@ -11,34 +11,11 @@
 #include <sys/stat.h>
 
 #include "core/datadir.h"
+#include "core/file.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
 
 #define RECIPE_MAX (1 << 20) /* bytes of a file */
-
-static char *read_text(const char *path, Err *err)
-{
-    FILE *file = fopen(path, "re");
-    if (!file) {
-        err_errno(err, "recipe %s", path);
-        return NULL;
-    }
-    Buf text = {0};
-    char part[4096];
-    size_t got;
-    while ((got = fread(part, 1, sizeof part, file)) > 0 && text.len <= RECIPE_MAX)
-        buf_add(&text, part, got);
-    bool bad = ferror(file);
-    if (bad)
-        err_errno(err, "recipe %s", path);
-    else if (text.len == 0 || text.len > RECIPE_MAX || strlen(text.data) != text.len)
-        bad = !err_set(err, ERR_FORMAT, "recipe %s has %zu bytes, wanted 1 to %d of JSON text", path, text.len,
-                       RECIPE_MAX);
-    fclose(file);
-    if (bad)
-        buf_free(&text);
-    return bad ? NULL : text.data;
-}
 
 /* A known key whose value is a text gives a copy of it; anything else about it is an error. */
 static bool take_text(const cJSON *object, const char *key, char **ret_text, Err *err)
@@ -95,14 +72,17 @@ static void recipe_free(Recipe *recipe)
 
 static bool recipe_read(const char *path, const char *name, Recipe *ret_recipe, Err *err)
 {
-    char *text = read_text(path, err);
+    char *text = NULL;
+    file_read_text("recipe", path, RECIPE_MAX, &text, err);
     if (!text)
         return false;
     const char *end = NULL;
     cJSON *object = cJSON_ParseWithOpts(text, &end, true);
     Recipe recipe = {.name = xstrdup(name)};
     bool ok;
-    if (!object) {
+    if (!*text) {
+        ok = err_set(err, ERR_FORMAT, "0 bytes, wanted JSON text");
+    } else if (!object) {
         int line = 1;
         for (const char *c = text; c < end; c++)
             line += *c == '\n';

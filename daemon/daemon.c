@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "daemon/beat.h"
@@ -355,7 +356,7 @@ static void on_signal(uv_signal_t *handle, int number)
 static bool open_output_root(Daemon *d, Err *err)
 {
     Conf *conf = d->conf;
-    if (!statedir_make(conf->output_root, 0755, err))
+    if (!file_make_folders(conf->output_root, 0755, 0755, err))
         return err_wrap(err, "output root");
     char *real = realpath(conf->output_root, NULL);
     d->root_word = xstrdup(conf->output_root);

@@ -5,30 +5,26 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "daemon/daemon.h"
 
 static Wall remembered(const char *path)
 {
-    FILE *file = fopen(path, "re");
-    Wall born = 0;
-    if (!file)
+    char *text = NULL;
+    if (!file_read_text("state file", path, 64, &text, NULL))
         return 0;
-    if (fscanf(file, "%" SCNd64, &born) != 1)
-        born = 0;
-    fclose(file);
+    Wall born = strtoll(text, NULL, 10);
+    free(text);
     return born;
 }
 
 static bool remember(const char *path, Wall born)
 {
-    char *part = xasprintf("%s.part", path);
-    FILE *file = fopen(part, "we");
-    bool ok = file && fprintf(file, "%" PRId64 "\n", born) > 0;
-    ok = file && fclose(file) == 0 && ok && rename(part, path) == 0;
-    free(part);
-    return ok;
+    char text[32];
+    int len = snprintf(text, sizeof text, "%" PRId64 "\n", born);
+    return file_write(path, text, (size_t)len, NULL);
 }
 
 static void on_checked(void *owner, uint64_t tag, const cJSON *reply, const Err *err)

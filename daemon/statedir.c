@@ -10,27 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/mem.h"
-
-bool statedir_make(const char *path, int mode, Err *err)
-{
-    char *copy = xstrdup(path);
-    bool ok = true;
-    for (char *c = copy + 1; ok && *c; c++)
-        if (*c == '/') {
-            *c = 0;
-            ok = mkdir(copy, 0755) == 0 || errno == EEXIST || errno == EROFS || errno == EACCES;
-            *c = '/';
-        }
-    struct stat st;
-    ok = ok && (mkdir(copy, (mode_t)mode) == 0 || errno == EEXIST);
-    if (ok && stat(copy, &st) == 0 && !S_ISDIR(st.st_mode)) {
-        errno = ENOTDIR;
-        ok = false;
-    }
-    free(copy);
-    return ok || err_errno(err, "folder %s", path);
-}
 
 /* Reads the folder's name, or makes one. */
 static bool read_boot(const char *folder, char ret_boot[33], Err *err)
@@ -81,7 +62,7 @@ static bool take_lock(const char *folder, int *ret_fd, Err *err)
 bool statedir_open(const char *path, StateDir *ret_state, Err *err)
 {
     StateDir state = {.lock = -1};
-    if (!statedir_make(path, 0700, err))
+    if (!file_make_folders(path, 0755, 0700, err))
         return false;
     state.path = realpath(path, NULL);
     if (!state.path)

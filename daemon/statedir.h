@@ -19,7 +19,4 @@ typedef struct StateDir {
 bool statedir_open(const char *path, StateDir *ret_state, Err *err);
 void statedir_close(StateDir *state);
 
-/* mkdir -p. */
-bool statedir_make(const char *path, int mode, Err *err);
-
 #endif

@@ -12,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/figure.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -85,32 +86,12 @@ static bool on_stop(void *ctx)
 
 /* --- the job file ---------------------------------------------------------------------------------- */
 
-static bool read_text(const char *path, Buf *text, Err *err)
-{
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-    if (!file)
-        return err_errno(err, "job %s", path);
-    char chunk[65536];
-    size_t got;
-    while (text->len <= JOB_BYTES_MAX && (got = fread(chunk, 1, sizeof chunk, file)) > 0)
-        buf_add(text, chunk, got);
-    bool good = !ferror(file) || err_errno(err, "job %s", path);
-    if (file != stdin)
-        fclose(file);
-    if (good && text->len > JOB_BYTES_MAX)
-        good = err_set(err, ERR_USAGE, "job %s: more than %d bytes; long lists of classes belong into a .npy file",
-                       path, JOB_BYTES_MAX);
-    buf_add(text, "", 0);
-    if (good && strlen(text->data) != text->len)
-        good = err_set(err, ERR_USAGE, "job %s: not JSON: it holds a zero byte", path);
-    return good;
-}
-
 static bool read_job(const char *path, JobSpec **ret_spec, Err *err)
 {
-    Buf text = {0};
-    bool good = read_text(path, &text, err) && jobspec_parse_text(text.data, FORM_EXEC, ret_spec, err);
-    buf_free(&text);
+    char *text = NULL;
+    bool good = file_read_text_or_stdin("job", path, JOB_BYTES_MAX, &text, err) &&
+                jobspec_parse_text(text, FORM_EXEC, ret_spec, err);
+    free(text);
     return good;
 }
 

@@ -22,7 +22,7 @@
 
 #include "core/clock.h"
 #include "core/json.h"
-#include "worker/files/stall.h"
+#include "core/stall.h"
 #include "worker/memory.h"
 
 enum { ALIVE_SECONDS = 2, LINGER_SECONDS = 30, TASKS_MAX = 16 };

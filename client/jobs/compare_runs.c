@@ -8,6 +8,7 @@
 
 #include "client/queue/job.h"
 #include "core/figure.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
 
@@ -15,35 +16,14 @@ enum { REPORT_MAX = 64 << 20 }; /* bytes; a report with a list of 100,000 classe
 
 /* --- reading ---------------------------------------------------------------------------------------- */
 
-static char *read_text(const char *path, Err *err)
-{
-    FILE *file = fopen(path, "re");
-    if (!file) {
-        err_errno(err, "report %s", path);
-        return NULL;
-    }
-    Buf text = {0};
-    char part[65536];
-    size_t got;
-    while (text.len <= REPORT_MAX && (got = fread(part, 1, sizeof part, file)) > 0)
-        buf_add(&text, part, got);
-    bool good = !ferror(file) || err_errno(err, "report %s", path);
-    fclose(file);
-    if (good && text.len > REPORT_MAX)
-        good = err_set(err, ERR_FORMAT, "report %s: larger than %d MiB, so no report", path, REPORT_MAX >> 20);
-    buf_add(&text, "", 0);
-    if (!good)
-        buf_free(&text);
-    return text.data;
-}
-
 bool compare_read(const char *path, cJSON **ret_report, Err *err)
 {
     struct stat st;
     if (stat(path, &st) != 0)
         return err_errno(err, "%s", path);
     char *file = S_ISDIR(st.st_mode) ? xasprintf("%s/report.json", path) : xstrdup(path);
-    char *text = read_text(file, err);
+    char *text = NULL;
+    file_read_text("report", file, REPORT_MAX, &text, err);
     cJSON *report = text ? cJSON_Parse(text) : NULL;
     bool good = report != NULL;
     if (text && !report)

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/jobs/progress.h"
 #include "client/jobs/result.h"
 #include "client/queue/group.h"
 #include "client/queue/job.h"
 #include "client/queue/target.h"
 #include "client/terminal/interrupt.h"
-#include "client/terminal/progress.h"
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/mem.h"

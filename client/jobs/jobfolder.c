@@ -11,6 +11,7 @@
 
 #include "client/queue/job.h"
 #include "core/figure.h"
+#include "core/file.h"
 #include "core/jobspec.h"
 #include "core/json.h"
 #include "core/mem.h"
@@ -38,14 +39,11 @@ bool jobfolder_is(const char *path)
 static cJSON *read_json(const char *path)
 {
     struct stat st;
-    FILE *file = stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size < JSON_MAX ? fopen(path, "re") : NULL;
-    if (!file)
+    char *text = NULL;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || !file_read_text("file", path, JSON_MAX, &text, NULL))
         return NULL;
-    char *text = xmalloc((size_t)st.st_size + 1);
-    size_t len = fread(text, 1, (size_t)st.st_size, file);
-    cJSON *json = cJSON_ParseWithLength(text, len);
+    cJSON *json = cJSON_Parse(text);
     free(text);
-    fclose(file);
     return json;
 }
 

@@ -1,10 +1,11 @@
-/* The list: each host tells its own with its heartbeat, as "library" (daemon/beat.c). */
+/* The list: each host announces its own with its heartbeat, as "library". */
+#include "client/jobs/refs_known.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/queue/job.h"
 #include "client/queue/registry.h"
-#include "client/verbs/refs.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/references.h"

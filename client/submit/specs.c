@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/figure.h"
+#include "core/file.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
 #include "core/recipe.h"
@@ -15,25 +16,11 @@ enum { FILE_MAX = 4 << 20 }; /* bytes; a list of 100,000 classes fits */
 
 /* --- where the jobs come from --------------------------------------------------------------------------- */
 
-static bool read_all(FILE *file, const char *name, Buf *text, Err *err)
-{
-    char part[4096];
-    size_t got;
-    while ((got = fread(part, 1, sizeof part, file)) > 0 && text->len <= FILE_MAX)
-        buf_add(text, part, got);
-    if (ferror(file))
-        return err_errno(err, "%s", name);
-    if (!text->len || text->len > FILE_MAX)
-        return err_set(err, ERR_USAGE, "%s is %s, wanted a job as JSON", name,
-                       text->len ? "larger than 4 MiB" : "empty");
-    if (strlen(text->data) != text->len)
-        return err_set(err, ERR_USAGE, "%s holds a NUL byte, wanted a job as JSON", name);
-    return true;
-}
-
 /* One job {...} or several [{...}, ...]. */
 static bool parse_jobs(const char *text, const char *name, cJSON **ret_jobs, Err *err)
 {
+    if (!*text)
+        return err_set(err, ERR_USAGE, "%s is empty, wanted a job as JSON", name);
     const char *end = NULL;
     cJSON *value = cJSON_ParseWithOpts(text, &end, true);
     if (cJSON_IsArray(value) && value->child) {
@@ -54,21 +41,13 @@ static bool parse_jobs(const char *text, const char *name, cJSON **ret_jobs, Err
     return err_set(err, ERR_USAGE, "%s is not a job: wanted one JSON object, or a list of them", name);
 }
 
-static bool from_file(FILE *file, const char *name, cJSON **ret_jobs, Err *err)
-{
-    Buf text = {0};
-    bool ok = read_all(file, name, &text, err) && parse_jobs(text.data, name, ret_jobs, err);
-    buf_free(&text);
-    return ok;
-}
-
+/* path "-": standard input. */
 static bool from_path(const char *path, cJSON **ret_jobs, Err *err)
 {
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return err_errno(err, "job file %s", path);
-    bool ok = from_file(file, path, ret_jobs, err);
-    fclose(file);
+    char *text = NULL;
+    bool ok = file_read_text_or_stdin("job file", path, FILE_MAX, &text, err) &&
+              parse_jobs(text, strcmp(path, "-") == 0 ? "stdin" : path, ret_jobs, err);
+    free(text);
     return ok;
 }
 
@@ -110,9 +89,7 @@ static bool read_source(Cmd *cmd, cJSON **ret_jobs, Err *err)
         return true;
     }
     const char *word = cmd->args[0], *dot = strrchr(word, '.');
-    if (strcmp(word, "-") == 0)
-        return from_file(stdin, "stdin", ret_jobs, err);
-    if (strchr(word, '/') || (dot && strcmp(dot, ".json") == 0))
+    if (strcmp(word, "-") == 0 || strchr(word, '/') || (dot && strcmp(dot, ".json") == 0))
         return from_path(word, ret_jobs, err);
     return from_recipe(cmd, word, ret_jobs, err);
 }

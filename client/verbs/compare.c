@@ -12,6 +12,7 @@
 #include "client/queue/job.h"
 #include "client/queue/target.h"
 #include "core/figure.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
 
@@ -234,11 +235,9 @@ static bool write_page(const char *path, const cJSON *all, Err *err)
 {
     Buf page = {0};
     compare_html(&page, all);
-    FILE *file = fopen(path, "we");
-    bool good = file && fwrite(page.data, 1, page.len, file) == page.len;
-    good = file && fclose(file) == 0 && good;
+    bool good = file_write(path, page.data, page.len, err);
     buf_free(&page);
-    return good || err_errno(err, "--html %s", path);
+    return good || err_wrap(err, "--html");
 }
 
 static bool compare(Cmd *cmd, const cJSON *words, cJSON **reports, char **names, Err *err)

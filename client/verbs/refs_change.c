@@ -12,6 +12,7 @@
 #include "client/terminal/interrupt.h"
 #include "client/verbs/refs.h"
 #include "client/verbs/submit.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/references.h"
@@ -54,18 +55,14 @@ static bool reach_folder(Cmd *cmd, char **ret_folder, Err *err)
     char *root = xstrdup(*ret_folder);
     *strrchr(root, '/') = 0;
     bool good = true;
-    for (char *slash = strchr(root + 1, '/'); !shared && slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        mkdir(root, 0777); /* what cannot be made is said below */
-        *slash = '/';
-    }
-    if (access(root, F_OK) != 0 && (shared || mkdir(root, 0777) != 0))
-        good = shared
-                   ? err_set(err, ERR_NOT_FOUND,
-                             "the queue's output root %s is not to be seen from this machine; go to a host that shares "
-                             "it, or let the queue do it: ddq refs make",
-                             root)
-                   : err_errno(err, "output root %s", root);
+    if (!shared)
+        good = file_make_folders(root, 0777, 0777, err) || err_wrap(err, "output root");
+    else if (access(root, F_OK) != 0)
+        good =
+            err_set(err, ERR_NOT_FOUND,
+                    "the queue's output root %s is not mounted on this machine; run this on a host that shares it, or "
+                    "let the queue do it: ddq refs make",
+                    root);
     free(root);
     if (!good)
         free(*ret_folder);

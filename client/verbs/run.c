@@ -20,6 +20,7 @@
 #include "client/terminal/interrupt.h"
 #include "client/verbs/submit.h"
 #include "core/clock.h"
+#include "core/file.h"
 #include "core/mem.h"
 
 enum { START_MS = 60000, POLL_MS = 50 };
@@ -38,14 +39,11 @@ static bool somebody_serves(Cmd *cmd, bool *ret_redis_answers, Err *err)
 static bool open_log(const char *state, char **ret_path, int *ret_fd, Err *err)
 {
     char *path = xasprintf("%s/ddqd.log", state);
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        mkdir(path, 0700); /* what cannot be made is said by open */
-        *slash = '/';
-    }
-    *ret_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    bool made = file_make_parents(path, 0700, err);
+    *ret_fd = made ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
     if (*ret_fd < 0) {
-        err_errno(err, "the daemon's log %s", path);
+        if (made)
+            err_errno(err, "the daemon's log %s", path);
         free(path);
         return false;
     }

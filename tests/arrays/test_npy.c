@@ -4,8 +4,9 @@
 
 #include <sys/stat.h>
 
+#include "core/file.h"
 #include "worker/arrays/npy_parts.h"
-#include "worker/files/file.h"
+#include "worker/files/map.h"
 
 #define STATS GOLDEN("inception/stats/")
 

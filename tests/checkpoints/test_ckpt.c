@@ -6,7 +6,7 @@
 
 #include "worker/arrays/npy.h"
 #include "worker/checkpoints/checkpoint.h"
-#include "worker/files/file.h"
+#include "worker/files/map.h"
 
 static char *folder;
 

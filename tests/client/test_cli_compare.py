@@ -98,7 +98,7 @@ def test_page(away, tmp_path):
     assert "Not measured alike: images differs" in page and "[2.000, 2.200]" in page and "+0.125" in page
     assert page.count("class=odd") == 1 and "intervals overlap" in page
     assert "two" in away.ddq("compare", runs[0] / "report.json", runs[1]).stdout  # the file itself will do
-    assert f"--html {tmp_path}" in away.ddq("compare", *runs, "--html", tmp_path, code=1).stderr
+    assert f"--html: {tmp_path} cannot be written" in away.ddq("compare", *runs, "--html", tmp_path, code=1).stderr
 
 
 def test_same_name_twice(away, tmp_path):

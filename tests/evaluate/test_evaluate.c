@@ -1,7 +1,7 @@
 /* Whole evaluation jobs: images in, report.json out, against the golden numbers of tests/golden/inception/e2e. */
 #include "tests/golden_arrays.h"
 #include "worker/evaluate/reference.h"
-#include "worker/files/file.h"
+#include "worker/files/map.h"
 #include "worker/images/images.h"
 #include "worker/job/run.h"
 #include "worker/models/model_cache.h"

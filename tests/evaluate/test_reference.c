@@ -8,7 +8,7 @@
 
 #include "core/references.h"
 #include "worker/evaluate/reference_register.h"
-#include "worker/files/file.h"
+#include "worker/files/map.h"
 #include "worker/images/images.h"
 #include "worker/metrics/fid.h"
 

@@ -7,7 +7,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "worker/files/file.h"
+#include "core/file.h"
+#include "worker/files/map.h"
 
 static char *folder;
 

@@ -5,10 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/file.h"
+#include "core/stall.h"
 #include "tests/test.h"
-#include "worker/files/file.h"
+#include "worker/files/map.h"
 #include "worker/files/mapped.h"
-#include "worker/files/stall.h"
 
 /* --- stalls --------------------------------------------------------------------------------------- */
 

@@ -3,8 +3,8 @@
 
 #include <sys/stat.h>
 
+#include "core/file.h"
 #include "tests/test.h"
-#include "worker/files/file.h"
 #include "worker/images/images.h"
 
 typedef struct Bench {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "worker/arrays/npy_parts.h"
-#include "worker/files/file.h"
+#include "worker/files/map.h"
 
 void npy_swap(void *numbers, int64_t count, size_t width)
 {

@@ -1,8 +1,8 @@
 /* .npy files, written: the header first, then the numbers as they come; the file appears when all of them are there. */
 #include <stdlib.h>
 
+#include "core/file.h"
 #include "worker/arrays/npy_parts.h"
-#include "worker/files/file.h"
 
 struct NpyWriter {
     FileOut *out;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "worker/arrays/npy_parts.h"
-#include "worker/files/file.h"
+#include "worker/files/map.h"
 #include "worker/files/zip.h"
 
 struct Npz {

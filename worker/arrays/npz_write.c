@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/file.h"
 #include "worker/arrays/npy_parts.h"
 #include "worker/files/bytes.h"
-#include "worker/files/file.h"
 
 enum { STORED = 20, ZIP64 = 45, DATE = 0x21 /* 1980-01-01 */, MODE = 0100644 };
 

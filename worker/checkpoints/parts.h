@@ -1,8 +1,8 @@
 /* What the files ckpt*.c share. Not for others; they include worker/checkpoints/checkpoint.h.
  *
- * checkpoint.c opens the file, recognises its container and hands it to one of the loaders below; a loader adds tensors with
- * ckpt_add and says what went wrong without naming the file (checkpoint.c puts the name in front). To add a container: one
- * loader, one row in checkpoint.c's table. */
+ * checkpoint.c opens the file, recognises its container and hands it to one of the loaders below; a loader adds tensors
+ * with ckpt_add and says what went wrong without naming the file (checkpoint.c puts the name in front). To add a
+ * container: one loader, one row in checkpoint.c's table. */
 #ifndef WORKER_CHECKPOINTS_PARTS_H
 #define WORKER_CHECKPOINTS_PARTS_H
 
@@ -11,7 +11,7 @@
 #include "worker/checkpoints/checkpoint.h"
 #include "worker/checkpoints/pickle.h"
 #include "worker/files/arena.h"
-#include "worker/files/file.h"
+#include "worker/files/map.h"
 #include "worker/files/zip.h"
 
 typedef struct CkptEntry {

@@ -17,7 +17,7 @@
 #include "worker/commands/fid_options.h"
 #include "worker/commands/tool.h"
 #include "worker/evaluate/reference.h"
-#include "worker/files/file.h"
+
 #include "worker/models/model_cache.h"
 #include "worker/report/report.h"
 

@@ -13,7 +13,7 @@
 #include "core/mem.h"
 #include "worker/checkpoints/checkpoint.h"
 #include "worker/evaluate/reference_parts.h"
-#include "worker/files/file.h"
+#include "worker/files/map.h"
 
 const char *reference_kind_name(ReferenceKind kind)
 {

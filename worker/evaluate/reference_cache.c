@@ -23,9 +23,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/mem.h"
 #include "worker/evaluate/reference_parts.h"
-#include "worker/files/file.h"
+#include "worker/files/map.h"
 #include "worker/models/model_cache.h"
 
 enum { SETTLED_S = 2, POLL_MS = 100 };
@@ -36,22 +37,6 @@ char *reference_cache(void)
     if (base && base[0] == '/')
         return xasprintf("%s/ddq", base);
     return xasprintf("%s/.cache/ddq", home && home[0] == '/' ? home : "/var/cache");
-}
-
-static bool make_folders(const char *path, Err *err)
-{
-    char *copy = xstrdup(path);
-    bool ok = true;
-    for (char *slash = copy; ok && slash;) {
-        slash = strchr(slash + 1, '/');
-        if (slash)
-            *slash = 0;
-        ok = mkdir(copy, 0777) == 0 || errno == EEXIST || errno == EISDIR || err_errno(err, "cache %s", copy);
-        if (slash)
-            *slash = '/';
-    }
-    free(copy);
-    return ok;
 }
 
 /* --- listings --------------------------------------------------------------------------------------- */
@@ -116,14 +101,10 @@ static char *seen_path(const char *folder, const Listing *listing)
 
 static bool seen_read(const char *folder, const Listing *listing, char ret_hex[65], int64_t *ret_images)
 {
-    char *path = seen_path(folder, listing), text[256] = "";
-    FILE *file = fopen(path, "re");
+    char *path = seen_path(folder, listing), *text = NULL;
+    cJSON *json = file_read_text("cache", path, 4096, &text, NULL) ? cJSON_Parse(text) : NULL;
+    free(text);
     free(path);
-    size_t got = file ? fread(text, 1, sizeof text - 1, file) : 0;
-    if (file)
-        fclose(file);
-    text[got] = 0;
-    cJSON *json = cJSON_Parse(text);
     const cJSON *hex = cJSON_GetObjectItemCaseSensitive(json, "sha256"),
                 *images = cJSON_GetObjectItemCaseSensitive(json, "images");
     bool good = cJSON_IsString(hex) && strlen(hex->valuestring) == 64 && cJSON_IsNumber(images);
@@ -274,7 +255,7 @@ static bool name_content(const char *path, const char *folder, const Hooks *hook
                          int64_t *ret_images, Err *err)
 {
     Listing listing;
-    if (!make_folders(folder, err) || !list_images(path, &listing, err))
+    if (!(file_make_folders(folder, 0777, 0777, err) || err_wrap(err, "cache")) || !list_images(path, &listing, err))
         return false;
     return seen_read(folder, &listing, ret_hex, ret_images) ||
            (reference_hash(path, hooks, ret_hex, ret_images, err) &&

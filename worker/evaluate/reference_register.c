@@ -11,10 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/references.h"
-#include "worker/files/file.h"
+#include "worker/files/map.h"
 
 /* --- whose name it is ------------------------------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "worker/files/stall.h"
+#include "core/stall.h"
 #include "worker/images/parts.h"
 
 static bool check_array(ImageSource *source, const NpyArray *array, Err *err)

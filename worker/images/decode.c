@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "worker/files/stall.h"
+#include "core/stall.h"
 #include "worker/images/parts.h"
 
 #define FILE_MAX (1LL << 30)

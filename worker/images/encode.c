@@ -20,9 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/mem.h"
-#include "worker/files/file.h"
-#include "worker/files/stall.h"
+#include "core/stall.h"
 
 enum { BPP = 3, LEVEL = 3, CHUNK_FRAME = 12 /* length, type, crc */ };
 
@@ -175,56 +175,13 @@ bool image_encode_png(const uint8_t *rgb, int width, int height, uint8_t **ret_d
 
 /* --- files --------------------------------------------------------------------------------------- */
 
-static bool write_all(int fd, const uint8_t *data, size_t size)
-{
-    while (size) {
-        ssize_t n = write(fd, data, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        data += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
-/* The part file carries the process id: a worker that lost its lease may still be writing the same image. */
-static bool write_file(const char *path, const uint8_t *data, size_t size, bool sync, Err *err)
-{
-    char *part = xasprintf("%s.%d.part", path, (int)getpid());
-    stall_enter(path);
-    int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        err_errno(err, "image %s: cannot create it", path);
-        stall_leave();
-        free(part);
-        return file_not_written(err);
-    }
-    bool ok = write_all(fd, data, size) && (!sync || fsync(fd) == 0);
-    int first = errno;
-    if (close(fd) != 0 && ok)
-        ok = false, first = errno;
-    if (ok && rename(part, path) != 0)
-        ok = false, first = errno;
-    if (!ok) {
-        unlink(part);
-        errno = first;
-        err_errno(err, "image %s: cannot write its %zu bytes", path, size);
-        file_not_written(err);
-    }
-    stall_leave();
-    free(part);
-    return ok;
-}
-
 bool image_write_png(const char *path, const uint8_t *rgb, int width, int height, bool sync, Err *err)
 {
     uint8_t *data;
     size_t size;
     if (!image_encode_png(rgb, width, height, &data, &size, err))
         return err_wrap(err, "image %s", path);
-    bool ok = write_file(path, data, size, sync, err);
+    bool ok = sync ? file_write(path, data, size, err) : file_write_quick(path, data, size, err);
     free(data);
-    return ok;
+    return ok || err_wrap(err, "image");
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "worker/files/stall.h"
+#include "core/stall.h"
 #include "worker/images/parts.h"
 
 enum { MAX_DEPTH = 32 };

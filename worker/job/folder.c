@@ -10,9 +10,10 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/file.h"
 #include "core/mem.h"
-#include "worker/files/file.h"
-#include "worker/files/stall.h"
+#include "core/stall.h"
+#include "worker/files/map.h"
 
 /* A folder without job.json that holds any of these is somebody's work. */
 static const char *const results[] = {"images",      "blocks",       "report.json",
@@ -54,27 +55,6 @@ cJSON *folder_read_json(const char *output, const char *name)
     return object;
 }
 
-static bool make_folders(const char *path, Err *err)
-{
-    char *copy = xstrdup(path);
-    bool good = true;
-    for (char *slash = copy; good && slash;) {
-        slash = strchr(slash + 1, '/');
-        if (slash)
-            *slash = 0;
-        struct stat st;
-        if (stat(copy, &st) != 0)
-            good = mkdir(copy, 0777) == 0 || errno == EEXIST ||
-                   err_errno(err, "output %s: cannot make the folder %s", path, copy);
-        else if (!S_ISDIR(st.st_mode))
-            good = err_set(err, ERR_USAGE, "output %s: %s is a file, not a folder", path, copy);
-        if (slash)
-            *slash = '/';
-    }
-    free(copy);
-    return good;
-}
-
 static bool refuse(const char *output, const char *why, Err *err)
 {
     return err_set(err, ERR_USAGE, "output %s: %s; choose another folder, or remove this one", output, why);
@@ -111,7 +91,7 @@ static bool check_marked(const char *output, const cJSON *mark, const Identity *
 bool folder_check(const char *output, const Identity *identity, Err *err)
 {
     stall_enter(output);
-    bool good = make_folders(output, err) &&
+    bool good = (file_make_folders(output, 0777, 0777, err) || err_wrap(err, "output %s", output)) &&
                 (access(output, W_OK | X_OK) == 0 || err_errno(err, "output %s cannot be written", output));
     stall_leave();
     if (!good)

@@ -10,7 +10,7 @@
 
 #include "core/mem.h"
 #include "worker/evaluate/pipeline.h"
-#include "worker/files/file.h"
+#include "worker/files/map.h"
 #include "worker/images/images.h"
 
 /* In neither identity: how and where, not what. */

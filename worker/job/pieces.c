@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "core/stall.h"
 #include "worker/arrays/npy.h"
-#include "worker/files/file.h"
-#include "worker/files/stall.h"
+#include "worker/files/map.h"
 
 static const struct {
     const char *name;

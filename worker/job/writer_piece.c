@@ -7,10 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/mem.h"
+#include "core/stall.h"
 #include "worker/arrays/npy.h"
-#include "worker/files/file.h"
-#include "worker/files/stall.h"
 #include "worker/job/writer_parts.h"
 
 static bool flush_path(const char *path, int flags, int64_t *ret_bytes, Err *err)

@@ -14,9 +14,10 @@
 #include <string.h>
 
 #include "core/figure.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "worker/files/file.h"
+#include "worker/files/map.h"
 #include "worker/images/grid.h"
 #include "worker/report/parts.h"
 

@@ -1,29 +1,23 @@
-/* Owns: the system calls for whole files. Everything of the worker that must appear complete goes through file_create.
- * The unfinished file is FOLDER/.NAME.HOST-PID-N.part: unique, so two workers that were given the same range (one had
- * lost its lease) never write into each other's file, and hidden, so nobody takes it for a result. */
-#include "worker/files/file.h"
+#include "core/file.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/mem.h"
-#include "worker/files/mapped.h"
-#include "worker/files/stall.h"
+#include "core/stall.h"
 
-/* Opens a regular file for reading; -1 with an error for anything else. */
-static int file_open(const char *path, Err *err)
+/* --- reading ----------------------------------------------------------------------------------------- */
+
+int file_open(const char *path, Err *err)
 {
     stall_enter(path);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* O_NONBLOCK: opening a pipe must not wait for a writer */
@@ -41,35 +35,48 @@ static int file_open(const char *path, Err *err)
     return -1;
 }
 
-bool file_map(const char *path, FileMap *ret_map, Err *err)
+static bool read_stream(FILE *file, const char *what, const char *path, size_t limit, char **ret_text, Err *err)
 {
-    int fd = file_open(path, err);
-    if (fd < 0)
-        return false;
-    struct stat st;
-    bool ok = fstat(fd, &st) == 0 || err_errno(err, "%s cannot be examined", path);
-    FileMap map = {0};
-    if (ok && st.st_size > 0) {
-        map.size = (size_t)st.st_size;
-        void *data = mmap(NULL, map.size, PROT_READ, MAP_PRIVATE, fd, 0);
-        ok = data != MAP_FAILED || err_errno(err, "%s (%zu bytes) cannot be mapped", path, map.size);
-        map.data = data;
-        if (ok)
-            mapped_add(data, map.size, path);
-    }
-    close(fd);
-    if (ok)
-        *ret_map = map;
-    return ok;
+    Buf text = {0};
+    char part[65536];
+    size_t got;
+    buf_add(&text, "", 0);
+    stall_enter(path);
+    while (text.len <= limit && (got = fread(part, 1, sizeof part, file)) > 0)
+        buf_add(&text, part, got);
+    stall_leave();
+    bool good = !ferror(file) || err_errno(err, "%s %s", what, path);
+    if (good && text.len > limit)
+        good = err_set(err, ERR_USAGE, "%s %s has more than the %zu bytes that are read", what, path, limit);
+    if (good && strlen(text.data) != text.len)
+        good = err_set(err, ERR_USAGE, "%s %s is not text: it holds a zero byte", what, path);
+    if (good)
+        *ret_text = text.data;
+    else
+        buf_free(&text);
+    return good;
 }
 
-void file_unmap(FileMap *map)
+bool file_read_text(const char *what, const char *path, size_t limit, char **ret_text, Err *err)
 {
-    mapped_remove(map->data);
-    if (map->data)
-        munmap((void *)map->data, map->size);
-    *map = (FileMap){0};
+    stall_enter(path);
+    FILE *file = fopen(path, "re");
+    stall_leave();
+    if (!file)
+        return err_errno(err, "%s %s", what, path);
+    bool good = read_stream(file, what, path, limit, ret_text, err);
+    fclose(file);
+    return good;
 }
+
+bool file_read_text_or_stdin(const char *what, const char *path, size_t limit, char **ret_text, Err *err)
+{
+    if (strcmp(path, "-") != 0)
+        return file_read_text(what, path, limit, ret_text, err);
+    return read_stream(stdin, what, path, limit, ret_text, err);
+}
+
+/* --- writing ----------------------------------------------------------------------------------------- */
 
 struct FileOut {
     char *path, *part, *folder;
@@ -177,10 +184,10 @@ static bool folder_sync(const char *folder)
     return ok;
 }
 
-bool file_commit(FileOut *out, Err *err)
+static bool commit(FileOut *out, bool sync, Err *err)
 {
     stall_enter(out->path);
-    bool ok = fflush(out->file) == 0 && fsync(fileno(out->file)) == 0;
+    bool ok = fflush(out->file) == 0 && (!sync || fsync(fileno(out->file)) == 0);
     if (ok) {
         ok = fclose(out->file) == 0;
         out->file = NULL;
@@ -189,12 +196,17 @@ bool file_commit(FileOut *out, Err *err)
     if (!ok) {
         not_written(err, out->path, "cannot be written");
         unlink(out->part);
-    } else if (!folder_sync(out->folder)) {
+    } else if (sync && !folder_sync(out->folder)) {
         ok = not_written(err, out->path, "is there, but its folder cannot be written to disk");
     }
     stall_leave();
     out_free(out);
     return ok;
+}
+
+bool file_commit(FileOut *out, Err *err)
+{
+    return commit(out, true, err);
 }
 
 void file_abort(FileOut *out)
@@ -206,7 +218,7 @@ void file_abort(FileOut *out)
     out_free(out);
 }
 
-bool file_write(const char *path, const void *data, size_t size, Err *err)
+static bool write_whole(const char *path, const void *data, size_t size, bool sync, Err *err)
 {
     FileOut *out = file_create(path, err);
     if (!out)
@@ -215,7 +227,17 @@ bool file_write(const char *path, const void *data, size_t size, Err *err)
         file_abort(out);
         return false;
     }
-    return file_commit(out, err);
+    return commit(out, sync, err);
+}
+
+bool file_write(const char *path, const void *data, size_t size, Err *err)
+{
+    return write_whole(path, data, size, true, err);
+}
+
+bool file_write_quick(const char *path, const void *data, size_t size, Err *err)
+{
+    return write_whole(path, data, size, false, err);
 }
 
 /* The process of this host that made ".NAME.HOST-PID-N.part" or, for images, "NAME.PID.part"; 0: none of those. */
@@ -258,93 +280,37 @@ void file_sweep(const char *folder)
     stall_leave();
 }
 
-/* --- SHA-256, remembered --- */
-typedef struct Hashed {
-    char *path;
-    dev_t device;
-    ino_t inode;
-    off_t size;
-    struct timespec changed;
-    char hex[65];
-} Hashed;
+/* --- folders ----------------------------------------------------------------------------------------- */
 
-static struct { /* the oldest goes first when it is full */
-    pthread_mutex_t lock;
-    Hashed rows[64];
-    size_t next;
-} hashed = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static bool is_same(const Hashed *row, const Hashed *key)
+static bool make_folder(const char *path, int mode, Err *err)
 {
-    return row->path && strcmp(row->path, key->path) == 0 && row->device == key->device && row->inode == key->inode &&
-           row->size == key->size && row->changed.tv_sec == key->changed.tv_sec &&
-           row->changed.tv_nsec == key->changed.tv_nsec;
-}
-
-static bool hash_recall(Hashed *key)
-{
-    bool found = false;
-    pthread_mutex_lock(&hashed.lock);
-    for (size_t i = 0; i < countof(hashed.rows) && !found; i++)
-        if ((found = is_same(&hashed.rows[i], key)))
-            memcpy(key->hex, hashed.rows[i].hex, sizeof key->hex);
-    pthread_mutex_unlock(&hashed.lock);
-    return found;
-}
-
-static void hash_remember(const Hashed *key)
-{
-    pthread_mutex_lock(&hashed.lock);
-    Hashed *row = &hashed.rows[hashed.next++ % countof(hashed.rows)];
-    free(row->path);
-    *row = *key;
-    row->path = xstrdup(key->path);
-    pthread_mutex_unlock(&hashed.lock);
-}
-
-/* Read, not mapped: a file that shrinks meanwhile is then an error or another hash, not a SIGBUS. */
-static bool hash_stream(int fd, const char *path, char ret_hex[65], Err *err)
-{
-    enum { CHUNK = 1 << 20 };
-    uint8_t *chunk = xmalloc(CHUNK), sum[EVP_MAX_MD_SIZE];
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok =
-        (ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL)) || err_set(err, ERR_INTERNAL, "SHA-256 is not available");
-    ssize_t got = 1;
-    while (ok && got > 0) {
-        stall_enter(path);
-        while ((got = read(fd, chunk, CHUNK)) < 0 && errno == EINTR)
-            ;
-        stall_leave();
-        ok = got >= 0 || err_errno(err, "%s cannot be read", path);
-        ok = ok && (EVP_DigestUpdate(ctx, chunk, (size_t)got) || err_set(err, ERR_INTERNAL, "SHA-256 failed"));
-    }
-    ok = ok && (EVP_DigestFinal_ex(ctx, sum, NULL) || err_set(err, ERR_INTERNAL, "SHA-256 failed"));
-    for (int i = 0; ok && i < 32; i++)
-        snprintf(ret_hex + 2 * i, 3, "%02x", sum[i]);
-    EVP_MD_CTX_free(ctx);
-    free(chunk);
-    return ok;
-}
-
-bool file_sha256(const char *path, char ret_hex[65], Err *err)
-{
-    int fd = file_open(path, err);
-    if (fd < 0)
-        return false;
     struct stat st;
-    bool ok = fstat(fd, &st) == 0 || err_errno(err, "%s cannot be examined", path);
-    Hashed key = {.path = (char *)path};
-    if (ok) {
-        key.device = st.st_dev;
-        key.inode = st.st_ino;
-        key.size = st.st_size;
-        key.changed = st.st_mtim;
-        if (!hash_recall(&key) && (ok = hash_stream(fd, path, key.hex, err)))
-            hash_remember(&key);
+    if (stat(path, &st) == 0)
+        return S_ISDIR(st.st_mode) || err_set(err, ERR_USAGE, "%s is a file, not a folder", path);
+    return mkdir(path, (mode_t)mode) == 0 || errno == EEXIST || err_errno(err, "cannot make the folder %s", path);
+}
+
+bool file_make_parents(const char *path, int mode, Err *err)
+{
+    char *copy = xstrdup(path);
+    bool good = true;
+    stall_enter(path);
+    for (char *slash = strchr(copy + 1, '/'); *copy && good && slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        good = make_folder(copy, mode, err);
+        *slash = '/';
     }
-    if (ok)
-        memcpy(ret_hex, key.hex, sizeof key.hex);
-    close(fd);
-    return ok;
+    stall_leave();
+    free(copy);
+    return good;
+}
+
+bool file_make_folders(const char *path, int above, int mode, Err *err)
+{
+    if (!file_make_parents(path, above, err))
+        return false;
+    stall_enter(path);
+    bool good = make_folder(path, mode, err);
+    stall_leave();
+    return good;
 }

@@ -5,8 +5,8 @@
  *     if (stall_found(seconds, path_text)) ...                          somebody has been waiting for so long
  *
  * Calls may nest: each of them starts the clock anew. errno survives both. */
-#ifndef WORKER_FILES_STALL_H
-#define WORKER_FILES_STALL_H
+#ifndef CORE_STALL_H
+#define CORE_STALL_H
 
 #include <stdbool.h>
 

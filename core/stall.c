@@ -1,5 +1,5 @@
 /* One slot a thread, found through a key whose destructor gives it back when the thread ends. */
-#include "worker/files/stall.h"
+#include "core/stall.h"
 
 #include <errno.h>
 #include <pthread.h>

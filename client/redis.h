@@ -7,8 +7,8 @@
  *     redis_close(redis);
  *
  * Every failure is a sentence with what to do next. This is the only part of the client that knows hiredis. */
-#ifndef CLIENT_QUEUE_REDIS_H
-#define CLIENT_QUEUE_REDIS_H
+#ifndef CLIENT_REDIS_H
+#define CLIENT_REDIS_H
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* How far a job is, on stderr: one line redrawn on a terminal, else one line for each tenth and each change of state.
  */
-#ifndef CLIENT_TERMINAL_PROGRESS_H
-#define CLIENT_TERMINAL_PROGRESS_H
+#ifndef CLIENT_JOBS_PROGRESS_H
+#define CLIENT_JOBS_PROGRESS_H
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "client/terminal/progress.h"
+#include "client/jobs/progress.h"
 
 #include <math.h>
 #include <stdio.h>

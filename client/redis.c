@@ -1,4 +1,4 @@
-#include "client/queue/redis.h"
+#include "client/redis.h"
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
