@@ -275,20 +275,6 @@ static void call_pick(const Job *job)
     be_pick(be, job->t[0], 8000, 1, 1, job->t[1], job->t[2], none());
 }
 
-static void prepare_moments(Job *job)
-{
-    const Row *r = job->row;
-    job->t[0] = tensor(2, (int64_t)r->a * images, r->b, 0, 0);
-    job->t[1] = typed(DTYPE_F64, 1, r->b, 0, 0, 0);
-    job->t[2] = typed(DTYPE_F64, 2, r->b, r->b, 0, 0);
-    job->flops = (double)images * r->a * r->b * r->b;
-}
-
-static void call_moments(const Job *job)
-{
-    be_moments(be, job->t[0], job->t[1], job->t[2]);
-}
-
 static const struct {
     const char *name;
     void (*prepare)(Job *job);
@@ -306,7 +292,6 @@ static const struct {
     [ARGMAX] = {"argmax_linear", prepare_linear, call_argmax},
     [NEAREST] = {"nearest_code", prepare_nearest, call_nearest},
     [PICK] = {"pick", prepare_pick, call_pick},
-    [MOMENTS] = {"moments", prepare_moments, call_moments},
     [RESIZE] = {"resize", prepare_resize, call_resize},
     [POOL_3] = {"pool", prepare_maps, call_pool},
 };

@@ -16,7 +16,6 @@ typedef enum Kind {
     ARGMAX,
     NEAREST,
     PICK,
-    MOMENTS,
     RESIZE,
     POOL_3
 } Kind;
@@ -111,7 +110,6 @@ static const Row rows[] = {
     {"features", CONV, 8, 448, 384, 33, RELU, 1, 2},
     {"features", CONV, 8, 384, 384, 13, RELU, 1, 8},
     {"features", POOL_3, 35, 288, 0, 0, 0, 1, 3},
-    {"features", MOMENTS, 64, 2048, 0, 0, 0, 64, 1 / 64.0},
 };
 
 static const char *const parts[] = {"decoder", "student-b", "student-l", "teacher-l", "codes", "features"};

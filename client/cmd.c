@@ -229,14 +229,6 @@ bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err)
     return false;
 }
 
-bool cmd_call_text(Cmd *cmd, QueueFn fn, cJSON *args, char **ret_text, Err *err)
-{
-    if (connected(cmd, err))
-        return redis_call_text(cmd->redis, fn, args, ret_text, err);
-    cJSON_Delete(args);
-    return false;
-}
-
 /* --- the last job ------------------------------------------------------------------------------------------ */
 
 static char *last_path(void)

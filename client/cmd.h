@@ -44,7 +44,6 @@ bool cmd_url(Cmd *cmd, const char **ret_url, Err *err);   /* --redis, DDQ_REDIS,
 bool cmd_user(Cmd *cmd, const char **ret_user, Err *err); /* DDQ_USER, the configuration or the login name, made safe */
 /* A function of the queue on the verb's connection. args is consumed. */
 bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err);
-bool cmd_call_text(Cmd *cmd, QueueFn fn, cJSON *args, char **ret_text, Err *err); /* redis_call_text */
 
 /* "@" is the last job submitted by this user here. */
 bool cmd_remember(const char *id, Err *err);

@@ -216,7 +216,7 @@ static redisReply *function_call(Redis *redis, const QueueCall *call, Err *err)
     }
 }
 
-bool redis_call_text(Redis *redis, QueueFn fn, cJSON *args, char **ret_text, Err *err)
+bool redis_call(Redis *redis, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err)
 {
     QueueCall call;
     queue_call_build(&call, fn, args);
@@ -224,26 +224,12 @@ bool redis_call_text(Redis *redis, QueueFn fn, cJSON *args, char **ret_text, Err
     queue_call_free(&call);
     if (!reply)
         return false;
-    bool ok = reply->type == REDIS_REPLY_STRING;
-    if (ok)
-        *ret_text = xstrdup(reply->str);
-    else
-        err_set(err, ERR_PROTOCOL, "%s answered something that is not text; is another library loaded under its name?",
-                queue_fn_name(fn));
+    bool ok = reply->type == REDIS_REPLY_STRING
+                  ? queue_reply_parse(reply->str, ret_reply, err)
+                  : err_set(err, ERR_PROTOCOL,
+                            "%s answered something that is not text; is another library loaded under its name?",
+                            queue_fn_name(fn));
     freeReplyObject(reply);
-    return ok;
-}
-
-bool redis_call(Redis *redis, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err)
-{
-    Err unread = {0};
-    char *text;
-    if (!err)
-        err = &unread;
-    if (!redis_call_text(redis, fn, args, &text, err))
-        return false;
-    bool ok = queue_reply_parse(text, ret_reply, err);
-    free(text);
     return ok;
 }
 

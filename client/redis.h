@@ -27,9 +27,6 @@ void redis_close(Redis *redis); /* NULL is fine */
  * The caller owns *ret_reply. */
 bool redis_call(Redis *redis, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err);
 
-/* The same, but the answer as it came, for those that are long; the caller frees it and looks for its status. */
-bool redis_call_text(Redis *redis, QueueFn fn, cJSON *args, char **ret_text, Err *err);
-
 /* A plain command of at most 4 words, for doctor. The answer as text (a list: its elements, one a line); caller frees.
  */
 bool redis_command(Redis *redis, const char *const *words, int count, char **ret_text, Err *err);

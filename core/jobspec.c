@@ -368,12 +368,6 @@ const char *jobspec_field_name(int i)
     return field ? field->name : NULL;
 }
 
-const char *jobspec_field_help(int i)
-{
-    const JobField *field = distinct(i);
-    return field ? field->help : NULL;
-}
-
 static char *fallback_text(const JobField *field)
 {
     if (field->required)

@@ -118,10 +118,9 @@ bool jobspec_set_text(cJSON *object, const char *field, const char *text, Err *e
 char *jobspec_describe(JobKind kind, JobForm form);
 char *jobspec_print(void); /* all kinds as Markdown: docs/jobspec.md. Caller frees. */
 
-/* The table itself, for flags and completion: name and help of the i-th field, NULL past the end. A name stands once,
+/* The table itself, for flags and completion: the name of the i-th field, NULL past the end. A name stands once,
  * though its row may differ between kinds ("images" is a number for sample and a path for evaluate). */
 const char *jobspec_field_name(int i);
-const char *jobspec_field_help(int i);
 
 const char *jobspec_kind_name(JobKind kind);
 const char *jobspec_metric_name(unsigned metrics); /* of the lowest METRIC_ bit: "fid"; metrics is not 0 */

@@ -66,8 +66,7 @@ typedef struct DeviceInfo {
     X(resize_inception)                                                                                                \
     X(pool)                                                                                                            \
     X(concat)                                                                                                          \
-    X(global_mean)                                                                                                     \
-    X(moments)
+    X(global_mean)
 
 #define BACKEND_OP_ENUM(name) OP_##name,
 typedef enum BackendOp { BACKEND_OPS(BACKEND_OP_ENUM) BACKEND_OP_COUNT } BackendOp;
@@ -230,11 +229,6 @@ void be_concat(Backend *be, const Map *x, int n, Map y);
 
 /* y[B,C] = mean over the pixels. */
 void be_global_mean(Backend *be, Map x, Tensor y);
-
-/* --- statistics ---------------------------------------------------------------------------------- */
-
-/* sum[D] += column sums of x[R,D] f32; outer[D,D] += x^T x, upper triangle; both f64. Rows are added in index order. */
-void be_moments(Backend *be, Tensor x, Tensor sum, Tensor outer);
 
 #ifdef __cplusplus
 }

@@ -69,7 +69,6 @@ typedef struct BackendOps {
     void (*global_mean)(Backend *be, Map x, Tensor y);
 
     /* statistics */
-    void (*moments)(Backend *be, Tensor x, Tensor sum, Tensor outer);
 } BackendOps;
 
 /* The part of a backend that backend.c reads; a backend's own state follows it. */

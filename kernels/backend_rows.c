@@ -165,11 +165,3 @@ void be_nearest_code(Backend *be, Tensor x, Tensor codebook, Tensor ids)
         x.shape[0])
         be->ops->nearest_code(be, x, codebook, ids);
 }
-
-void be_moments(Backend *be, Tensor x, Tensor sum, Tensor outer)
-{
-    BEGIN(moments);
-    if (WANT(x, DTYPE_F32, 2, -1, -1, 0, 0) && WANT(sum, DTYPE_F64, 1, x.shape[1], 0, 0, 0) &&
-        WANT(outer, DTYPE_F64, 2, x.shape[1], x.shape[1], 0, 0) && tensor_count(&x))
-        be->ops->moments(be, x, sum, outer);
-}

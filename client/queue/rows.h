@@ -1,5 +1,4 @@
-/* Jobs as a table shows them: the rows of ddq_list, read in place. Ten thousand of them as JSON trees would cost more
- * than all the rest of `ddq ls`. */
+/* Jobs as a table shows them: the rows of ddq_list, each a list of cells in the order of its columns. */
 #ifndef CLIENT_QUEUE_ROWS_H
 #define CLIENT_QUEUE_ROWS_H
 
@@ -10,7 +9,7 @@
 #include "core/lifecycle.h"
 
 typedef struct JobRow {
-    const char *id, *user, *model, *name, *reason, *kind;
+    const char *id, *user, *model, *name, *reason, *kind, *state_word;
     JobState state;
     double done, images, rate, created;
 } JobRow;
@@ -18,12 +17,11 @@ typedef struct JobRow {
 typedef struct Rows {
     JobRow *items;
     int count;
-    char *text; /* what the items point into */
+    cJSON *reply; /* what the items point into */
 } Rows;
 
-/* text: ddq_list's answer with rows: true; it is consumed. Errors of the answer are as of queue_reply_parse.
- * rows_free also after a failure. */
-bool rows_read(char *text, Rows *ret_rows, Err *err);
+/* reply: ddq_list's answer with rows: true; it is consumed. rows_free also after a failure. */
+bool rows_read(cJSON *reply, Rows *ret_rows, Err *err);
 void rows_free(Rows *rows);
 
 /* The same of a job that is an object; it points into the job. */

@@ -100,12 +100,12 @@ static bool list_rows(Cmd *cmd, Err *err)
 {
     double limit;
     cJSON *args;
-    char *text;
+    cJSON *reply;
     Rows rows = {0};
-    if (!list_args(cmd, true, &limit, &args, err) || !cmd_call_text(cmd, QUEUE_LIST, args, &text, err))
+    if (!list_args(cmd, true, &limit, &args, err) || !cmd_call(cmd, QUEUE_LIST, args, &reply, err))
         return false;
     Wall now = wall_ms();
-    bool ok = rows_read(text, &rows, err);
+    bool ok = rows_read(reply, &rows, err);
     Table *table = table_new(columns, countof(columns));
     for (int i = 0; ok && i < rows.count; i++)
         if (cmd->quiet)

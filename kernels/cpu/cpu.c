@@ -159,7 +159,6 @@ static const BackendOps cpu_ops = {
     .pool = cpu_pool,
     .concat = cpu_concat,
     .global_mean = cpu_global_mean,
-    .moments = cpu_moments,
 };
 
 static bool precision_offered(Precision precision, Err *err)

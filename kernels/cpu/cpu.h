@@ -111,6 +111,4 @@ void cpu_resize_inception(Backend *be, Tensor u8, Resize pipeline, Map y);
 void cpu_pool(Backend *be, Map x, Pool kind, int size, int stride, int pad, Map y);
 void cpu_global_mean(Backend *be, Map x, Tensor y);
 
-void cpu_moments(Backend *be, Tensor x, Tensor sum, Tensor outer);
-
 #endif

@@ -161,7 +161,6 @@ static const BackendOps cuda_ops = {
     .pool = cuda_pool,
     .concat = cuda_concat,
     .global_mean = cuda_global_mean,
-    .moments = cuda_moments,
 };
 
 /* --- opening ---------------------------------------------------------------------------------------------- */

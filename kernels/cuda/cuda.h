@@ -188,8 +188,6 @@ void cuda_conv_free(Backend *be, Conv *conv);
 void cuda_conv(Backend *be, const Conv *conv, Map x, Map residual, Map y);
 void cuda_group_norm(Backend *be, Map x, Tensor gamma, Tensor beta, int groups, bool silu, Map y);
 
-void cuda_moments(Backend *be, Tensor x, Tensor sum, Tensor outer);
-
 } // namespace GPU_SPACE
 
 #endif

@@ -289,7 +289,7 @@ static void test_names(void **state)
         for (int before = 0; before < count; before++)
             assert_string_not_equal(jobspec_field_name(before), jobspec_field_name(count));
     assert_in_range(count, 30, 60);
-    assert_null(jobspec_field_help(count));
+    assert_null(jobspec_field_name(count + 1));
     static const char *const names[] = {"images", "seed", NULL, "t_list"};
     assert_string_equal(nearest_name("image", names, 4), "images");
     assert_string_equal(nearest_name("sede", names, 4), "seed");

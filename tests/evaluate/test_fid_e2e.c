@@ -19,11 +19,9 @@ static void measure(Inception *net, const char *source_path, Resize pipeline, co
     NpyArray golden = golden_npy(golden_path);
     ImageSource *source = image_source_open(source_path, &err);
     assert_ok(source != NULL, err);
-    for (ret->count = 0;; ret->count++) {
+    for (ret->count = 0; ret->count < image_source_count(source); ret->count++) {
         Image image;
-        assert_ok(image_source_next(source, &image, &err), err);
-        if (!image.rgb)
-            break;
+        assert_ok(image_source_read(source, ret->count, &image, &err), err);
         float *pool3 = ret->pool3 + ret->count * WIDTH;
         assert_ok(inception_run(net, image.rgb, 1, image.height, image.width, pipeline, pool3,
                                 ret->logits + ret->count * CLASSES, ret->spatial + ret->count * INCEPTION_SPATIAL,

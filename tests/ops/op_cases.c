@@ -132,8 +132,5 @@ const Case op_cases[] = {
     {OP_global_mean, "one", {1, 1, 1, 1}},
     {OP_global_mean, "prime", {7, 3, 5, 37}},
     {OP_global_mean, "pool3", {3, 8, 8, 2048}},
-    {OP_moments, "one", {1, 1}},
-    {OP_moments, "prime", {37, 131}},
-    {OP_moments, "blocks", {100, 256}},
 };
 const int op_case_count = countof(op_cases);

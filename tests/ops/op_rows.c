@@ -391,26 +391,3 @@ static void nearest_judge(Rig *rig)
 }
 
 const OpTest nearest_code_test = {nearest_setup, nearest_call, nearest_judge, 0, 0, 0};
-
-/* --- moments: rows, d. In pieces the same sums must come out: rows are added in index order. -----------------------
- */
-
-static void moments_setup(Rig *rig)
-{
-    int rows = rig->p[0], d = rig->p[1];
-    const float *x = rig_tensor(rig, 1, 2, rows, d, 0, 0);
-    Slot *sum = rig_output(rig, DTYPE_F64, 1, d, 0, 0, 0), *outer = rig_output(rig, DTYPE_F64, 2, d, d, 0, 0);
-    for (int i = 1; i <= 2; i++) {
-        rig_inout(rig, i);
-        rig_shared(rig, i);
-    }
-    ref_moments(x, rows, d, sum->want, outer->want);
-    rig->count = rows;
-}
-
-static void moments_call(Rig *rig, int64_t from, int64_t n)
-{
-    be_moments(rig->be, rig_part(rig, 0, from, n), rig->slots[1].t, rig->slots[2].t);
-}
-
-const OpTest moments_test = {moments_setup, moments_call, NULL, 1e-28, 1e-13, 0};

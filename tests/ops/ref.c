@@ -315,13 +315,3 @@ void ref_global_mean(const float *x, int64_t b, int64_t pixels, int64_t c, doubl
             y[i] += x[(i / c * pixels + p) * c + i % c] / (double)pixels;
     }
 }
-
-void ref_moments(const float *x, int64_t rows, int64_t d, double *sum, double *outer)
-{
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < d; i++) {
-            sum[i] += x[r * d + i];
-            for (int64_t j = i; j < d; j++)
-                outer[i * d + j] += (double)x[r * d + i] * x[r * d + j];
-        }
-}

@@ -44,6 +44,5 @@ void ref_pool(const float *x, int64_t b, int64_t h, int64_t w, int64_t c, Pool k
               double *y);
 void ref_global_mean(const float *x, int64_t b, int64_t pixels, int64_t c, double *y);
 /* sum [D] and outer [D,D] are in and out; only the upper triangle changes. */
-void ref_moments(const float *x, int64_t rows, int64_t d, double *sum, double *outer);
 
 #endif

@@ -1,12 +1,11 @@
 /* Images in and out: PNG and JPEG in, PNG out (rows filtered here and deflated by ISA-L), and sources of images.
  *
  *     ImageSource *source = image_source_open("run/images", err);
- *     for (Image image = {0}; image_source_next(source, &image, err) && image.rgb; image_free(&image))
+ *     for (int64_t i = 0; i < image_source_count(source) && image_source_read(source, i, &image, err); i++)
  *         ...
  *
- * encode.c writes; decode.c reads, by png.c (the only file that sees libpng) and jpeg.c (the
- * only one that sees libjpeg); source.c knows what sources there are, folder.c and array.c are two.
- */
+ * encode.c writes; decode.c reads, by png.c (the only file that includes libpng) and jpeg.c (the only one that includes
+ * libjpeg). source.c has the table of sources; folder.c and array.c are two of them. */
 #ifndef WORKER_IMAGES_IMAGES_H
 #define WORKER_IMAGES_IMAGES_H
 
@@ -61,8 +60,6 @@ int64_t image_source_count(const ImageSource *source);
 /* Image i, at any time and from any thread. False at an error that names the file; ERR_FORMAT and ERR_PERMISSION are
  * about this image alone. */
 bool image_source_read(ImageSource *source, int64_t index, Image *ret_image, Err *err);
-/* The next image, in order; it stays the next one after an error. After the last: *ret_image has rgb NULL, true. */
-bool image_source_next(ImageSource *source, Image *ret_image, Err *err);
 bool image_source_in_order(const ImageSource *source); /* reading anything but the next image is slow */
 /* Reads what reading images does not look at: the checksum of an .npz that is not deflated. */
 bool image_source_check(const ImageSource *source, Err *err);

@@ -43,8 +43,8 @@ extern const SourceKind source_folder, source_npz, source_npy;
 
 struct ImageSource {
     const SourceKind *kind;
-    char *path;          /* of the folder or file */
-    int64_t count, next; /* images; the one that image_source_next gives */
+    char *path;    /* of the folder or file */
+    int64_t count; /* images */
     /* folder */
     SourceFile *files; /* sorted */
     int64_t files_cap, jpegs, others;

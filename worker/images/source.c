@@ -67,17 +67,6 @@ bool image_source_read(ImageSource *source, int64_t index, Image *ret_image, Err
     return ok;
 }
 
-bool image_source_next(ImageSource *source, Image *ret_image, Err *err)
-{
-    *ret_image = (Image){0};
-    if (source->next == source->count)
-        return true;
-    if (!image_source_read(source, source->next, ret_image, err))
-        return false;
-    source->next++;
-    return true;
-}
-
 bool image_source_check(const ImageSource *source, Err *err)
 {
     return !source->npz || source->offset < 0 || npz_check(source->npz, "arr_0", err) || err_wrap(err, "images");
