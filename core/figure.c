@@ -7,17 +7,9 @@
 
 #define SECOND "tf" /* the second pipeline of a job with both */
 
-static const Figure figures[] = {
-    {"fid", "FID", NULL, "published_fid", METRIC_FID, 3, false},
-    {"sfid", "sFID", NULL, NULL, METRIC_SFID, 3, false},
-    {"is_mean", "Inception score", "is_std", "published_is", METRIC_IS, 2, true},
-    {"kid", "KID", "kid_std", NULL, METRIC_KID, 6, false},
-    {"precision", "precision", NULL, "published_precision", METRIC_PRDC, 4, true},
-    {"recall", "recall", NULL, "published_recall", METRIC_PRDC, 4, true},
-    {"density", "density", NULL, NULL, METRIC_PRDC, 4, true},
-    {"coverage", "coverage", NULL, NULL, METRIC_PRDC, 4, true},
-    {"fid_inf", "FID infinity", NULL, NULL, METRIC_FID_INF, 3, false},
-};
+#define FIGURE(metric, key, title, label, deviation, published, digits, more)                                          \
+    {key, title, label, deviation, published, metric, digits, more},
+static const Figure figures[] = {FIGURE_ROWS(FIGURE)};
 
 const Figure *figure_at(int i)
 {

@@ -1,21 +1,21 @@
-/* The figures of an evaluation: one table, from which report.json, report.html, the queue's `metrics` and every table
- * on a terminal take names, order and digits.
+/* The figures of an evaluation: the numbers that its metrics give. Their rows are FIGURE_ROWS of core/metric.h;
+ * report.json, report.html, the queue's `metrics` and every table on a terminal take names, order and digits there.
  *
  * A figure is a number under its key in a flat object: report.json, its object "tf", or the `metrics` of a job in the
- * queue. Its 95% interval is under key_low and key_high, its deviation under the key that `deviation` names.
- * To add one: a row in figure.c; the report shows it when worker/report/metrics.c computes it. */
+ * queue. Its 95% interval is under key_low and key_high, its deviation under the key that `deviation` names. */
 #ifndef CORE_FIGURE_H
 #define CORE_FIGURE_H
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
-#include "core/jobspec.h"
 #include "core/mem.h"
+#include "core/metric.h"
 
 typedef struct Figure {
     const char *key;       /* "kid" */
-    const char *title;     /* "KID" */
+    const char *title;     /* "Inception score" */
+    const char *label;     /* "IS": short, for the lines of `ddq fid` */
     const char *deviation; /* key of its standard deviation, or NULL */
     const char *published; /* job field with the published value, or NULL */
     unsigned metric;       /* METRIC_ bit it belongs to */

@@ -1,6 +1,8 @@
 /* What depends on the model's sizes is checked when it is loaded, what depends on the reference when it is opened. */
 #include "core/jobrules.h"
 
+#include <stdlib.h>
+
 unsigned jobrules_metrics(const JobSpec *spec)
 {
     bool compares = spec->kind == KIND_EVALUATE || (spec->kind == KIND_SAMPLE && spec->reference);
@@ -34,14 +36,16 @@ static bool check_metrics(const JobSpec *spec, Err *err)
         return true;
     if (spec->kind == KIND_EVALUATE && !spec->metrics)
         return err_set(err, ERR_USAGE,
-                       "job field metrics: empty, and an evaluate job measures something: any of fid sfid is kid prdc "
-                       "fid_inf");
-    if (spec->metrics & METRICS_OF_REFERENCE && !spec->reference)
-        return err_set(err, ERR_USAGE,
-                       "job field reference: missing, and metrics %s needs it to compare with; metrics is alone goes "
-                       "without",
-                       jobspec_metric_name(spec->metrics & METRICS_OF_REFERENCE));
-    return true;
+                       "job field metrics: empty, and an evaluate job measures something: any of" METRIC_WORDS_TEXT);
+    if (!(spec->metrics & METRICS_OF_REFERENCE) || spec->reference)
+        return true;
+    char *alone = metric_list(METRICS_ALL & ~METRICS_OF_REFERENCE, ", ");
+    err_set(err, ERR_USAGE,
+            "job field reference: missing, and metrics %s needs it to compare with; without a reference metrics may "
+            "be: %s",
+            metric_word(spec->metrics & METRICS_OF_REFERENCE), alone);
+    free(alone);
+    return false;
 }
 
 static bool check_sampler(const JobSpec *spec, JobForm form, Err *err)
@@ -68,7 +72,7 @@ static bool check_network(const JobSpec *spec, Err *err)
         return err_set(err, ERR_USAGE, "job field inception: missing, and reference needs it to measure the FID");
     if (spec->metrics)
         return err_set(err, ERR_USAGE, "job field inception: missing, and metrics %s needs it",
-                       jobspec_metric_name(spec->metrics));
+                       metric_word(spec->metrics));
     if (spec->save & SAVE_FEATURES)
         return err_set(err, ERR_USAGE, "job field inception: missing, and save features needs it");
     return true;

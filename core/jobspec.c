@@ -29,7 +29,6 @@ static const char *const pick_words[] = {"sample", "argmax", NULL};
 static const char *const classes_words[] = {"uniform", "balanced", NULL};
 static const char *const precision_words[] = {"fp32", "tf32", "fp16", "bf16", NULL};
 static const char *const save_words[] = {"png", "npz", "codes", "vectors", "features", NULL};
-static const char *const metric_words[] = {"fid", "sfid", "is", "kid", "prdc", "fid_inf", NULL};
 static const char *const pipeline_words[] = {"pt", "tf", "both", NULL};
 static const char *const one_pipeline_words[] = {"pt", "tf", NULL};
 static const char *const like_words[] = {"exact", "pytorch-fid", NULL};
@@ -339,14 +338,6 @@ const char *jobspec_kind_name(JobKind kind)
     return kind_words[kind];
 }
 
-const char *jobspec_metric_name(unsigned metrics)
-{
-    int i = 0;
-    while (metric_words[i + 1] && !(metrics & 1u << i))
-        i++;
-    return metric_words[i];
-}
-
 /* --- help ----------------------------------------------------------------------------------------- */
 
 /* The i-th row whose name has not stood before. */
@@ -415,5 +406,6 @@ char *jobspec_print(void)
             free(fallback);
         }
     }
+    metrics_print(&buf);
     return buf.data;
 }

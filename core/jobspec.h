@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/err.h"
+#include "core/metric.h"
 #include "core/nearest.h"
 
 typedef enum JobKind { KIND_SAMPLE, KIND_EVALUATE, KIND_STATISTICS, JOB_KINDS } JobKind;
@@ -37,19 +38,6 @@ typedef enum JobLike { LIKE_EXACT, LIKE_PYTORCH_FID } JobLike;
 
 /* Bits of `save`. */
 enum { SAVE_PNG = 1 << 0, SAVE_NPZ = 1 << 1, SAVE_CODES = 1 << 2, SAVE_VECTORS = 1 << 3, SAVE_FEATURES = 1 << 4 };
-
-/* Bits of `metrics`, in the order of the report. */
-enum {
-    METRIC_FID = 1 << 0,
-    METRIC_SFID = 1 << 1,
-    METRIC_IS = 1 << 2,
-    METRIC_KID = 1 << 3,
-    METRIC_PRDC = 1 << 4,
-    METRIC_FID_INF = 1 << 5,
-    METRICS_ALL = (1 << 6) - 1,
-    METRICS_OF_REFERENCE = METRICS_ALL & ~METRIC_IS, /* these compare with a reference */
-    METRICS_OF_ROWS = METRIC_KID | METRIC_PRDC       /* these want the reference's features, not its moments alone */
-};
 
 typedef struct JobSpec {
     JobKind kind;
@@ -123,6 +111,5 @@ char *jobspec_print(void); /* all kinds as Markdown: docs/jobspec.md. Caller fre
 const char *jobspec_field_name(int i);
 
 const char *jobspec_kind_name(JobKind kind);
-const char *jobspec_metric_name(unsigned metrics); /* of the lowest METRIC_ bit: "fid"; metrics is not 0 */
 
 #endif

@@ -5,6 +5,7 @@
 #include "client/cmd.h"
 #include "client/jobs/program.h"
 #include "core/mem.h"
+#include "core/metric.h"
 
 static const Flag flags[] = {
     {"batch-size", 0, "N", "images at a time; changes the speed and nothing else"},
@@ -14,7 +15,7 @@ static const Flag flags[] = {
     {"save-stats", 0, NULL, "write the statistics of images A into the new file B (.npz)"},
     {"pipeline", 0, "P", "pt or tf: how images are resized; default what the statistics say, else pt (pytorch-fid)"},
     {"like", 0, "WHICH", "pytorch-fid: with its 1e-6 on the diagonals where the exact root does not need it"},
-    {"metrics", 0, "LIST", "any of fid, sfid, is, kid, prdc, fid_inf; default fid"},
+    {"metrics", 0, "LIST", "any of" METRIC_WORDS_TEXT ", with commas; default fid"},
     {"inception", 0, "FILE", "the network's weights; default those of [inception] in ddq.conf"},
     {"cache", 0, "DIR", "where measured images are remembered; default ~/.cache/ddq"},
     {"threads", 0, "N", "CPU threads; default all"},

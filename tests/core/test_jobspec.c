@@ -143,7 +143,7 @@ static void test_metrics(void **state)
         jobspec_free(again);
         jobspec_free(spec);
     }
-    assert_string_equal(jobspec_metric_name(METRIC_PRDC | METRIC_FID_INF), "prdc");
+    assert_string_equal(metric_word(METRIC_PRDC | METRIC_FID_INF), "prdc");
 }
 
 static const struct {

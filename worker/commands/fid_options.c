@@ -13,8 +13,6 @@ typedef enum FlagType { FLAG_SWITCH, FLAG_TEXT, FLAG_COUNT, FLAG_WORD, FLAG_METR
 static const char *const dims_words[] = {"2048", "768", "192", "64", NULL}; /* in the order of InceptionLevel */
 static const char *const pipeline_words[] = {"pt", "tf", NULL};
 static const char *const like_words[] = {"exact", "pytorch-fid", NULL};
-static const char *const metrics_words[] = {"fid", "sfid", "is", "kid", "prdc", "fid_inf", NULL};
-static const unsigned metrics_bits[] = {METRIC_FID, METRIC_SFID, METRIC_IS, METRIC_KID, METRIC_PRDC, METRIC_FID_INF};
 
 static const struct {
     const char *name;
@@ -29,7 +27,7 @@ static const struct {
     {"--save-stats", FLAG_SWITCH, offsetof(FidOptions, save_stats), NULL},
     {"--pipeline", FLAG_WORD, offsetof(FidOptions, pipeline), pipeline_words},
     {"--like", FLAG_WORD, offsetof(FidOptions, like), like_words},
-    {"--metrics", FLAG_METRICS, offsetof(FidOptions, metrics), metrics_words},
+    {"--metrics", FLAG_METRICS, offsetof(FidOptions, metrics), metric_words},
     {"--inception", FLAG_TEXT, offsetof(FidOptions, inception), NULL},
     {"--conf", FLAG_TEXT, offsetof(FidOptions, conf), NULL},
     {"--cache", FLAG_TEXT, offsetof(FidOptions, cache), NULL},
@@ -67,13 +65,13 @@ static bool read_metrics(const char *flag, const char *text, unsigned *ret_metri
     while (*text) {
         size_t len = strcspn(text, ",");
         int index;
-        if (!read_word(flag, metrics_words, text, len, &index, err))
+        if (!read_word(flag, metric_words, text, len, &index, err))
             return false;
-        *ret_metrics |= metrics_bits[index];
+        *ret_metrics |= 1u << index;
         text += len + (text[len] == ',');
     }
     return *ret_metrics ||
-           err_set(err, ERR_USAGE, "%s is empty, wanted a list of fid, sfid, is, kid, prdc, fid_inf", flag);
+           err_set(err, ERR_USAGE, "%s is empty, wanted any of" METRIC_WORDS_TEXT ", with commas", flag);
 }
 
 static bool read_count(const char *flag, const char *text, int *ret_count, Err *err)

@@ -14,17 +14,16 @@ static bool check_metrics(const JobSpec *spec, const ReferenceLook *look, Err *e
 {
     if (look->kind != REFERENCE_STATISTICS)
         return true; /* images give everything */
-    if (spec->metrics & METRICS_OF_ROWS && !look->has_images)
+    if (spec->metrics & METRICS_OF_BOTH_ROWS && !look->has_images)
         return err_set(err, ERR_USAGE,
                        "reference %s: holds statistics alone, and metrics %s compares the features of single images; "
                        "take a folder of images or an .npz with arr_0, or leave it out",
-                       spec->reference, jobspec_metric_name(spec->metrics & METRICS_OF_ROWS));
-    if (spec->metrics & METRIC_SFID && !look->has_spatial)
-        return err_set(
-            err, ERR_USAGE,
-            "reference %s: holds no spatial statistics (mu_s, sigma_s), and metrics sfid compares those; take "
-            "ADM's .npz or a folder of images, or leave it out",
-            spec->reference);
+                       spec->reference, metric_word(spec->metrics & METRICS_OF_BOTH_ROWS));
+    if (spec->metrics & METRICS_OF_SPATIAL && !look->has_spatial)
+        return err_set(err, ERR_USAGE,
+                       "reference %s: holds no spatial statistics (mu_s, sigma_s), and metrics %s compares those; take "
+                       "ADM's .npz or a folder of images, or leave it out",
+                       spec->reference, metric_word(spec->metrics & METRICS_OF_SPATIAL));
     return true;
 }
 

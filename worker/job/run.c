@@ -42,7 +42,7 @@ static PieceNeeds keeps_of(const JobSpec *spec, JobPipeline pipeline, const char
     if (spec->inception) {
         keeps.arrays[ARRAY_FEATURES] = keeps.arrays[ARRAY_HASHES] = true;
         keeps.arrays[ARRAY_FEATURES_TF] = pipeline == PIPELINE_BOTH;
-        keeps.arrays[ARRAY_SPATIAL] = spec->metrics & METRIC_SFID;
+        keeps.arrays[ARRAY_SPATIAL] = spec->metrics & METRICS_OF_SPATIAL;
     }
     keeps.arrays[ARRAY_PIXELS] = sample && (npz || !keeps.png);
     keeps.pixels_below = npz ? INT64_MAX : GRID_IMAGES;

@@ -91,7 +91,7 @@ static bool open_reference(Pass *pass, Err *err)
     Hooks hooks = {.ctx = pass, .progress = on_reference_progress, .stop = on_reference_stop, .note = on_note};
     ReferenceMaker maker = {
         .shop = r->run->shop, .inception = spec->inception, .precision = spec->precision, .hooks = &hooks};
-    unsigned wants = (pass->metrics & METRICS_OF_ROWS ? REFERENCE_FEATURES : 0) |
+    unsigned wants = (pass->metrics & METRICS_OF_BOTH_ROWS ? REFERENCE_FEATURES : 0) |
                      (pass->metrics & METRIC_SFID ? REFERENCE_SPATIAL : 0);
     return reference_open(spec->reference, pass->pipeline, wants, &maker, &pass->reference, err);
 }
