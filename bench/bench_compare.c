@@ -5,7 +5,8 @@
  * The teacher of GPT-L sees a prefix of codes and tells the logits of the next token: their relative L2 distance, and
  * whether the largest stays the largest. The decoder gets the same vectors: PSNR of the pixels, and the share of bytes
  * that differ by more than one. The student makes one step from the same noise: how many codes stay, and by how little
- * those that change were ahead. A line each with its bound (docs/speed.md, "Precision"); exit 1 if one is missed. */
+ * those that change were ahead. A line each with its bound (docs/dev/speed.md, "Precision"); exit 1 if one is missed.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,8 @@
  * name SOURCE=FOLDER bench_eval source                            images of one's own
  *
  * One line a measurement: what, median of wall time, unit, how many runs, fastest and slowest, and the median of the
- * processor time all threads took, which other programs on the machine hardly change. docs/speed.md records them. */
+ * processor time all threads took, which other programs on the machine hardly change. docs/dev/speed.md records them.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -49,7 +49,7 @@ typedef struct JobSpec {
     char *student, *tokenizer, *teacher;
     int heads; /* 0: the model's width / 64 */
     int grid;  /* tokens a side; 0: by the noise file or the tokenizer's levels (worker/models/sampler.h) */
-    /* the sampler (docs/models.md) */
+    /* the sampler (docs/dev/models.md) */
     int *t_list;
     int t_count;
     int split_t;         /* -1: not said, fine where no student step runs (the teacher alone) */

@@ -4,7 +4,7 @@
  *
  * Leaves (store, workers, journal, standalone, notify, resolve, sched) know nothing of each other and call up through
  * hooks. The story modules (claims, leases, reports, progress, beat) see this struct and are called from the hooks and
- * the tick in daemon.c. docs/daemon.md has the rules between them and the order of start and shutdown. */
+ * the tick in daemon.c. docs/dev/daemon.md has the rules between them and the order of start and shutdown. */
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
 

@@ -22,7 +22,7 @@
 
 extern const char queue_lua[]; /* the whole text of the Lua files, for FUNCTION LOAD REPLACE */
 
-/* Arguments and answers stand above each function in queue_*.lua, and in docs/queue.md. */
+/* Arguments and answers stand above each function in queue_*.lua, and in docs/dev/queue.md. */
 typedef enum QueueFn {
     /* jobs, called by clients */
     QUEUE_SUBMIT,

@@ -1,7 +1,7 @@
 #!lua name=ddq
 -- The queue, as one Redis function library (Redis >= 7.0). It is the only thing that writes queue state: clients and
 -- daemons call it, so this text is the specification. It is written in files that are loaded as one text, in this order;
--- docs/queue.md has the keys, and the functions as printed from the comments that begin with "--- ".
+-- docs/dev/queue.md has the keys, and the functions as printed from the comments that begin with "--- ".
 --
 --     queue.lua          constants, answers, arguments, keys, the life of a job: `apply` is the one door to its state
 --     fair.lua     fair share between users, where a job stands in the queue, what work costs

@@ -55,7 +55,7 @@ def test_a_hint_starts_an_idle_worker_at_once(farm):
         job = farm.submit(images=1)
         farm.wait(job)
         waits.append(farm.trace(job)[0][4] - start)
-    # Polling alone would give half a second; this bound leaves room for a busy machine. docs/speed.md has the real number.
+    # Polling alone would give half a second; this bound leaves room for a busy machine. See docs/dev/speed.md.
     assert sorted(waits)[4] < 0.1, waits
 
 

@@ -1,4 +1,4 @@
-"""Rows of the failure matrix (docs/daemon.md) that need no real images: real daemons, real Redis, real kills, and the scripted
+"""Rows of the failure matrix (docs/dev/daemon.md) that need no real images: real daemons, real Redis, real kills, and the scripted
 worker. The others are in test_ddqd_jobs.py, test_ddqd_lab.py and tests/e2e."""
 import contextlib
 import http.client

@@ -1,4 +1,4 @@
-"""Rows of the failure matrix (docs/daemon.md) with real workers and real images: what is left at the end has the same bytes as
+"""Rows of the failure matrix (docs/dev/daemon.md) with real workers and real images: what is left at the end has the same bytes as
 an undisturbed run."""
 import json
 import os

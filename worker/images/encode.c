@@ -3,7 +3,7 @@
  * Encoding is the only part of writing an image that costs anything: a job writes 50,000 of them and zlib at PIL's
  * default takes 17 ms for one of 256x256. So the container is written here (three chunks), each row gets the filter
  * whose residuals have the smallest sum of absolute values (Sub, Up, Paeth; None for flat rows falls out as Up), and
- * ISA-L deflates at level 3, which costs a few per cent of size and a small part of the time. docs/speed.md has
+ * ISA-L deflates at level 3, which costs a few per cent of size and a small part of the time. docs/dev/speed.md has
  * numbers. Levels 1 and 2 are 0.35 ms faster for 256x256 but not the same bytes every time: bits of the stream's
  * address get into their hash table (tests/job/test_same_bytes.c meets it with level 1 at once).
  *

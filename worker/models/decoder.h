@@ -1,4 +1,4 @@
-/* The tokenizer's decoder: vectors on a grid in, pixels out. docs/models.md, "Tokenizer decoder".
+/* The tokenizer's decoder: vectors on a grid in, pixels out. docs/dev/models.md, "Tokenizer decoder".
  *
  *     decoder_run(&decoder, &work, vectors, pixels, tap, ctx, err)     in groups of images
  *

@@ -1,4 +1,4 @@
-/* The rules a SamplerPlan obeys, apart from any model's weights. docs/models.md, "Plans". */
+/* The rules a SamplerPlan obeys, apart from any model's weights. docs/dev/models.md, "Plans". */
 #ifndef WORKER_MODELS_PLAN_H
 #define WORKER_MODELS_PLAN_H
 

@@ -3,8 +3,8 @@
  *     Sampler *s = sampler_open(&files, be, err);                weights into the backend, once
  *     sampler_run(s, &plan, &batch, err);                        any number of times
  *
- * docs/models.md defines what is computed. Image i of a job depends on (models, plan, seed, i) alone: noise comes from
- * Philox by image index (core/philox.h), every backend op is batch-invariant, and so is this. */
+ * docs/dev/models.md defines what is computed. Image i of a job depends on (models, plan, seed, i) alone: noise comes
+ * from Philox by image index (core/philox.h), every backend op is batch-invariant, and so is this. */
 #ifndef WORKER_MODELS_SAMPLER_H
 #define WORKER_MODELS_SAMPLER_H
 
@@ -53,7 +53,8 @@ typedef struct SamplerBatch {
 
 /* Loads and packs. Sizes are read off tensor shapes; a file that does not fit the others is an error. */
 Sampler *sampler_open(const SamplerFiles *files, Backend *be, Err *err);
-/* The same from any source of weights (worker/models/weights.h), needed until it returns: benchmarks bring random ones. */
+/* The same from any source of weights (worker/models/weights.h), needed until it returns: benchmarks bring random ones.
+ */
 struct Weights;
 Sampler *sampler_open_weights(const struct Weights *student, const struct Weights *teacher,
                               const struct Weights *tokenizer, int heads, int grid, Backend *be, Err *err);

@@ -1,4 +1,4 @@
-/* The Distilled Decoding student: one pass turns noise into codes and vectors. docs/models.md, "Student".
+/* The Distilled Decoding student: one pass turns noise into codes and vectors. docs/dev/models.md, "Student".
  *
  *     student_step(&student, &work, &step, &result, err)
  *

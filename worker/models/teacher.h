@@ -1,4 +1,4 @@
-/* The teacher: the plain LlamaGen model, token by token with a K/V cache. docs/models.md, "Teacher".
+/* The teacher: the plain LlamaGen model, token by token with a K/V cache. docs/dev/models.md, "Teacher".
  *
  *     teacher_draw(&teacher, &work, &draw, &result, err)      tokens start..end-1 after a prefix 0..start-1
  *

@@ -3,7 +3,7 @@
  *     x = rms(h);  q,k,v = rope(wqkv x);  h += wo attention(q,k,v);  x = rms(h);  h += w2 swiglu(w13 x)
  *
  * Rows that nobody reads are not computed: see `from` in the last layer. A new weight goes into load_layer and
- * docs/models.md; a new op into the forward, one line, its shape beside it. */
+ * docs/dev/models.md; a new op into the forward, one line, its shape beside it. */
 #include "worker/models/transformer.h"
 
 #include <math.h>

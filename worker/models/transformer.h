@@ -1,4 +1,4 @@
-/* The LlamaGen block stack that student and teacher share. docs/models.md, "Transformer".
+/* The LlamaGen block stack that student and teacher share. docs/dev/models.md, "Transformer".
  *
  *     transformer_load(&tf, &weights, be, heads, grid, add, err)    once
  *     transformer_layout(&tf, &slab, sequences, layers, &work)      measured, then placed
