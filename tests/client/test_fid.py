@@ -90,6 +90,36 @@ def test_metrics(person):
     assert person.value(*stats, "--like", "pytorch-fid", weights=None) == pytest.approx(wanted["fid_scipy"], abs=1e-9)
 
 
+ALL = ["fid", "sfid", "is", "kid", "prdc", "fid_inf"]
+
+
+def test_as_a_job(person, tmp_path):
+    """A job that evaluates the same images has every figure with the same bits, and the same intervals."""
+    images = tmp_path / "images.npy"
+    np.save(images, np.concatenate([np.load(A)["arr_0"]] * 3)[:420])  # 400 and more have intervals
+    job = {"kind": "evaluate", "images": str(images), "inception": str(W16), "reference": str(B), "metrics": ALL, "pipeline": "tf",
+           "output": str(tmp_path / "out")}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    worker = pathlib.Path(DDQ).with_name("ddq-worker")
+    subprocess.run([worker, "exec", tmp_path / "job.json"], check=True, capture_output=True, env=person.env, timeout=60)
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    answer = json.loads(person.fid(images, B, "--metrics", ",".join(ALL), "--pipeline", "tf", "--json").stdout)
+    figures = ["fid", "fid_low", "fid_high", "sfid", "is_mean", "is_mean_low", "is_std", "kid", "kid_low", "precision", "precision_high",
+               "recall", "density", "coverage", "coverage_low", "fid_inf", "fid_terms", "sfid_terms", "is_parts", "curve", "neighbours"]
+    assert {key: answer[key] for key in figures} == {key: report[key] for key in figures}
+    alone = json.loads(person.fid(images, B, "--pipeline", "tf", "--json").stdout)
+    assert [alone[key] for key in ("fid", "fid_low", "fid_high")] == [report[key] for key in ("fid", "fid_low", "fid_high")]
+
+
+def test_too_few(person, folders):
+    """What has too few images is left out beside others, and an error alone."""
+    a, b = folders
+    done = person.fid(a, b, "--metrics", "fid,is")
+    assert done.stdout == f"FID:  {person.value(a, b)}\n" and "takes 10 parts and there are 8 images" in done.stderr
+    assert "takes 10 parts and there are 8 images" in person.refused(a, b, "--metrics", "is", code=2)
+    assert "FID-infinity" in person.refused(a, b, "--metrics", "fid_inf", code=2)
+
+
 def test_containers_of_statistics(person):
     """The folder of --fid_statistic, the file, and the .npz hold the same; the release's mean is float32."""
     stats = GOLDEN / "stats"

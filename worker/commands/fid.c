@@ -1,7 +1,7 @@
-/* The story: options, configuration, both sides (images are measured once and remembered, as any reference), the
- * numbers, and what is printed.
+/* In this order: options, configuration, both sides (images are measured once and kept in the cache, as any reference),
+ * the evaluation, and what is printed.
  *
- * stdout has the result alone. stderr has what one should know about it, and on a terminal a line of progress. */
+ * stdout has the result alone. stderr has warnings, and on a terminal a line of progress. */
 #include "worker/commands/fid.h"
 
 #include <math.h>
@@ -11,15 +11,15 @@
 #include <unistd.h>
 
 #include "core/json.h"
+#include "core/figure.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "core/references.h"
-#include "worker/commands/fid_numbers.h"
 #include "worker/commands/fid_options.h"
 #include "worker/commands/tool.h"
-#include "worker/evaluate/reference.h"
+#include "worker/evaluate/evaluation.h"
 
 #include "worker/models/model_cache.h"
-#include "worker/report/report.h"
 
 typedef struct Fid {
     Tool tool;
@@ -31,6 +31,7 @@ typedef struct Fid {
     char *paths[2];
     ReferenceLook looks[2];
     Reference sides[2]; /* A, B */
+    cJSON *notes;       /* array: what the evaluation noted */
 } Fid;
 
 static const char *pipeline_of(const char *text)
@@ -93,9 +94,20 @@ static Resize choose_pipeline(const Fid *fid)
     return RESIZE_PT;
 }
 
+/* What is measured of a side (REFERENCE_ bits). With --json the features of A are kept too, where A is images: they
+ * give the interval and the curve. */
+static unsigned wants_of(const Fid *fid, int side)
+{
+    if (side == 1)
+        return evaluation_wants_of_reference(fid->options.metrics);
+    bool images = fid->looks[0].kind != REFERENCE_STATISTICS;
+    return evaluation_wants_of_images(fid->options.metrics) |
+           (fid->options.json && images && !fid->options.save_stats ? REFERENCE_FEATURES : 0u);
+}
+
 static bool measure_side(Fid *fid, int side, Err *err)
 {
-    unsigned wants = fid_numbers_want(&fid->options, side);
+    unsigned wants = wants_of(fid, side);
     ReferenceMaker maker = {.shop = fid->shop,
                             .inception = fid->inception,
                             .precision = PRECISION_FP32,
@@ -126,9 +138,9 @@ static bool prepare(Fid *fid, int sides, Err *err)
         if (!find_side(fid, side, err))
             return false;
         images = images || fid->looks[side].kind != REFERENCE_STATISTICS ||
-                 (fid->looks[side].has_images && fid_numbers_want(&fid->options, side) & REFERENCE_FEATURES);
+                 (fid->looks[side].has_images && wants_of(fid, side) & REFERENCE_FEATURES);
     }
-    images = images || fid->options.metrics & METRIC_IS;
+    images = images || fid->options.metrics & METRICS_OF_LOGITS;
     if (images && !tool_weights(&fid->tool, fid->options.conf, &fid->inception, err))
         return false;
     fid->pipeline = choose_pipeline(fid);
@@ -137,9 +149,9 @@ static bool prepare(Fid *fid, int sides, Err *err)
     return true;
 }
 
-/* --- what one should know ----------------------------------------------------------------------------- */
+/* --- warnings ---------------------------------------------------------------------------------------- */
 
-/* Whoever names the pipeline knows it. */
+/* With --pipeline the caller vouches for a file that does not say its pipeline. */
 static void note_doubts(Fid *fid, int side)
 {
     if (fid->options.pipeline == PIPELINE_AUTO || fid->sides[side].pipeline)
@@ -176,15 +188,9 @@ static cJSON *side_json(const Reference *side)
     return json;
 }
 
-static void print_json(const Fid *fid, const FidNumbers *numbers)
+/* json: what evaluation_measure filled; the rest is added to it. */
+static void print_json(const Fid *fid, cJSON *json)
 {
-    cJSON *json = cJSON_CreateObject();
-    for (int i = 0; i < numbers->count; i++) {
-        char number[32];
-        json_number_text(numbers->items[i].value, number);
-        if (isfinite(numbers->items[i].value))
-            cJSON_AddRawToObject(json, numbers->items[i].key, number);
-    }
     cJSON_AddStringToObject(json, "pipeline", pipeline_name(fid->pipeline));
     cJSON_AddNumberToObject(json, "dims", fid->sides[0].stats->dim);
     cJSON_AddItemToObject(json, "generated", side_json(&fid->sides[0]));
@@ -196,39 +202,84 @@ static void print_json(const Fid *fid, const FidNumbers *numbers)
     char *text = cJSON_PrintUnformatted(json);
     puts(text);
     cJSON_free(text);
-    cJSON_Delete(json);
+}
+
+/* The figure's number with all of its bits; NULL where it was not computed. */
+static const char *figure_text(const cJSON *json, const Figure *figure)
+{
+    const cJSON *number = cJSON_GetObjectItemCaseSensitive(json, figure->key);
+    return cJSON_IsRaw(number) ? number->valuestring : NULL;
 }
 
 /* As Python prints a float: a whole number has its ".0". */
-static void print_lines(const FidNumbers *numbers)
+static void print_lines(const cJSON *json)
 {
-    for (int i = 0; i < numbers->count; i++) {
-        char number[32];
-        json_number_text(numbers->items[i].value, number);
-        if (numbers->items[i].label)
-            printf("%s:  %s%s\n", numbers->items[i].label, number, strpbrk(number, ".en") ? "" : ".0");
+    const Figure *figure;
+    for (int i = 0; (figure = figure_at(i)); i++) {
+        const char *number = figure_text(json, figure);
+        if (number)
+            printf("%s:  %s%s\n", figure->label, number, strpbrk(number, ".en") ? "" : ".0");
     }
 }
 
-/* --- the two stories -------------------------------------------------------------------------------- */
+/* --- comparing, and saving statistics ----------------------------------------------------------------- */
+
+static void on_note(void *ctx, const char *text)
+{
+    Fid *fid = ctx;
+    cJSON_AddItemToArray(fid->notes, cJSON_CreateString(text));
+}
+
+static bool evaluate(Fid *fid, cJSON *json, Err *err)
+{
+    const Reference *ours = &fid->sides[0];
+    Evaluation what = {.metrics = fid->options.metrics,
+                       .like = fid->options.like,
+                       .neighbours = NEIGHBOURS_DEFAULT,
+                       .values_only = !fid->options.json,
+                       .rows = ours->features,
+                       .stats = ours->stats,
+                       .shop = fid->shop,
+                       .reference = &fid->sides[1],
+                       .hooks = &fid->tool.comparing,
+                       .ctx = fid,
+                       .note = on_note};
+    bool network = fid->options.metrics & METRICS_OF_LOGITS;
+    return (!network || (what.net = workshop_inception(fid->shop, fid->inception, PREC_F32, NULL, err))) &&
+           evaluation_measure(&what, json, err);
+}
+
+/* What the evaluation noted becomes warnings; where it left out all that was asked for, the first note is the error. */
+static bool check_figures(Fid *fid, const cJSON *json, Err *err)
+{
+    const Figure *figure;
+    for (int i = 0; (figure = figure_at(i)); i++)
+        if (figure_text(json, figure)) {
+            const cJSON *note;
+            cJSON_ArrayForEach(note, fid->notes) tool_note(&fid->tool, xstrdup(note->valuestring));
+            return true;
+        }
+    const cJSON *why = cJSON_GetArrayItem(fid->notes, 0);
+    return err_set(err, ERR_USAGE, "%s", why ? why->valuestring : "nothing was computed");
+}
 
 static bool compare_sides(Fid *fid, Err *err)
 {
-    FidNumbers numbers = {.count = 0};
-    Inception *net = NULL; /* for logits */
     if (!prepare(fid, 2, err) || !measure_sides(fid, err))
         return false;
-    if (fid->options.metrics & METRIC_IS && !(net = workshop_inception(fid->shop, fid->inception, PREC_F32, NULL, err)))
-        return false;
-    if (!fid_numbers(&fid->options, fid->sides, net, &fid->tool.metrics, &numbers, err))
-        return false;
+    cJSON *json = cJSON_CreateObject();
+    bool good = evaluate(fid, json, err);
     tool_clear(&fid->tool);
-    note_all(fid);
-    if (fid->options.json)
-        print_json(fid, &numbers);
-    else
-        print_lines(&numbers);
-    return true;
+    good = good && check_figures(fid, json, err);
+    if (good) {
+        note_all(fid);
+        if (fid->options.json)
+            print_json(fid, json);
+        else
+            print_lines(json);
+    }
+    cJSON_Delete(json);
+    return good;
 }
 
 static bool save_stats(Fid *fid, Err *err)
@@ -247,7 +298,7 @@ static bool save_stats(Fid *fid, Err *err)
 
 int fid_command(int argc, char **argv)
 {
-    Fid fid = {.device = NULL};
+    Fid fid = {.notes = cJSON_CreateArray()};
     Err err = {0};
     tool_open(&fid.tool, "ddq fid");
     bool good = fid_options_parse(argc, argv, &fid.options, &err);
@@ -260,6 +311,7 @@ int fid_command(int argc, char **argv)
         reference_close(&fid.sides[side]);
         free(fid.paths[side]);
     }
+    cJSON_Delete(fid.notes);
     workshop_free(fid.shop);
     free(fid.device);
     return tool_close(&fid.tool, good, &err);

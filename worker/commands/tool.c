@@ -40,11 +40,12 @@ static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
                 tool->images, rate < 10 ? 2 : 0, rate);
 }
 
-static void on_metric(void *ctx, double done)
+static void on_comparing(void *ctx, int64_t upto, double rate, const char *stage)
 {
     Tool *tool = ctx;
+    (void)upto, (void)rate;
     if (frame_is_due(tool))
-        fprintf(stderr, "\r\033[Kcomparing: %.0f%%", 100 * done);
+        fprintf(stderr, "\r\033[Kcomparing: %s", stage);
 }
 
 static bool on_stop(void *ctx)
@@ -60,7 +61,7 @@ void tool_open(Tool *tool, const char *name)
     sigaction(SIGTERM, &action, NULL);
     *tool = (Tool){.name = name, .notes = cJSON_CreateArray(), .terminal = isatty(STDERR_FILENO)};
     tool->hooks = (Hooks){.ctx = tool, .progress = on_progress, .stop = on_stop};
-    tool->metrics = (MetricHooks){.ctx = tool, .stop = on_stop, .progress = on_metric};
+    tool->comparing = (Hooks){.ctx = tool, .progress = on_comparing, .stop = on_stop};
 }
 
 int tool_close(Tool *tool, bool good, const Err *err)

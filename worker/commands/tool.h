@@ -14,13 +14,13 @@
 
 #include "core/clock.h"
 #include "core/conf.h"
-#include "worker/job/run.h"
-#include "worker/metrics/features.h"
+#include "core/err.h"
+#include "core/hooks.h"
 
 typedef struct Tool {
     const char *name; /* what messages begin with */
     Hooks hooks;      /* of the images named last */
-    MetricHooks metrics;
+    Hooks comparing;  /* of an evaluation */
     bool quiet;
     Conf *conf;   /* NULL until tool_conf */
     cJSON *notes; /* array of sentences */

@@ -1,5 +1,5 @@
-/* One function a metric and the table that runs them. To add a metric: its bit in core/jobspec.h, its figures in
- * core/figure.c, a function and a row here. */
+/* One function per metric and the table that runs them. To add a metric: its rows in core/metric.h, a function and a
+ * row here. */
 #include "worker/evaluate/evaluation.h"
 
 #include <inttypes.h>
@@ -77,6 +77,13 @@ static void add_terms(cJSON *json, const char *name, const Frechet *f)
 
 /* --- the metrics ----------------------------------------------------------------------------------- */
 
+/* An interval and a curve resample the rows, so they belong to the statistics of just these rows. ADM's .npz has
+ * statistics of more images than it holds. */
+static bool rows_made(const Features *rows, const Statistics *stats)
+{
+    return rows->rows && rows->count == stats->count;
+}
+
 /* A Frechet distance with its interval: FID and sFID. */
 static bool measure_distance(Measuring *m, const char *key, const Features *rows, const Statistics *ours,
                              const Statistics *theirs, Err *err)
@@ -86,7 +93,8 @@ static bool measure_distance(Measuring *m, const char *key, const Features *rows
     if (!(like ? frechet_like_pytorch_fid : frechet_distance)(ours, theirs, &f, err))
         return err_wrap(err, "%s against %s", key, m->what->reference->path);
     Interval interval = {f.fid, NAN, NAN};
-    if (interval_blocks(rows->count) && !fid_interval(rows, theirs, f.raw, &m->hooks, &interval, err))
+    bool has_interval = !m->what->values_only && rows_made(rows, ours) && interval_blocks(rows->count);
+    if (has_interval && !fid_interval(rows, theirs, f.raw, &m->hooks, &interval, err))
         return false;
     interval.value = f.fid; /* clamped at 0; raw is among the terms */
     add_interval(m->json, key, &interval);
@@ -109,15 +117,24 @@ static bool measure_sfid(Measuring *m, Err *err)
     return measure_distance(m, "sfid", &m->what->spatial, m->what->stats->spatial, m->what->reference->spatial, err);
 }
 
+/* Logits are not kept: they are the features times the classifier. */
+static bool read_logits(void *ctx, int64_t first, int64_t count, float *ret_logits, Err *err)
+{
+    const Evaluation *what = ctx;
+    return inception_logits(what->net, what->rows.rows + first * what->rows.dim, count, ret_logits, err);
+}
+
 static bool measure_score(Measuring *m, Err *err)
 {
+    Logits logits = {.count = m->what->rows.count, .read = read_logits, .ctx = (void *)m->what};
     Score score;
     if (m->what->rows.count < SCORE_PARTS) {
         note(m, "the Inception score takes %d parts and there are %" PRId64 " images: left out", SCORE_PARTS,
              m->what->rows.count);
         return true;
     }
-    if (!score_measure(m->what->logits, SCORE_PARTS, &m->hooks, &score, err))
+    logits.classes = inception_classes(m->what->net);
+    if (!score_measure(&logits, SCORE_PARTS, &m->hooks, &score, err))
         return false;
     add_interval(m->json, "is_mean", &score.score);
     json_add_number(m->json, "is_std", score.std);
@@ -150,8 +167,9 @@ static bool measure_neighbours(Measuring *m, Err *err)
              m->what->neighbours, fewest);
         return true;
     }
+    Backend *be = workshop_backend(m->what->shop, PREC_F32, err);
     Neighbours n;
-    if (!neighbours_measure(m->what->be, fake, real, m->what->neighbours, &m->hooks, &n, err))
+    if (!be || !neighbours_measure(be, fake, real, m->what->neighbours, &m->hooks, &n, err))
         return false;
     add_interval(m->json, "precision", &n.precision);
     add_interval(m->json, "recall", &n.recall);
@@ -162,10 +180,12 @@ static bool measure_neighbours(Measuring *m, Err *err)
     return true;
 }
 
-/* The curve is part of every FID that has images enough; what it tends to is a figure when it was asked for. */
+/* The curve is part of every FID that has enough images; what it tends to is a figure when that was asked for. */
 static bool measure_curve(Measuring *m, Err *err)
 {
     bool asked = m->what->metrics & METRIC_FID_INF;
+    if (!asked && (m->what->values_only || !rows_made(&m->what->rows, m->what->stats)))
+        return true;
     if (m->what->rows.count < FID_CURVE_MIN) {
         if (asked)
             note(m, "FID-infinity wants at least %d images and there are %" PRId64 ": left out", FID_CURVE_MIN,
@@ -195,6 +215,20 @@ static const struct {
     {METRIC_IS, "is", measure_score},          {METRIC_KID, "kid", measure_kid},
     {METRIC_PRDC, "prdc", measure_neighbours}, {METRIC_FID | METRIC_FID_INF, "curve", measure_curve},
 };
+
+/* --- all of them ----------------------------------------------------------------------------------- */
+
+unsigned evaluation_wants_of_reference(unsigned metrics)
+{
+    return (metrics & METRICS_OF_BOTH_ROWS ? REFERENCE_FEATURES : 0u) |
+           (metrics & METRICS_OF_SPATIAL ? REFERENCE_SPATIAL : 0u);
+}
+
+unsigned evaluation_wants_of_images(unsigned metrics)
+{
+    return (metrics & METRICS_OF_ROWS ? REFERENCE_FEATURES : 0u) |
+           (metrics & METRICS_OF_SPATIAL ? REFERENCE_SPATIAL : 0u);
+}
 
 bool evaluation_measure(const Evaluation *what, cJSON *json, Err *err)
 {

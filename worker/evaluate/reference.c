@@ -185,11 +185,15 @@ static bool need_spatial(const Reference *reference, Err *err)
 static bool need_features(Reference *reference, const ReferenceLook *look, Resize pipeline, const ReferenceMaker *maker,
                           Err *err)
 {
-    if (!look->has_images)
-        return err_set(err, ERR_USAGE,
-                       "reference %s: holds statistics alone, and kid and prdc compare the features of single images; "
-                       "take a folder of images or an .npz with arr_0, or leave those metrics out",
-                       reference->path);
+    if (!look->has_images) {
+        char *metrics = metric_list(METRICS_OF_BOTH_ROWS, " and ");
+        err_set(err, ERR_USAGE,
+                "reference %s: holds statistics alone, and %s compare the features of single images; take a folder of "
+                "images or an .npz with arr_0, or leave those metrics out",
+                reference->path, metrics);
+        free(metrics);
+        return false;
+    }
     if (!maker || !maker->inception)
         return err_set(err, ERR_USAGE, "reference %s: no Inception weights to measure its images (arr_0) with",
                        reference->path);

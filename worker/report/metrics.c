@@ -91,8 +91,7 @@ static bool open_reference(Pass *pass, Err *err)
     Hooks hooks = {.ctx = pass, .progress = on_reference_progress, .stop = on_reference_stop, .note = on_note};
     ReferenceMaker maker = {
         .shop = r->run->shop, .inception = spec->inception, .precision = spec->precision, .hooks = &hooks};
-    unsigned wants = (pass->metrics & METRICS_OF_BOTH_ROWS ? REFERENCE_FEATURES : 0) |
-                     (pass->metrics & METRIC_SFID ? REFERENCE_SPATIAL : 0);
+    unsigned wants = evaluation_wants_of_reference(pass->metrics);
     return reference_open(spec->reference, pass->pipeline, wants, &maker, &pass->reference, err);
 }
 
@@ -153,37 +152,20 @@ static void warn_about_reference(const Pass *pass)
 
 /* --- one pipeline ----------------------------------------------------------------------------------- */
 
-typedef struct Rows {
-    Inception *net;
-    const float *features;
-    int width;
-} Rows;
-
-static bool read_logits(void *ctx, int64_t first, int64_t count, float *ret_logits, Err *err)
-{
-    const Rows *rows = ctx;
-    return inception_logits(rows->net, rows->features + first * rows->width, count, ret_logits, err);
-}
-
 static bool evaluate(Pass *pass, Err *err)
 {
     Run *run = pass->r->run;
-    Backend *be = pass->metrics & METRIC_PRDC ? workshop_backend(run->shop, PREC_F32, err) : NULL;
-    if ((pass->metrics & METRIC_PRDC && !be) || (pass->metrics & METRIC_IS && !run_load(run, pass->r->hooks, err)))
+    if (pass->metrics & METRICS_OF_LOGITS && !run_load(run, pass->r->hooks, err))
         return false;
     stopwatch_enter(&run->watch, PHASE_REPORT); /* loading has ended another phase */
-    Rows rows = {run->measure.net, pass->rows.rows, pass->rows.dim};
-    Logits logits = {.count = pass->rows.count, .read = read_logits, .ctx = &rows};
-    if (pass->metrics & METRIC_IS)
-        logits.classes = inception_classes(run->measure.net);
     Evaluation what = {.metrics = pass->metrics,
                        .like = run->spec->like,
                        .neighbours = run->spec->neighbours,
                        .rows = pass->rows,
                        .spatial = pass->spatial,
-                       .be = be,
                        .stats = pass->stats,
-                       .logits = &logits,
+                       .net = run->measure.net,
+                       .shop = run->shop,
                        .reference = run->spec->reference ? &pass->reference : NULL,
                        .hooks = pass->r->hooks,
                        .upto = run->images,
@@ -229,7 +211,7 @@ static bool measure_passes(Reporting *r, Err *err)
     first.json = r->measured;
     first.rows = r->all.features;
     first.spatial = both ? none : r->all.spatial; /* with both they are those of tf */
-    first.metrics = r->run->spec->metrics & ~(both ? METRIC_SFID : 0u);
+    first.metrics = r->run->spec->metrics & ~(both ? METRICS_OF_SPATIAL : 0u);
     first.weights = input_of(r->run, "inception");
     bool good = run_pass(&first, err);
     r->stats = first.stats;
