@@ -25,7 +25,6 @@ static const struct {
     const char *name;
     Field fields[10]; /* ends with one that has no name */
 } messages[PROTO_TYPES] = {
-    [PROTO_LOAD] = {"load", {{"spec", OBJECT, false}}},
     [PROTO_WORK] = {"work",
                     {{"token", TEXT, false},
                      {"job", TEXT, false},

@@ -1,16 +1,23 @@
 /* The worker protocol: newline-delimited JSON objects over one socketpair, fd 3 in the worker.
  *
- *   daemon -> worker                                     worker -> daemon
- *   load    {spec}                                       hello    {version, pid, device, name, memory_mib}
- *   work    {token, job, phase, lo, hi, n, spec,         loaded   {job, seconds, warm}  weights are in memory; `warm`
- *            submitted?}                                          lists the model keys that are (spec "student" paths)
- *   yield   {token}  stop at the next batch              progress {token, upto, rate, stage}
- *   cancel  {token}  stop, the job is over               finished {token, upto, ms, fid?, metrics?, images?, peak_mib?}
- *   stop    {}       finish the batch, then exit                  phase is over, upto == hi; images: what a survey
- *                                                                 counted; metrics: the report's figures
- * (core/figure.h); peak_mib: memory of the device it took yielded  {token, upto}   after yield, cancel or stop failed
- * {token, upto, kind, policy, text, ends?}  ends: the worker exits now log      {level, text} alive    {free_mib?}   at
- * least every 5 s, from a thread of its own; free_mib: memory that it could use, what it holds included
+ *   daemon -> worker
+ *     work      {token, job, phase, lo, hi, n, spec, submitted?}
+ *     yield     {token}      stop at the next batch
+ *     cancel    {token}      stop at the next batch: the job is over
+ *     stop      {}           finish the batch, then exit
+ *
+ *   worker -> daemon
+ *     hello     {version, pid, device, name, memory_mib}
+ *     loaded    {job, seconds, warm}               weights are in memory; warm: the model files that are
+ *     progress  {token, upto, rate, stage}
+ *     finished  {token, upto, ms, fid?, metrics?, images?, peak_mib?}   upto == hi; images: counted by a survey;
+ *                                                  metrics: the report's figures (core/figure.h);
+ *                                                  peak_mib: device memory that it used
+ *     yielded   {token, upto}                      after yield, cancel or stop
+ *     failed    {token, upto, kind, policy, text, ends?}                ends: the worker exits now
+ *     log       {level, text}
+ *     alive     {free_mib?}                        at least every 5 s, from a thread of its own; free_mib: device
+ * memory that it could use, including what it holds
  *
  * phase is "survey" (count the images of the source), "images" (make or measure images lo..hi-1) or "report"
  * (everything that needs all images). n is how many images the job has, 0 before its survey. upto is the first index
@@ -27,12 +34,11 @@
 #include "core/err.h"
 #include "core/mem.h"
 
-#define PROTO_VERSION  2
+#define PROTO_VERSION  3
 #define PROTO_LINE_MAX (1 << 20)
 #define PROTO_FD       3
 
 typedef enum ProtoType {
-    PROTO_LOAD,
     PROTO_WORK,
     PROTO_YIELD,
     PROTO_CANCEL,

@@ -4,7 +4,7 @@
 
 #include "core/json.h"
 #include "daemon/condemned.h"
-#include "daemon/daemon.h"
+#include "daemon/ready.h"
 
 enum { BEAT_MS = 5000, BEAT_TTL_MS = 20000 };
 
@@ -22,7 +22,7 @@ static cJSON *workers_list(const Daemon *d)
         cJSON_AddStringToObject(one, "about", worker->about);
         cJSON_AddStringToObject(one, "state", worker_state_name(worker->state));
         cJSON_AddStringToObject(one, "job", d->leases[i].job);
-        cJSON_AddNumberToObject(one, "pid", worker->pid);
+        cJSON_AddNumberToObject(one, "pid", worker->process.pid);
         cJSON_AddNumberToObject(one, "memory_mib", worker->memory_mib);
         if (worker->free_mib >= 0)
             cJSON_AddNumberToObject(one, "free_mib", worker->free_mib);
@@ -81,7 +81,7 @@ static cJSON *beat_args(const Daemon *d)
     cJSON_AddItemToObject(args, "references", names_of(references));
     cJSON_AddItemToObject(args, "library", references);
     cJSON_AddStringToObject(args, "root", d->conf->output_root);
-    cJSON_AddBoolToObject(args, "drain", d->phase != PHASE_SERVING);
+    cJSON_AddBoolToObject(args, "drain", d->stage != STAGE_SERVING);
     cJSON_AddNumberToObject(args, "ttl_ms", BEAT_TTL_MS);
     return args;
 }
@@ -89,7 +89,7 @@ static cJSON *beat_args(const Daemon *d)
 /* Whom the queue wants to do nothing, as of now: {worker or "*": why}. */
 static void take_drains(Daemon *d, const cJSON *drains)
 {
-    if (!cJSON_IsObject(drains) || d->phase != PHASE_SERVING)
+    if (!cJSON_IsObject(drains) || d->stage != STAGE_SERVING)
         return;
     for (int i = 0; i < WORKERS_MAX; i++) {
         Worker *worker = &d->workers.rows[i];
@@ -109,20 +109,20 @@ static void on_beat(void *owner, uint64_t tag, const cJSON *reply, const Err *er
     if (err && err->kind == ERR_UNREACHABLE)
         return;
     if (err && err->kind == ERR_REFUSED) {
-        phases_fail(d, EXIT_REFUSED, err);
+        d->on_host_refused(d, err);
     } else if (err) {
         log_error("host=%s beat failed: %s", d->conf->host, err->text);
     } else {
         d->registered = true;
         take_drains(d, cJSON_GetObjectItemCaseSensitive(reply, "drains"));
-        daemon_check_ready(d);
+        ready_check(d);
     }
 }
 
 void beat_now(Daemon *d)
 {
     d->next_beat = mono_ms() + BEAT_MS;
-    if (d->phase == PHASE_SERVING)
+    if (d->stage == STAGE_SERVING)
         registry_look(&d->registry);
     condemned_tell(d);
     store_call(d->store, QUEUE_BEAT, beat_args(d), on_beat, d, 0);

@@ -4,8 +4,7 @@
 #define DAEMON_BEAT_H
 
 #include "core/clock.h"
-
-typedef struct Daemon Daemon;
+#include "daemon/state.h"
 
 void beat_tick(Daemon *d, Mono now);
 void beat_now(Daemon *d);

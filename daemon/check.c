@@ -10,6 +10,9 @@
 #include <sys/wait.h>
 
 #include "core/mem.h"
+#include "daemon/devices.h"
+#include "daemon/standalone.h"
+#include "daemon/statedir.h"
 #include "daemon/store_greet.h"
 
 enum { REDIS_MS = 5000 };

@@ -10,9 +10,9 @@
 
 #include "core/json.h"
 #include "core/mem.h"
-#include "daemon/daemon.h"
+#include "daemon/state.h"
+#include "daemon/leases.h"
 #include "daemon/reports.h"
-#include "daemon/resolving.h"
 #include "daemon/sched.h"
 
 /* --- 1 asking --------------------------------------------------------------------------------------- */
@@ -77,7 +77,7 @@ static cJSON *claim_args(const Daemon *d, const Worker *worker)
     cJSON *args = cJSON_CreateObject();
     cJSON_AddStringToObject(args, "host", d->conf->host);
     cJSON_AddStringToObject(args, "worker", worker->device.name);
-    cJSON_AddNumberToObject(args, "pid", worker->pid);
+    cJSON_AddNumberToObject(args, "pid", worker->process.pid);
     cJSON_AddStringToObject(args, "device", worker->device.uuid[0] ? "cuda" : "cpu");
     cJSON_AddStringToObject(args, "uuid", worker->device.uuid);
     cJSON_AddStringToObject(args, "root", d->conf->output_root);
@@ -104,7 +104,7 @@ void claims_run(Daemon *d)
 {
     SchedRow rows[WORKERS_MAX];
     int order[WORKERS_MAX];
-    if (!d->may_claim || !store_ready(d->store) || resolving_stalled(d))
+    if (!d->may_claim || !store_ready(d->store) || resolving_stalled(&d->resolving))
         return;
     for (int i = 0; i < WORKERS_MAX; i++) {
         const Worker *worker = &d->workers.rows[i];
@@ -190,10 +190,16 @@ static void refuse(Daemon *d, Worker *worker, Lease *lease, const Err *why)
     if (!lease->lost)
         reports_fail(d, lease, err_name(why->kind), err_policy_name(err_policy(why->kind)), why->text, false);
     leases_free(d, worker);
+    claims_run(d);
 }
 
-void claims_resolved(Daemon *d, Worker *worker, cJSON *exec, const cJSON *reply, const Err *why)
+void claims_resolved(Daemon *d, uint64_t tag, cJSON *exec, const cJSON *reply, const Err *why)
 {
+    Worker *worker = workers_find(&d->workers, id_of(tag));
+    if (!worker) { /* it died meanwhile, and what it held went back */
+        cJSON_Delete(exec);
+        return;
+    }
     Lease *lease = &d->leases[worker->index];
     if (!lease->held || strcmp(lease->token, json_text(reply, "token", "")) != 0) {
         cJSON_Delete(exec); /* its worker died meanwhile, and what it held went back */
@@ -204,6 +210,7 @@ void claims_resolved(Daemon *d, Worker *worker, cJSON *exec, const cJSON *reply,
         if (!lease->lost)
             reports_giveback(d, lease);
         leases_free(d, worker);
+        claims_run(d);
     } else {
         worker_send(worker, PROTO_WORK,
                     work_message(lease, exec, reply)); /* a worker that is gone shows so by itself */
@@ -217,13 +224,20 @@ static void take(Daemon *d, Worker *worker, const Lease *lease, const cJSON *rep
     if (!journal_hold(d->journal, lease->token, lease->lo, &err))
         log_warning("job=%s token=%s goes on without the journal: %s", lease->job, lease->token, err.text);
     log_info("job=%s worker=%s pid=%d token=%s claimed phase=%s range=%lld-%lld", lease->job, worker->device.name,
-             worker->pid, lease->token, lease->phase, (long long)lease->lo, (long long)lease->hi);
+             worker->process.pid, lease->token, lease->phase, (long long)lease->lo, (long long)lease->hi);
     d->leases[worker->index] = *lease;
     d->leases[worker->index].heard = mono_ms();
     worker->empties = 0;
     worker->last_busy = mono_ms();
     worker_apply(worker, WORKER_EV_WORK);
-    if (!resolving_start(d, worker, reply, &err))
+    Resolve resolve = {
+        .conf = d->conf,
+        .registry = d->registry.entries,
+        .user = lease->user,
+        .folder = json_text(reply, "folder", NULL),
+        .device = worker->device.uuid[0] ? "cuda" : "cpu",
+    };
+    if (!resolving_start(&d->resolving, &resolve, reply, tag_of(worker), &err))
         refuse(d, worker, &d->leases[worker->index], &err);
 }
 

@@ -5,14 +5,11 @@
 #include <cjson/cJSON.h>
 
 #include "core/err.h"
-#include "daemon/workers.h"
-
-typedef struct Daemon Daemon;
+#include "daemon/state.h"
 
 void claims_run(Daemon *d);  /* every idle worker whose time has come asks */
 void claims_wake(Daemon *d); /* a hint: all idle workers ask now */
-/* The paths of what a worker claimed were asked for (resolving.h). exec: its spec, consumed; NULL: refused, why says.
- */
-void claims_resolved(Daemon *d, Worker *worker, cJSON *exec, const cJSON *reply, const Err *why);
+/* on_resolved of resolving.h. exec is consumed; NULL: refused, why says why. */
+void claims_resolved(Daemon *d, uint64_t tag, cJSON *exec, const cJSON *reply, const Err *why);
 
 #endif

@@ -4,7 +4,7 @@
 #ifndef DAEMON_CONDEMNED_H
 #define DAEMON_CONDEMNED_H
 
-#include "daemon/daemon.h"
+#include "daemon/state.h"
 
 void condemned_add(Daemon *d, Worker *worker, const char *why);
 /* With every beat: whom the queue does not know of yet is told to it again. */

@@ -19,10 +19,14 @@
 #include "daemon/beat.h"
 #include "daemon/claims.h"
 #include "daemon/dump.h"
+#include "daemon/leases.h"
 #include "daemon/metrics.h"
 #include "daemon/origin.h"
+#include "daemon/phases.h"
 #include "daemon/progress.h"
+#include "daemon/ready.h"
 #include "daemon/reports.h"
+#include "daemon/state.h"
 
 enum {
     TICK_MS = 100,
@@ -31,42 +35,6 @@ enum {
     ASLEEP_S = 2,            /* of the loop: nobody else is to blame for what it did not hear */
     STATUS_MS = 5000
 };
-
-/* --- ready ------------------------------------------------------------------------------------------ */
-
-bool daemon_any_worker(const Daemon *d)
-{
-    for (int i = 0; i < WORKERS_MAX; i++) {
-        WorkerState state = d->workers.rows[i].state;
-        if (state == WORKER_IDLE || state == WORKER_CLAIMING || state == WORKER_BUSY)
-            return true;
-    }
-    return false;
-}
-
-const char *daemon_drained(const Daemon *d)
-{
-    const char *why = NULL;
-    for (int i = 0; i < WORKERS_MAX; i++) {
-        const Worker *worker = &d->workers.rows[i];
-        if (worker->used && !worker->drained[0])
-            return NULL;
-        why = worker->used ? worker->drained : why;
-    }
-    return why;
-}
-
-void daemon_check_ready(Daemon *d)
-{
-    if (d->ready || d->phase != PHASE_SERVING || !d->registered || !store_ready(d->store) ||
-        !(daemon_any_worker(d) || daemon_drained(d)))
-        return;
-    d->ready = true;
-    printf("ready %s\n", d->url);
-    fflush(stdout);
-    log_info("host=%s ready redis=%s output_root=%s", d->conf->host, d->url, d->conf->output_root);
-    notify_send(&d->notify, "READY=1\nSTATUS=serving");
-}
 
 /* --- Redis ------------------------------------------------------------------------------------------ */
 
@@ -86,7 +54,7 @@ static void on_ready(void *owner)
     d->renewing = false;
     leases_renew(d);
     d->next_reap = 0;
-    d->may_claim = d->phase == PHASE_SERVING;
+    d->may_claim = d->stage == STAGE_SERVING;
     claims_wake(d);
 }
 
@@ -103,7 +71,7 @@ static void on_refused(void *owner, const Err *why, bool unfit)
     Daemon *d = owner;
     d->redis_why = *why;
     err_wrap(&d->redis_why, "redis %s", d->url);
-    if (unfit && !d->connected && d->phase == PHASE_SERVING)
+    if (unfit && !d->connected && d->stage == STAGE_SERVING)
         phases_fail(d, EXIT_UNREACHABLE, &d->redis_why);
     else if (unfit)
         log_error("%s", d->redis_why.text);
@@ -114,7 +82,7 @@ static void on_refused(void *owner, const Err *why, bool unfit)
 /* At the start somebody looks, and a wrong address is likelier than an outage; later we wait for ever. */
 static void check_first_connection(Daemon *d, Mono now)
 {
-    if (!d->connected && !d->alone && d->phase == PHASE_SERVING && now - d->started > FIRST_CONNECT_MS)
+    if (!d->connected && !d->alone && d->stage == STAGE_SERVING && now - d->started > FIRST_CONNECT_MS)
         phases_fail(d, EXIT_UNREACHABLE, &d->redis_why);
 }
 
@@ -136,10 +104,15 @@ static void on_ctl(void *owner, const char *text)
 static void on_references(void *owner)
 {
     Daemon *d = owner;
-    if (d->phase != PHASE_SERVING || !d->store || !store_ready(d->store))
+    if (d->stage != STAGE_SERVING || !d->store || !store_ready(d->store))
         return; /* the next beat tells it */
     beat_now(d);
     claims_wake(d);
+}
+
+static void on_host_refused(Daemon *d, const Err *why)
+{
+    phases_fail(d, EXIT_REFUSED, why);
 }
 
 static void on_server_started(void *owner)
@@ -152,7 +125,7 @@ static void on_server_started(void *owner)
 static void on_server_ended(void *owner, const Err *why, bool never_served)
 {
     Daemon *d = owner;
-    if (never_served && d->phase == PHASE_SERVING)
+    if (never_served && d->stage == STAGE_SERVING)
         phases_fail(d, EXIT_UNREACHABLE, why);
     else
         log_warning("%s; it is started again", why->text);
@@ -165,7 +138,7 @@ static void on_hello(void *owner, Worker *worker)
     (void)worker;
     Daemon *d = owner;
     beat_now(d);
-    daemon_check_ready(d);
+    ready_check(d);
     claims_run(d);
 }
 
@@ -179,8 +152,8 @@ static void on_message(void *owner, Worker *worker, ProtoType type, const cJSON 
     } else if (type == PROTO_LOADED) {
         log_info("job=%s worker=%s loaded seconds=%.2f", json_text(message, "job", ""), worker->device.name,
                  json_number(message, "seconds", 0));
-    } else {
-        leases_message(d, worker, type, message);
+    } else if (leases_message(d, worker, type, message)) {
+        claims_run(d);
     }
 }
 
@@ -197,7 +170,7 @@ static void on_gone(void *owner, Worker *worker, const Err *why)
     leases_gone(d, worker, why);
     if (worker->drained[0] && d->store)
         beat_now(d); /* somebody waits for its device */
-    if (!d->ready && !daemon_any_worker(d) && worker->failures >= FIRST_DEATHS && d->phase == PHASE_SERVING)
+    if (!d->ready && !ready_any_worker(d) && worker->failures >= FIRST_DEATHS && d->stage == STAGE_SERVING)
         phases_fail(d, EXIT_ERROR, why);
 }
 
@@ -210,10 +183,15 @@ static void on_stuck(void *owner, Worker *worker)
 static void on_unfit(void *owner, Worker *worker, const Err *why)
 {
     Daemon *d = owner;
-    if (d->ready || daemon_any_worker(d) || d->phase != PHASE_SERVING)
+    if (d->ready || ready_any_worker(d) || d->stage != STAGE_SERVING)
         log_error("worker=%s %s", worker->device.name, why->text);
     else
         phases_fail(d, err_exit_code(why->kind) == EXIT_REFUSED ? EXIT_REFUSED : EXIT_ERROR, why);
+}
+
+static void on_resolved(void *owner, uint64_t tag, cJSON *exec, const cJSON *reply, const Err *why)
+{
+    claims_resolved(owner, tag, exec, reply, why);
 }
 
 /* --- the tick --------------------------------------------------------------------------------------- */
@@ -237,7 +215,7 @@ static void tell_systemd(Daemon *d, Mono now)
     if (now < d->next_status)
         return;
     d->next_status = now + STATUS_MS;
-    if (d->phase == PHASE_SERVING)
+    if (d->stage == STAGE_SERVING)
         notify_send(&d->notify, "STATUS=%d busy, %d idle, %d starting; redis %s", count_state(d, WORKER_BUSY),
                     count_state(d, WORKER_IDLE) + count_state(d, WORKER_CLAIMING), count_state(d, WORKER_STARTING),
                     store_state_name(d->store));
@@ -275,7 +253,7 @@ static void on_tick(uv_timer_t *timer)
     if (d->store) {
         store_tick(d->store, now);
         workers_tick(&d->workers, now);
-        resolving_tick(d, now);
+        resolving_tick(&d->resolving, now);
         leases_tick(d, now);
         claims_run(d);
         progress_flush_all(d, now);
@@ -342,9 +320,9 @@ static void on_signal(uv_signal_t *handle, int number)
     if (number == SIGUSR1) {
         dump_tables(d);
     } else if (number == SIGHUP) {
-        if (d->phase == PHASE_SERVING)
+        if (d->stage == STAGE_SERVING)
             reload(d);
-    } else if (d->phase == PHASE_SERVING) {
+    } else if (d->stage == STAGE_SERVING) {
         phases_drain(d);
     } else {
         phases_hurry(d);
@@ -400,6 +378,7 @@ static bool start_http(Daemon *d, Err *err)
 
 static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
 {
+    static const ResolvingHooks resolving_hooks = {on_resolved, on_wake};
     static const StandaloneHooks standalone_hooks = {on_server_started, on_server_ended};
     static const StoreHooks store_hooks = {on_ready, on_lost, on_refused, on_wake, on_ctl};
     static const WorkersHooks workers_hooks = {on_hello, on_message, on_words, on_gone, on_unfit, on_stuck};
@@ -419,6 +398,8 @@ static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
     d->workers.limits.alive_ms = d->options->silence_s * 1000;
     registry_init(&d->registry, &d->loop, d->conf->output_root, on_references, d);
     registry_look(&d->registry);
+    resolving_init(&d->resolving, &d->loop, d->options->stall_s, &resolving_hooks, d);
+    d->on_host_refused = on_host_refused;
     if (d->alone)
         standalone_open(&d->standalone, &d->loop, d->state.path, url->path, &standalone_hooks, d);
     d->store = store_open(&d->loop, url, name, &store_hooks, d);
@@ -455,7 +436,7 @@ int daemon_run(const Options *options)
     d->state.lock = -1;
     notify_open(&d->notify);
     seed_chance();
-    resolving_init();
+    resolving_size_pool();
     bool ok = options_conf(options, &d->conf, &err) &&
               devices_parse(d->conf->workers, devices_cores(), "/proc", &devices, &err) && open_output_root(d, &err) &&
               statedir_open(d->conf->state, &d->state, &err) && choose_redis(d, &url, &err) &&

@@ -1,12 +1,12 @@
 #include "daemon/dump.h"
 
-#include "daemon/daemon.h"
+#include "daemon/leases.h"
 
 void dump_tables(const Daemon *d)
 {
     Mono now = mono_ms();
     log_info("dump host=%s phase=%d ready=%d redis=%s store=%s hints=%d unanswered=%d leases=%d", d->conf->host,
-             d->phase, d->ready, d->url, store_state_name(d->store), store_hinted(d->store),
+             d->stage, d->ready, d->url, store_state_name(d->store), store_hinted(d->store),
              journal_unanswered(d->journal), leases_count(d));
     for (int i = 0; i < WORKERS_MAX; i++) {
         const Worker *worker = &d->workers.rows[i];
@@ -14,7 +14,7 @@ void dump_tables(const Daemon *d)
         if (!worker->used)
             continue;
         log_info("dump worker=%s row=%d generation=%u state=%s pid=%d stop=%d failures=%d empties=%d heard_ms=%lld",
-                 worker->device.name, i, worker->generation, worker_state_name(worker->state), worker->pid,
+                 worker->device.name, i, worker->generation, worker_state_name(worker->state), worker->process.pid,
                  worker->stop, worker->failures, worker->empties, (long long)(now - worker->heard));
         if (lease->held)
             log_info(

@@ -2,7 +2,7 @@
 #ifndef DAEMON_DUMP_H
 #define DAEMON_DUMP_H
 
-typedef struct Daemon Daemon;
+#include "daemon/state.h"
 
 void dump_tables(const Daemon *d);
 

@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "core/json.h"
-#include "daemon/claims.h"
 #include "daemon/condemned.h"
-#include "daemon/daemon.h"
+#include "daemon/state.h"
 #include "daemon/progress.h"
 #include "daemon/reports.h"
 #include "daemon/sched.h"
@@ -43,7 +42,6 @@ void leases_free(Daemon *d, Worker *worker)
     lease_over(d, worker);
     worker_apply(worker, WORKER_EV_FREE);
     worker->next_claim = 0;
-    claims_run(d);
 }
 
 /* --- 3 and 5: what the worker says ------------------------------------------------------------------ */
@@ -119,11 +117,11 @@ static void (*const handlers[PROTO_TYPES])(Daemon *, Worker *, Lease *, const cJ
     [PROTO_FAILED] = on_failed,
 };
 
-void leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *message)
+bool leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *message)
 {
     Lease *lease = &d->leases[worker->index];
     if (!handlers[type])
-        return;
+        return false;
     int64_t upto = (int64_t)json_number(message, "upto", -1);
     if (!lease->held || strcmp(json_text(message, "token", ""), lease->token) != 0) {
         nonsense(worker, lease, "speaks of a range that it does not have");
@@ -134,7 +132,9 @@ void leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *mess
         lease->upto = upto;
         lease->heard = mono_ms();
         handlers[type](d, worker, lease, message);
+        return !lease->held;
     }
+    return false;
 }
 
 void leases_gone(Daemon *d, Worker *worker, const Err *why)
@@ -145,7 +145,7 @@ void leases_gone(Daemon *d, Worker *worker, const Err *why)
     char text[sizeof why->text + 128];
     snprintf(text, sizeof text, "%s, at image %lld of %lld-%lld", why->text, (long long)lease->upto,
              (long long)lease->lo, (long long)lease->hi);
-    bool blameless = lease->asked || d->phase != PHASE_SERVING || worker->retired || worker->drained[0];
+    bool blameless = lease->asked || d->stage != STAGE_SERVING || worker->retired || worker->drained[0];
     if (!lease->lost && blameless)
         reports_giveback(d, lease);
     else if (!lease->lost)
@@ -195,7 +195,7 @@ static cJSON *renew_args(Daemon *d)
         cJSON_AddNumberToObject(one, "upto", (double)lease->upto);
         cJSON_AddNumberToObject(one, "rate", lease->rate);
         cJSON_AddStringToObject(one, "stage", lease->stage);
-        cJSON_AddNumberToObject(one, "pid", d->workers.rows[i].pid);
+        cJSON_AddNumberToObject(one, "pid", d->workers.rows[i].process.pid);
         cJSON_AddItemToArray(list, one);
     }
     return args;

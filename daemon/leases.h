@@ -12,34 +12,17 @@
 #define DAEMON_LEASES_H
 
 #include <cjson/cJSON.h>
-#include <stdbool.h>
-#include <stdint.h>
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "daemon/workers.h"
-
-typedef struct Daemon Daemon;
-
-typedef struct Lease {
-    bool held;
-    char token[64], job[64], user[64], phase[16], stage[32];
-    int64_t lo, hi, n, upto;
-    double rate;
-    bool lost;         /* somebody else may have it: its end is no news to Redis */
-    const char *asked; /* "cancel" or "yield" was sent, else NULL */
-    Mono asked_deadline;
-    Mono heard;     /* its worker's latest word about it */
-    Mono next_tick; /* of the live channel (progress.c) */
-    cJSON *lines;   /* log lines that wait to be sent (progress.c) */
-} Lease;
+#include "daemon/state.h"
 
 void leases_tick(Daemon *d, Mono now);
 void leases_renew(Daemon *d); /* now: after a reconnect, and when a hint says that something changed */
 
-/* A message of a worker that has a lease. */
-void leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *message);
-/* The lease is over, its report is made; the worker takes the next range. */
+/* A message of a worker that has a lease. True when it ended the lease, so that the worker may claim. */
+bool leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *message);
+/* The lease is over, its report is made; the worker may claim the next range (the caller runs claims_run). */
 void leases_free(Daemon *d, Worker *worker);
 /* Its process ended, with or without a lease. */
 void leases_gone(Daemon *d, Worker *worker, const Err *why);

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "core/lifecycle.h"
+#include "core/log.h"
 #include "core/mem.h"
+#include "core/proto.h"
 #include "daemon/check.h"
 #include "daemon/daemon.h"
 #include "queue/queue.h"

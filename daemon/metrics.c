@@ -3,17 +3,19 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "daemon/daemon.h"
+#include "daemon/leases.h"
+#include "daemon/ready.h"
+#include "daemon/state.h"
 
 /* Healthy: able to take work. A daemon without Redis or without a worker is alive but of no use to a queue. */
 static char *health(const Daemon *d, int *ret_status)
 {
-    const char *trouble = d->phase != PHASE_SERVING ? "draining"
-                          : !store_ready(d->store)  ? "redis is away"
-                          : resolving_stalled(d)    ? "the output root does not answer"
-                          : daemon_drained(d)       ? daemon_drained(d)
-                          : !daemon_any_worker(d)   ? "no worker is there"
-                                                    : NULL;
+    const char *trouble = d->stage != STAGE_SERVING          ? "draining"
+                          : !store_ready(d->store)           ? "redis is away"
+                          : resolving_stalled(&d->resolving) ? "the output root does not answer"
+                          : ready_drained(d)                 ? ready_drained(d)
+                          : !ready_any_worker(d)             ? "no worker is there"
+                                                             : NULL;
     *ret_status = trouble ? 503 : 200;
     return xasprintf("%s\n", trouble ? trouble : "ok");
 }

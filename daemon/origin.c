@@ -8,7 +8,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "daemon/daemon.h"
+#include "daemon/state.h"
 
 static Wall remembered(const char *path)
 {

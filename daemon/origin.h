@@ -4,7 +4,7 @@
 #ifndef DAEMON_ORIGIN_H
 #define DAEMON_ORIGIN_H
 
-typedef struct Daemon Daemon;
+#include "daemon/state.h"
 
 void origin_check(Daemon *d); /* after every connection and its first beat */
 

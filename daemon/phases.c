@@ -1,22 +1,22 @@
 #include "daemon/phases.h"
 
 #include "daemon/beat.h"
-#include "daemon/daemon.h"
+#include "daemon/state.h"
 
 enum { LEAVE_MS = 5000, CLOSE_MS = 2000 };
 
-static void enter(Daemon *d, Phase phase, Mono deadline)
+static void enter(Daemon *d, Stage stage, Mono deadline)
 {
     static const char *const names[] = {"serving", "draining", "leaving", "closing"};
-    log_info("phase=%s->%s", names[d->phase], names[phase]);
-    d->phase = phase;
-    d->phase_deadline = deadline;
+    log_info("stage=%s->%s", names[d->stage], names[stage]);
+    d->stage = stage;
+    d->stage_deadline = deadline;
 }
 
 void phases_drain(Daemon *d)
 {
     d->may_claim = false;
-    enter(d, PHASE_DRAINING, mono_ms() + (Mono)d->options->drain_s * 1000);
+    enter(d, STAGE_DRAINING, mono_ms() + (Mono)d->options->drain_s * 1000);
     notify_send(&d->notify, "STOPPING=1\nSTATUS=draining: workers finish their batch");
     d->workers.limits.stop_ms = d->options->drain_s * 1000;
     workers_stop(&d->workers);
@@ -25,7 +25,7 @@ void phases_drain(Daemon *d)
 
 void phases_hurry(Daemon *d)
 {
-    d->phase_deadline = 0;
+    d->stage_deadline = 0;
     workers_kill(&d->workers);
 }
 
@@ -34,12 +34,12 @@ void phases_fail(Daemon *d, int exit_code, const Err *why)
     log_error("%s", why->text);
     if (d->exit_code == EXIT_OK)
         d->exit_code = exit_code;
-    if (d->phase == PHASE_SERVING)
+    if (d->stage == STAGE_SERVING)
         phases_drain(d);
     workers_kill(&d->workers);
 }
 
-/* --- one function a phase: true when it is over ------------------------------------------------------- */
+/* --- one function per stage: true when it is over ------------------------------------------------------- */
 
 static bool drained(Daemon *d, bool late)
 {
@@ -63,23 +63,23 @@ static void close_handle(uv_handle_t *handle, void *ctx)
 
 void phases_tick(Daemon *d, Mono now)
 {
-    bool late = now >= d->phase_deadline;
-    if (d->phase == PHASE_DRAINING && drained(d, late)) {
-        enter(d, PHASE_LEAVING, now + LEAVE_MS);
+    bool late = now >= d->stage_deadline;
+    if (d->stage == STAGE_DRAINING && drained(d, late)) {
+        enter(d, STAGE_LEAVING, now + LEAVE_MS);
         beat_farewell(d);
-    } else if (d->phase == PHASE_LEAVING && left(d, late)) {
+    } else if (d->stage == STAGE_LEAVING && left(d, late)) {
         store_close(d->store);
         d->store = NULL;
         if (d->alone)
             standalone_stop(&d->standalone);
         http_close(&d->http);
-        enter(d, PHASE_CLOSING, now + CLOSE_MS);
-    } else if (d->phase == PHASE_CLOSING && (d->resolving || d->registry.busy)) {
+        enter(d, STAGE_CLOSING, now + CLOSE_MS);
+    } else if (d->stage == STAGE_CLOSING && (resolving_busy(&d->resolving) || d->registry.busy)) {
         if (late && (!d->alone || standalone_gone(&d->standalone))) {
             log_warning("a file system still does not answer; ended all the same, status=%d", d->exit_code);
             _exit(d->exit_code); /* its threads cannot be waited for; the journal is on disk */
         }
-    } else if (d->phase == PHASE_CLOSING && (!d->alone || standalone_gone(&d->standalone))) {
+    } else if (d->stage == STAGE_CLOSING && (!d->alone || standalone_gone(&d->standalone))) {
         uv_walk(&d->loop, close_handle, NULL); /* the tick and the signals; all others are closed */
     }
 }

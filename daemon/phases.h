@@ -10,9 +10,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-
-typedef struct Daemon Daemon;
-typedef enum Phase { PHASE_SERVING, PHASE_DRAINING, PHASE_LEAVING, PHASE_CLOSING } Phase;
+#include "daemon/state.h"
 
 void phases_drain(Daemon *d);
 void phases_hurry(Daemon *d); /* kills what is left of the present phase */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "daemon/daemon.h"
+#include "daemon/state.h"
 
 enum {
     TICK_MS = 500,
@@ -41,7 +41,7 @@ void progress_line(Daemon *d, Worker *worker, LogLevel level, const char *text)
 {
     Lease *lease = &d->leases[worker->index];
     bool says_job = strncmp(text, "job=", 4) == 0 || !lease->held;
-    log_line(level, "worker=%s pid=%d%s%s %s", worker->device.name, worker->pid,
+    log_line(level, "worker=%s pid=%d%s%s %s", worker->device.name, worker->process.pid,
              says_job ? "" : " job=", says_job ? "" : lease->job, text);
     if (!lease->held || level == LOG_TRACE)
         return;

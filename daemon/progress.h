@@ -4,7 +4,7 @@
 #define DAEMON_PROGRESS_H
 
 #include "core/log.h"
-#include "daemon/leases.h"
+#include "daemon/state.h"
 
 void progress_tick(Daemon *d, Lease *lease, Mono now);
 /* Into our log, and into that of the job that the worker is on. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/json.h"
-#include "daemon/daemon.h"
+#include "daemon/state.h"
 
 static void on_answer(void *owner, uint64_t tag, const cJSON *reply, const Err *err)
 {

@@ -4,7 +4,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "daemon/leases.h"
+#include "daemon/state.h"
 
 /* finished: the worker's message; what it says of time and results goes on to the queue. */
 void reports_finish(Daemon *d, const Lease *lease, const cJSON *finished);

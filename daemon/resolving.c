@@ -3,110 +3,108 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/log.h"
 #include "core/mem.h"
-#include "daemon/claims.h"
-#include "daemon/daemon.h"
-#include "daemon/resolve.h"
 
-struct Resolving {
+struct ResolvingTask {
     uv_work_t work;
-    Resolving *next;
-    Daemon *d;
-    WorkerId worker;
+    ResolvingTask *next;
+    Resolving *resolving;
+    uint64_t tag;
     Mono deadline;
     bool given_up;
     cJSON *reply;
-    /* the thread's until its callback */
+    /* used by the thread alone until on_resolved */
     ResolvePaths paths;
     cJSON *exec;
     Err err;
     bool ok;
 };
 
-void resolving_init(void)
+void resolving_size_pool(void)
 {
     char count[16];
     snprintf(count, sizeof count, "%d", RESOLVING_MAX);
     setenv("UV_THREADPOOL_SIZE", count, 0);
 }
 
-static void in_thread(uv_work_t *work)
+void resolving_init(Resolving *resolving, uv_loop_t *loop, int stall_s, const ResolvingHooks *hooks, void *owner)
 {
-    Resolving *resolving = work->data;
-    resolving->ok = resolve_paths(&resolving->paths, &resolving->exec, &resolving->err);
+    *resolving = (Resolving){.loop = loop, .stall_s = stall_s, .hooks = *hooks, .owner = owner};
 }
 
-static void forget(Resolving *resolving)
+static void in_thread(uv_work_t *work)
 {
-    for (Resolving **at = &resolving->d->resolving; *at; at = &(*at)->next)
-        if (*at == resolving) {
-            *at = resolving->next;
-            break;
-        }
-    resolve_paths_done(&resolving->paths);
-    cJSON_Delete(resolving->reply);
-    cJSON_Delete(resolving->exec);
-    free(resolving);
+    ResolvingTask *task = work->data;
+    task->ok = resolve_paths(&task->paths, &task->exec, &task->err);
+}
+
+static void task_free(ResolvingTask *task)
+{
+    ResolvingTask **at = &task->resolving->tasks;
+    while (*at != task)
+        at = &(*at)->next;
+    *at = task->next;
+    resolve_paths_done(&task->paths);
+    cJSON_Delete(task->reply);
+    cJSON_Delete(task->exec);
+    free(task);
 }
 
 static void on_resolved(uv_work_t *work, int status)
 {
-    (void)status; /* nobody cancels */
-    Resolving *resolving = work->data;
-    Worker *worker = workers_find(&resolving->d->workers, resolving->worker);
-    if (resolving->given_up) {
-        log_warning("output folder %s answers again", resolving->paths.folder);
-        claims_wake(resolving->d);
-    } else if (worker) {
-        claims_resolved(resolving->d, worker, resolving->ok ? resolving->exec : NULL, resolving->reply,
-                        &resolving->err);
-        resolving->exec = resolving->ok ? NULL : resolving->exec;
+    (void)status; /* nothing cancels it */
+    ResolvingTask *task = work->data;
+    const Resolving *resolving = task->resolving;
+    if (task->given_up) {
+        log_warning("output folder %s answers again", task->paths.folder);
+        resolving->hooks.on_answers_again(resolving->owner);
+    } else {
+        cJSON *exec = task->ok ? task->exec : NULL;
+        task->exec = task->ok ? NULL : task->exec;
+        resolving->hooks.on_resolved(resolving->owner, task->tag, exec, task->reply, &task->err);
     }
-    forget(resolving);
+    task_free(task);
 }
 
-bool resolving_start(Daemon *d, Worker *worker, const cJSON *reply, Err *err)
+bool resolving_start(Resolving *resolving, const Resolve *resolve, const cJSON *reply, uint64_t tag, Err *err)
 {
-    Resolve resolve = {
-        .conf = d->conf,
-        .registry = d->registry.entries,
-        .user = d->leases[worker->index].user,
-        .folder = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(reply, "folder")),
-        .device = worker->device.uuid[0] ? "cuda" : "cpu",
-    };
     ResolvePaths paths;
-    if (!resolve_names(&resolve, cJSON_GetObjectItemCaseSensitive(reply, "spec"), &paths, err))
+    if (!resolve_names(resolve, cJSON_GetObjectItemCaseSensitive(reply, "spec"), &paths, err))
         return false;
-    Resolving *resolving = xcalloc(1, sizeof *resolving);
-    *resolving = (Resolving){.next = d->resolving, .d = d, .worker = worker_id(worker), .paths = paths};
-    resolving->deadline = mono_ms() + (Mono)d->options->stall_s * 1000;
-    resolving->reply = cJSON_Duplicate(reply, true);
-    resolving->work.data = resolving;
-    d->resolving = resolving;
-    uv_queue_work(&d->loop, &resolving->work, in_thread, on_resolved);
+    ResolvingTask *task = xcalloc(1, sizeof *task);
+    *task = (ResolvingTask){.next = resolving->tasks, .resolving = resolving, .tag = tag, .paths = paths};
+    task->deadline = mono_ms() + (Mono)resolving->stall_s * 1000;
+    task->reply = cJSON_Duplicate(reply, true);
+    task->work.data = task;
+    resolving->tasks = task;
+    uv_queue_work(resolving->loop, &task->work, in_thread, on_resolved);
     return true;
 }
 
-void resolving_tick(Daemon *d, Mono now)
+void resolving_tick(Resolving *resolving, Mono now)
 {
-    for (Resolving *one = d->resolving; one; one = one->next) {
-        Worker *worker = workers_find(&d->workers, one->worker);
-        if (one->given_up || now < one->deadline)
+    for (ResolvingTask *task = resolving->tasks; task; task = task->next) {
+        if (task->given_up || now < task->deadline)
             continue;
-        one->given_up = true;
+        task->given_up = true;
         Err err = {0};
         err_set(&err, ERR_IO,
                 "output folder %s/%s: the file system has not answered for %d s; release the job when it does",
-                one->paths.output_root, one->paths.folder, d->options->stall_s);
-        if (worker)
-            claims_resolved(d, worker, NULL, one->reply, &err);
+                task->paths.output_root, task->paths.folder, resolving->stall_s);
+        resolving->hooks.on_resolved(resolving->owner, task->tag, NULL, task->reply, &err);
     }
 }
 
-bool resolving_stalled(const Daemon *d)
+bool resolving_busy(const Resolving *resolving)
+{
+    return resolving->tasks != NULL;
+}
+
+bool resolving_stalled(const Resolving *resolving)
 {
     int stuck = 0;
-    for (const Resolving *one = d->resolving; one; one = one->next)
-        stuck += one->given_up;
+    for (const ResolvingTask *task = resolving->tasks; task; task = task->next)
+        stuck += task->given_up;
     return stuck > 1;
 }

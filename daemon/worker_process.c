@@ -1,14 +1,14 @@
-/* One worker process, from fork to the last close callback:
+/* The steps, in order:
  *
- *   1 process_spawn    the child gets fd 3 (socketpair, the protocol) and fd 2 (a pipe to our log); everything else
- *                      that we hold is close-on-exec
- *   2 on_line          bytes of the protocol -> whole messages -> worker_heard
- *   3 on_words         bytes of its stderr -> lines -> worker_said
- *   4 on_exit          the status is kept; what is still in the pipes is read first
- *   5 process_close    all handles; when the last close callback came, the row may hold a new process
+ *   1 process_spawn    the child gets fd 3 (socketpair, the protocol) and fd 2 (a pipe to our log); all other
+ *                      descriptors of the daemon are close-on-exec
+ *   2 on_channel       bytes of the protocol -> whole messages -> on_message
+ *   3 on_errors        bytes of its stderr -> lines -> on_stderr
+ *   4 on_exit_         the status is kept; what is still in the pipes is read first
+ *   5 process_close    all handles; after the last close callback the struct may hold a new process
  *
  * The child leads a session of its own, so that Ctrl-C at the daemon's terminal reaches the daemon alone. */
-#include "daemon/workers.h"
+#include "daemon/worker_process.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -21,8 +21,8 @@ extern char **environ;
 
 enum {
     READ_BYTES = 1 << 16,
-    WORDS_MAX = 1000, /* a longer line of stderr is cut */
-    DRAIN_MS = 500    /* after the exit: somebody else (a grandchild) may hold the pipes open for ever */
+    LINE_MAX_BYTES = 1000, /* a longer line of stderr is cut */
+    DRAIN_MS = 500         /* after the exit: somebody else (a grandchild) may hold the pipes open for ever */
 };
 
 /* --- the environment -------------------------------------------------------------------------------- */
@@ -74,7 +74,7 @@ static void env_free(Environment *env)
     free(env->items);
 }
 
-/* --- what it says ----------------------------------------------------------------------------------- */
+/* --- what arrives ----------------------------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
 {
@@ -85,97 +85,128 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
 
 static void on_message(ProtoType type, const cJSON *message, void *ctx)
 {
-    worker_heard(ctx, type, message);
+    WorkerProcess *process = ctx;
+    process->hooks.on_message(process->owner, type, message);
 }
 
-static void on_line(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
+static void on_channel(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
 {
-    Worker *worker = stream->data;
+    WorkerProcess *process = stream->data;
     Err err = {0};
     if (got < 0) {
         uv_read_stop(stream);
-        worker->process.eof = true;
-        worker_ended(worker);
-    } else if (!proto_feed(&worker->process.reader, buf->base, (size_t)got, on_message, worker, &err)) {
-        uv_read_stop(stream); /* the reader is dead; nothing it says counts any more */
-        worker->process.eof = true;
-        worker_babbled(worker, &err);
+        process->channel_eof = true;
+        process->hooks.on_ended(process->owner);
+    } else if (!proto_feed(&process->reader, buf->base, (size_t)got, on_message, process, &err)) {
+        uv_read_stop(stream);
+        process->channel_eof = true;
+        process->hooks.on_malformed(process->owner, &err);
     }
 }
 
-static void say(Worker *worker)
+static void line_done(WorkerProcess *process)
 {
-    Buf *text = &worker->process.text;
-    if (text->len)
-        worker_said(worker, text->data);
+    Buf *text = &process->text;
+    if (text->len) {
+        snprintf(process->last_stderr, sizeof process->last_stderr, "%s", text->data);
+        process->hooks.on_stderr(process->owner, text->data);
+    }
     buf_free(text);
 }
 
-static void on_words(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
+static void on_errors(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
 {
-    Worker *worker = stream->data;
+    WorkerProcess *process = stream->data;
     if (got < 0) {
         uv_read_stop(stream);
-        say(worker);
-        worker->process.silent = true;
-        worker_ended(worker);
+        line_done(process);
+        process->errors_eof = true;
+        process->hooks.on_ended(process->owner);
         return;
     }
     for (ssize_t i = 0; i < got; i++) {
         char c = buf->base[i];
         if (c == '\n')
-            say(worker);
-        else if (c && worker->process.text.len < WORDS_MAX)
-            buf_add(&worker->process.text, &c, 1);
+            line_done(process);
+        else if (c && process->text.len < LINE_MAX_BYTES)
+            buf_add(&process->text, &c, 1);
     }
 }
 
-/* --- birth and death -------------------------------------------------------------------------------- */
+/* --- what is sent ----------------------------------------------------------------------------------- */
+
+typedef struct Write {
+    uv_write_t write;
+    char *text;
+} Write;
+
+static void on_written(uv_write_t *write, int status)
+{
+    (void)status; /* a broken pipe shows as EOF on the same socket */
+    Write *one = (Write *)write;
+    free(one->text);
+    free(one);
+}
+
+bool process_send(WorkerProcess *process, char *text)
+{
+    Write *one = xmalloc(sizeof *one);
+    one->text = text;
+    uv_buf_t buf = uv_buf_init(text, (unsigned)strlen(text));
+    if (process->pid && uv_write(&one->write, (uv_stream_t *)&process->channel, &buf, 1, on_written) == 0)
+        return true;
+    free(one->text);
+    free(one);
+    return false;
+}
+
+/* --- start and end ---------------------------------------------------------------------------------- */
 
 static void on_exit_(uv_process_t *child, int64_t status, int signal)
 {
-    Worker *worker = child->data;
-    worker->process.exited = true;
-    worker->process.status = status;
-    worker->process.signal = signal;
-    worker->process.exit_seen = mono_ms();
-    worker->pid = 0;
-    worker_ended(worker);
+    WorkerProcess *process = child->data;
+    process->exited = true;
+    process->status = status;
+    process->signal = signal;
+    process->exit_seen = mono_ms();
+    process->pid = 0;
+    process->hooks.on_ended(process->owner);
 }
 
 static void on_close(uv_handle_t *handle)
 {
-    Worker *worker = handle->data;
-    worker->process.open--;
+    WorkerProcess *process = handle->data;
+    process->open--;
 }
 
-bool process_spawn(Worker *worker, Err *err)
+bool process_spawn(WorkerProcess *process, const ProcessSpec *spec, const ProcessHooks *hooks, void *owner, Err *err)
 {
-    WorkerProcess *process = &worker->process;
-    *process = (WorkerProcess){.open = 3};
-    uv_loop_t *loop = worker->table->loop;
-    uv_pipe_init(loop, &process->line, 0);
-    uv_pipe_init(loop, &process->words, 0);
-    process->line.data = process->words.data = process->child.data = worker;
+    *process = (WorkerProcess){.open = 3, .hooks = *hooks, .owner = owner};
+    uv_loop_t *loop = spec->loop;
+    const char *uuid = spec->device->uuid;
+    uv_pipe_init(loop, &process->channel, 0);
+    uv_pipe_init(loop, &process->errors, 0);
+    process->channel.data = process->errors.data = process->child.data = process;
 
     /* A slice of a GPU ("MIG-...") is the one device that its process sees; CUDA does not tell its name reliably. */
-    bool whole = strncmp(worker->device.uuid, "GPU-", 4) == 0;
-    const char *kind = whole ? worker->device.uuid : worker->device.uuid[0] ? "cuda" : "cpu";
+    bool whole = strncmp(uuid, "GPU-", 4) == 0;
+    const char *kind = whole ? uuid : uuid[0] ? "cuda" : "cpu";
     char stall[16];
-    snprintf(stall, sizeof stall, "%d", worker->table->limits.stall_s);
-    char *args[] = {worker->table->program, "serve", "--device", (char *)kind, "--stall-s", stall, NULL, NULL, NULL};
-    if (worker->table->cache) {
+    snprintf(stall, sizeof stall, "%d", spec->stall_s);
+    char *args[] = {(char *)spec->program, "serve", "--device", (char *)kind, "--stall-s", stall, NULL, NULL, NULL};
+    if (spec->cache) {
         args[6] = "--cache";
-        args[7] = worker->table->cache;
+        args[7] = (char *)spec->cache;
     }
     uv_stdio_container_t stdio[4] = {
         {.flags = UV_IGNORE},
         {.flags = UV_INHERIT_FD, .data.fd = 2}, /* a stray print of some library is no protocol and no loss */
-        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&process->words},
-        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&process->line},
+        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&process->errors},
+        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE,
+         .data.stream = (uv_stream_t *)&process->channel},
     };
-    Environment env = env_for(&worker->device);
-    uv_process_options_t options = {.file = worker->table->program,
+    Environment env = env_for(spec->device);
+    uv_process_options_t options = {.file = spec->program,
                                     .args = args,
                                     .env = env.items,
                                     .stdio = stdio,
@@ -186,47 +217,43 @@ bool process_spawn(Worker *worker, Err *err)
     env_free(&env);
     if (status) {
         process->exited = true;
-        process_close(worker);
+        process_close(process);
         return err_set(err, ERR_NOT_FOUND,
-                       "worker program %s cannot be started: %s; say where it is with --worker-program",
-                       worker->table->program, uv_strerror(status));
+                       "worker program %s cannot be started: %s; say where it is with --worker-program", spec->program,
+                       uv_strerror(status));
     }
-    worker->pid = process->child.pid;
-    uv_read_start((uv_stream_t *)&process->line, on_alloc, on_line);
-    uv_read_start((uv_stream_t *)&process->words, on_alloc, on_words);
+    process->pid = process->child.pid;
+    uv_read_start((uv_stream_t *)&process->channel, on_alloc, on_channel);
+    uv_read_start((uv_stream_t *)&process->errors, on_alloc, on_errors);
     return true;
 }
 
-void process_signal(Worker *worker, int signal)
+void process_signal(WorkerProcess *process, int signal)
 {
-    if (worker->pid && !worker->process.exited)
-        uv_process_kill(&worker->process.child, signal);
+    if (process->pid && !process->exited)
+        uv_process_kill(&process->child, signal);
 }
 
-bool process_over(const Worker *worker, Mono now)
+bool process_over(const WorkerProcess *process, Mono now)
 {
-    const WorkerProcess *process = &worker->process;
-    return process->exited && ((process->eof && process->silent) || now - process->exit_seen > DRAIN_MS);
+    return process->exited && ((process->channel_eof && process->errors_eof) || now - process->exit_seen > DRAIN_MS);
 }
 
-void process_close(Worker *worker)
+void process_close(WorkerProcess *process)
 {
-    WorkerProcess *process = &worker->process;
-    say(worker);
+    line_done(process);
     proto_reader_free(&process->reader);
-    uv_close((uv_handle_t *)&process->line, on_close);
-    uv_close((uv_handle_t *)&process->words, on_close);
+    uv_close((uv_handle_t *)&process->channel, on_close);
+    uv_close((uv_handle_t *)&process->errors, on_close);
     uv_close((uv_handle_t *)&process->child, on_close);
 }
 
-void process_explain(const Worker *worker, Err *ret_why)
+void process_explain(const WorkerProcess *process, const char *name, Err *ret_why)
 {
-    const WorkerProcess *process = &worker->process;
-    const char *words = worker->last_words;
+    const char *line = process->last_stderr, *lead = *line ? "; its last line on stderr: " : "";
     if (process->signal)
-        err_set(ret_why, ERR_INTERNAL, "worker %s was killed by signal %d (%s)%s%s", worker->device.name,
-                process->signal, strsignal(process->signal), *words ? "; its last words: " : "", words);
+        err_set(ret_why, ERR_INTERNAL, "worker %s was killed by signal %d (%s)%s%s", name, process->signal,
+                strsignal(process->signal), lead, line);
     else
-        err_set(ret_why, ERR_INTERNAL, "worker %s ended with status %d%s%s", worker->device.name, (int)process->status,
-                *words ? "; its last words: " : "", words);
+        err_set(ret_why, ERR_INTERNAL, "worker %s ended with status %d%s%s", name, (int)process->status, lead, line);
 }

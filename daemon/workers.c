@@ -44,8 +44,8 @@ bool worker_apply(Worker *worker, WorkerEvent event)
         return false;
     }
     if (worker->state != from)
-        log_trace("worker=%s pid=%d state=%s->%s event=%s", worker->device.name, worker->pid, worker_state_name(from),
-                  worker_state_name(worker->state), worker_event_name(event));
+        log_trace("worker=%s pid=%d state=%s->%s event=%s", worker->device.name, worker->process.pid,
+                  worker_state_name(from), worker_state_name(worker->state), worker_event_name(event));
     return true;
 }
 
@@ -117,38 +117,7 @@ void workers_configure(Workers *workers, const DeviceList *devices)
             row_add(workers, &devices->items[j]);
 }
 
-/* --- start ------------------------------------------------------------------------------------------ */
-
-static void start_failed(Worker *worker, const Err *why)
-{
-    worker->next_spawn = mono_ms() + sched_restart_ms(worker->failures, drand48());
-    worker->failures++;
-    worker->table->hooks.on_unfit(worker->table->owner, worker, why);
-}
-
-static void worker_start(Worker *worker, Mono now)
-{
-    Err err = {0};
-    if (worker->lock < 0 && !device_lock(&worker->device, &worker->lock, &err)) {
-        start_failed(worker, &err);
-        return;
-    }
-    worker->generation++;
-    worker->heard = worker->started = now;
-    worker->stop = STOP_NOT;
-    worker->stuck = false;
-    worker->empties = 0;
-    worker->next_claim = 0;
-    worker->free_mib = -1;
-    worker->last_words[0] = 0;
-    err_clear(&worker->why);
-    if (!process_spawn(worker, &err)) {
-        start_failed(worker, &err);
-        return;
-    }
-    worker_apply(worker, WORKER_EV_SPAWN);
-    log_info("worker=%s pid=%d started threads=%d", worker->device.name, worker->pid, worker->device.threads);
-}
+/* --- what arrives ----------------------------------------------------------------------------------- */
 
 static void on_hello(Worker *worker, const cJSON *message)
 {
@@ -156,8 +125,8 @@ static void on_hello(Worker *worker, const cJSON *message)
     if (version != PROTO_VERSION) {
         Err err = {0};
         err_set(&err, ERR_PROTOCOL,
-                "worker program %s speaks version %d of the protocol and this ddqd speaks %d: install "
-                "the two together",
+                "worker program %s uses version %d of the protocol and this ddqd version %d: install both from "
+                "one build",
                 worker->table->program, version, PROTO_VERSION);
         worker->table->hooks.on_unfit(worker->table->owner, worker, &err);
         worker_end(worker, &err);
@@ -166,19 +135,18 @@ static void on_hello(Worker *worker, const cJSON *message)
     snprintf(worker->about, sizeof worker->about, "%s", json_text(message, "name", ""));
     worker->memory_mib = json_number(message, "memory_mib", 0);
     if (worker_apply(worker, WORKER_EV_HELLO)) {
-        log_info("worker=%s pid=%d ready about=\"%s\" memory_mib=%.0f", worker->device.name, worker->pid, worker->about,
-                 worker->memory_mib);
+        log_info("worker=%s pid=%d ready about=\"%s\" memory_mib=%.0f", worker->device.name, worker->process.pid,
+                 worker->about, worker->memory_mib);
         worker->table->hooks.on_hello(worker->table->owner, worker);
     }
 }
 
-/* --- what it says ----------------------------------------------------------------------------------- */
-
-void worker_heard(Worker *worker, ProtoType type, const cJSON *message)
+static void on_message(void *owner, ProtoType type, const cJSON *message)
 {
+    Worker *worker = owner;
     worker->heard = mono_ms();
     if (type != PROTO_ALIVE)
-        log_trace("worker=%s says %s", worker->device.name, proto_name(type));
+        log_trace("worker=%s received=%s", worker->device.name, proto_name(type));
     if (type == PROTO_ALIVE)
         worker->free_mib = json_number(message, "free_mib", worker->free_mib);
     if (type == PROTO_ALIVE || (worker->state == WORKER_STOPPING && worker->stop > STOP_TERM))
@@ -201,45 +169,26 @@ void worker_heard(Worker *worker, ProtoType type, const cJSON *message)
     }
 }
 
-void worker_babbled(Worker *worker, const Err *why)
+static void on_malformed(void *owner, const Err *why)
 {
+    Worker *worker = owner;
     Err err = *why;
-    err_wrap(&err, "worker %s speaks no protocol", worker->device.name);
+    err_wrap(&err, "worker %s sent a malformed message", worker->device.name);
     worker_end(worker, &err);
 }
 
-void worker_said(Worker *worker, const char *line)
+static void on_stderr(void *owner, const char *line)
 {
-    snprintf(worker->last_words, sizeof worker->last_words, "%s", line);
+    Worker *worker = owner;
     worker->table->hooks.on_words(worker->table->owner, worker, line);
 }
 
-/* --- what it is told -------------------------------------------------------------------------------- */
-
-typedef struct Line {
-    uv_write_t write;
-    char *text;
-} Line;
-
-static void on_written(uv_write_t *write, int status)
-{
-    (void)status; /* a broken pipe shows as EOF on the same socket */
-    Line *line = (Line *)write;
-    free(line->text);
-    free(line);
-}
+/* --- what is sent ----------------------------------------------------------------------------------- */
 
 bool worker_send(Worker *worker, ProtoType type, cJSON *fields)
 {
-    Line *line = xmalloc(sizeof *line);
-    line->text = proto_encode(type, fields);
-    uv_buf_t buf = uv_buf_init(line->text, (unsigned)strlen(line->text));
-    log_trace("worker=%s is told %s", worker->device.name, proto_name(type));
-    if (worker->pid && uv_write(&line->write, (uv_stream_t *)&worker->process.line, &buf, 1, on_written) == 0)
-        return true;
-    free(line->text);
-    free(line);
-    return false;
+    log_trace("worker=%s sent=%s", worker->device.name, proto_name(type));
+    return process_send(&worker->process, proto_encode(type, fields));
 }
 
 /* --- stop ------------------------------------------------------------------------------------------- */
@@ -252,7 +201,7 @@ static void stop_step(Worker *worker, WorkerStop stop, Mono now)
     if (stop == STOP_ASKED)
         worker_send(worker, PROTO_STOP, NULL);
     else
-        process_signal(worker, stop == STOP_TERM ? SIGTERM : SIGKILL);
+        process_signal(&worker->process, stop == STOP_TERM ? SIGTERM : SIGKILL);
 }
 
 void worker_stop(Worker *worker)
@@ -313,10 +262,10 @@ void workers_kill(Workers *workers)
 static void worker_gone(Worker *worker, Mono now)
 {
     Err why = worker->why;
-    process_close(worker); /* reads its last words out */
+    process_close(&worker->process); /* reports the rest of its stderr */
     bool asked = worker->stop == STOP_ASKED || worker->stop == STOP_TERM;
     if (why.kind == ERR_NONE)
-        process_explain(worker, &why);
+        process_explain(&worker->process, worker->device.name, &why);
     worker_apply(worker, WORKER_EV_EXIT);
     cJSON_Delete(worker->warm);
     worker->warm = NULL;
@@ -332,11 +281,47 @@ static void worker_gone(Worker *worker, Mono now)
         row_unlock(worker);
 }
 
-void worker_ended(Worker *worker)
+static void on_ended(void *owner)
 {
+    Worker *worker = owner;
     Mono now = mono_ms();
-    if (worker->state != WORKER_GONE && process_over(worker, now))
+    if (worker->state != WORKER_GONE && process_over(&worker->process, now))
         worker_gone(worker, now);
+}
+
+/* --- start ------------------------------------------------------------------------------------------ */
+
+static void start_failed(Worker *worker, const Err *why)
+{
+    worker->next_spawn = mono_ms() + sched_restart_ms(worker->failures, drand48());
+    worker->failures++;
+    worker->table->hooks.on_unfit(worker->table->owner, worker, why);
+}
+
+static void worker_start(Worker *worker, Mono now)
+{
+    Err err = {0};
+    if (worker->lock < 0 && !device_lock(&worker->device, &worker->lock, &err)) {
+        start_failed(worker, &err);
+        return;
+    }
+    worker->generation++;
+    worker->heard = worker->started = now;
+    worker->stop = STOP_NOT;
+    worker->stuck = false;
+    worker->empties = 0;
+    worker->next_claim = 0;
+    worker->free_mib = -1;
+    err_clear(&worker->why);
+    static const ProcessHooks hooks = {on_message, on_malformed, on_stderr, on_ended};
+    const Workers *table = worker->table;
+    ProcessSpec spec = {table->loop, table->program, table->cache, &worker->device, table->limits.stall_s};
+    if (!process_spawn(&worker->process, &spec, &hooks, worker, &err)) {
+        start_failed(worker, &err);
+        return;
+    }
+    worker_apply(worker, WORKER_EV_SPAWN);
+    log_info("worker=%s pid=%d started threads=%d", worker->device.name, worker->process.pid, worker->device.threads);
 }
 
 /* --- the tick --------------------------------------------------------------------------------------- */
@@ -360,11 +345,11 @@ static void row_tick(Worker *worker, Mono now)
             worker_start(worker, now);
         return;
     }
-    worker_ended(worker); /* when a grandchild holds its pipes open, no event comes */
+    on_ended(worker); /* when a grandchild holds its pipes open, no event comes */
     if (worker->state == WORKER_GONE)
         return;
     check_silence(worker, now);
-    if (worker->process.eof && !worker->process.exited && worker->stop == STOP_NOT) {
+    if (worker->process.channel_eof && !worker->process.exited && worker->stop == STOP_NOT) {
         Err err = {0};
         err_set(&err, ERR_PROTOCOL, "worker %s closed its line", worker->device.name);
         worker_end(worker, &err);
@@ -374,7 +359,7 @@ static void row_tick(Worker *worker, Mono now)
     if (worker->stop == STOP_KILL && now >= worker->stop_deadline && !worker->stuck && !worker->process.exited) {
         worker->stuck = true;
         log_error("worker=%s pid=%d was killed and does not die: it hangs in the kernel", worker->device.name,
-                  worker->pid);
+                  worker->process.pid);
         worker->table->hooks.on_stuck(worker->table->owner, worker);
     }
 }

@@ -23,6 +23,7 @@
 #include "core/log.h"
 #include "core/proto.h"
 #include "daemon/devices.h"
+#include "daemon/worker_process.h"
 
 enum { WORKERS_MAX = DEVICES_MAX };
 
@@ -36,20 +37,6 @@ typedef enum WorkerStop { STOP_NOT, STOP_ASKED, STOP_TERM, STOP_KILL } WorkerSto
 
 typedef struct Workers Workers;
 
-/* The process behind a row (worker_process.c). The handles lie here, so the row is free after their close callbacks. */
-typedef struct WorkerProcess {
-    uv_process_t child;
-    uv_pipe_t line, words; /* fd 3: the protocol; fd 2: what it prints */
-    int open;              /* handles whose close callback has not come */
-    bool exited;
-    bool eof, silent; /* end of the line, end of its words */
-    int64_t status;
-    int signal;
-    Mono exit_seen;
-    ProtoReader reader;
-    Buf text; /* of fd 2, up to the next newline */
-} WorkerProcess;
-
 typedef struct Worker {
     Workers *table;
     int index;
@@ -57,11 +44,10 @@ typedef struct Worker {
     bool used;           /* the row has a device */
     bool retired;        /* its device left the configuration: it ends and the row goes free */
     char drained[320];   /* why somebody wants it to do nothing: it ends and waits for the resume; "" otherwise */
-    char condemned[240]; /* its device broke, and the queue has not said yet that it knows; \"\" otherwise */
+    char condemned[240]; /* its device broke, and the queue has not said yet that it knows; "" otherwise */
     Device device;
     int lock; /* fd, -1 */
     WorkerState state;
-    int pid;         /* 0: none */
     char about[128]; /* what hello says about the device */
     double memory_mib;
     double free_mib; /* what it could use, what it holds itself included; -1: it has not said */
@@ -72,8 +58,7 @@ typedef struct Worker {
     Mono claimed_at, next_claim, last_busy, next_spawn;
     int empties;  /* claims in a row that gave nothing */
     int failures; /* deaths in a row without work done */
-    char last_words[256];
-    Err why; /* why we ended it, if we did */
+    Err why;      /* why the daemon ended it, if it did */
     WorkerProcess process;
 } Worker;
 
@@ -123,18 +108,5 @@ void worker_stop(Worker *worker);
 void worker_drain(Worker *worker, const char *why);
 /* Ends a worker that cannot be trusted any more; on_gone gets this reason. */
 void worker_end(Worker *worker, const Err *why);
-
-/* worker_process.c: the process alone. */
-bool process_spawn(Worker *worker, Err *err);
-void process_signal(Worker *worker, int signal);
-void process_close(Worker *worker);
-bool process_over(const Worker *worker, Mono now); /* exited, and everything it said was read */
-void process_explain(const Worker *worker, Err *ret_why);
-
-/* What worker_process.c reports to workers.c. */
-void worker_heard(Worker *worker, ProtoType type, const cJSON *message);
-void worker_babbled(Worker *worker, const Err *why);
-void worker_said(Worker *worker, const char *line);
-void worker_ended(Worker *worker); /* it exited, or one of its pipes did */
 
 #endif

@@ -96,14 +96,13 @@ static void task_free(Task *task)
     free(task);
 }
 
-static void add_task(Line *line, ProtoType type, const cJSON *message)
+static void add_task(Line *line, const cJSON *message)
 {
     if (line->count == TASKS_MAX) {
         err_set(&line->broken, ERR_PROTOCOL, "worker protocol: more than %d tasks at once", TASKS_MAX);
         return;
     }
     Task *task = xcalloc(1, sizeof *task);
-    task->load = type == PROTO_LOAD;
     task->token = xstrdup(json_text(message, "token", ""));
     task->job = xstrdup(json_text(message, "job", ""));
     task->phase = xstrdup(json_text(message, "phase", ""));
@@ -124,7 +123,7 @@ static void add_task(Line *line, ProtoType type, const cJSON *message)
 static void call_off(Line *line, const char *token)
 {
     for (Task *task = line->first; task; task = task->next)
-        if (!task->load && strcmp(task->token, token) == 0)
+        if (strcmp(task->token, token) == 0)
             task->called_off = true;
 }
 
@@ -133,9 +132,8 @@ static void on_message(ProtoType type, const cJSON *message, void *ctx)
     Line *line = ctx;
     pthread_mutex_lock(&line->lock);
     switch (type) {
-    case PROTO_LOAD:
     case PROTO_WORK:
-        add_task(line, type, message);
+        add_task(line, message);
         break;
     case PROTO_YIELD:
     case PROTO_CANCEL:
@@ -186,7 +184,7 @@ static void end_stalled(Line *line, const char *path)
     cJSON *fields = cJSON_CreateObject();
     pthread_mutex_lock(&line->lock);
     const Task *task = line->first;
-    bool says = task && !task->load;
+    bool says = task != NULL;
     if (says) {
         cJSON_AddStringToObject(fields, "token", task->token);
         cJSON_AddNumberToObject(fields, "upto", (double)(line->upto > task->lo ? line->upto : task->lo));

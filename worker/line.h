@@ -15,7 +15,6 @@
 typedef struct Task Task;
 struct Task {
     Task *next;
-    bool load;       /* a load message: no token, no range */
     bool called_off; /* yield or cancel came */
     char *token, *job, *phase;
     int64_t lo, hi, n;       /* n: images of the job, 0 before its survey */

@@ -83,7 +83,7 @@ static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
 {
     Serve *serve = ctx;
     Mono now = mono_ms();
-    if (serve->task->load || (upto == serve->said_upto && now - serve->said < PROGRESS_MS))
+    if (upto == serve->said_upto && now - serve->said < PROGRESS_MS)
         return;
     serve->said = now;
     serve->said_upto = upto;
@@ -96,9 +96,8 @@ static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
 static void on_loaded(void *ctx, double seconds)
 {
     const Serve *serve = ctx;
-    ledger_restart();       /* what was there before it is none of this job's need */
-    if (!serve->task->load) /* a load message gets its answer in any case */
-        say_loaded(serve, serve->task->job, seconds);
+    ledger_restart(); /* what was there before it is none of this job's need */
+    say_loaded(serve, serve->task->job, seconds);
 }
 
 static void on_note(void *ctx, const char *text)
@@ -118,12 +117,6 @@ typedef struct Done {
 } Done;
 
 typedef bool (*PhaseFn)(Run *run, const Task *task, const Hooks *hooks, Done *done, Err *err);
-
-static bool do_load(Run *run, const Task *task, const Hooks *hooks, Done *done, Err *err)
-{
-    (void)task, (void)done;
-    return run_load(run, hooks, err);
-}
 
 static bool do_survey(Run *run, const Task *task, const Hooks *hooks, Done *done, Err *err)
 {
@@ -154,7 +147,7 @@ static PhaseFn phase_of(const Task *task)
     for (size_t i = 0; i < countof(phases); i++)
         if (strcmp(task->phase, phases[i].name) == 0)
             return phases[i].phase;
-    return task->load ? do_load : NULL;
+    return NULL;
 }
 
 static bool do_phase(Serve *serve, const JobSpec *spec, Done *done, Err *err)
@@ -214,12 +207,7 @@ static bool do_task(Serve *serve, Task *task)
     bool good = !on_stop(serve) || err_set(&err, ERR_CANCELLED, "called off before it began");
     good = good && jobspec_parse(task->spec, FORM_EXEC, &spec, &err) && do_phase(serve, spec, &done, &err);
     double seconds = mono_seconds() - start;
-    if (!task->load)
-        answer(serve, good, &done, seconds, &err);
-    else if (good)
-        say_loaded(serve, "", seconds);
-    else if (err.kind != ERR_CANCELLED)
-        log_error("load failed: %s", err.text);
+    answer(serve, good, &done, seconds, &err);
     cJSON_Delete(done.figures);
     jobspec_free(spec);
     return good || !err_ends_worker(err.kind);

@@ -11,8 +11,7 @@ static void on_message(ProtoType type, const cJSON *message, void *ctx)
 }
 
 static const char traffic[] =
-    "{\"type\":\"hello\",\"version\":2,\"pid\":7,\"device\":\"cpu\",\"name\":\"a b\",\"memory_mib\":4096}\n"
-    "{\"type\":\"load\",\"spec\":{\"kind\":\"sample\"}}\n"
+    "{\"type\":\"hello\",\"version\":3,\"pid\":7,\"device\":\"cpu\",\"name\":\"a b\",\"memory_mib\":4096}\n"
     "{\"type\":\"loaded\",\"job\":\"k\",\"seconds\":0.25,\"warm\":[\"s.pt\"]}\n"
     "{\"type\":\"work\",\"token\":\"t\",\"job\":\"k\",\"phase\":\"images\",\"lo\":0,\"hi\":10,\"n\":10,\"spec\":{}}\n"
     "{\"type\":\"progress\",\"token\":\"t\",\"upto\":4,\"rate\":1.5,\"stage\":\"decode\"}\n"
@@ -100,7 +99,10 @@ static void test_nonsense(void **state)
         {"{\"type\":\"finished\",\"token\":\"t\",\"upto\":1,\"ms\":1,\"fid\":\"x\"}\n", "\"fid\" is not a number"},
         {"{\"type\":\"finished\",\"token\":\"t\",\"upto\":1,\"ms\":1,\"metrics\":[1]}\n",
          "\"metrics\" is not an object"},
-        {"{\"type\":\"load\",\"spec\":[]}\n", "\"spec\" is not an object"},
+        {"{\"type\":\"load\",\"spec\":{}}\n", "unknown message \"load\""},
+        {"{\"type\":\"work\",\"token\":\"t\",\"job\":\"k\",\"phase\":\"images\",\"lo\":0,\"hi\":1,\"n\":1,\"spec\":[]}"
+         "\n",
+         "\"spec\" is not an object"},
     };
     for (size_t i = 0; i < countof(rows); i++) {
         ProtoReader reader = {0};

@@ -162,7 +162,7 @@ def main():
         sys.exit(4)
     if how == "mute":
         time.sleep(60)
-    say("hello", version=99 if how == "version" else 2, pid=os.getpid(), device="cpu", name="fake", memory_mib=64)
+    say("hello", version=99 if how == "version" else 3, pid=os.getpid(), device="cpu", name="fake", memory_mib=64)
     threading.Thread(target=Alive.run, daemon=True).start()
     inbox, loaded = Inbox(), set()
     while True:

@@ -214,7 +214,7 @@ def test_nobody_there():
 
 
 @pytest.mark.parametrize("how, code, words", [
-    ("version", 1, ["version 99", "install the two together"]),
+    ("version", 1, ["version 99", "install both from one build"]),
     ("exit", 1, ["ended with status 4", "no device found"]),
 ])
 def test_an_unfit_worker_is_refused(how, code, words):

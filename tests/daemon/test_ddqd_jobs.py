@@ -77,7 +77,7 @@ def test_a_killed_worker_costs_its_batch_alone(farm):
     ("crash", ["killed by signal 9", "about to crash"]),
     ("exit", ["ended with status 3"]),
     ("silent", ["no sign of life for 1 s"]),
-    ("babble", ["speaks no protocol", "what a nice day"]),
+    ("babble", ["sent a malformed message", "what a nice day"]),
     ("lie", ["progress outside its range"]),
     ("early", ["finished before the end"]),
     ("stranger", ["a range that it does not have"]),

@@ -7,7 +7,7 @@
 #include "daemon/workers.h"
 
 #define HELLO                                                                                                          \
-    "printf '{\"type\":\"hello\",\"version\":2,\"pid\":1,\"device\":\"cpu\",\"name\":\"sh\",\"memory_mib\":1}\\n' "    \
+    "printf '{\"type\":\"hello\",\"version\":3,\"pid\":1,\"device\":\"cpu\",\"name\":\"sh\",\"memory_mib\":1}\\n' "    \
     ">&3\n"
 
 typedef struct Stage {
@@ -147,7 +147,7 @@ static void the_last_words_stand_in_the_reason(void **state)
     Stage stage;
     stage_open(&stage, HELLO "echo the card fell out >&2\nexit 7\n");
     until(&stage, &stage.gones, 1);
-    check_why(&stage, "ended with status 7; its last words: the card fell out");
+    check_why(&stage, "ended with status 7; its last line on stderr: the card fell out");
     assert_string_equal(stage.words, "the card fell out");
     stage_close(&stage);
 }
@@ -221,11 +221,11 @@ static void another_version_is_unfit(void **state)
     Stage stage;
     stage_open(
         &stage,
-        "printf '{\"type\":\"hello\",\"version\":3,\"pid\":1,\"device\":\"cpu\",\"name\":\"\",\"memory_mib\":1}\\n' "
+        "printf '{\"type\":\"hello\",\"version\":4,\"pid\":1,\"device\":\"cpu\",\"name\":\"\",\"memory_mib\":1}\\n' "
         ">&3\n"
         "exec sleep 30\n");
     until(&stage, &stage.unfits, 1);
-    check_why(&stage, "speaks version 3");
+    check_why(&stage, "uses version 4");
     until(&stage, &stage.gones, 1);
     assert_int_equal(stage.hellos, 0);
     stage_close(&stage);

@@ -75,7 +75,7 @@ def expected(tmp_path_factory):
 
 
 def test_hello(worker):
-    assert worker.hello["version"] == 2 and worker.hello["pid"] == worker.process.pid
+    assert worker.hello["version"] == 3 and worker.hello["pid"] == worker.process.pid
     assert worker.hello["device"] == "cpu" and worker.hello["memory_mib"] > 100
 
 
@@ -134,14 +134,6 @@ def test_an_evaluation_against_a_folder(remembering, tmp_path):
     progress = [m for m in remembering.seen if m["type"] == "progress" and m["token"] == "r"]
     assert {m["upto"] for m in progress} == {30} and any(m["stage"].startswith("reference ") for m in progress)
     assert told["reference"]["kind"] == "folder" and told["reference"]["images"] == 240
-
-
-def test_load_is_answered(worker, tmp_path):
-    spec = {**ONE_STEP, "output": f"{tmp_path}/out"}
-    for _ in range(2):
-        worker.send("load", spec=spec)
-        loaded = worker.read("loaded")
-        assert loaded["warm"] == [ONE_STEP["student"]] and loaded["job"] == ""
 
 
 def test_yield_and_go_on_elsewhere(tmp_path, expected):
