@@ -134,9 +134,9 @@ static bool run_job(const JobSpec *spec, int threads, const char *cache, bool qu
 {
     Show show = {.quiet = quiet, .terminal = isatty(STDERR_FILENO), .images = spec->images, .last = mono_ms()};
     Hooks hooks = {.ctx = &show, .progress = on_progress, .loaded = on_loaded, .stop = on_stop, .note = on_note};
-    Workshop *shop = workshop_new(spec->device, threads);
-    workshop_set_cache(shop, cache);
-    Run *run = run_open(shop, spec, err);
+    ModelCache *models = model_cache_new(spec->device, threads);
+    model_cache_set_folder(models, cache);
+    Run *run = run_open(models, spec, err);
     double fid = NAN;
     int64_t upto = 0;
     bool again = run && run_finished(run, &fid);
@@ -146,7 +146,7 @@ static bool run_job(const JobSpec *spec, int threads, const char *cache, bool qu
     if (good && !quiet)
         print_results(run, spec, fid, again);
     run_close(run);
-    workshop_free(shop);
+    model_cache_free(models);
     return good;
 }
 

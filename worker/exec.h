@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-/* file: "-" reads stdin. threads 0: all. cache: as workshop_set_cache. Returns the exit status; a failure is one
+/* file: "-" reads stdin. threads 0: all. cache: as model_cache_set_folder. Returns the exit status; a failure is one
  * sentence on stderr. */
 int exec_job(const char *file, int threads, const char *cache, bool quiet);
 

@@ -23,7 +23,7 @@ enum { PROGRESS_MS = 200 };
 
 typedef struct Serve {
     Line *line;
-    Workshop *shop;
+    ModelCache *models;
     Task *task; /* the one in work */
     Mono said;  /* when its progress was last sent, and what */
     int64_t said_upto;
@@ -62,7 +62,7 @@ static void say_hello(Line *line, const DeviceInfo *device)
 
 static void say_loaded(const Serve *serve, const char *job, double seconds)
 {
-    char *warm = workshop_warm(serve->shop);
+    char *warm = model_cache_warm(serve->models);
     cJSON *fields = cJSON_CreateObject();
     cJSON_AddStringToObject(fields, "job", job);
     cJSON_AddNumberToObject(fields, "seconds", seconds);
@@ -158,7 +158,7 @@ static bool do_phase(Serve *serve, const JobSpec *spec, Done *done, Err *err)
     if (!phase)
         return err_set(err, ERR_PROTOCOL, "worker protocol: phase \"%.40s\" is neither survey, images nor report",
                        task->phase);
-    Run *run = run_open(serve->shop, spec, err);
+    Run *run = run_open(serve->models, spec, err);
     if (run)
         run_submitted(run, task->submitted);
     if (run && spec->kind != KIND_SAMPLE && task->n > 0)
@@ -216,11 +216,11 @@ static bool do_task(Serve *serve, Task *task)
 /* --- the life of the process ----------------------------------------------------------------------- */
 
 /* A GPU is opened here, not by the first job: whether it is there, free and fit is no job's concern. */
-static bool open_device(Workshop *shop, DeviceInfo *ret_info, Err *err)
+static bool open_device(ModelCache *models, DeviceInfo *ret_info, Err *err)
 {
-    if (workshop_is_host(shop))
+    if (model_cache_is_host(models))
         return backend_devices(ret_info, 1) == 1;
-    const Backend *be = workshop_backend(shop, workshop_precision(shop, PRECISION_AUTO), err);
+    const Backend *be = model_cache_backend(models, model_cache_precision(models, PRECISION_AUTO), err);
     if (be)
         *ret_info = *backend_device(be);
     return be != NULL;
@@ -252,12 +252,12 @@ int serve(const char *device, int threads, const char *cache, int stall_s, int f
                 fd);
         return last_words(&err);
     }
-    Serve state = {.shop = workshop_new(device, threads)};
-    workshop_set_cache(state.shop, cache);
-    if (open_device(state.shop, &info, &err))
+    Serve state = {.models = model_cache_new(device, threads)};
+    model_cache_set_folder(state.models, cache);
+    if (open_device(state.models, &info, &err))
         state.line = line_open(fd, stall_s, &err);
     if (!state.line) {
-        workshop_free(state.shop);
+        model_cache_free(state.models);
         return last_words(&err);
     }
     say_hello(state.line, &info);
@@ -268,6 +268,6 @@ int serve(const char *device, int threads, const char *cache, int stall_s, int f
     log_sink_only(true);
     int status = work(&state);
     log_sink_set(NULL);
-    workshop_free(state.shop);
+    model_cache_free(state.models);
     return status;
 }

@@ -55,15 +55,15 @@ static bool run_text(const char *device, const char *text, Err *ret_err)
     Err err = {0};
     assert_ok(jobspec_parse_text(text, FORM_EXEC, &spec, &err), err);
     Hooks hooks = {.note = on_note};
-    Workshop *shop = workshop_new(device, 1);
-    Run *run = run_open(shop, spec, ret_err);
+    ModelCache *models = model_cache_new(device, 1);
+    Run *run = run_open(models, spec, ret_err);
     int64_t upto = 0;
     double fid = 0;
     notes[0] = 0;
     bool good =
         run && run_images(run, 0, spec->images, &hooks, &upto, ret_err) && run_report(run, &hooks, &fid, ret_err);
     run_close(run);
-    workshop_free(shop);
+    model_cache_free(models);
     jobspec_free(spec);
     return good;
 }

@@ -10,7 +10,7 @@
 
 typedef struct Bench {
     char *folder, *cache;
-    Workshop *shop; /* keeps the network warm, and references that were measured */
+    ModelCache *models; /* keeps the network warm, and references that were measured */
     int jobs;
     char notes[8192];    /* of the last job */
     const char *stop_at; /* a stage */
@@ -22,8 +22,8 @@ static int setup(void **state)
     Bench *bench = xcalloc(1, sizeof *bench);
     bench->folder = test_folder();
     bench->cache = xasprintf("%s/cache", bench->folder);
-    bench->shop = workshop_new("cpu", 1);
-    workshop_set_cache(bench->shop, bench->cache);
+    bench->models = model_cache_new("cpu", 1);
+    model_cache_set_folder(bench->models, bench->cache);
     *state = bench;
     return 0;
 }
@@ -31,7 +31,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     Bench *bench = *state;
-    workshop_free(bench->shop);
+    model_cache_free(bench->models);
     free(bench->cache);
     test_folder_remove(bench->folder);
     free(bench);
@@ -71,7 +71,7 @@ static cJSON *evaluate_into(Bench *bench, const char *out, const char *images, c
     double fid;
     bench->notes[0] = 0;
     bench->stopping = false;
-    Run *run = run_open(bench->shop, spec, err);
+    Run *run = run_open(bench->models, spec, err);
     bool good = run && run_report(run, &hooks, &fid, err);
     run_close(run);
     jobspec_free(spec);

@@ -16,10 +16,10 @@
 #define SET_B INCEPTION_GOLDEN("e2e/set_b.npy")
 #define STATS INCEPTION_GOLDEN("stats/")
 
-/* A cache of its own, a workshop, and hooks that count what is measured. */
+/* A cache folder of its own, a model cache, and hooks that count what is measured. */
 typedef struct Desk {
     char *folder, *cache;
-    Workshop *shop;
+    ModelCache *models;
     Hooks hooks;
     ReferenceMaker maker;
     int measured; /* images, by all passes */
@@ -55,9 +55,10 @@ static int open_desk(void **state)
     Desk *desk = xcalloc(1, sizeof *desk);
     desk->folder = test_folder();
     desk->cache = xasprintf("%s/deep/cache", desk->folder);
-    desk->shop = workshop_new("cpu", 1);
+    desk->models = model_cache_new("cpu", 1);
     desk->hooks = (Hooks){.ctx = desk, .progress = on_progress, .stop = on_stop};
-    desk->maker = (ReferenceMaker){.shop = desk->shop, .inception = W16, .cache = desk->cache, .hooks = &desk->hooks};
+    desk->maker =
+        (ReferenceMaker){.models = desk->models, .inception = W16, .cache = desk->cache, .hooks = &desk->hooks};
     *state = desk;
     return 0;
 }
@@ -65,7 +66,7 @@ static int open_desk(void **state)
 static int close_desk(void **state)
 {
     Desk *desk = *state;
-    workshop_free(desk->shop);
+    model_cache_free(desk->models);
     test_folder_remove(desk->folder);
     free(desk->cache);
     free(desk);
@@ -212,7 +213,7 @@ static void test_adm(void **state)
     Desk *desk = *state;
     Err err = {0};
     Reference none;
-    ReferenceMaker no_weights = {.shop = desk->shop, .cache = desk->cache};
+    ReferenceMaker no_weights = {.models = desk->models, .cache = desk->cache};
     assert_err(reference_open(STATS "adm_style_ref.npz", RESIZE_TF, REFERENCE_FEATURES, &no_weights, &none, &err), err,
                "no Inception weights", "arr_0");
     assert_err(reference_open(STATS "adm_style_ref.npz", RESIZE_TF, REFERENCE_FEATURES, &desk->maker, &none, &err), err,

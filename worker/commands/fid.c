@@ -26,7 +26,7 @@ typedef struct Fid {
     FidOptions options;
     char *device;
     const char *inception;
-    Workshop *shop;
+    ModelCache *models;
     Resize pipeline;
     char *paths[2];
     ReferenceLook looks[2];
@@ -108,7 +108,7 @@ static unsigned wants_of(const Fid *fid, int side)
 static bool measure_side(Fid *fid, int side, Err *err)
 {
     unsigned wants = wants_of(fid, side);
-    ReferenceMaker maker = {.shop = fid->shop,
+    ReferenceMaker maker = {.models = fid->models,
                             .inception = fid->inception,
                             .precision = PRECISION_FP32,
                             .level = fid->options.level,
@@ -145,7 +145,7 @@ static bool prepare(Fid *fid, int sides, Err *err)
         return false;
     fid->pipeline = choose_pipeline(fid);
     fid->device = tool_device(fid->options.device);
-    fid->shop = workshop_new(fid->device, fid->options.threads);
+    fid->models = model_cache_new(fid->device, fid->options.threads);
     return true;
 }
 
@@ -239,13 +239,13 @@ static bool evaluate(Fid *fid, cJSON *json, Err *err)
                        .values_only = !fid->options.json,
                        .rows = ours->features,
                        .stats = ours->stats,
-                       .shop = fid->shop,
+                       .models = fid->models,
                        .reference = &fid->sides[1],
                        .hooks = &fid->tool.comparing,
                        .ctx = fid,
                        .note = on_note};
     bool network = fid->options.metrics & METRICS_OF_LOGITS;
-    return (!network || (what.net = workshop_inception(fid->shop, fid->inception, PREC_F32, NULL, err))) &&
+    return (!network || (what.net = model_cache_inception(fid->models, fid->inception, PREC_F32, NULL, err))) &&
            evaluation_measure(&what, json, err);
 }
 
@@ -312,7 +312,7 @@ int fid_command(int argc, char **argv)
         free(fid.paths[side]);
     }
     cJSON_Delete(fid.notes);
-    workshop_free(fid.shop);
+    model_cache_free(fid.models);
     free(fid.device);
     return tool_close(&fid.tool, good, &err);
 }

@@ -98,8 +98,8 @@ static bool take_statistics(Tool *tool, const Words *words, const ReferenceLook 
     if (images && !tool_weights(tool, words->conf, &inception, err))
         return false;
     char *device = tool_device(words->device);
-    Workshop *shop = workshop_new(device, 0);
-    ReferenceMaker maker = {.shop = shop,
+    ModelCache *models = model_cache_new(device, 0);
+    ReferenceMaker maker = {.models = models,
                             .inception = inception,
                             .precision = PRECISION_FP32,
                             .cache = words->cache,
@@ -115,7 +115,7 @@ static bool take_statistics(Tool *tool, const Words *words, const ReferenceLook 
     else if (good)
         good = reference_register_copy(registration, &reference, words->path, ret_json, err);
     reference_close(&reference);
-    workshop_free(shop);
+    model_cache_free(models);
     free(device);
     return good;
 }

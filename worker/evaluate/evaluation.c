@@ -167,7 +167,7 @@ static bool measure_neighbours(Measuring *m, Err *err)
              m->what->neighbours, fewest);
         return true;
     }
-    Backend *be = workshop_backend(m->what->shop, PREC_F32, err);
+    Backend *be = model_cache_backend(m->what->models, PREC_F32, err);
     Neighbours n;
     if (!be || !neighbours_measure(be, fake, real, m->what->neighbours, &m->hooks, &n, err))
         return false;

@@ -2,7 +2,7 @@
  * shows beside them. The report of a job and `ddq fid` both go through here, so the same sets give the same bits.
  *
  *     Evaluation what = {.metrics = METRIC_FID | METRIC_PRDC, .neighbours = 3, .rows = features, .stats = stats,
- *                        .reference = &reference, .shop = shop, .hooks = hooks, .note = on_note};
+ *                        .reference = &reference, .models = models, .hooks = hooks, .note = on_note};
  *     evaluation_measure(&what, json, err);
  *
  * Rules, the same for every caller:
@@ -42,7 +42,7 @@ typedef struct Evaluation {
                                    which give the interval of sFID and nothing else */
     const Statistics *stats;    /* of the rows; stats->spatial of the spatial ones, with METRICS_OF_SPATIAL */
     Inception *net;             /* makes logits of rows, with METRICS_OF_LOGITS; else NULL is fine */
-    Workshop *shop;             /* its device finds neighbours */
+    ModelCache *models;         /* its device finds neighbours */
     const Reference *reference; /* NULL where no metric compares */
     const Hooks *hooks;         /* progress and stop; NULL is fine */
     int64_t upto;               /* what progress reports as done: every image is */

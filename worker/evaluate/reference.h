@@ -1,7 +1,7 @@
 /* A reference: what images are compared with. Statistics that somebody saved, or images, which are measured once and
  * remembered.
  *
- *     ReferenceMaker maker = {.shop = shop, .inception = "pt_inception-2015-12-05-6726825d.pth", .hooks = hooks};
+ *     ReferenceMaker maker = {.models = models, .inception = "pt_inception-2015-12-05-6726825d.pth", .hooks = hooks};
  *     Reference reference;
  *     if (!reference_open("imagenet256", RESIZE_TF, REFERENCE_SPATIAL, &maker, &reference, err)) ...
  *     frechet_distance(ours, reference.stats, ...);
@@ -39,12 +39,12 @@ const char *reference_kind_name(ReferenceKind kind); /* "statistics", "folder", 
 
 /* How images are measured where that is needed. */
 typedef struct ReferenceMaker {
-    Workshop *shop;
+    ModelCache *models;
     const char *inception; /* weights */
     JobPrecision precision;
     InceptionLevel level; /* zero: pool3 */
     int batch;            /* images at a time; 0: chosen here. It changes nothing but the speed */
-    const char *cache;    /* folder, made when it is not there; NULL: the workshop's, else reference_cache() */
+    const char *cache;    /* folder, made when it is not there; NULL: the model cache's, else reference_cache() */
     const Hooks *hooks;   /* progress and stop; NULL is fine */
 } ReferenceMaker;
 

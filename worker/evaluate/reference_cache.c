@@ -136,7 +136,7 @@ typedef struct Entry {                                /* paths */
 
 static Entry entry_of(const char *folder, const Reference *reference, Resize pipeline, const ReferenceMaker *maker)
 {
-    Precision precision = workshop_feature_precision(maker->shop, maker->precision);
+    Precision precision = model_cache_feature_precision(maker->models, maker->precision);
     char *text = xasprintf("reference 1\n%s\n%s\n%s\n%s\n%d\n", reference->sha256, reference->weights,
                            pipeline_name(pipeline), precision_name(precision), maker->level),
          key[65];
@@ -299,7 +299,7 @@ static bool load_or_make(const char *folder, unsigned wants, Resize pipeline, co
 bool reference_recall(const char *path, Resize pipeline, unsigned wants, const ReferenceMaker *maker,
                       Reference *reference, Err *err)
 {
-    char *folder = folder_of(maker->cache ? maker->cache : workshop_cache(maker->shop));
+    char *folder = folder_of(maker->cache ? maker->cache : model_cache_folder(maker->models));
     bool good = file_sha256(maker->inception, reference->weights, err) || err_wrap(err, "Inception weights");
     good = good && name_content(path, folder, maker->hooks, reference->sha256, &reference->images, err) &&
            load_or_make(folder, wants, pipeline, maker, reference, err);

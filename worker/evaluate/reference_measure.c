@@ -114,17 +114,17 @@ static bool measure(ImageSource *source, const MeasureTask *task, MeasurePlan *p
 
 bool reference_measure(const MeasureTask *task, const ReferenceMaker *maker, Measured *ret_measured, Err *err)
 {
-    Precision precision = workshop_feature_precision(maker->shop, maker->precision);
+    Precision precision = model_cache_feature_precision(maker->models, maker->precision);
     MeasurePlan plan = {.pipeline = task->pipeline == RESIZE_TF ? PIPELINE_TF : PIPELINE_PT,
                         .level = maker->level,
                         .spatial = task->spatial,
-                        .batch = maker->batch                    ? maker->batch
-                                 : workshop_is_host(maker->shop) ? BATCH_CPU
-                                                                 : BATCH_CUDA};
+                        .batch = maker->batch                         ? maker->batch
+                                 : model_cache_is_host(maker->models) ? BATCH_CPU
+                                                                      : BATCH_CUDA};
     Sums sums = {.hooks = maker->hooks};
     Measured measured = {.images = 0};
     ImageSource *source = image_source_open(task->path, err);
-    plan.net = source ? workshop_inception(maker->shop, maker->inception, precision, NULL, err) : NULL;
+    plan.net = source ? model_cache_inception(maker->models, maker->inception, precision, NULL, err) : NULL;
     bool good = plan.net && measure(source, task, &plan, &sums, err) && sums_finish(&sums, task, &measured, err);
     sums_close(&sums);
     image_source_close(source);

@@ -16,21 +16,21 @@
 #include "worker/models/model_cache.h"
 
 struct Run {
-    Workshop *shop;
+    ModelCache *models;
     const JobSpec *spec;
     const cJSON *submitted;
     Identity identity;
     JobPipeline pipeline; /* PT, TF or BOTH (worker/evaluate/pipeline.h) */
     int64_t images;       /* of a source: counted when it is opened */
     int64_t expected;     /* what a survey counted; 0: nobody said */
-    ImageSource *source;  /* evaluate, statistics; the workshop's */
+    ImageSource *source;  /* evaluate, statistics; the model cache's */
     PieceNeeds keeps;     /* what a piece of this job holds */
     Inputs inputs;        /* sample */
-    Sampler *sampler;     /* the workshop's; NULL until run_load */
+    Sampler *sampler;     /* the model cache's; NULL until run_load */
     SamplerFiles files;
     Precision precision; /* of the sampler */
     SamplerPlan plan;
-    int spare_batch;     /* what the workshop's spare sampler has room for; 0 until it is wanted */
+    int spare_batch;     /* what the cache's spare sampler has room for; 0 until it is wanted */
     MeasurePlan measure; /* its net is NULL: not wanted, or not loaded yet */
     bool loaded;
     int batch;

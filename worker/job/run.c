@@ -63,20 +63,20 @@ static bool open_source(Run *run, Err *err)
 {
     if (run->spec->kind == KIND_SAMPLE)
         return true;
-    run->source = workshop_source(run->shop, run->spec->output, run->spec->source, err);
+    run->source = model_cache_source(run->models, run->spec->output, run->spec->source, err);
     run->images = run->source ? image_source_count(run->source) : 0;
     return run->source != NULL;
 }
 
-Run *run_open(Workshop *shop, const JobSpec *spec, Err *err)
+Run *run_open(ModelCache *models, const JobSpec *spec, Err *err)
 {
     Run *run = xcalloc(1, sizeof *run);
-    *run = (Run){.shop = shop,
+    *run = (Run){.models = models,
                  .spec = spec,
                  .images = spec->images,
                  .watch = {.now = PHASE_NONE},
                  .warnings = cJSON_CreateArray()};
-    bool good = workshop_serves(shop, spec->device, err) && pipeline_choose(spec, &run->pipeline, err) &&
+    bool good = model_cache_serves(models, spec->device, err) && pipeline_choose(spec, &run->pipeline, err) &&
                 open_source(run, err) && identity_make(spec, run->pipeline, run->source, &run->identity, err) &&
                 (spec->kind != KIND_SAMPLE || inputs_open(spec, &run->inputs, err)) &&
                 folder_check(spec->output, &run->identity, err);
@@ -123,7 +123,7 @@ static SamplerPlan plan_of(const JobSpec *spec)
 
 static int wanted_batch(const Run *run)
 {
-    int wanted = run->spec->batch ? run->spec->batch : workshop_is_host(run->shop) ? BATCH_CPU : BATCH_CUDA;
+    int wanted = run->spec->batch ? run->spec->batch : model_cache_is_host(run->models) ? BATCH_CPU : BATCH_CUDA;
     return wanted > run->images ? (int)run->images : wanted;
 }
 
@@ -136,8 +136,8 @@ bool run_reserve(Run *run, int wanted, const Hooks *hooks, Err *err)
             return false;
         if (run->batch == 1)
             return err_wrap(err, "not even one image fits beside the model on the device %s; end what else is on it%s",
-                            workshop_device_name(run->shop),
-                            workshop_is_host(run->shop) ? "" : " (nvidia-smi shows who)");
+                            model_cache_device_name(run->models),
+                            model_cache_is_host(run->models) ? "" : " (nvidia-smi shows who)");
     }
     if (run->batch < wanted) {
         run_note(run, hooks, "a batch of %d does not fit in memory (%s); went on with %d", wanted, err->text,
@@ -151,12 +151,12 @@ bool run_reserve(Run *run, int wanted, const Hooks *hooks, Err *err)
 static bool take_sampler(Run *run, const Hooks *hooks, bool *ret_warm, Err *err)
 {
     Err why = {0};
-    run->precision = workshop_precision(run->shop, run->spec->precision);
-    run->sampler = workshop_sampler(run->shop, &run->files, run->precision, ret_warm, &why);
+    run->precision = model_cache_precision(run->models, run->spec->precision);
+    run->sampler = model_cache_sampler(run->models, &run->files, run->precision, ret_warm, &why);
     if (!run->sampler && why.kind == ERR_NUMERIC && run->precision == PREC_F16) {
         run_note(run, hooks, "%s; the model is taken in bf16", why.text);
         run->precision = PREC_BF16;
-        run->sampler = workshop_sampler(run->shop, &run->files, run->precision, ret_warm, &why);
+        run->sampler = model_cache_sampler(run->models, &run->files, run->precision, ret_warm, &why);
     }
     return run->sampler || err_set(err, why.kind, "%s", why.text);
 }
@@ -192,15 +192,15 @@ bool run_load(Run *run, const Hooks *hooks, Err *err)
     stopwatch_enter(&run->watch, PHASE_LOAD);
     bool good = run->spec->kind != KIND_SAMPLE || load_sampler(run, hooks, &warm, err);
     if (good && run->spec->inception) {
-        Precision precision = workshop_feature_precision(run->shop, run->spec->precision);
-        run->measure.net = workshop_inception(run->shop, run->spec->inception, precision, &warm_features, err);
+        Precision precision = model_cache_feature_precision(run->models, run->spec->precision);
+        run->measure.net = model_cache_inception(run->models, run->spec->inception, precision, &warm_features, err);
         good = run->measure.net != NULL;
     }
     stopwatch_enter(&run->watch, PHASE_NONE);
     if (!good)
         return false;
     if (run->spec->kind != KIND_SAMPLE)
-        run->batch = run->spec->batch ? run->spec->batch : workshop_is_host(run->shop) ? BATCH_CPU : BATCH_CUDA;
+        run->batch = run->spec->batch ? run->spec->batch : model_cache_is_host(run->models) ? BATCH_CPU : BATCH_CUDA;
     run->measure.pipeline = run->pipeline;
     run->measure.level = INCEPTION_2048;
     run->measure.spatial = run->keeps.arrays[ARRAY_SPATIAL];
@@ -218,10 +218,10 @@ static cJSON *made_by(const Run *run)
 {
     cJSON *made = cJSON_CreateObject();
     cJSON_AddStringToObject(made, "version", DDQ_VERSION);
-    cJSON_AddStringToObject(made, "device", workshop_device(run->shop));
-    cJSON_AddStringToObject(made, "device_name", workshop_device_name(run->shop));
+    cJSON_AddStringToObject(made, "device", model_cache_device(run->models));
+    cJSON_AddStringToObject(made, "device_name", model_cache_device_name(run->models));
     if (run->spec->kind == KIND_SAMPLE) {
-        Precision meant = workshop_precision(run->shop, run->spec->precision);
+        Precision meant = model_cache_precision(run->models, run->spec->precision);
         cJSON_AddStringToObject(made, "precision", precision_name(run->precision));
         if (run->precision != meant)
             cJSON_AddStringToObject(made, "instead_of", precision_name(meant));
@@ -230,7 +230,7 @@ static cJSON *made_by(const Run *run)
         cJSON_AddNumberToObject(made, "classes", sampler_info(run->sampler)->classes);
     if (run->measure.net)
         cJSON_AddStringToObject(made, "feature_precision",
-                                precision_name(workshop_feature_precision(run->shop, run->spec->precision)));
+                                precision_name(model_cache_feature_precision(run->models, run->spec->precision)));
     cJSON_AddNumberToObject(made, "batch", run->batch);
     return made;
 }
@@ -246,7 +246,7 @@ static PieceRow row(size_t element, int ndim, int64_t a, int64_t b, int64_t c)
 static int png_threads(const Run *run)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    if (workshop_is_host(run->shop)) /* the cores are busy with the model */
+    if (model_cache_is_host(run->models)) /* the cores are busy with the model */
         return 1;
     return cores > 16 ? 8 : cores > 2 ? (int)(cores / 2) : 1;
 }

@@ -23,7 +23,7 @@
 typedef struct Run Run;
 /* The spec must live as long as the run. Hashes the inputs and checks the folder; models are loaded when they are first
  * needed, so a report or a finished job does not wait for them. */
-Run *run_open(Workshop *shop, const JobSpec *spec, Err *err);
+Run *run_open(ModelCache *models, const JobSpec *spec, Err *err);
 /* What the queue knows of the job, for job.json: from there it can be submitted again. NULL: not from a queue. Must
  * live as long as the run. */
 void run_submitted(Run *run, const cJSON *submitted);

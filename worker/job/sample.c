@@ -133,7 +133,7 @@ static bool spare_reserve(Run *run, Sampler *spare, Err *err)
 static bool sample_again(Making *making, const InputsBatch *inputs, WriterBatch *batch, const Err *why, Err *err)
 {
     Run *run = making->run;
-    Sampler *spare = workshop_spare(run->shop, &run->files, err);
+    Sampler *spare = model_cache_spare(run->models, &run->files, err);
     if (!spare || !spare_reserve(run, spare, err))
         return false;
     run_note(run, making->hooks, "%s; such batches are made again in bf16", why->text);

@@ -8,10 +8,10 @@
 
 #include "core/mem.h"
 
-struct Workshop {
+struct ModelCache {
     char *device;
     int threads;
-    char *cache;
+    char *folder;
     Backend *backends[PREC_BF16 + 1]; /* by precision, opened when first wanted */
     char device_name[128];
     Sampler *sampler, *spare;
@@ -22,128 +22,128 @@ struct Workshop {
     char *source_key;
 };
 
-Workshop *workshop_new(const char *device, int threads)
+ModelCache *model_cache_new(const char *device, int threads)
 {
-    Workshop *shop = xcalloc(1, sizeof *shop);
-    shop->device = xstrdup(device);
-    shop->threads = threads;
-    return shop;
+    ModelCache *models = xcalloc(1, sizeof *models);
+    models->device = xstrdup(device);
+    models->threads = threads;
+    return models;
 }
 
-static void drop_spare(Workshop *shop)
+static void drop_spare(ModelCache *models)
 {
-    sampler_close(shop->spare);
-    free(shop->spare_key);
-    shop->spare = NULL;
-    shop->spare_key = NULL;
+    sampler_close(models->spare);
+    free(models->spare_key);
+    models->spare = NULL;
+    models->spare_key = NULL;
 }
 
-static void drop_sampler(Workshop *shop)
+static void drop_sampler(ModelCache *models)
 {
-    drop_spare(shop);
-    sampler_close(shop->sampler);
-    free(shop->sampler_key);
-    free(shop->sampler_key_without_teacher);
-    free(shop->main_file);
-    shop->sampler = NULL;
-    shop->sampler_key = shop->sampler_key_without_teacher = shop->main_file = NULL;
+    drop_spare(models);
+    sampler_close(models->sampler);
+    free(models->sampler_key);
+    free(models->sampler_key_without_teacher);
+    free(models->main_file);
+    models->sampler = NULL;
+    models->sampler_key = models->sampler_key_without_teacher = models->main_file = NULL;
 }
 
-static void drop_inception(Workshop *shop)
+static void drop_inception(ModelCache *models)
 {
-    if (shop->inception)
-        inception_close(shop->inception);
-    free(shop->inception_key);
-    shop->inception = NULL;
-    shop->inception_key = NULL;
+    if (models->inception)
+        inception_close(models->inception);
+    free(models->inception_key);
+    models->inception = NULL;
+    models->inception_key = NULL;
 }
 
-static void drop_source(Workshop *shop)
+static void drop_source(ModelCache *models)
 {
-    image_source_close(shop->source);
-    free(shop->source_key);
-    shop->source = NULL;
-    shop->source_key = NULL;
+    image_source_close(models->source);
+    free(models->source_key);
+    models->source = NULL;
+    models->source_key = NULL;
 }
 
-void workshop_free(Workshop *shop)
+void model_cache_free(ModelCache *models)
 {
-    if (!shop)
+    if (!models)
         return;
-    drop_sampler(shop);
-    drop_inception(shop);
-    drop_source(shop);
-    for (size_t i = 0; i < countof(shop->backends); i++)
-        backend_close(shop->backends[i]);
-    free(shop->device);
-    free(shop->cache);
-    free(shop);
+    drop_sampler(models);
+    drop_inception(models);
+    drop_source(models);
+    for (size_t i = 0; i < countof(models->backends); i++)
+        backend_close(models->backends[i]);
+    free(models->device);
+    free(models->folder);
+    free(models);
 }
 
-void workshop_set_cache(Workshop *shop, const char *folder)
+void model_cache_set_folder(ModelCache *models, const char *folder)
 {
-    free(shop->cache);
-    shop->cache = folder ? xstrdup(folder) : NULL;
+    free(models->folder);
+    models->folder = folder ? xstrdup(folder) : NULL;
 }
 
-const char *workshop_cache(const Workshop *shop)
+const char *model_cache_folder(const ModelCache *models)
 {
-    return shop->cache;
+    return models->folder;
 }
 
 /* --- the device ------------------------------------------------------------------------------------ */
 
-const char *workshop_device(const Workshop *shop)
+const char *model_cache_device(const ModelCache *models)
 {
-    return shop->device;
+    return models->device;
 }
 
-bool workshop_is_host(const Workshop *shop)
+bool model_cache_is_host(const ModelCache *models)
 {
-    return strcmp(shop->device, "cpu") == 0;
+    return strcmp(models->device, "cpu") == 0;
 }
 
-const char *workshop_device_name(const Workshop *shop)
+const char *model_cache_device_name(const ModelCache *models)
 {
-    return shop->device_name;
+    return models->device_name;
 }
 
-bool workshop_serves(const Workshop *shop, const char *device, Err *err)
+bool model_cache_serves(const ModelCache *models, const char *device, Err *err)
 {
-    bool any_gpu = !workshop_is_host(shop) && strcmp(device, "cuda") == 0;
-    bool only_gpu = strcmp(shop->device, "cuda") == 0 && strcmp(device, "cpu") != 0; /* a worker sees one GPU alone */
-    if (any_gpu || only_gpu || strcmp(device, shop->device) == 0)
+    bool any_gpu = !model_cache_is_host(models) && strcmp(device, "cuda") == 0;
+    bool only_gpu = strcmp(models->device, "cuda") == 0 && strcmp(device, "cpu") != 0; /* a worker sees one GPU alone */
+    if (any_gpu || only_gpu || strcmp(device, models->device) == 0)
         return true;
-    return err_set(err, ERR_USAGE, "the job wants the device %s, and this worker runs on %s", device, shop->device);
+    return err_set(err, ERR_USAGE, "the job wants the device %s, and this worker runs on %s", device, models->device);
 }
 
-Backend *workshop_backend(Workshop *shop, Precision precision, Err *err)
+Backend *model_cache_backend(ModelCache *models, Precision precision, Err *err)
 {
-    if (!shop->backends[precision]) {
-        shop->backends[precision] = backend_open(shop->device, precision, shop->threads, err);
-        if (shop->backends[precision])
-            memcpy(shop->device_name, backend_device(shop->backends[precision])->name, sizeof shop->device_name);
+    if (!models->backends[precision]) {
+        models->backends[precision] = backend_open(models->device, precision, models->threads, err);
+        if (models->backends[precision])
+            memcpy(models->device_name, backend_device(models->backends[precision])->name, sizeof models->device_name);
     }
-    return shop->backends[precision];
+    return models->backends[precision];
 }
 
-Precision workshop_precision(const Workshop *shop, JobPrecision precision)
+Precision model_cache_precision(const ModelCache *models, JobPrecision precision)
 {
     static const Precision said[] = {[PRECISION_FP32] = PREC_F32,
                                      [PRECISION_TF32] = PREC_TF32,
                                      [PRECISION_FP16] = PREC_F16,
                                      [PRECISION_BF16] = PREC_BF16};
     if (precision == PRECISION_AUTO)
-        return workshop_is_host(shop) ? PREC_F32 : PREC_F16;
+        return model_cache_is_host(models) ? PREC_F32 : PREC_F16;
     return said[precision];
 }
 
-Precision workshop_feature_precision(const Workshop *shop, JobPrecision precision)
+Precision model_cache_feature_precision(const ModelCache *models, JobPrecision precision)
 {
-    Precision said = workshop_precision(shop, precision);
+    Precision said = model_cache_precision(models, precision);
     if (said == PREC_F32 || said == PREC_TF32)
         return said;
-    return workshop_is_host(shop) ? PREC_F32 : PREC_TF32;
+    return model_cache_is_host(models) ? PREC_F32 : PREC_TF32;
 }
 
 const char *precision_name(Precision precision)
@@ -176,85 +176,86 @@ static char *key_of(const SamplerFiles *files, const char *teacher, Precision pr
     return key.data;
 }
 
-Sampler *workshop_sampler(Workshop *shop, const SamplerFiles *files, Precision precision, bool *ret_warm, Err *err)
+Sampler *model_cache_sampler(ModelCache *models, const SamplerFiles *files, Precision precision, bool *ret_warm,
+                             Err *err)
 {
     char *key = key_of(files, files->teacher, precision), *without = key_of(files, NULL, precision);
-    bool warm = shop->sampler && (strcmp(key, shop->sampler_key) == 0 ||
-                                  (!files->teacher && strcmp(without, shop->sampler_key_without_teacher) == 0));
+    bool warm = models->sampler && (strcmp(key, models->sampler_key) == 0 ||
+                                    (!files->teacher && strcmp(without, models->sampler_key_without_teacher) == 0));
     if (ret_warm)
         *ret_warm = warm;
     if (warm) {
         free(key);
         free(without);
-        return shop->sampler;
+        return models->sampler;
     }
-    drop_sampler(shop); /* first: two sets need not fit */
-    Backend *be = workshop_backend(shop, precision, err);
-    shop->sampler = be ? sampler_open(files, be, err) : NULL;
-    shop->sampler_key = key;
-    shop->sampler_key_without_teacher = without;
-    shop->main_file = xstrdup(files->student ? files->student : files->teacher);
-    if (!shop->sampler)
-        drop_sampler(shop);
-    return shop->sampler;
+    drop_sampler(models); /* first: two sets need not fit */
+    Backend *be = model_cache_backend(models, precision, err);
+    models->sampler = be ? sampler_open(files, be, err) : NULL;
+    models->sampler_key = key;
+    models->sampler_key_without_teacher = without;
+    models->main_file = xstrdup(files->student ? files->student : files->teacher);
+    if (!models->sampler)
+        drop_sampler(models);
+    return models->sampler;
 }
 
-Sampler *workshop_spare(Workshop *shop, const SamplerFiles *files, Err *err)
+Sampler *model_cache_spare(ModelCache *models, const SamplerFiles *files, Err *err)
 {
     char *key = key_of(files, files->teacher, PREC_BF16);
-    if (!shop->spare || strcmp(key, shop->spare_key) != 0) {
-        drop_spare(shop);
-        Backend *be = workshop_backend(shop, PREC_BF16, err);
-        shop->spare = be ? sampler_open(files, be, err) : NULL;
-        shop->spare_key = xstrdup(key);
+    if (!models->spare || strcmp(key, models->spare_key) != 0) {
+        drop_spare(models);
+        Backend *be = model_cache_backend(models, PREC_BF16, err);
+        models->spare = be ? sampler_open(files, be, err) : NULL;
+        models->spare_key = xstrdup(key);
     }
     free(key);
-    return shop->spare;
+    return models->spare;
 }
 
-Inception *workshop_inception(Workshop *shop, const char *path, Precision precision, bool *ret_warm, Err *err)
+Inception *model_cache_inception(ModelCache *models, const char *path, Precision precision, bool *ret_warm, Err *err)
 {
     Buf key = {0};
     key_add(&key, path);
     buf_printf(&key, "%d", precision);
-    bool warm = shop->inception && strcmp(key.data, shop->inception_key) == 0;
+    bool warm = models->inception && strcmp(key.data, models->inception_key) == 0;
     if (ret_warm)
         *ret_warm = warm;
     if (warm) {
         buf_free(&key);
-        return shop->inception;
+        return models->inception;
     }
-    drop_inception(shop);
-    Backend *be = workshop_backend(shop, precision, err);
-    shop->inception = be ? inception_open(path, be, err) : NULL;
-    shop->inception_key = key.data;
-    if (!shop->inception)
-        drop_inception(shop);
-    return shop->inception;
+    drop_inception(models);
+    Backend *be = model_cache_backend(models, precision, err);
+    models->inception = be ? inception_open(path, be, err) : NULL;
+    models->inception_key = key.data;
+    if (!models->inception)
+        drop_inception(models);
+    return models->inception;
 }
 
-char *workshop_warm(const Workshop *shop)
+char *model_cache_warm(const ModelCache *models)
 {
     cJSON *list = cJSON_CreateArray();
-    if (shop->main_file)
-        cJSON_AddItemToArray(list, cJSON_CreateString(shop->main_file));
+    if (models->main_file)
+        cJSON_AddItemToArray(list, cJSON_CreateString(models->main_file));
     char *text = cJSON_PrintUnformatted(list);
     cJSON_Delete(list);
     return text;
 }
 
-ImageSource *workshop_source(Workshop *shop, const char *job, const char *path, Err *err)
+ImageSource *model_cache_source(ModelCache *models, const char *job, const char *path, Err *err)
 {
     char *key = xasprintf("%s\n%s", job, path);
-    if (shop->source && strcmp(shop->source_key, key) == 0 && image_source_fresh(shop->source)) {
+    if (models->source && strcmp(models->source_key, key) == 0 && image_source_fresh(models->source)) {
         free(key);
-        return shop->source;
+        return models->source;
     }
-    drop_source(shop);
-    shop->source = image_source_open(path, err);
-    if (shop->source)
-        shop->source_key = key;
+    drop_source(models);
+    models->source = image_source_open(path, err);
+    if (models->source)
+        models->source_key = key;
     else
         free(key);
-    return shop->source;
+    return models->source;
 }

@@ -90,7 +90,7 @@ static bool open_reference(Pass *pass, Err *err)
     const JobSpec *spec = r->run->spec;
     Hooks hooks = {.ctx = pass, .progress = on_reference_progress, .stop = on_reference_stop, .note = on_note};
     ReferenceMaker maker = {
-        .shop = r->run->shop, .inception = spec->inception, .precision = spec->precision, .hooks = &hooks};
+        .models = r->run->models, .inception = spec->inception, .precision = spec->precision, .hooks = &hooks};
     unsigned wants = evaluation_wants_of_reference(pass->metrics);
     return reference_open(spec->reference, pass->pipeline, wants, &maker, &pass->reference, err);
 }
@@ -165,7 +165,7 @@ static bool evaluate(Pass *pass, Err *err)
                        .spatial = pass->spatial,
                        .stats = pass->stats,
                        .net = run->measure.net,
-                       .shop = run->shop,
+                       .models = run->models,
                        .reference = run->spec->reference ? &pass->reference : NULL,
                        .hooks = pass->r->hooks,
                        .upto = run->images,
