@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <math.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,14 +11,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/terminal/interrupt.h"
 #include "client/terminal/term.h"
-#include "client/verbs/help.h"
+#include "core/nearest.h"
 #include "core/file.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
 
 /* --- the command line ----------------------------------------------------------------------------------- */
+
+const Flag common_flags[] = {
+    {"redis", 0, "URL",
+     "the queue's Redis: unix:PATH, redis://[:password@]host[:port][/db] or host:port (or DDQ_REDIS)"},
+    {"conf", 0, "FILE",
+     "read this configuration in place of /etc/ddq/ddq.conf and ~/.config/ddq/ddq.conf (or DDQ_CONF)"},
+    {"json", 0, NULL, "print JSON on stdout, times in UTC"},
+    {"quiet", 'q', NULL, "print the least: ids alone, no messages"},
+    {"color", 0, "WHEN", "auto, always or never (or DDQ_COLOR; NO_COLOR is honoured)"},
+    {"help", 'h', NULL, "what the verb does and which flags it takes"},
+    {NULL, 0, NULL, NULL},
+};
 
 static const Flag *flag_in(const Flag *flags, const char *name, size_t len, char letter)
 {
@@ -65,7 +75,7 @@ static bool unknown_flag(const Verb *verb, const char *name, size_t len, Err *er
     for (char *c = shown; c && *c; c++)
         *c = *c == '_' ? '-' : *c;
     err_set(err, ERR_USAGE, "ddq %s: unknown flag --%s%s `ddq %s --help` lists them", verb->name, word,
-            verb_meant(shown, meant), verb->name);
+            nearest_meant(shown, meant), verb->name);
     free(word);
     free(shown);
     return false;
@@ -294,65 +304,4 @@ void cmd_json(cJSON *object)
     fflush(stdout); /* streams are read line by line */
     cJSON_free(text);
     cJSON_Delete(object);
-}
-
-/* What was written must have arrived. A reader that went away (ddq ls | head) is no fault. */
-static int finish_output(int exit_code)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return exit_code;
-    if (errno == EPIPE) {
-        signal(SIGPIPE, SIG_DFL);
-        raise(SIGPIPE);
-    }
-    fprintf(stderr, "ddq: cannot write the output: %s\n", strerror(errno));
-    return exit_code ? exit_code : EXIT_ERROR;
-}
-
-static int print_error(const Err *err)
-{
-    fflush(stdout);
-    fprintf(stderr, "%sddq:%s ", term_color(stderr, COLOR_RED), term_reset(stderr));
-    term_put(stderr, err->text, 0);
-    fputc('\n', stderr);
-    return err_exit_code(err->kind);
-}
-
-static const Verb *choose_verb(int argc, char **argv, Err *err)
-{
-    static const char *const aliases[][2] = {{"--help", "help"}, {"-h", "help"}, {"--version", "version"}};
-    if (argc < 2) {
-        err_set(err, ERR_USAGE,
-                "a verb is missing: `ddq help` lists them; `ddq submit digits-demo --watch` is a start");
-        return NULL;
-    }
-    const char *name = argv[1];
-    for (size_t i = 0; i < countof(aliases); i++)
-        if (strcmp(name, aliases[i][0]) == 0)
-            name = aliases[i][1];
-    const Verb *verb = verb_find(name);
-    char meant[MEANT_TEXT];
-    if (!verb)
-        err_set(err, ERR_USAGE, "unknown verb '%.60s'%s `ddq help` lists them", name,
-                verb_meant(verb_nearest(name), meant));
-    return verb;
-}
-
-int cmd_main(int argc, char **argv)
-{
-    Err err = {0};
-    Cmd cmd = {0};
-    interrupt_init();
-    term_init(NULL);
-    const Verb *verb = choose_verb(argc, argv, &err);
-    if (!verb)
-        return print_error(&err);
-    bool ok = cmd_parse(&cmd, verb, argc - 1, argv + 1, &err);
-    if (ok && cmd_has(&cmd, "help"))
-        help_verb(verb);
-    else if (ok)
-        ok = verb->run(&cmd, &err);
-    int exit_code = ok ? cmd.exit_code : print_error(&err);
-    cmd_done(&cmd);
-    return finish_output(exit_code);
 }

@@ -53,7 +53,4 @@ void cmd_say(const Cmd *cmd, const char *format, ...)
     __attribute__((format(printf, 2, 3))); /* a line on stderr, not with --quiet */
 void cmd_json(cJSON *object);              /* a line on stdout; consumed */
 
-/* The whole program: parses, runs, prints the error. Returns the exit status. */
-int cmd_main(int argc, char **argv);
-
 #endif

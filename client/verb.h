@@ -1,7 +1,7 @@
 /* A verb is a row: its name, its arguments, its flags, its help, its function. Each has a file of its own.
  *
  * The command line is checked against the row, help and docs/cli.md are printed from it. To add a verb: a file with a
- * `const Verb verb_x`, and its line in verbs.c. */
+ * `const Verb verb_x`, and its line in verbs/verbs.c. */
 #ifndef CLIENT_VERB_H
 #define CLIENT_VERB_H
 
@@ -36,10 +36,6 @@ extern const Flag common_flags[]; /* every verb takes them */
 const Verb *verb_at(int i);
 const Verb *verb_find(const char *name);
 const char *verb_nearest(const char *name); /* NULL if none is near */
-
-/* ". Did you mean 'x'?" in text, or "." when nearest is NULL. Returns text. */
-enum { MEANT_TEXT = 100 };
-const char *verb_meant(const char *nearest, char text[MEANT_TEXT]);
 
 extern const Verb verb_submit, verb_run, verb_ls, verb_show, verb_why, verb_watch, verb_wait, verb_compare, verb_fid,
     verb_refs, verb_logs, verb_cancel, verb_hold, verb_release, verb_adopt, verb_drain, verb_resume, verb_models,

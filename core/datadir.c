@@ -6,31 +6,48 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool in_tree(const char *program, const char *tree)
+/* Cuts "/a/b" to "/a"; false when nothing is left. */
+static bool parent(char *path)
 {
-    size_t len = strlen(tree);
-    return strncmp(program, tree, len) == 0 && program[len] == '/';
+    char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return false;
+    *slash = 0;
+    return true;
 }
 
-/* PREFIX/bin/ddq -> PREFIX/share/ddq: also where `cmake --install --prefix` put it somewhere else than configured. */
-static bool beside(const char *program, char *ret_folder, size_t size)
+static bool has(const char *folder, const char *name, char *ret_path)
 {
-    const char *name = strrchr(program, '/'), *folder = name;
-    while (folder && folder > program && *--folder != '/')
-        ;
-    if (!folder)
-        return false;
-    int len = snprintf(ret_folder, size, "%.*s/share/ddq", (int)(folder - program), program);
-    return len > 0 && (size_t)len < size && access(ret_folder, R_OK | X_OK) == 0;
+    int len = snprintf(ret_path, PATH_MAX, "%s/%s", folder, name);
+    return len > 0 && len < PATH_MAX && access(ret_path, R_OK) == 0;
+}
+
+/* A folder above the program that is a source tree: a build folder lies under it, wherever the tree was moved. */
+static bool in_tree(const char *program, char *ret_folder)
+{
+    char folder[PATH_MAX], path[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", program);
+    while (parent(folder))
+        if (has(folder, "recipes", path) && has(folder, "core/datadir.c", path)) {
+            strcpy(ret_folder, folder);
+            return true;
+        }
+    return false;
+}
+
+/* PREFIX/bin/ddq -> PREFIX/share/ddq: an installed program, or one of a bundle, wherever it was unpacked. */
+static bool beside(const char *program, char *ret_folder)
+{
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", program);
+    return parent(folder) && parent(folder) && has(folder, "share/ddq", ret_folder);
 }
 
 const char *datadir(void)
 {
-    static char installed[PATH_MAX];
+    static char found[PATH_MAX];
     char program[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", program, sizeof program - 1);
     program[len > 0 ? len : 0] = 0;
-    if (in_tree(program, DDQ_SOURCE_DIR))
-        return DDQ_SOURCE_DIR;
-    return beside(program, installed, sizeof installed) ? installed : DDQ_DATADIR;
+    return in_tree(program, found) || beside(program, found) ? found : DDQ_DATADIR;
 }

@@ -1,11 +1,13 @@
 /* Where the files that travel with the programs are: recipes/, models/.
  *
- * A program that runs inside the source tree (a build folder under it) uses the tree's. An installed one uses
- * ../share/ddq seen from its own folder, else the folder it was configured for; never the one it was built from. */
+ * Found from where the program is, so that a tree, an installation or a bundle can be moved: the source tree above it (a
+ * build folder lies under that), else ../share/ddq seen from its folder, else the folder it was configured for. The
+ * folder may be missing; who reads from it reports that.
+ */
 #ifndef CORE_DATADIR_H
 #define CORE_DATADIR_H
 
-/* "/usr/share/ddq" or the source tree. Static; never NULL. */
+/* "/usr/share/ddq" or the source tree. Static; never NULL. Not for several threads at once. */
 const char *datadir(void);
 
 #endif

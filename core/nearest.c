@@ -2,6 +2,7 @@
  * case, '-' as '_'. A name is near when at most a third of the longer word must change; short words may change once. */
 #include "core/nearest.h"
 
+#include <stdio.h>
 #include <ctype.h>
 #include <stddef.h>
 #include <string.h>
@@ -58,4 +59,13 @@ const char *nearest_name(const char *word, const char *const *names, int count)
         }
     }
     return best;
+}
+
+const char *nearest_meant(const char *nearest, char text[MEANT_TEXT])
+{
+    if (nearest)
+        snprintf(text, MEANT_TEXT, ". Did you mean '%s'?", nearest);
+    else
+        snprintf(text, MEANT_TEXT, ".");
+    return text;
 }

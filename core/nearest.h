@@ -5,4 +5,8 @@
 /* The element of names[count] nearest to `word` by edit distance, NULL if none is near. NULL names are skipped. */
 const char *nearest_name(const char *word, const char *const *names, int count);
 
+/* ". Did you mean 'x'?" in text, or "." when nearest is NULL. Returns text. */
+enum { MEANT_TEXT = 100 };
+const char *nearest_meant(const char *nearest, char text[MEANT_TEXT]);
+
 #endif

@@ -104,17 +104,20 @@ static bool recipe_read(const char *path, const char *name, Recipe *ret_recipe, 
     return ok;
 }
 
-static bool folder_load(const char *folder, bool needed, RecipeList *list, Err *err)
+/* *ret_files: how many recipes are there, also those whose name is taken already. */
+static bool folder_load(const char *folder, RecipeList *list, int *ret_files, Err *err)
 {
     DIR *dir = opendir(folder);
     if (!dir)
-        return !needed && errno == ENOENT ? true : err_errno(err, "recipes folder %s", folder);
+        return err_errno(err, "recipes folder %s", folder);
     bool ok = true;
     struct dirent *entry;
+    *ret_files = 0;
     while (ok && (entry = readdir(dir))) {
         size_t len = strlen(entry->d_name);
         if (entry->d_name[0] == '.' || len <= 5 || strcmp(entry->d_name + len - 5, ".json") != 0)
             continue;
+        ++*ret_files;
         char *name = xasprintf("%.*s", (int)(len - 5), entry->d_name);
         char *path = xasprintf("%s/%s", folder, entry->d_name);
         if (!recipe_find(list, name)) {
@@ -129,6 +132,16 @@ static bool folder_load(const char *folder, bool needed, RecipeList *list, Err *
     return ok;
 }
 
+/* The recipes that come with ddq: a folder without any is a broken installation. */
+static bool own_load(const char *folder, RecipeList *list, Err *err)
+{
+    int files;
+    if (!folder_load(folder, list, &files, err))
+        return err_wrap(err, "the recipes that come with ddq");
+    return files > 0 ||
+           err_set(err, ERR_NOT_FOUND, "the recipes that come with ddq: recipes folder %s holds none", folder);
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strverscmp(((const Recipe *)a)->name, ((const Recipe *)b)->name);
@@ -138,7 +151,8 @@ bool recipes_load(const char *extra_dir, RecipeList *ret_list, Err *err)
 {
     RecipeList list = {0};
     char *own = xasprintf("%s/recipes", datadir());
-    bool ok = (!extra_dir || folder_load(extra_dir, true, &list, err)) && folder_load(own, false, &list, err);
+    int files;
+    bool ok = (!extra_dir || folder_load(extra_dir, &list, &files, err)) && own_load(own, &list, err);
     free(own);
     if (!ok) {
         recipes_free(&list);

@@ -3,8 +3,6 @@
 -- Redis a folder is enough to submit its job again, under its old id, with what is on disk counted as done. What a folder
 -- says is believed for counting alone: the report checks every piece by its checksum and makes again what is not right.
 
-do -- the locals of this file: a chunk may have 200
-
 -- The gaps in 0..images-1 that the ranges of `have`, "LO-HI" in rising order, leave, and how many images they cover.
 local function gaps_arg(a, images)
     local gaps, have, at = {}, 0, 0
@@ -87,4 +85,3 @@ function F.adopt(a)
     return {id = id, state = job_get(id, 'state'), done = have, known = false}
 end
 
-end

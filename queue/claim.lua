@@ -2,7 +2,7 @@
 -- One walk for claims and for those who ask why: `consider` answers nil, or a reason {code, numbers...}. A worker is
 -- {host, name, device, uuid, offers{}, warm{}, free (MiB, may be nil), time, quotas} and what was found out about it.
 
-local function worker_ready(worker, time, quotas)
+function worker_ready(worker, time, quotas)
     worker.time, worker.quotas, worker.lanes, worker.loads, worker.warm_lanes, worker.users = time, quotas, {}, {}, {}, {}
     return worker
 end
@@ -55,10 +55,10 @@ local function job_refuses(id, user, worker)
     end
 end
 
-local function refuses_anywhere(job, worker)
+function refuses_anywhere(job, worker)
     return user_refuses(job.user, worker) or job_refuses(job.id, job.user, worker)
 end
-local function consider(job, worker)
+function consider(job, worker)
     if worker.drained then return {code = 'drained', why = worker.drained} end
     return lane_refuses(job.lane, worker) or refuses_anywhere(job, worker)
 end
@@ -224,7 +224,7 @@ local TAKE_FIELDS = {'kind', 'images', 'done', 'pace', 'tier', 'rank', 'lane', '
     'folder', 'asked'}
 
 -- Writes the lease on a part of the chosen job and answers what the worker is to do; nil where the job has no work.
-local function take(choice, worker, start)
+function take(choice, worker, start)
     local id, user = choice.id, choice.turn.user
     local kind, images, done, pace, tier, rank, lane, most, state, root, spec, folder, asked =
         job_get(id, unpack(TAKE_FIELDS))
@@ -290,7 +290,7 @@ end
 -- ---- interactive jobs do not wait for the others' chunks to end ------------------------------------------------------
 
 -- The workers of the hosts that are alive, as their last beats tell, ready for `consider`; token: the lease each has.
-local function live_workers(time)
+function live_workers(time)
     local workers, quotas, seen = {}, quotas_get(), call('ZREVRANGE', P .. 'hosts', 0, 255, 'WITHSCORES')
     for i = 1, #seen, 2 do
         local host = seen[i]
@@ -333,7 +333,7 @@ end
 
 -- An interactive job that waits while all workers that could take it do lower work makes one of them yield at its next
 -- batch. The yield stands in the lease, so that every renew says it again.
-local function preempt(time)
+function preempt(time)
     local workers, an_hour = nil, setting('interactive_ms')
     for _, user in ipairs(call('ZRANGE', P .. 'users:0', 0, MAX_LANES - 1)) do
         local capped = urgent_ms(user, time, an_hour) >= an_hour

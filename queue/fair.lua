@@ -3,15 +3,15 @@
 -- users with runnable jobs of that rank, with the same virtual time. floor is where service has got to: a user who comes
 -- back starts there, without credit for the time away; who is ahead of it, comes back to it by the half-life.
 
-local function weight_of(user) return tonumber(call('HGET', P .. 'weights', user) or 1) end
-local function floor_get() return tonumber(call('GET', P .. 'floor') or 0) end
-local function turn_get(user) return tonumber(call('ZSCORE', P .. 'turns', user) or nil) end
-local function turn_set(user, vtime)
+function weight_of(user) return tonumber(call('HGET', P .. 'weights', user) or 1) end
+function floor_get() return tonumber(call('GET', P .. 'floor') or 0) end
+function turn_get(user) return tonumber(call('ZSCORE', P .. 'turns', user) or nil) end
+function turn_set(user, vtime)
     call('ZADD', P .. 'turns', vtime, user)
     for rank = 0, 2 do call('ZADD', P .. 'users:' .. rank, 'XX', vtime, user) end
 end
 
-local function charge(user, ms)
+function charge(user, ms)
     if ms ~= 0 then turn_set(user, (turn_get(user) or floor_get()) + ms / weight_of(user)) end
 end
 
@@ -19,7 +19,7 @@ end
 local function decayed(amount, ms, half_life_ms) return amount * 2 ^ (-math.max(0, ms) / half_life_ms) end
 
 -- Those who are ahead come back to the floor; now and then is enough, as all come back alike.
-local function forget_turns(time)
+function forget_turns(time)
     local half, last = setting('half_life_ms'), tonumber(call('GET', P .. 'decayed') or time)
     if time - last >= half / 24 then
         local floor = floor_get()
@@ -38,21 +38,21 @@ local function forget_turns(time)
 end
 
 -- What a user has used lately, in ms, as it fades: "MS STAMP" in usage, for people to look at.
-local function used_ms(user, time)
+function used_ms(user, time)
     local ms, stamp = (call('HGET', P .. 'usage', user) or '0 0'):match('^(%S+) (%S+)$')
     return decayed(tonumber(ms), time - tonumber(stamp), setting('half_life_ms'))
 end
-local function count_use(user, ms)
+function count_use(user, ms)
     local time = now()
     call('HSET', P .. 'usage', user, ('%.1f %.0f'):format(used_ms(user, time) + ms, time))
 end
 
 -- Work that a user had as interactive, as "MS STAMP" in urgent: it drains by interactive_ms an hour.
-local function urgent_ms(user, time, an_hour)
+function urgent_ms(user, time, an_hour)
     local ms, stamp = (call('HGET', P .. 'urgent', user) or '0 0'):match('^(%S+) (%S+)$')
     return math.max(0, tonumber(ms) - (time - tonumber(stamp)) * an_hour / 3600000)
 end
-local function count_urgent(user, ms)
+function count_urgent(user, ms)
     local time = now()
     local total = urgent_ms(user, time, setting('interactive_ms')) + ms
     call('HSET', P .. 'urgent', user, ('%.1f %.0f'):format(math.max(0, total), time))
@@ -62,18 +62,18 @@ end
 -- quotas: "USER NAME" -> number, with * for everybody. owed: images a user still waits for; busy: leases; made:DAY: images
 -- of a day (UTC), counted when they are claimed.
 
-local QUOTAS = {workers = 100000, queued = 1e12, day = 1e12} -- and the largest value of each
+QUOTAS = {workers = 100000, queued = 1e12, day = 1e12} -- and the largest value of each
 
-local function quotas_get()
+function quotas_get()
     local map, flat = {}, call('HGETALL', P .. 'quotas')
     for i = 1, #flat, 2 do map[flat[i]] = tonumber(flat[i + 1]) end
     return map
 end
-local function quota(quotas, user, name) return quotas[user .. ' ' .. name] or quotas['* ' .. name] end
+function quota(quotas, user, name) return quotas[user .. ' ' .. name] or quotas['* ' .. name] end
 function owe(user, images)
     if images ~= 0 then call('HINCRBY', P .. 'owed', user, int(images)) end
 end
-local function made_key(time) return P .. 'made:' .. int(math.floor(time / DAY_MS)) end
+function made_key(time) return P .. 'made:' .. int(math.floor(time / DAY_MS)) end
 
 -- ---- where a job stands ----------------------------------------------------------------------------------------------
 -- A lane is what decides whether a worker can take a job: what it needs, the device it wishes, the memory it takes. A
@@ -81,9 +81,9 @@ local function made_key(time) return P .. 'made:' .. int(math.floor(time / DAY_M
 -- and queue:RANK:USER orders the lanes by their first job. So a claim looks at heads alone, and jobs that nobody can run
 -- never hide those behind them. The rank is the job's tier, less what it gained by waiting.
 
-local function order_of(priority, seq) return -priority * 2 ^ 40 + seq end
-local function priority_of(order) return -math.floor(order / 2 ^ 40) end
-local function queue_key(rank, user, lane) return P .. 'queue:' .. rank .. ':' .. user .. (lane and ':' .. lane or '') end
+function order_of(priority, seq) return -priority * 2 ^ 40 + seq end
+function priority_of(order) return -math.floor(order / 2 ^ 40) end
+function queue_key(rank, user, lane) return P .. 'queue:' .. rank .. ':' .. user .. (lane and ':' .. lane or '') end
 
 local function start_turn(user, rank)
     local vtime, floor = turn_get(user), floor_get()
@@ -111,7 +111,7 @@ local function queue_put(id, user, rank, lane, order)
     return true
 end
 
-local function queue_take_out(id, user, rank, lane)
+function queue_take_out(id, user, rank, lane)
     local queue = queue_key(rank, user, lane)
     if call('ZREM', queue, id) == 0 then return end
     local first = call('ZRANGE', queue, 0, 0, 'WITHSCORES')
@@ -121,7 +121,7 @@ local function queue_take_out(id, user, rank, lane)
 end
 
 -- A window of a day, "22:00-07:00" or "22:00-07:00+02:00", as ms from, ms to and the offset from UTC; nil if it is none.
-local function window_of(text)
+function window_of(text)
     local h1, m1, h2, m2, zone = text:match('^(%d%d):(%d%d)%-(%d%d):(%d%d)(.*)$')
     local sign, h3, m3 = (zone or ''):match('^ ?([+-])(%d%d):(%d%d)$')
     if not h1 or (zone ~= '' and zone ~= 'Z' and not sign) then return nil end
@@ -133,7 +133,7 @@ local function window_of(text)
 end
 
 -- How long until a job may run: 0 within its window and after its `at`.
-local function closed_ms(at, window, time)
+function closed_ms(at, window, time)
     local start = math.max(time, tonumber(at or 0))
     if not window then return start - time end
     local from, to, offset = window_of(window)
@@ -142,14 +142,14 @@ local function closed_ms(at, window, time)
     return start - time + (inside and 0 or (from - clock) % DAY_MS)
 end
 
-local function clock_text(time)
+function clock_text(time)
     local day, clock = math.floor(time / DAY_MS), math.floor(time / 60000) % 1440
     local word = day == math.floor(now() / DAY_MS) and '' or day == math.floor(now() / DAY_MS) + 1 and ' tomorrow' or
         ' in ' .. int(day - math.floor(now() / DAY_MS)) .. ' days'
     return ('%02d:%02d UTC%s'):format(math.floor(clock / 60), clock % 60, word)
 end
 
-local urgent = false -- did this call queue an interactive job? The door then looks for a worker (claim.lua)
+urgent = false -- did this call queue an interactive job? The door then looks for a worker (claim.lua)
 
 function place(id)
     local user, state, priority, seq, lane, rank, at, window, most = job_get(id, 'user', 'state', 'priority', 'seq',
@@ -176,7 +176,7 @@ function place(id)
 end
 
 -- A job goes to another rank: by waiting, or back to its tier when it gets its turn.
-local function move(id, rank)
+function move(id, rank)
     local user, lane, old = job_get(id, 'user', 'lane', 'rank')
     queue_take_out(id, user, old, lane)
     call('ZREM', P .. 'aging', id)
@@ -185,7 +185,7 @@ local function move(id, rank)
 end
 
 -- The name of a lane; its hash says what it stands for.
-local function lane_of(needs, device, model, load)
+function lane_of(needs, device, model, load)
     table.sort(needs)
     local text = table.concat(needs, ' ')
     local lane = redis.sha1hex(text .. '\n' .. device .. '\n' .. load):sub(1, 16)
@@ -194,7 +194,7 @@ local function lane_of(needs, device, model, load)
 end
 
 -- The first need that the set does not offer, or nil.
-local function lacks(needs, offers)
+function lacks(needs, offers)
     for need in needs:gmatch('%S+') do
         if not offers[need] then return need end
     end
@@ -202,7 +202,7 @@ end
 
 -- Jobs of one pace take the same time an image on one device; its speed is learnt from what ran.
 local PACE_FIELDS = {'t_list', 'split_t', 'teacher_start_t', 'cfg_scale', 'precision', 'pipeline'}
-local function pace_of(kind, model, spec)
+function pace_of(kind, model, spec)
     local words = {kind, model}
     for i = 1, #PACE_FIELDS do
         local value = spec[PACE_FIELDS[i]]
@@ -212,7 +212,7 @@ local function pace_of(kind, model, spec)
 end
 
 -- Jobs of one load take the same memory on one kind of device; it is learnt from what ran.
-local function load_of(kind, model, spec)
+function load_of(kind, model, spec)
     local teacher = spec.teacher_start_t ~= nil and spec.teacher_start_t ~= cjson.null
     local function word(value) return value ~= nil and value ~= cjson.null and cjson.encode(value) or '-' end
     local text = table.concat({kind, model, word(spec.precision), word(spec.batch), teacher and 'teacher' or '-'}, ' ')
@@ -227,13 +227,13 @@ local function learn_into(key, field, value, old)
     call('HSET', key, field, value)
 end
 
-local function learn(speed, ms)
+function learn(speed, ms)
     local old = tonumber(call('HGET', P .. 'speed', speed) or nil)
     learn_into(P .. 'speed', speed, old and old * 0.7 + ms * 0.3 or ms, old)
 end
 
 -- The largest peak counts, and is slowly forgotten: most ranges of a load are smaller than the largest one.
-local function learn_memory(load, mib)
+function learn_memory(load, mib)
     local old = tonumber(call('HGET', P .. 'memory', load) or nil)
     learn_into(P .. 'memory', load, old and math.max(mib, old * 0.98 + mib * 0.02) or mib, old)
 end

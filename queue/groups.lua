@@ -2,9 +2,6 @@
 -- group:USER/NAME: its jobs by number; group:USER/NAME:states: how many are in which state; groups, groups:USER:
 -- "USER/NAME" by the number of the last job.
 
-local group_arg, join, leave, rate_of
-do -- the locals of this file: a chunk may have 200
-
 local MAX_POINTS = 1000
 
 -- The name of a user's group that has room for another job.
@@ -114,4 +111,3 @@ function F.group_cancel(a)
     return answer
 end
 
-end

@@ -3,9 +3,6 @@
 -- comes back after a week, are still drained. Claims ask it, and every beat's answer tells it, so a hint that is lost
 -- costs a beat and nothing else.
 
-local drain_of, drains_of
-do -- the locals of this file: a chunk may have 200
-
 -- Why this worker, or its whole host, may take nothing; nil when it may.
 function drain_of(host, worker)
     local why, own = unpack(call('HMGET', P .. 'drains', host, host .. ' ' .. worker))
@@ -92,4 +89,3 @@ function F.resume(a)
     return {host = host, worker = worker, changed = changed > 0}
 end
 
-end

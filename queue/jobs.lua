@@ -19,7 +19,7 @@ local function spec_arg(a)
 end
 
 -- Ids of the jobs to wait for that have not ended, and of one that ended badly where that means to be held.
-local function parents_arg(a, after_failed)
+function parents_arg(a, after_failed)
     local waits, known, all, bad = {}, {}, {}, nil
     for i, value in ipairs(list_arg(a, 'after', MAX_PARENTS)) do
         local id = job_arg({['after ' .. i] = value}, 'after ' .. i)
@@ -75,7 +75,7 @@ local function point_arg(a)
 end
 
 -- Room for so many images more in the user's quota?
-local function check_quota(user, images)
+function check_quota(user, images)
     local most = quota(quotas_get(), user, 'queued')
     local owed = tonumber(call('HGET', P .. 'owed', user) or 0)
     if most and owed + images > most then
@@ -120,7 +120,7 @@ local function same_key(words)
 end
 
 -- What a submit says of the job, each checked.
-local function wanted_job(a)
+function wanted_job(a)
     local id, user, kind = text_arg(a, 'id', ID), text_arg(a, 'user', NAME), text_arg(a, 'kind', WORD)
     if #id < 6 then refuse('usage', 'id is ' .. shown(id) .. ', wanted at least 6 characters; ten are usual') end
     if not KINDS[kind] then refuse('usage', 'kind is ' .. shown(kind) .. ', wanted sample, evaluate or statistics') end
@@ -208,7 +208,7 @@ local function own_job_arg(a)
 end
 
 -- The transition that a person asked for. A job that has ended refuses; one that is held already is held.
-local function ask(a, event, to, reason)
+function ask(a, event, to, reason)
     local id, _, state = own_job_arg(a)
     if state == to and not FINAL[to] then return {id = id, state = state} end
     if not TRANSITIONS[state][event] then

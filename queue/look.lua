@@ -1,8 +1,5 @@
 -- ---- what callers see ------------------------------------------------------------------------------------------------
 
-local keep_rows
-do -- the locals of this file: a chunk may have 200
-
 local function lease_view(lease)
     return {token = lease.token, phase = lease.phase, lo = lease.lo, hi = lease.hi, upto = lease.upto, host = lease.host,
         worker = lease.worker, device = lease.device, pid = lease.pid, rate = lease.rate, stage = lease.stage,
@@ -173,4 +170,3 @@ function F.logs(a)
     return {lines = lines, last = last or after or '0-0'}
 end
 
-end

@@ -245,8 +245,31 @@ end
 
 -- ---- life ------------------------------------------------------------------------------------------------------------
 
-local place -- fair.lua: puts a job where claims find it, or takes it out, as its state and ranges say
-local owe   -- fair.lua: counts images of a user that are still to be made
+-- What a file gives to the others. Each file is wrapped in do ... end when it is embedded (cmake/embed.cmake), so its
+-- other locals are its own; it sets these without `local`.
+-- fair.lua: whose turn it is; `place` puts a job where claims find it, or takes it out, as its state and ranges say; `owe` counts
+-- a user's images that are still to be made
+local place, owe, weight_of, floor_get, turn_get, turn_set, charge, forget_turns, used_ms, count_use,
+    urgent_ms, count_urgent, QUOTAS, quotas_get, quota, made_key, order_of, priority_of, queue_key,
+    queue_take_out, window_of, closed_ms, clock_text, urgent, move, lane_of, lacks, pace_of, load_of, learn,
+    learn_memory
+-- work.lua
+local put_range, take_range, promote, lease_get, new_token, credit, drop, open_report, open_images, settle,
+    lose
+-- groups.lua
+local group_arg, join, leave, rate_of
+-- jobs.lua
+local parents_arg, check_quota, wanted_job, ask
+-- hosts.lua
+local drain_of, drains_of
+-- claim.lua
+local worker_ready, refuses_anywhere, consider, take, live_workers, preempt
+-- why.lua
+local why_of
+-- look.lua
+local keep_rows
+-- upgrade.lua
+local upgrade
 
 -- Tells whoever looks; all of it can be read as state too. Claims are woken by `place`.
 local function announce(id, event, from, to, user, reason, group)

@@ -1,8 +1,5 @@
 -- ---- data of an older schema ------------------------------------------------------------------------------------------
 
-local upgrade
-do -- the locals of this file: a chunk may have 200
-
 -- Schema 1 had one queue for all tiers, and neither loads nor counts of what users have. The first call that writes puts
 -- every active job where it stands now; at most a lab's queue, once.
 function upgrade()
@@ -37,4 +34,3 @@ function upgrade()
     call('HSET', P .. 'meta', 'schema', SCHEMA)
 end
 
-end

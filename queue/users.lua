@@ -1,7 +1,5 @@
 -- ---- what users may have ---------------------------------------------------------------------------------------------
 
-do -- the locals of this file: a chunk may have 200
-
 -- Only root and those whom the setting names change what others get.
 local function admin_arg(a)
     local by = text_arg(a, 'by', NAME)
@@ -116,4 +114,3 @@ function F.settings(a)
     return answer
 end
 
-end

@@ -2,9 +2,6 @@
 -- One sentence with numbers, from the walk that a claim makes: every live worker is asked by `consider` whether it could
 -- take the job, and what stands before it is added up with the measured speeds.
 
-local why_of
-do -- the locals of this file: a chunk may have 200
-
 local MOST_SUMMED = 300 -- jobs whose work is added up for an estimate; more are extrapolated
 
 local function span(ms)
@@ -342,4 +339,3 @@ function F.estimate(a)
     return answer
 end
 
-end

@@ -2,7 +2,7 @@
 -- job:ID:ranges holds what nobody works on, by first image; job:ID:blame what a range was blamed for, by first image.
 
 -- blame nil: nothing was ever lost here. Such neighbours become one again, so that many givebacks leave few ranges.
-local function put_range(id, lo, hi, blame)
+function put_range(id, lo, hi, blame)
     local ranges = job_key(id, 'ranges')
     if lo >= hi or FINAL[job_get(id, 'state')] then return end
     if blame then
@@ -27,7 +27,7 @@ local function put_range(id, lo, hi, blame)
 end
 
 -- Takes up to `most` images off the first pending range of a job, `member`. Its blame goes with it and stays with the rest.
-local function take_range(id, member, most)
+function take_range(id, member, most)
     local ranges, blames = job_key(id, 'ranges'), job_key(id, 'blame')
     local lo, hi = range_of(member)
     local stop, blame = math.min(hi, lo + most), call('HGET', blames, int(lo)) or nil
@@ -46,7 +46,7 @@ local function put_later(id, lo, hi, blame, delay_ms)
 end
 
 -- What time alone changes: lost ranges are tried again, windows open, jobs that waited long gain a tier.
-local function promote(time)
+function promote(time)
     for _, member in ipairs(call('ZRANGEBYSCORE', P .. 'later', '-inf', time, 'LIMIT', 0, 16)) do
         local id, lo, hi, blame = member:match('^(%w+) (%d+) (%d+) (%d+)$')
         call('ZREM', P .. 'later', member)
@@ -75,7 +75,7 @@ local LEASE_FIELDS = {'job', 'phase', 'host', 'worker', 'device', 'stage', 'spee
 local LEASE_TEXTS = 11 -- the first so many are texts, the others numbers
 
 -- nil where there is none, or none any more that means anything: somebody removed the job's key by hand.
-local function lease_get(token)
+function lease_get(token)
     local values = call('HMGET', lease_key(token), unpack(LEASE_FIELDS))
     if not values[1] or call('HEXISTS', job_key(values[1]), 'state') == 0 then return nil end
     local lease = {token = token}
@@ -86,14 +86,14 @@ local function lease_get(token)
 end
 
 -- Tokens only grow, even over a Redis that lost its last second or its data: they are no smaller than the time.
-local function new_token(time)
+function new_token(time)
     local token = math.max(tonumber(call('GET', P .. 'token') or 0) + 1, time * 1000)
     call('SET', P .. 'token', int(token))
     return int(token)
 end
 
 -- What is on disk counts at once, and only once.
-local function credit(lease, upto, ends)
+function credit(lease, upto, ends)
     upto = math.min(math.max(upto, lease.upto), lease.hi)
     if upto == lease.upto or lease.phase ~= 'images' then return end -- a report or a survey is whole, or not there
     job_add(lease.job, 'done', int(upto - lease.upto))
@@ -103,7 +103,7 @@ local function credit(lease, upto, ends)
 end
 
 -- Ends a lease, and the user pays for what was used. The rest of the range, [upto, hi), is the caller's to put somewhere.
-local function drop(lease, upto, spent)
+function drop(lease, upto, spent)
     credit(lease, upto, true)
     call('DEL', lease_key(lease.token))
     call('ZREM', P .. 'leases', lease.token)
@@ -121,7 +121,7 @@ local function drop(lease, upto, spent)
 end
 
 -- The report becomes claimable when every image is accounted for. Images that were given up leave no report to make.
-local function open_report(id, images, bad)
+function open_report(id, images, bad)
     job_set(id, 'report', 1)
     if bad == 0 then return put_range(id, images, images + 1) end
     local numbers = call('ZRANGE', job_key(id, 'bad'), 0, 9)
@@ -132,13 +132,13 @@ local function open_report(id, images, bad)
 end
 
 -- A survey said how many images there are.
-local function open_images(id, images)
+function open_images(id, images)
     job_set(id, 'images', int(images))
     put_range(id, 0, images)
 end
 
 -- After a lease went: is there a report to make, does anybody still work on it, is there something to claim?
-local function settle(id, reason)
+function settle(id, reason)
     local state, images, done, bad, report = job_get(id, 'state', 'images', 'done', 'bad', 'report')
     if FINAL[state] then return state end
     local live = call('SCARD', job_key(id, 'leases'))
@@ -157,7 +157,7 @@ end
 -- budget each, in one number: a worker that says what went wrong is no evidence that an image kills workers. Errors end
 -- the job with their sentence. Crashes split the range, and an image that is alone then is given up, so that the others
 -- go on. Answers whether it will be tried again.
-local function lose(lease, how, text)
+function lose(lease, how, text)
     local id, lo, hi = lease.job, lease.upto, lease.hi
     job_add(id, 'errors', 1)
     job_set(id, 'error', text)

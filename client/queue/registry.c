@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/queue/job.h"
+#include "core/nearest.h"
 #include "core/jobspec.h"
 #include "core/json.h"
 #include "core/mem.h"
@@ -64,7 +65,7 @@ static bool check_name(const cJSON *hosts, const char *what, const char *field, 
     err_set(err, ERR_USAGE,
             "no running daemon knows the %s '%.60s'%s They know: %s. A new one is named in the daemon's ddq.conf, [%s "
             "NAME]",
-            what, name, verb_meant(nearest_name(name, names, count), meant), all.data ? all.data : "none", what);
+            what, name, nearest_meant(nearest_name(name, names, count), meant), all.data ? all.data : "none", what);
     buf_free(&all);
     return false;
 }

@@ -7,6 +7,7 @@
 
 #include "client/queue/target.h"
 #include "client/terminal/when.h"
+#include "core/nearest.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
 
@@ -56,7 +57,7 @@ static bool read_word(Cmd *cmd, const Row *row, const char *text, cJSON *args, E
     }
     char meant[MEANT_TEXT];
     err_set(err, ERR_USAGE, "--%s is '%.40s', wanted %s%s", row->flag, text, all.data,
-            verb_meant(nearest_name(text, row->words, count), meant));
+            nearest_meant(nearest_name(text, row->words, count), meant));
     buf_free(&all);
     return false;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/nearest.h"
 #include "core/figure.h"
 #include "core/file.h"
 #include "core/jobspec.h"
@@ -69,7 +70,7 @@ static bool from_recipe(Cmd *cmd, const char *name, cJSON **ret_jobs, Err *err)
             names[i] = list.items[i].name;
         char meant[MEANT_TEXT];
         err_set(err, ERR_USAGE, "no recipe and no file '%.80s'%s `ddq recipes` lists the recipes", name,
-                verb_meant(nearest_name(name, names, list.count), meant));
+                nearest_meant(nearest_name(name, names, list.count), meant));
         free(names);
     }
     recipes_free(&list);

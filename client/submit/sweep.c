@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/queue/job.h"
+#include "core/nearest.h"
 #include "core/jobspec.h"
 #include "core/json.h"
 #include "core/mem.h"
@@ -39,7 +40,7 @@ static bool check_field(const Cmd *cmd, const Sweep *sweep, const char *field, E
     char meant[MEANT_TEXT];
     if (!known)
         return err_set(err, ERR_USAGE, "--sweep: no field of a job is '%.40s'%s", field,
-                       verb_meant(nearest_name(field, names, count), meant));
+                       nearest_meant(nearest_name(field, names, count), meant));
     for (size_t i = 0; i < countof(fixed); i++)
         if (strcmp(field, fixed[i]) == 0)
             return err_set(err, ERR_USAGE, "--sweep: %s cannot vary in a sweep; what can is what changes the images",

@@ -6,6 +6,7 @@
 
 #include "client/cmd.h"
 #include "client/terminal/term.h"
+#include "core/nearest.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
 
@@ -132,7 +133,7 @@ static bool unknown(const char *name, Err *err)
 {
     char meant[MEANT_TEXT];
     return err_set(err, ERR_USAGE, "unknown verb '%.60s'%s `ddq help` lists them", name,
-                   verb_meant(verb_nearest(name), meant));
+                   nearest_meant(verb_nearest(name), meant));
 }
 
 static bool help_run(Cmd *cmd, Err *err)

@@ -9,6 +9,7 @@
 #include "client/queue/rows.h"
 #include "client/queue/tree.h"
 #include "client/terminal/table.h"
+#include "core/nearest.h"
 #include "core/jobspec.h"
 #include "core/json.h"
 #include "core/mem.h"
@@ -28,7 +29,7 @@ static bool check_state(const char *text, Err *err)
     }
     char meant[MEANT_TEXT];
     err_set(err, ERR_USAGE, "--state is '%.40s'%s States are %s", text,
-            verb_meant(nearest_name(text, names, JOB_STATES), meant), all.data);
+            nearest_meant(nearest_name(text, names, JOB_STATES), meant), all.data);
     buf_free(&all);
     return false;
 }

@@ -4,6 +4,7 @@
 
 #include "client/cmd.h"
 #include "client/terminal/table.h"
+#include "core/nearest.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
 #include "core/recipe.h"
@@ -64,7 +65,7 @@ static bool print_named(const Cmd *cmd, const RecipeList *list, const char *name
             names[i] = list->items[i].name;
         char meant[MEANT_TEXT];
         err_set(err, ERR_NOT_FOUND, "no recipe '%.60s'%s `ddq recipes` lists them", name,
-                verb_meant(nearest_name(name, names, list->count), meant));
+                nearest_meant(nearest_name(name, names, list->count), meant));
         free(names);
         return false;
     }

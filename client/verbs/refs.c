@@ -146,7 +146,7 @@ static bool refs_run(Cmd *cmd, Err *err)
     char meant[MEANT_TEXT];
     return err_set(err, ERR_USAGE,
                    "ddq refs: there is no '%.40s'%s It is show, add, make or remove; nothing lists them", word,
-                   verb_meant(nearest_name(word, names, countof(words)), meant));
+                   nearest_meant(nearest_name(word, names, countof(words)), meant));
 }
 
 static const Flag flags[] = {

@@ -7,6 +7,7 @@
 #include "client/queue/job.h"
 #include "client/terminal/table.h"
 #include "client/terminal/when.h"
+#include "core/nearest.h"
 #include "core/jobspec.h"
 #include "core/json.h"
 #include "core/mem.h"
@@ -36,7 +37,7 @@ static bool setting_of(const char *name, size_t *ret_i, Err *err)
     }
     char meant[MEANT_TEXT];
     return err_set(err, ERR_USAGE, "ddq settings: there is no setting '%.40s'%s `ddq settings` lists them", name,
-                   verb_meant(nearest_name(name, names, countof(names)), meant));
+                   nearest_meant(nearest_name(name, names, countof(names)), meant));
 }
 
 /* ada,bob; "none" is nobody. */

@@ -15,13 +15,14 @@
  * frechet_like_pytorch_fid repeats. */
 #include "worker/metrics/frechet.h"
 
+#include <assert.h>
 #include <cblas.h>
-#include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
+#include "worker/metrics/lapack.h"
 
 #define NOISE 2.2e-16
 
@@ -44,7 +45,9 @@ static bool factor_cholesky(const double *sigma, int dim, double *lower)
     double largest = 0;
     for (size_t i = 0; i < n; i++)
         largest = fmax(largest, sigma[i * n + i]);
-    if (LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', dim, lower, dim) != 0)
+    int info;
+    dpotrf_("L", &dim, lower, &dim, &info, 1);
+    if (info != 0)
         return false;
     for (size_t i = 0; i < n; i++)
         if (lower[i * n + i] * lower[i * n + i] <= largest * dim * dim * NOISE)
@@ -55,8 +58,20 @@ static bool factor_cholesky(const double *sigma, int dim, double *lower)
 /* Eigenvalues, ascending, into w; eigenvectors over `matrix` when `vectors`. */
 static bool eigen(double *matrix, int dim, double *w, bool vectors, Err *err)
 {
-    int info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, vectors ? 'V' : 'N', 'L', dim, matrix, dim, w);
-    if (info == LAPACK_WORK_MEMORY_ERROR)
+    const char *job = vectors ? "V" : "N";
+    const int ask = -1;
+    int info, integers, size;
+    double reals;
+    dsyevd_(job, "L", &dim, matrix, &dim, w, &reals, &ask, &integers, &ask, &info, 1, 1);
+    size = (int)reals;
+    double *work = info == 0 ? malloc((size_t)size * sizeof(double)) : NULL;
+    int *iwork = info == 0 ? malloc((size_t)integers * sizeof(int)) : NULL;
+    bool room = work && iwork;
+    if (room)
+        dsyevd_(job, "L", &dim, matrix, &dim, w, work, &size, iwork, &integers, &info, 1, 1);
+    free(work);
+    free(iwork);
+    if (info == 0 && !room)
         return err_set(err, ERR_MEMORY, "Frechet distance: no memory for an eigenproblem of %d", dim);
     if (info != 0)
         return err_set(err, ERR_NUMERIC, "Frechet distance: the eigenproblem of %d did not converge (LAPACK says %d)",
@@ -88,7 +103,10 @@ static bool root_by_cholesky(const double *lower, const double *sigma, int dim, 
                              double *ret_sum, Err *err)
 {
     memcpy(work, sigma, (size_t)dim * (size_t)dim * sizeof(double));
-    LAPACKE_dsygst_work(LAPACK_COL_MAJOR, 2, 'L', dim, work, dim, lower, dim);
+    const int itype = 2;
+    int info;
+    dsygst_(&itype, "L", &dim, work, &dim, lower, &dim, &info, 1);
+    assert(info == 0); /* it only checks its arguments */
     return sum_of_roots(work, dim, dim, w, ret_sum, err);
 }
 
@@ -135,7 +153,10 @@ static bool root_by_pivots(const double *lower, const double *sigma, int dim, do
     int rank = 0, *order = xmalloc(n * sizeof(int));
     double *scratch = xmalloc(2 * n * sizeof(double));
     memcpy(work, sigma, n * n * sizeof(double));
-    LAPACKE_dpstrf_work(LAPACK_COL_MAJOR, 'L', dim, work, dim, order, &rank, -1, scratch);
+    const double tolerance = -1; /* n * eps * the largest diagonal element */
+    int info;
+    dpstrf_("L", &dim, work, &dim, order, &rank, &tolerance, scratch, &info, 1);
+    assert(info >= 0); /* 1: the rank is not full, as expected */
     double *f = new_matrix(n, (size_t)rank + 1, err),
            *c = f ? new_matrix((size_t)rank + 1, (size_t)rank + 1, err) : NULL;
     bool ok = c != NULL;

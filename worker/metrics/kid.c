@@ -124,7 +124,7 @@ static void add_row(Tile *tile, const double *products, int64_t i, int64_t from,
     }
 }
 
-/* Rows here are columns to BLAS, which the stand-ins of bare/ know alone. */
+/* Rows here are columns to BLAS. */
 static void run_tile(Tile *tile, Space *space)
 {
     int dim = tile->left->set->dim;

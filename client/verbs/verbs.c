@@ -1,0 +1,38 @@
+/* The table of verbs, in the order of the help. */
+#include "client/verb.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/jobspec.h"
+#include "core/mem.h"
+
+static const Verb *const verbs[] = {
+    &verb_submit, &verb_run,     &verb_ls,         &verb_show,    &verb_why,   &verb_watch,
+    &verb_wait,   &verb_compare, &verb_fid,        &verb_refs,    &verb_logs,  &verb_cancel,
+    &verb_hold,   &verb_release, &verb_prio,       &verb_share,   &verb_quota, &verb_settings,
+    &verb_top,    &verb_adopt,   &verb_models,     &verb_recipes, &verb_gpus,  &verb_drain,
+    &verb_resume, &verb_doctor,  &verb_completion, &verb_version, &verb_help,
+};
+
+const Verb *verb_at(int i)
+{
+    return i >= 0 && i < (int)countof(verbs) ? verbs[i] : NULL;
+}
+
+const Verb *verb_find(const char *name)
+{
+    for (size_t i = 0; i < countof(verbs); i++)
+        if (strcmp(verbs[i]->name, name) == 0)
+            return verbs[i];
+    return NULL;
+}
+
+const char *verb_nearest(const char *name)
+{
+    const char *names[countof(verbs)];
+    for (size_t i = 0; i < countof(verbs); i++)
+        names[i] = verbs[i]->name;
+    return nearest_name(name, names, countof(verbs));
+}
