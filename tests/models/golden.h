@@ -2,6 +2,7 @@
 #ifndef TESTS_MODELS_GOLDEN_H
 #define TESTS_MODELS_GOLDEN_H
 
+#include "kernels/cuda/host/driver.h"
 #include "tests/test.h"
 
 #include <math.h>
@@ -47,6 +48,7 @@ static Precision golden_precision = PREC_F32;
 static inline void golden_options(int argc, char **argv)
 {
     static const char *const names[] = {"fp32", "tf32", "fp16", "bf16"};
+    backend_register(&cuda_host_driver);
     for (int i = 1; i + 1 < argc; i += 2) {
         if (!strcmp(argv[i], "--device"))
             golden_device = argv[i + 1];

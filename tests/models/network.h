@@ -2,6 +2,7 @@
 #ifndef TESTS_MODELS_NETWORK_H
 #define TESTS_MODELS_NETWORK_H
 
+#include "kernels/cuda/host/driver.h"
 #include "tests/golden_arrays.h"
 #include "worker/models/inception.h"
 #include "worker/models/inception_table.h"
@@ -46,6 +47,7 @@ static const char *network_device = "cpu";
 
 static inline void network_options(int argc, char **argv)
 {
+    backend_register(&cuda_host_driver);
     for (int i = 1; i + 1 < argc; i += 2)
         if (strcmp(argv[i], "--device") == 0)
             network_device = argv[i + 1];

@@ -3,8 +3,6 @@
 
 #include <cjson/cJSON.h>
 
-#include "kernels/cuda/host/driver.h"
-
 enum { MAX_TOKENS = 256, MAX_BATCH = 3, CHANNELS = 8 };
 
 /* Against float64. Vectors: largest error, and relative L2; pixels: share of bytes off by more than 1, and PSNR at
@@ -252,7 +250,6 @@ static void test_small(void **state)
 
 int main(int argc, char **argv)
 {
-    backend_register(&cuda_host_driver);
     golden_options(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tiny),
