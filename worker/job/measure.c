@@ -5,45 +5,27 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/clock.h"
 #include "core/mem.h"
 #include "worker/images/grid.h"
-#include "worker/job/parts.h"
+#include "worker/job/filling.h"
 
 enum { SHEET_BYTES = 64 << 20 }; /* first images for the contact sheet, at most so much of them */
 
 typedef struct Measuring {
     Run *run;
     const Hooks *hooks;
-    Pieces pieces; /* what was there before */
-    int64_t lo, hi, made;
-    int bad; /* that were told */
-    Writer *writer;
-    double start;
+    Filling filling;
+    int bad; /* unreadable images so far */
 } Measuring;
-
-static int64_t safe_upto(const Measuring *m)
-{
-    int64_t start = pieces_reach(&m->pieces, m->lo);
-    int64_t upto = pieces_reach(&m->pieces, m->writer ? writer_safe(m->writer, start) : start);
-    return upto < m->hi ? upto : m->hi;
-}
-
-static void report_progress(const Measuring *m)
-{
-    double seconds = mono_seconds() - m->start;
-    hooks_progress(m->hooks, safe_upto(m), m->made && seconds > 0 ? (double)m->made / seconds : 0,
-                   phase_name(PHASE_FEATURES));
-}
 
 /* --- what comes out of the network ------------------------------------------------------------------ */
 
 static bool add(Measuring *m, WriterBatch *batch, Err *err)
 {
     run_take_times(m->run, batch);
-    m->made += batch->count;
-    bool good = writer_add(m->writer, batch, err);
-    report_progress(m);
+    m->filling.made += batch->count;
+    bool good = writer_add(m->filling.writer, batch, err);
+    filling_progress(&m->filling, phase_name(PHASE_FEATURES));
     return good;
 }
 
@@ -87,48 +69,33 @@ static bool on_bad(void *ctx, int64_t index, const char *why, Err *err)
 
 /* --- all gaps --------------------------------------------------------------------------------------- */
 
+static bool fill_gap(void *ctx, int64_t at, int64_t end, Err *err)
+{
+    Measuring *m = ctx;
+    const MeasureSink sink = {.ctx = m, .rows = on_rows, .bad = on_bad};
+    return measure_source(m->run->source, at, end, &m->run->measure, &sink, m->hooks, err);
+}
+
 static bool fill_gaps(Measuring *m, Err *err)
 {
     Run *run = m->run;
-    const MeasureSink sink = {.ctx = m, .rows = on_rows, .bad = on_bad};
-    int64_t at = pieces_reach(&m->pieces, m->lo);
-    if (at >= m->hi)
+    if (!filling_needed(&m->filling))
         return true;
     if (!run_load(run, m->hooks, err) ||
         !folder_claim(run->spec->output, run->spec, &run->identity, run->submitted, err) ||
-        !(m->writer = run_writer(run, 0, err)))
+        !(m->filling.writer = run_writer(run, 0, err)))
         return false;
-    m->start = mono_seconds();
     stopwatch_enter(&run->watch, PHASE_FEATURES);
-    while (at < m->hi) {
-        int64_t end = pieces_next(&m->pieces, at, m->hi);
-        if (!measure_source(run->source, at, end, &run->measure, &sink, m->hooks, err))
-            return false;
-        at = pieces_reach(&m->pieces, end);
-    }
-    return true;
+    return filling_gaps(&m->filling, fill_gap, m, err);
 }
 
 bool run_measure(Run *run, int64_t lo, int64_t hi, const Hooks *hooks, int64_t *ret_upto, Err *err)
 {
-    Measuring m = {.run = run, .hooks = hooks, .lo = lo, .hi = hi, .start = mono_seconds()};
-    PieceNeeds needs = run_needs(run);
-    if (!pieces_scan(run->spec->output, &needs, lo, hi, &m.pieces, err))
+    Measuring m = {.run = run, .hooks = hooks};
+    if (!filling_open(&m.filling, run, lo, hi, hooks, err))
         return false;
-    Err late = {0};
     bool good = fill_gaps(&m, err);
-    if (m.writer && !writer_finish(m.writer, &late)) {
-        if (good || (err && err->kind == ERR_CANCELLED)) /* a full disk says more than a stop */
-            *err = late;
-        good = false;
-    }
-    stopwatch_enter(&run->watch, PHASE_NONE);
-    *ret_upto = good ? hi : safe_upto(&m);
-    if (m.made)
-        report_progress(&m);
-    writer_close(m.writer);
-    pieces_done(&m.pieces);
-    return good;
+    return filling_close(&m.filling, good, phase_name(PHASE_FEATURES), ret_upto, err);
 }
 
 /* --- before and after ------------------------------------------------------------------------------- */

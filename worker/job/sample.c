@@ -8,46 +8,26 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/clock.h"
 #include "core/mem.h"
+#include "worker/job/filling.h"
 #include "worker/job/inputs_ahead.h"
-#include "worker/job/parts.h"
 
 typedef struct Making {
     Run *run;
     const Hooks *hooks;
-    Pieces pieces; /* what was there before */
-    int64_t lo, hi;
-    Writer *writer;
+    Filling filling;
     bool claimed; /* the folder; with the first batch, so the first step does not wait for the disk */
     InputsAhead *ahead;
     int64_t gap_end; /* of the gap that is being filled */
-    int64_t made;
-    double start;
     const char *stage;
 } Making;
-
-static int64_t safe_upto(const Making *making)
-{
-    int64_t start = pieces_reach(&making->pieces, making->lo);
-    int64_t safe = making->writer ? writer_safe(making->writer, start) : start;
-    int64_t upto = pieces_reach(&making->pieces, safe);
-    return upto < making->hi ? upto : making->hi;
-}
-
-static void report_progress(const Making *making)
-{
-    double seconds = mono_seconds() - making->start;
-    hooks_progress(making->hooks, safe_upto(making), making->made && seconds > 0 ? (double)making->made / seconds : 0,
-                   making->stage);
-}
 
 static void on_stage(const char *name, void *ctx)
 {
     Making *making = ctx;
     stopwatch_enter(&making->run->watch, phase_parse(name));
     making->stage = name;
-    report_progress(making);
+    filling_progress(&making->filling, making->stage);
 }
 
 /* --- one batch ------------------------------------------------------------------------------------- */
@@ -188,9 +168,9 @@ static bool add_batch(Making *making, WriterBatch *batch, Err *err)
         writer_batch_free(batch);
         return false;
     }
-    making->made += batch->count;
+    making->filling.made += batch->count;
     run_take_times(run, batch);
-    return writer_add(making->writer, batch, err);
+    return writer_add(making->filling.writer, batch, err);
 }
 
 /* --- all gaps -------------------------------------------------------------------------------------- */
@@ -215,8 +195,9 @@ static bool shrink(Making *making, Err *err)
     return run_reserve(run, run->batch / 2, making->hooks, err);
 }
 
-static bool fill_gap(Making *making, int64_t at, int64_t end, Err *err)
+static bool fill_gap(void *ctx, int64_t at, int64_t end, Err *err)
 {
+    Making *making = ctx;
     making->gap_end = end;
     for (; at < end;) {
         if (hooks_stopped(making->hooks))
@@ -233,31 +214,20 @@ static bool fill_gap(Making *making, int64_t at, int64_t end, Err *err)
         at += batch->count;
         if (!add_batch(making, batch, err))
             return false;
-        report_progress(making);
+        filling_progress(&making->filling, making->stage);
     }
     return true;
 }
 
 static bool fill_gaps(Making *making, Err *err)
 {
-    const Pieces *pieces = &making->pieces;
-    int64_t at = pieces_reach(pieces, making->lo);
-    if (at >= making->hi)
-        return true;
     Run *run = making->run;
+    if (!filling_needed(&making->filling))
+        return true;
     if (!run_load(run, making->hooks, err) || !open_inputs(making, err))
         return false;
-    making->writer = run_writer(run, sampler_info(run->sampler)->image_size, err);
-    if (!making->writer)
-        return false;
-    making->start = mono_seconds();
-    while (at < making->hi) {
-        int64_t end = pieces_next(pieces, at, making->hi);
-        if (!fill_gap(making, at, end, err))
-            return false;
-        at = pieces_reach(pieces, end);
-    }
-    return true;
+    making->filling.writer = run_writer(run, sampler_info(run->sampler)->image_size, err);
+    return making->filling.writer && filling_gaps(&making->filling, fill_gap, making, err);
 }
 
 bool run_images(Run *run, int64_t lo, int64_t hi, const Hooks *hooks, int64_t *ret_upto, Err *err)
@@ -273,23 +243,11 @@ bool run_images(Run *run, int64_t lo, int64_t hi, const Hooks *hooks, int64_t *r
                        run->images);
     if (run->spec->kind != KIND_SAMPLE)
         return run_measure(run, lo, hi, hooks, ret_upto, err);
-    Making making = {.run = run, .hooks = hooks, .lo = lo, .hi = hi, .start = mono_seconds(), .stage = "load"};
-    PieceNeeds needs = run_needs(run);
-    if (!pieces_scan(run->spec->output, &needs, lo, hi, &making.pieces, err))
+    Making making = {.run = run, .hooks = hooks, .stage = "load"};
+    if (!filling_open(&making.filling, run, lo, hi, hooks, err))
         return false;
-    Err late = {0};
     bool good = fill_gaps(&making, err);
-    if (making.writer && !writer_finish(making.writer, &late)) {
-        if (good || (err && err->kind == ERR_CANCELLED)) /* a full disk says more than a stop */
-            *err = late;
-        good = false;
-    }
-    stopwatch_enter(&run->watch, PHASE_NONE);
-    *ret_upto = good ? hi : safe_upto(&making);
-    if (making.made)
-        report_progress(&making);
-    writer_close(making.writer);
-    pieces_done(&making.pieces);
+    good = filling_close(&making.filling, good, making.stage, ret_upto, err);
     inputs_ahead_close(making.ahead);
     return good;
 }
