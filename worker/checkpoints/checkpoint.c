@@ -1,4 +1,4 @@
-/* Opens a checkpoint, recognises its container, and answers by name. Owns: the list of tensors, the index by name, and
+/* Opens a checkpoint, recognises its container, and answers by name. Owns: the index by name, and
  * the sentences about names. Refuses: files that are none of the containers, saying what they are instead where that is
  * easy to see. To add a container: a loader (worker/checkpoints/parts.h) and a row in `containers`. */
 #include "worker/checkpoints/checkpoint.h"
@@ -10,29 +10,6 @@
 
 #include "core/mem.h"
 #include "worker/checkpoints/parts.h"
-
-enum { NAME_MAX_LEN = 200, TENSORS_MAX = 1 << 17 }; /* one tensor can be named many times by a small file */
-
-bool ckpt_add(Ckpt *ckpt, const char *name, size_t len, const CkptTensor *view, const ZipMember *member, Err *err)
-{
-    bool ok = len > 0 && len <= NAME_MAX_LEN;
-    for (size_t i = 0; ok && i < len; i++)
-        ok = (unsigned char)name[i] >= ' ' && name[i] != 0x7f;
-    if (!ok)
-        return err_set(err, ERR_FORMAT,
-                       "tensor %d has a name of %zu bytes that is empty, longer than %d or not printable", ckpt->count,
-                       len, NAME_MAX_LEN);
-    if (ckpt->count == TENSORS_MAX)
-        return err_set(err, ERR_FORMAT, "it has more than %d tensors", TENSORS_MAX);
-    if (ckpt->count == ckpt->cap) {
-        ckpt->cap = ckpt->cap ? ckpt->cap * 2 : 64;
-        ckpt->entries = xrealloc(ckpt->entries, (size_t)ckpt->cap * sizeof *ckpt->entries);
-    }
-    CkptEntry *entry = &ckpt->entries[ckpt->count++];
-    *entry = (CkptEntry){*view, member};
-    entry->tensor.name = arena_text(&ckpt->arena, name, len);
-    return true;
-}
 
 /* DataParallel and torch.compile put these in front of every name. */
 static void strip_prefixes(Ckpt *ckpt)
@@ -223,12 +200,12 @@ const CkptTensor *ckpt_find_prefix(const Ckpt *ckpt, const char *prefix)
     return tensor && strncmp(tensor->name, prefix, strlen(prefix)) == 0 ? tensor : NULL;
 }
 
-/* Edit distance of two names, at most NAME_MAX_LEN long; 0 for names of which one ends in the other. */
+/* Edit distance of two names, at most CKPT_NAME_MAX long; 0 for names of which one ends in the other. */
 static int distance(const char *a, const char *b)
 {
-    int row[NAME_MAX_LEN + 1], n = (int)strlen(a), m = (int)strlen(b);
-    if (n > NAME_MAX_LEN || m > NAME_MAX_LEN)
-        return NAME_MAX_LEN;
+    int row[CKPT_NAME_MAX + 1], n = (int)strlen(a), m = (int)strlen(b);
+    if (n > CKPT_NAME_MAX || m > CKPT_NAME_MAX)
+        return CKPT_NAME_MAX;
     if (strcmp(n > m ? a + n - m : a, n > m ? b : b + m - n) == 0)
         return 0;
     for (int j = 0; j <= m; j++)

@@ -1,4 +1,4 @@
-/* What the files ckpt*.c share. Not for others; they include worker/checkpoints/checkpoint.h.
+/* What the files behind checkpoint.h share. Not for others; they include worker/checkpoints/checkpoint.h.
  *
  * checkpoint.c opens the file, recognises its container and hands it to one of the loaders below; a loader adds tensors
  * with ckpt_add and says what went wrong without naming the file (checkpoint.c puts the name in front). To add a
@@ -13,6 +13,8 @@
 #include "worker/files/arena.h"
 #include "worker/files/map.h"
 #include "worker/files/zip.h"
+
+enum { CKPT_NAME_MAX = 200 }; /* bytes of a tensor's name */
 
 typedef struct CkptEntry {
     CkptTensor tensor;       /* first, so that a CkptTensor of ours is its entry */
@@ -41,8 +43,17 @@ struct Ckpt {
     size_t decoded; /* bytes of text turned into arrays so far */
 };
 
+/* --- tensors.c --- */
+
 /* Adds a tensor. The name is copied. A name that is empty, very long or has control characters is an error. */
 bool ckpt_add(Ckpt *ckpt, const char *name, size_t len, const CkptTensor *view, const ZipMember *member, Err *err);
+/* The axes of a tensor from tuples of sizes and strides (NULL: C order). Sizes below 0 or more than 8 axes are errors.
+ */
+bool ckpt_axes(CkptTensor *view, const PickleValue *sizes, const PickleValue *strides, Err *err);
+/* The number of elements, and one past the largest index that the strides reach; false if beyond 64 bits. */
+bool ckpt_extent(const CkptTensor *view, int64_t *ret_count, int64_t *ret_reach);
+
+/* --- checkpoint.c --- */
 
 /* The sentence about a name that is not there, with the nearest ones that are. Returns false. */
 bool ckpt_missing(const Ckpt *ckpt, const char *name, Err *err);
@@ -84,12 +95,6 @@ typedef struct CkptPersistent {
     int64_t view_offset, view_count; /* 0 and count without a view */
 } CkptPersistent;
 bool ckpt_persistent(const PickleValue *value, CkptPersistent *ret_id);
-
-/* The axes of a tensor from tuples of sizes and strides (NULL: C order). Sizes below 0 or more than 8 axes are errors.
- */
-bool ckpt_axes(CkptTensor *view, const PickleValue *sizes, const PickleValue *strides, Err *err);
-/* The number of elements, and one past the largest index that the strides reach; false if beyond 64 bits. */
-bool ckpt_extent(const CkptTensor *view, int64_t *ret_count, int64_t *ret_reach);
 
 /* --- numpy arrays inside a pickle (numpy.c) --- */
 bool ckpt_numpy_is_array(const PickleValue *value);

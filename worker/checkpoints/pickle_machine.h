@@ -3,7 +3,8 @@
 #ifndef WORKER_CHECKPOINTS_PICKLE_MACHINE_H
 #define WORKER_CHECKPOINTS_PICKLE_MACHINE_H
 
-#include "worker/checkpoints/pickle.h"
+#include "worker/checkpoints/pickle_value.h"
+#include "worker/files/arena.h"
 
 /* The most values, items in containers, stack slots, marks and memo slots, each; a real checkpoint has some ten
  * thousand. */

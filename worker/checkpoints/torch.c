@@ -98,44 +98,6 @@ bool ckpt_persistent(const PickleValue *value, CkptPersistent *ret_id)
     return p.type != NULL;
 }
 
-bool ckpt_axes(CkptTensor *view, const PickleValue *sizes, const PickleValue *strides, Err *err)
-{
-    bool ok = sizes->kind == PICKLE_TUPLE || sizes->kind == PICKLE_LIST;
-    ok = ok && (!strides ||
-                ((strides->kind == PICKLE_TUPLE || strides->kind == PICKLE_LIST) && strides->count == sizes->count));
-    if (!ok || sizes->count > 8)
-        return err_set(err, ERR_FORMAT, "its sizes and strides are not two tuples of equal length, at most 8");
-    view->ndim = (int)sizes->count;
-    int64_t step = 1;
-    for (int i = view->ndim; i-- > 0;) {
-        view->stride[i] = step;
-        if (!pickle_is_int(sizes->items[i], &view->shape[i]) || view->shape[i] < 0 ||
-            (strides && (!pickle_is_int(strides->items[i], &view->stride[i]) || view->stride[i] < 0)))
-            return err_set(err, ERR_FORMAT,
-                           "axis %d has size %lld and stride %lld, wanted numbers that are not negative", i,
-                           (long long)view->shape[i], (long long)view->stride[i]);
-        if (__builtin_mul_overflow(step, view->shape[i] ? view->shape[i] : 1, &step))
-            return err_set(err, ERR_FORMAT, "the product of its sizes is beyond 64 bits");
-    }
-    return true;
-}
-
-bool ckpt_extent(const CkptTensor *view, int64_t *ret_count, int64_t *ret_reach)
-{
-    int64_t count = 1, reach = 1;
-    bool empty = false;
-    for (int i = 0; i < view->ndim; i++) {
-        int64_t size = view->shape[i] ? view->shape[i] : 1, step;
-        empty = empty || view->shape[i] == 0;
-        if (__builtin_mul_overflow(count, size, &count) || __builtin_mul_overflow(size - 1, view->stride[i], &step) ||
-            __builtin_add_overflow(reach, step, &reach))
-            return false;
-    }
-    *ret_count = empty ? 0 : count;
-    *ret_reach = empty ? 0 : reach;
-    return true;
-}
-
 /* A small file with strides of 0 could claim terabytes, which a reader that sizes itself by the file would ask for.
  * Views that repeat elements are fine up to this many. */
 enum { REPEATED_MAX = 1 << 24 };

@@ -10,6 +10,11 @@
 
 #include "worker/images/reader.h"
 
+const char *pipeline_name(Resize pipeline)
+{
+    return pipeline == RESIZE_TF ? "tf" : "pt";
+}
+
 void measure_rows_free(MeasureRows *rows)
 {
     free(rows->features);

@@ -15,6 +15,8 @@
 #include "worker/images/images.h"
 #include "worker/models/inception.h"
 
+const char *pipeline_name(Resize pipeline); /* "pt", "tf" */
+
 typedef struct MeasurePlan {
     Inception *net;
     JobPipeline pipeline; /* PT, TF or BOTH */

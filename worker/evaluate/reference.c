@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "core/mem.h"
@@ -22,18 +21,7 @@ const char *reference_kind_name(ReferenceKind kind)
     return names[kind];
 }
 
-const char *pipeline_name(Resize pipeline)
-{
-    return pipeline == RESIZE_TF ? "tf" : "pt";
-}
-
 /* --- looking ---------------------------------------------------------------------------------------- */
-
-static bool has_suffix(const char *path, const char *suffix)
-{
-    size_t n = strlen(path), m = strlen(suffix);
-    return n > m && strcasecmp(path + n - m, suffix) == 0;
-}
 
 /* Shape and type of a member, without its numbers. */
 static bool member_header(const Npz *npz, const char *name, NpyArray *header)
@@ -148,9 +136,9 @@ bool reference_look(const char *path, ReferenceLook *ret_look, Err *err)
     bool ok = stat(path, &st) == 0 || err_errno(err, "reference %s", path);
     if (ok && S_ISDIR(st.st_mode))
         ok = look_folder(path, &look, err);
-    else if (ok && has_suffix(path, ".npz"))
+    else if (ok && image_has_suffix(path, ".npz"))
         ok = look_npz(path, &look, err);
-    else if (ok && has_suffix(path, ".npy"))
+    else if (ok && image_has_suffix(path, ".npy"))
         ok = look_images(path, REFERENCE_ARRAY, &look, err);
     else if (ok)
         ok = look_torch(path, &look, err);
@@ -210,7 +198,7 @@ static bool need_features(Reference *reference, const ReferenceLook *look, Resiz
 
 static void read_weights(const char *path, char ret_weights[65])
 {
-    Npz *npz = has_suffix(path, ".npz") ? npz_open(path, NULL) : NULL;
+    Npz *npz = image_has_suffix(path, ".npz") ? npz_open(path, NULL) : NULL;
     if (!npz)
         return;
     if (!member_text(npz, "weights", 64, ret_weights) || strspn(ret_weights, "0123456789abcdef") != 64)

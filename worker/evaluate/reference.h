@@ -20,13 +20,11 @@
 #ifndef WORKER_EVALUATE_REFERENCE_H
 #define WORKER_EVALUATE_REFERENCE_H
 
-#include "core/hooks.h"
-#include "core/jobspec.h"
 #include "kernels/backend.h"
 #include "worker/arrays/npy.h"
+#include "worker/evaluate/measure.h"
 #include "worker/metrics/features.h"
 #include "worker/metrics/statistics.h"
-#include "worker/models/inception.h"
 #include "worker/models/model_cache.h"
 
 enum {                         /* what is wanted besides mean and covariance */
@@ -92,7 +90,5 @@ bool reference_save(const char *path, const Reference *reference, Err *err);
 
 /* Where measurements are kept unless somebody says: $XDG_CACHE_HOME/ddq or ~/.cache/ddq. Caller frees. */
 char *reference_cache(void);
-
-const char *pipeline_name(Resize pipeline); /* "pt", "tf" */
 
 #endif

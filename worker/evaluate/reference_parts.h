@@ -2,7 +2,6 @@
 #ifndef WORKER_EVALUATE_REFERENCE_PARTS_H
 #define WORKER_EVALUATE_REFERENCE_PARTS_H
 
-#include "worker/evaluate/measure.h"
 #include "worker/evaluate/reference.h"
 #include "worker/images/images.h"
 

@@ -1,5 +1,5 @@
 /* Image files in: reads the bytes, looks at the first of them and hands them to png.c or jpeg.c; what a
- * file is called does not matter. Owns the limits on size and the sentence about files that are neither. */
+ * file is called does not matter. Owns the sentence about files that are neither. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -10,15 +10,6 @@
 #include "worker/images/parts.h"
 
 #define FILE_MAX (1LL << 30)
-
-bool image_size_check(const char *name, int64_t width, int64_t height, Err *err)
-{
-    if (width >= 1 && height >= 1 && width <= IMAGE_MAX_SIDE && height <= IMAGE_MAX_SIDE &&
-        width * height <= IMAGE_MAX_PIXELS)
-        return true;
-    return err_set(err, ERR_FORMAT, "image %s: %lldx%lld pixels; a side may be 1 to %d and the area at most %d", name,
-                   (long long)width, (long long)height, IMAGE_MAX_SIDE, IMAGE_MAX_PIXELS);
-}
 
 /* --- what it is ------------------------------------------------------------------------------------ */
 

@@ -3,17 +3,10 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "worker/images/parts.h"
 
 static const SourceKind *const kinds[] = {&source_folder, &source_npz, &source_npy};
-
-bool image_has_suffix(const char *name, const char *suffix)
-{
-    size_t n = strlen(name), m = strlen(suffix);
-    return n > m && strcasecmp(name + n - m, suffix) == 0;
-}
 
 static const SourceKind *kind_of(const char *path, Err *err)
 {

@@ -21,8 +21,10 @@ typedef struct Reporting {
     Statistics *stats;
 } Reporting;
 
+/* --- parts.c ----------------------------------------------------------------------------------- */
+
 char *reporting_path(const Reporting *r, const char *name); /* in the output folder; caller frees */
-void reporting_produced(Reporting *r, const char *name);
+void reporting_produced(Reporting *r, const char *name);    /* adds it to `outputs` */
 
 /* --- arrays.c ---------------------------------------------------------------------------------- */
 
