@@ -10,10 +10,10 @@
 #include <sys/wait.h>
 
 #include "core/mem.h"
-#include "daemon/devices.h"
-#include "daemon/standalone.h"
-#include "daemon/statedir.h"
-#include "daemon/store_greet.h"
+#include "daemon/workers/devices.h"
+#include "daemon/redis/standalone.h"
+#include "daemon/base/statedir.h"
+#include "daemon/redis/handshake.h"
 
 enum { REDIS_MS = 5000 };
 
@@ -163,7 +163,7 @@ static void on_probe_reply(void *owner, uint64_t tag, const RedisReply *reply)
         err_set(probe->err, ERR_UNREACHABLE, "Redis answers: %s", redis_reply_error(reply));
     } else if (tag == 1 && reply && !probe->over) {
         probe->over = true;
-        probe->ok = greet_check_info(redis_reply_text(reply) ? redis_reply_text(reply) : "", &unfit, probe->err);
+        probe->ok = handshake_check_info(redis_reply_text(reply) ? redis_reply_text(reply) : "", &unfit, probe->err);
     }
 }
 

@@ -2,7 +2,7 @@
 #ifndef DAEMON_CHECK_H
 #define DAEMON_CHECK_H
 
-#include "daemon/options.h"
+#include "daemon/base/options.h"
 
 /* Prints a line for each check on stdout: ok, skipped, or what is wrong and what to do. Returns the exit status: 0 when
  * nothing is wrong, else that of the first failure. Starts nothing that lasts and changes nothing. */

@@ -1,6 +1,6 @@
 /* Order of the start: configuration, state folder (lock), journal, loop and signals, private Redis, connection,
  * workers, tick. Serving begins when Redis is ready, the queue knows this host and a worker has said hello.
- * The order of the stop stands in phases.h.
+ * The order of the stop stands in shutdown.h.
  *
  * One tick does all that is due; everything else is an event, and its handler stands here: it names what happened and
  * calls the story module. */
@@ -16,23 +16,23 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "daemon/beat.h"
-#include "daemon/claims.h"
+#include "daemon/work/heartbeat.h"
+#include "daemon/work/claims.h"
 #include "daemon/dump.h"
-#include "daemon/leases.h"
+#include "daemon/work/leases.h"
 #include "daemon/metrics.h"
-#include "daemon/origin.h"
-#include "daemon/phases.h"
-#include "daemon/progress.h"
-#include "daemon/ready.h"
-#include "daemon/reports.h"
-#include "daemon/state.h"
+#include "daemon/work/redis_identity.h"
+#include "daemon/shutdown.h"
+#include "daemon/work/progress.h"
+#include "daemon/work/ready.h"
+#include "daemon/work/reports.h"
+#include "daemon/work/state.h"
 
 enum {
     TICK_MS = 100,
     FIRST_CONNECT_MS = 5000, /* to a Redis that is not ours */
     FIRST_DEATHS = 3,        /* of a worker before any has said hello: it will not get better by itself */
-    ASLEEP_S = 2,            /* of the loop: nobody else is to blame for what it did not hear */
+    SUSPENDED_S = 2,         /* of the loop: nobody else is to blame for what it did not hear */
     STATUS_MS = 5000
 };
 
@@ -48,8 +48,8 @@ static void on_ready(void *owner)
     if (d->alone)
         standalone_served(&d->standalone);
     journal_resend(d->journal);
-    beat_now(d);
-    origin_check(d);
+    heartbeat_now(d);
+    redis_identity_check(d);
     reports_send(d);
     d->renewing = false;
     leases_renew(d);
@@ -72,7 +72,7 @@ static void on_refused(void *owner, const Err *why, bool unfit)
     d->redis_why = *why;
     err_wrap(&d->redis_why, "redis %s", d->url);
     if (unfit && !d->connected && d->stage == STAGE_SERVING)
-        phases_fail(d, EXIT_UNREACHABLE, &d->redis_why);
+        shutdown_fail(d, EXIT_UNREACHABLE, &d->redis_why);
     else if (unfit)
         log_error("%s", d->redis_why.text);
     else
@@ -83,7 +83,7 @@ static void on_refused(void *owner, const Err *why, bool unfit)
 static void check_first_connection(Daemon *d, Mono now)
 {
     if (!d->connected && !d->alone && d->stage == STAGE_SERVING && now - d->started > FIRST_CONNECT_MS)
-        phases_fail(d, EXIT_UNREACHABLE, &d->redis_why);
+        shutdown_fail(d, EXIT_UNREACHABLE, &d->redis_why);
 }
 
 static void on_wake(void *owner)
@@ -96,7 +96,7 @@ static void on_ctl(void *owner, const char *text)
 {
     log_trace("ctl %s", text);
     if (strstr(text, "\"host\"")) /* a drain, or its end */
-        beat_now(owner);
+        heartbeat_now(owner);
     else
         leases_renew(owner);
 }
@@ -106,13 +106,13 @@ static void on_references(void *owner)
     Daemon *d = owner;
     if (d->stage != STAGE_SERVING || !d->store || !store_ready(d->store))
         return; /* the next beat tells it */
-    beat_now(d);
+    heartbeat_now(d);
     claims_wake(d);
 }
 
 static void on_host_refused(Daemon *d, const Err *why)
 {
-    phases_fail(d, EXIT_REFUSED, why);
+    shutdown_fail(d, EXIT_REFUSED, why);
 }
 
 static void on_server_started(void *owner)
@@ -126,7 +126,7 @@ static void on_server_ended(void *owner, const Err *why, bool never_served)
 {
     Daemon *d = owner;
     if (never_served && d->stage == STAGE_SERVING)
-        phases_fail(d, EXIT_UNREACHABLE, why);
+        shutdown_fail(d, EXIT_UNREACHABLE, why);
     else
         log_warning("%s; it is started again", why->text);
 }
@@ -137,7 +137,7 @@ static void on_hello(void *owner, Worker *worker)
 {
     (void)worker;
     Daemon *d = owner;
-    beat_now(d);
+    heartbeat_now(d);
     ready_check(d);
     claims_run(d);
 }
@@ -157,7 +157,7 @@ static void on_message(void *owner, Worker *worker, ProtoType type, const cJSON 
     }
 }
 
-static void on_words(void *owner, Worker *worker, const char *line)
+static void on_stderr(void *owner, Worker *worker, const char *line)
 {
     progress_line(owner, worker, LOG_INFO, line);
 }
@@ -169,9 +169,9 @@ static void on_gone(void *owner, Worker *worker, const Err *why)
     d->counts.workers_ended++;
     leases_gone(d, worker, why);
     if (worker->drained[0] && d->store)
-        beat_now(d); /* somebody waits for its device */
+        heartbeat_now(d); /* somebody waits for its device */
     if (!d->ready && !ready_any_worker(d) && worker->failures >= FIRST_DEATHS && d->stage == STAGE_SERVING)
-        phases_fail(d, EXIT_ERROR, why);
+        shutdown_fail(d, EXIT_ERROR, why);
 }
 
 static void on_stuck(void *owner, Worker *worker)
@@ -186,7 +186,7 @@ static void on_unfit(void *owner, Worker *worker, const Err *why)
     if (d->ready || ready_any_worker(d) || d->stage != STAGE_SERVING)
         log_error("worker=%s %s", worker->device.name, why->text);
     else
-        phases_fail(d, err_exit_code(why->kind) == EXIT_REFUSED ? EXIT_REFUSED : EXIT_ERROR, why);
+        shutdown_fail(d, err_exit_code(why->kind) == EXIT_REFUSED ? EXIT_REFUSED : EXIT_ERROR, why);
 }
 
 static void on_resolved(void *owner, uint64_t tag, cJSON *exec, const cJSON *reply, const Err *why)
@@ -206,7 +206,7 @@ static int count_state(const Daemon *d, WorkerState state)
 
 /* The watchdog is fed from the tick, so a loop that stands still is seen; and only while the connection's machinery
  * moves, so that one stuck in a state is seen as well. */
-static void tell_systemd(Daemon *d, Mono now)
+static void notify_systemd(Daemon *d, Mono now)
 {
     if (d->notify.watchdog_ms && now >= d->next_watchdog && (!d->store || store_healthy(d->store, now))) {
         d->next_watchdog = now + d->notify.watchdog_ms;
@@ -224,11 +224,11 @@ static void tell_systemd(Daemon *d, Mono now)
 }
 
 /* This process stood still, and what the workers said meanwhile has not been read yet: their silence was ours. */
-static void forgive(Daemon *d)
+static void reset_silence_timers(Daemon *d)
 {
     Mono now = mono_ms();
     for (int i = 0; i < WORKERS_MAX; i++)
-        d->workers.rows[i].heard = d->leases[i].heard = now;
+        d->workers.rows[i].last_message = d->leases[i].last_message = now;
     log_warning("host=%s this daemon stood still for a while", d->conf->host);
 }
 
@@ -239,8 +239,8 @@ static void measure_lag(Daemon *d)
     d->lag.due_ns = now + TICK_MS * 1000000ull;
     if (late > d->lag.worst_s)
         d->lag.worst_s = late;
-    if (late > ASLEEP_S)
-        forgive(d);
+    if (late > SUSPENDED_S)
+        reset_silence_timers(d);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -257,13 +257,13 @@ static void on_tick(uv_timer_t *timer)
         leases_tick(d, now);
         claims_run(d);
         progress_flush_all(d, now);
-        beat_tick(d, now);
+        heartbeat_tick(d, now);
     }
-    journal_forget(d->journal, now);
-    tell_systemd(d, now);
+    journal_expire(d->journal, now);
+    notify_systemd(d, now);
     http_tick(&d->http, now);
     check_first_connection(d, now);
-    phases_tick(d, now);
+    shutdown_tick(d, now);
 }
 
 /* --- configuration and signals ---------------------------------------------------------------------- */
@@ -309,7 +309,7 @@ static void reload(Daemon *d)
     log_info("reload models=%d references=%d workers=%d lease_ms=%d chunk_ms=%d", fresh->model_count,
              fresh->reference_count, devices.count, fresh->lease_ms, fresh->chunk_ms);
     workers_configure(&d->workers, &devices);
-    beat_now(d);
+    heartbeat_now(d);
     claims_wake(d);
 }
 
@@ -323,9 +323,9 @@ static void on_signal(uv_signal_t *handle, int number)
         if (d->stage == STAGE_SERVING)
             reload(d);
     } else if (d->stage == STAGE_SERVING) {
-        phases_drain(d);
+        shutdown_drain(d);
     } else {
-        phases_hurry(d);
+        shutdown_kill(d);
     }
 }
 
@@ -381,7 +381,7 @@ static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
     static const ResolvingHooks resolving_hooks = {on_resolved, on_wake};
     static const StandaloneHooks standalone_hooks = {on_server_started, on_server_ended};
     static const StoreHooks store_hooks = {on_ready, on_lost, on_refused, on_wake, on_ctl};
-    static const WorkersHooks workers_hooks = {on_hello, on_message, on_words, on_gone, on_unfit, on_stuck};
+    static const WorkersHooks workers_hooks = {on_hello, on_message, on_stderr, on_gone, on_unfit, on_stuck};
     start_signals(d);
     err_set(&d->redis_why, ERR_UNREACHABLE, "redis %s does not answer", d->url);
     uv_timer_init(&d->loop, &d->tick);

@@ -1,6 +1,6 @@
 #include "daemon/dump.h"
 
-#include "daemon/leases.h"
+#include "daemon/work/leases.h"
 
 void dump_tables(const Daemon *d)
 {
@@ -15,7 +15,7 @@ void dump_tables(const Daemon *d)
             continue;
         log_info("dump worker=%s row=%d generation=%u state=%s pid=%d stop=%d failures=%d empties=%d heard_ms=%lld",
                  worker->device.name, i, worker->generation, worker_state_name(worker->state), worker->process.pid,
-                 worker->stop, worker->failures, worker->empties, (long long)(now - worker->heard));
+                 worker->stop, worker->failures, worker->empties, (long long)(now - worker->last_message));
         if (lease->held)
             log_info(
                 "dump lease worker=%s job=%s user=%s token=%s phase=%s range=%lld-%lld upto=%lld rate=%.2f stage=%s "

@@ -2,7 +2,7 @@
 #ifndef DAEMON_DUMP_H
 #define DAEMON_DUMP_H
 
-#include "daemon/state.h"
+#include "daemon/work/state.h"
 
 void dump_tables(const Daemon *d);
 

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "daemon/leases.h"
-#include "daemon/ready.h"
-#include "daemon/state.h"
+#include "daemon/work/leases.h"
+#include "daemon/work/ready.h"
+#include "daemon/work/state.h"
 
 /* Healthy: able to take work. A daemon without Redis or without a worker is alive but of no use to a queue. */
 static char *health(const Daemon *d, int *ret_status)

@@ -2,7 +2,7 @@
 #ifndef DAEMON_METRICS_H
 #define DAEMON_METRICS_H
 
-#include "daemon/http.h"
+#include "daemon/base/http.h"
 
 /* owner is the Daemon. */
 char *metrics_answer(void *owner, const char *path, int *ret_status);

@@ -16,20 +16,20 @@
 #include "kernels/backend.h"
 #include "kernels/ledger.h"
 #include "worker/job/run.h"
-#include "worker/line.h"
+#include "worker/channel.h"
 #include "worker/models/model_cache.h"
 
 enum { PROGRESS_MS = 200 };
 
 typedef struct Serve {
-    Line *line;
+    Channel *channel;
     ModelCache *models;
-    Task *task; /* the one in work */
-    Mono said;  /* when its progress was last sent, and what */
-    int64_t said_upto;
+    Task *task;   /* the one in work */
+    Mono sent_at; /* when its progress was last sent, and what */
+    int64_t sent_upto;
 } Serve;
 
-static Line *log_line_; /* where the log goes */
+static Channel *log_channel; /* where the log goes */
 
 static cJSON *fields_of(const Task *task, int64_t upto)
 {
@@ -40,16 +40,16 @@ static cJSON *fields_of(const Task *task, int64_t upto)
     return fields;
 }
 
-static void say_log(LogLevel level, const char *text)
+static void send_log(LogLevel level, const char *text)
 {
     static const char *const names[] = {"error", "warning", "info", "trace"};
     cJSON *fields = cJSON_CreateObject();
     cJSON_AddStringToObject(fields, "level", names[level]);
     cJSON_AddStringToObject(fields, "text", text);
-    line_say(log_line_, PROTO_LOG, fields);
+    channel_send(log_channel, PROTO_LOG, fields);
 }
 
-static void say_hello(Line *line, const DeviceInfo *device)
+static void send_hello(Channel *channel, const DeviceInfo *device)
 {
     cJSON *fields = cJSON_CreateObject();
     cJSON_AddNumberToObject(fields, "version", PROTO_VERSION);
@@ -57,10 +57,10 @@ static void say_hello(Line *line, const DeviceInfo *device)
     cJSON_AddStringToObject(fields, "device", device->uuid);
     cJSON_AddStringToObject(fields, "name", device->name);
     cJSON_AddNumberToObject(fields, "memory_mib", (double)device->memory_mib);
-    line_say(line, PROTO_HELLO, fields);
+    channel_send(channel, PROTO_HELLO, fields);
 }
 
-static void say_loaded(const Serve *serve, const char *job, double seconds)
+static void send_loaded(const Serve *serve, const char *job, double seconds)
 {
     char *warm = model_cache_warm(serve->models);
     cJSON *fields = cJSON_CreateObject();
@@ -68,7 +68,7 @@ static void say_loaded(const Serve *serve, const char *job, double seconds)
     cJSON_AddNumberToObject(fields, "seconds", seconds);
     cJSON_AddItemToObject(fields, "warm", cJSON_Parse(warm));
     free(warm);
-    line_say(serve->line, PROTO_LOADED, fields);
+    channel_send(serve->channel, PROTO_LOADED, fields);
 }
 
 /* --- what a run reports ---------------------------------------------------------------------------- */
@@ -76,28 +76,28 @@ static void say_loaded(const Serve *serve, const char *job, double seconds)
 static bool on_stop(void *ctx)
 {
     const Serve *serve = ctx;
-    return line_stopping(serve->line, serve->task);
+    return channel_stopping(serve->channel, serve->task);
 }
 
 static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
 {
     Serve *serve = ctx;
     Mono now = mono_ms();
-    if (upto == serve->said_upto && now - serve->said < PROGRESS_MS)
+    if (upto == serve->sent_upto && now - serve->sent_at < PROGRESS_MS)
         return;
-    serve->said = now;
-    serve->said_upto = upto;
+    serve->sent_at = now;
+    serve->sent_upto = upto;
     cJSON *fields = fields_of(serve->task, upto);
     cJSON_AddNumberToObject(fields, "rate", rate);
     cJSON_AddStringToObject(fields, "stage", stage);
-    line_say(serve->line, PROTO_PROGRESS, fields);
+    channel_send(serve->channel, PROTO_PROGRESS, fields);
 }
 
 static void on_loaded(void *ctx, double seconds)
 {
     const Serve *serve = ctx;
     ledger_restart(); /* what was there before it is none of this job's need */
-    say_loaded(serve, serve->task->job, seconds);
+    send_loaded(serve, serve->task->job, seconds);
 }
 
 static void on_note(void *ctx, const char *text)
@@ -182,14 +182,14 @@ static void answer(const Serve *serve, bool good, const Done *done, double secon
             cJSON_AddItemToObject(fields, "metrics", cJSON_Duplicate(done->figures, true));
         if (done->images > 0)
             cJSON_AddNumberToObject(fields, "images", (double)done->images);
-        line_say(serve->line, PROTO_FINISHED, fields);
+        channel_send(serve->channel, PROTO_FINISHED, fields);
     } else if (err->kind == ERR_CANCELLED) {
-        line_say(serve->line, PROTO_YIELDED, fields);
+        channel_send(serve->channel, PROTO_YIELDED, fields);
     } else {
         cJSON_AddStringToObject(fields, "kind", err_name(err->kind));
         cJSON_AddStringToObject(fields, "policy", err_policy_name(err_policy(err->kind)));
         cJSON_AddStringToObject(fields, "text", err->text);
-        line_say(serve->line, PROTO_FAILED, fields);
+        channel_send(serve->channel, PROTO_FAILED, fields);
     }
 }
 
@@ -202,8 +202,8 @@ static bool do_task(Serve *serve, Task *task)
     double start = mono_seconds();
     ledger_restart();
     serve->task = task;
-    serve->said = 0;
-    serve->said_upto = -1;
+    serve->sent_at = 0;
+    serve->sent_upto = -1;
     bool good = !on_stop(serve) || err_set(&err, ERR_CANCELLED, "called off before it began");
     good = good && jobspec_parse(task->spec, FORM_EXEC, &spec, &err) && do_phase(serve, spec, &done, &err);
     double seconds = mono_seconds() - start;
@@ -226,7 +226,7 @@ static bool open_device(ModelCache *models, DeviceInfo *ret_info, Err *err)
     return be != NULL;
 }
 
-static int last_words(const Err *err)
+static int print_error(const Err *err)
 {
     fprintf(stderr, "ddq-worker: %s\n", err->text);
     return err_exit_code(err->kind);
@@ -235,10 +235,10 @@ static int last_words(const Err *err)
 static int work(Serve *serve)
 {
     bool good = true;
-    for (Task *task; good && (task = line_next(serve->line)); line_drop(serve->line, task))
+    for (Task *task; good && (task = channel_next(serve->channel)); channel_done(serve->channel, task))
         good = do_task(serve, task);
     Err err = {0};
-    return line_broken(serve->line, &err) ? last_words(&err) : good ? EXIT_OK : EXIT_ERROR;
+    return channel_broken(serve->channel, &err) ? print_error(&err) : good ? EXIT_OK : EXIT_ERROR;
 }
 
 int serve(const char *device, int threads, const char *cache, int stall_s, int fd)
@@ -250,21 +250,21 @@ int serve(const char *device, int threads, const char *cache, int stall_s, int f
                 "serve speaks on descriptor %d, which is not open; ddqd starts it so, and exec runs one job "
                 "without it",
                 fd);
-        return last_words(&err);
+        return print_error(&err);
     }
     Serve state = {.models = model_cache_new(device, threads)};
     model_cache_set_folder(state.models, cache);
     if (open_device(state.models, &info, &err))
-        state.line = line_open(fd, stall_s, &err);
-    if (!state.line) {
+        state.channel = channel_open(fd, stall_s, &err);
+    if (!state.channel) {
         model_cache_free(state.models);
-        return last_words(&err);
+        return print_error(&err);
     }
-    say_hello(state.line, &info);
-    line_device(state.line, info.uuid);
-    line_alive(state.line);
-    log_line_ = state.line;
-    log_sink_set(say_log);
+    send_hello(state.channel, &info);
+    channel_device(state.channel, info.uuid);
+    channel_send_alive(state.channel);
+    log_channel = state.channel;
+    log_sink_set(send_log);
     log_sink_only(true);
     int status = work(&state);
     log_sink_set(NULL);

@@ -4,6 +4,6 @@
 
 /* Speaks on `fd` until it is told to stop or the other side is gone. Returns the exit status. */
 int serve(const char *device, int threads, const char *cache, int stall_s,
-          int fd); /* cache: as model_cache_set_folder; stall_s: as line_open */
+          int fd); /* cache: as model_cache_set_folder; stall_s: as channel_open */
 
 #endif

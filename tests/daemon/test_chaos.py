@@ -104,7 +104,7 @@ class Chaos:
         self.first.server = start_redis(self.first.folder)
 
     def cut_redis(self):
-        """And what Redis leaves of a transaction that was cut must not come to life later (daemon/store_greet.c)."""
+        """And what Redis leaves of a transaction that was cut must not come to life later (daemon/redis/handshake.c)."""
         self.kill_redis(cut=self.dice.randrange(1, 2000))
         wait_for(lambda: self.rewritten(), 10, "the file is written anew")
 

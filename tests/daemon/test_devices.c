@@ -3,7 +3,7 @@
 
 #include <sys/stat.h>
 
-#include "daemon/devices.h"
+#include "daemon/workers/devices.h"
 
 static char *proc; /* stands in for /proc */
 

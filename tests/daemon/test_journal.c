@@ -1,7 +1,7 @@
 /* The journal over deaths: torn lines, reports without an answer, leases without a report. */
 #include "tests/test.h"
 
-#include "daemon/journal.h"
+#include "daemon/base/journal.h"
 
 static Journal *reopen(Journal *journal, const char *folder)
 {
@@ -86,11 +86,11 @@ static void answered_reports_are_repeated_for_a_while(void **state)
     journal_next(journal, NULL)->sent = true;
     check_unsent(journal, "");
     assert_ok(journal_acknowledged(journal, 1, 1000, &err), err);
-    journal_forget(journal, 2000);
+    journal_expire(journal, 2000);
     journal_resend(journal); /* a reconnect one second after the answer */
     check_unsent(journal, "T1");
     assert_int_equal(journal_unanswered(journal), 0);
-    journal_forget(journal, 5000);
+    journal_expire(journal, 5000);
     journal_resend(journal);
     check_unsent(journal, "");
     assert_ok(journal_acknowledged(journal, 1, 6000, &err), err); /* a late answer to what is forgotten */

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "core/jobspec.h"
-#include "daemon/resolve.h"
+#include "daemon/specs/resolve.h"
 
 static char *folder; /* root/ (output), inputs/ (allowed), secret/ (not) */
 static Conf *conf;

@@ -1,7 +1,7 @@
 /* The daemon's decisions, as tables. */
 #include "tests/test.h"
 
-#include "daemon/sched.h"
+#include "daemon/base/sched.h"
 
 #define IDLE(...)                                                                                                      \
     {                                                                                                                  \

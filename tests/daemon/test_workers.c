@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
-#include "daemon/workers.h"
+#include "daemon/workers/workers.h"
 
 #define HELLO                                                                                                          \
     "printf '{\"type\":\"hello\",\"version\":3,\"pid\":1,\"device\":\"cpu\",\"name\":\"sh\",\"memory_mib\":1}\\n' "    \
@@ -32,7 +32,7 @@ static void on_message(void *owner, Worker *worker, ProtoType type, const cJSON 
     (void)owner, (void)worker, (void)type, (void)message;
 }
 
-static void on_words(void *owner, Worker *worker, const char *line)
+static void on_stderr(void *owner, Worker *worker, const char *line)
 {
     (void)worker;
     Stage *stage = owner;
@@ -69,7 +69,7 @@ static void on_tick(uv_timer_t *timer)
 
 static void stage_open(Stage *stage, const char *script)
 {
-    static const WorkersHooks hooks = {on_hello, on_message, on_words, on_gone, on_unfit, on_stuck};
+    static const WorkersHooks hooks = {on_hello, on_message, on_stderr, on_gone, on_unfit, on_stuck};
     *stage = (Stage){.folder = test_folder()};
     char *program = xasprintf("%s/worker", stage->folder);
     FILE *file = fopen(program, "w");

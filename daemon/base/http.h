@@ -1,0 +1,34 @@
+/* A door for health checks: GET, one answer, closed. Nothing can be changed through it.
+ *
+ *     http_open(&http, loop, "127.0.0.1:9102", answer, owner, &err)
+ *     answer(owner, "/metrics", &status) -> text, freed by http; NULL: 404
+ *
+ * Few clients at a time, little patience, no keep-alive: it must never be a way to slow the daemon down. */
+#ifndef DAEMON_BASE_HTTP_H
+#define DAEMON_BASE_HTTP_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+
+typedef char *HttpAnswer(void *owner, const char *path, int *ret_status);
+
+typedef struct HttpClient HttpClient;
+
+typedef struct Http {
+    uv_tcp_t server;
+    bool open;
+    HttpAnswer *answer;
+    void *owner;
+    HttpClient *clients;
+    int count;
+} Http;
+
+/* address is HOST:PORT with a numeric host, or PORT for 127.0.0.1. */
+bool http_open(Http *http, uv_loop_t *loop, const char *address, HttpAnswer *answer, void *owner, Err *err);
+void http_tick(Http *http, Mono now);
+void http_close(Http *http); /* handles close on the loop */
+
+#endif

@@ -1,0 +1,22 @@
+/* The state folder of one daemon: locked as long as it runs, so that two never share a journal or a private Redis.
+ *
+ *     statedir_open("/var/lib/ddq", &state, &err)   made if it is not there, 0700
+ *     statedir_close(&state)
+ */
+#ifndef DAEMON_BASE_STATEDIR_H
+#define DAEMON_BASE_STATEDIR_H
+
+#include <stdbool.h>
+
+#include "core/err.h"
+
+typedef struct StateDir {
+    char *path;    /* real */
+    int lock;      /* fd */
+    char boot[33]; /* this folder's own name among daemons, made once: a restarted daemon is the same one */
+} StateDir;
+
+bool statedir_open(const char *path, StateDir *ret_state, Err *err);
+void statedir_close(StateDir *state);
+
+#endif

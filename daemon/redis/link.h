@@ -1,0 +1,54 @@
+/* One asynchronous Redis connection on a libuv loop: hiredis behind a door that cannot fall silent.
+ *
+ *     link = redis_link_open(loop, &url, &hooks, owner);      on_up or on_down follows from the loop, never before
+ *     redis_link_send(link, argc, argv, lens, fn, tag);       fn(owner, tag, reply), exactly once
+ *     redis_link_tick(link, mono_ms());                       deadlines; call a few times a second
+ *     redis_link_close(link);                                 no more hooks; memory goes back on the loop
+ *
+ * A link lives once. When the connection ends for whatever reason, every pending fn is called with a NULL reply
+ * (outcome unknown), then on_down once, then the link frees itself; open a new one to reconnect.
+ * This is the only file that includes hiredis; it works with 0.14 and with 1.x. */
+#ifndef DAEMON_REDIS_LINK_H
+#define DAEMON_REDIS_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "core/clock.h"
+#include "core/conf.h"
+#include "core/err.h"
+
+typedef struct RedisLink RedisLink;
+typedef struct redisReply RedisReply;
+
+typedef struct RedisLinkHooks {
+    void (*on_up)(void *owner);
+    void (*on_down)(void *owner, const Err *why); /* the link is gone when this returns */
+    void (*on_message)(void *owner, const char *channel, const char *text);
+} RedisLinkHooks;
+
+enum {
+    REDIS_CONNECT_MS = 3000, /* a connection that is not up by then is dropped */
+    REDIS_ANSWER_MS = 10000  /* so is one that leaves a command unanswered so long: frozen server, pulled cable */
+};
+
+RedisLink *redis_link_open(uv_loop_t *loop, const RedisUrl *url, const RedisLinkHooks *hooks, void *owner);
+void redis_link_close(RedisLink *link); /* NULL is fine; not from inside a reply function */
+
+typedef void RedisReplyFn(void *owner, uint64_t tag, const RedisReply *reply);
+/* False when the link is not up (fn is not called). argv is copied; lens may be NULL for plain strings. */
+bool redis_link_send(RedisLink *link, int argc, const char *const *argv, const size_t *lens, RedisReplyFn *fn,
+                     uint64_t tag);
+/* From now on the link only listens; each message arrives through on_message. */
+bool redis_link_subscribe(RedisLink *link, const char *channel);
+void redis_link_tick(RedisLink *link, Mono now);
+
+/* Reading a reply; NULL is allowed everywhere and reads as "not that". */
+const char *redis_reply_error(const RedisReply *reply); /* the server's sentence, NULL when it is no error */
+const char *redis_reply_text(const RedisReply *reply);  /* of a string or status, else NULL */
+int redis_reply_count(const RedisReply *reply);         /* elements of an array, 0 for anything else */
+const RedisReply *redis_reply_at(const RedisReply *reply, int i);
+
+#endif

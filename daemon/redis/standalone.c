@@ -1,0 +1,226 @@
+/* Order of a start: 1 ask the socket whether a server of an earlier ddqd lives; 2 write redis.conf; 3 spawn;
+ * 4 on_server_exit: back-off, again. Order of the stop: TERM, on which Redis syncs its file and exits, then KILL. */
+#include "daemon/redis/standalone.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "daemon/base/sched.h"
+
+enum {
+    STOP_MS = 20000,
+    TRIES = 3 /* starts in a row without service after which something is wrong with the machine, not with luck */
+};
+
+int standalone_find(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    int pid = 0, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
+        pid = peer.pid;
+    if (fd >= 0)
+        close(fd);
+    return pid;
+}
+
+/* --- start ------------------------------------------------------------------------------------------ */
+
+static void put_quoted(FILE *file, const char *key, const char *folder, const char *name)
+{
+    char *path = name ? xasprintf("%s/%s", folder, name) : xstrdup(folder);
+    fprintf(file, "%s \"", key);
+    for (const char *c = path; *c; c++)
+        fprintf(file, strchr("\"\\", *c) ? "\\%c" : "%c", *c);
+    fputs("\"\n", file);
+    free(path);
+}
+
+static bool write_conf(const Standalone *alone, char **ret_path, Err *err)
+{
+    char *path = xasprintf("%s/redis.conf", alone->folder);
+    FILE *file = fopen(path, "we");
+    if (!file) {
+        err_errno(err, "%s", path);
+        free(path);
+        return false;
+    }
+    fputs("# Written by ddqd at every start of its private server; changes here are lost.\n", file);
+    put_quoted(file, "unixsocket", alone->socket, NULL);
+    put_quoted(file, "dir", alone->folder, NULL);
+    put_quoted(file, "logfile", alone->folder, "redis.log");
+    fputs("unixsocketperm 770\n"
+          "port 0\n"
+          "appendonly yes\n"
+          "appendfsync always\n"
+          "aof-load-truncated yes\n"
+          "save \"\"\n"
+          "maxmemory-policy noeviction\n"
+          "daemonize no\n"
+          "supervised no\n",
+          file);
+    bool ok = ferror(file) == 0;
+    ok = fclose(file) == 0 && ok;
+    if (ok)
+        *ret_path = path;
+    else
+        err_errno(err, "%s", path);
+    return ok;
+}
+
+static void on_server_closed(uv_handle_t *handle)
+{
+    Standalone *alone = handle->data;
+    alone->spawned = false;
+}
+
+static void server_ended(Standalone *alone, const Err *why)
+{
+    alone->pid = 0;
+    alone->next_start = mono_ms() + sched_restart_ms(alone->failures++, drand48());
+    if (!alone->stopping)
+        alone->hooks.on_ended(alone->owner, why, !alone->served && alone->failures >= TRIES);
+}
+
+static void on_server_exit(uv_process_t *process, int64_t status, int signal)
+{
+    Standalone *alone = process->data;
+    Err why = {0};
+    uv_close((uv_handle_t *)process, on_server_closed);
+    if (signal)
+        err_set(&why, ERR_UNREACHABLE, "the private redis-server was killed by signal %d (%s)", signal,
+                strsignal(signal));
+    else
+        err_set(&why, ERR_UNREACHABLE, "the private redis-server ended with status %d; %s/redis.log says why",
+                (int)status, alone->folder);
+    server_ended(alone, &why);
+}
+
+static bool spawn(Standalone *alone, Err *err)
+{
+    char *conf = NULL;
+    if (!write_conf(alone, &conf, err))
+        return false;
+    char *args[] = {"redis-server", conf, NULL};
+    uv_stdio_container_t stdio[3] = {
+        {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 2}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
+    uv_process_options_t options = {.file = args[0],
+                                    .args = args,
+                                    .stdio = stdio,
+                                    .stdio_count = 3,
+                                    .flags = UV_PROCESS_DETACHED, /* Ctrl-C is for the daemon, which stops it last */
+                                    .exit_cb = on_server_exit};
+    alone->process.data = alone;
+    int status = uv_spawn(alone->loop, &alone->process, &options);
+    alone->spawned = true;
+    if (status) {
+        uv_close((uv_handle_t *)&alone->process, on_server_closed);
+        err_set(err, ERR_UNREACHABLE,
+                "redis-server cannot be started: %s; install it (apt-get install redis-server), or "
+                "give the address of a running one with --redis",
+                uv_strerror(status));
+    }
+    free(conf);
+    return status == 0;
+}
+
+static void start(Standalone *alone)
+{
+    Err err = {0};
+    alone->started = mono_ms();
+    int pid = standalone_find(alone->socket);
+    if (pid) {
+        log_info("redis pid=%d taken over socket=%s", pid, alone->socket);
+        alone->pid = pid;
+    } else if (spawn(alone, &err)) {
+        alone->pid = alone->process.pid;
+        log_info("redis pid=%d started socket=%s", alone->pid, alone->socket);
+    } else {
+        server_ended(alone, &err);
+        return;
+    }
+    alone->hooks.on_started(alone->owner);
+}
+
+void standalone_open(Standalone *alone, uv_loop_t *loop, const char *folder, const char *socket,
+                     const StandaloneHooks *hooks, void *owner)
+{
+    *alone = (Standalone){.loop = loop, .hooks = *hooks, .owner = owner};
+    alone->folder = xstrdup(folder);
+    alone->socket = xstrdup(socket);
+    start(alone);
+}
+
+void standalone_served(Standalone *alone)
+{
+    alone->served = true;
+    alone->failures = 0;
+}
+
+/* --- watch and stop --------------------------------------------------------------------------------- */
+
+/* A server taken over is no child of ours, so no signal tells of its end; and where nobody reaps orphans it stays in
+ * the process table as a zombie, which kill(pid, 0) takes for alive. */
+static bool process_lives(int pid)
+{
+    char path[64], line[512] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return errno != ENOENT;
+    size_t got = fread(line, 1, sizeof line - 1, file);
+    fclose(file);
+    line[got] = 0;
+    const char *state = strrchr(line, ')'); /* "pid (name) S ..." */
+    return state && state[1] && !strchr("ZX", state[2]);
+}
+
+void standalone_tick(Standalone *alone, Mono now)
+{
+    if (alone->pid && !alone->spawned && !process_lives(alone->pid)) {
+        Err why = {0};
+        err_set(&why, ERR_UNREACHABLE, "the private redis-server is gone; %s/redis.log may say why", alone->folder);
+        server_ended(alone, &why);
+    }
+    if (alone->pid && alone->stop_deadline && now > alone->stop_deadline) {
+        log_warning("redis pid=%d did not stop in %d s and is killed; its file is synced after every change",
+                    alone->pid, STOP_MS / 1000);
+        kill(alone->pid, SIGKILL);
+        alone->stop_deadline = now + STOP_MS;
+    }
+    if (!alone->pid && !alone->spawned && !alone->stopping && now >= alone->next_start)
+        start(alone);
+}
+
+void standalone_stop(Standalone *alone)
+{
+    if (alone->stopping)
+        return;
+    alone->stopping = true;
+    alone->stop_deadline = mono_ms() + STOP_MS;
+    if (alone->pid)
+        kill(alone->pid, SIGTERM);
+}
+
+bool standalone_gone(const Standalone *alone)
+{
+    return !alone->pid && !alone->spawned;
+}
+
+void standalone_done(Standalone *alone)
+{
+    free(alone->folder);
+    free(alone->socket);
+    *alone = (Standalone){0};
+}

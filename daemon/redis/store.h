@@ -1,0 +1,54 @@
+/* Redis as the daemon sees it: up or away, and functions to call.
+ *
+ *     store = store_open(loop, &url, "ddqd-gpu1", &hooks, owner);
+ *     store_call(store, QUEUE_CLAIM, args, on_claimed, owner, tag);     false while it is away
+ *     store_tick(store, mono_ms());                                     deadlines and reconnects
+ *     store_close(store);
+ *
+ * Two connections: one for commands, one that only listens for hints. A connection counts as ready only after the
+ * greeting of handshake.c: a master, new enough, with an append-only file, and with our function library.
+ * An answer can always be "unknown": the connection died. Every function of the library is safe to call again. */
+#ifndef DAEMON_REDIS_STORE_H
+#define DAEMON_REDIS_STORE_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "core/clock.h"
+#include "core/conf.h"
+#include "core/err.h"
+#include "queue/queue.h"
+
+typedef struct Store Store;
+
+typedef struct StoreHooks {
+    void (*on_ready)(void *owner);
+    void (*on_lost)(void *owner, const Err *why);                /* it was ready; reconnects by itself */
+    void (*on_refused)(void *owner, const Err *why, bool unfit); /* an attempt failed; unfit: this server's version or
+                                                                    settings will not do, waiting does not help */
+    void (*on_wake)(void *owner);                                /* work may be claimable */
+    void (*on_ctl)(void *owner, const char *text);               /* a message of the ctl channel */
+} StoreHooks;
+
+Store *store_open(uv_loop_t *loop, const RedisUrl *url, const char *client_name, const StoreHooks *hooks, void *owner);
+void store_close(Store *store); /* pending functions are called with an Err; memory goes back at once */
+void store_tick(Store *store, Mono now);
+void store_retry_now(Store *store); /* the server was just started: do not wait for the back-off */
+
+bool store_ready(const Store *store);
+bool store_hinted(const Store *store); /* the listening connection is up */
+Mono store_ready_since(const Store *store);
+/* False when the connection machinery stands still, which no fault of the server can cause (the watchdog asks). */
+bool store_healthy(const Store *store, Mono now);
+const char *store_state_name(const Store *store);
+
+/* Exactly one of reply and err is given. reply has a status of "ok", "empty", "already" or "stale" and is freed after
+ * the call. err of kind ERR_UNREACHABLE means the outcome is unknown. */
+typedef void StoreReplyFn(void *owner, uint64_t tag, const cJSON *reply, const Err *err);
+/* args is consumed. False when the store is not ready: fn is not called. */
+bool store_call(Store *store, QueueFn fn, cJSON *args, StoreReplyFn *on_reply, void *owner, uint64_t tag);
+bool store_publish(Store *store, const char *channel, const char *text);
+
+#endif

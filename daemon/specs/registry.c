@@ -1,0 +1,80 @@
+/* The thread touches `seen`, `fresh` and `bad` alone, and only while `busy`; the loop touches the rest.
+ * A folder that changed just now may change again within the same tick of its clock, so its time is believed only when
+ * it lies SETTLED_S back. */
+#include "daemon/specs/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/references.h"
+
+enum { SETTLED_S = 2 };
+
+static void look(uv_work_t *work)
+{
+    Registry *registry = work->data;
+    struct stat st;
+    struct timespec now, seen = {0};
+    if (stat(registry->folder, &st) == 0)
+        seen = st.st_mtim;
+    if (seen.tv_sec && seen.tv_sec == registry->seen.tv_sec && seen.tv_nsec == registry->seen.tv_nsec)
+        return;
+    registry->fresh = references_scan(registry->folder, &registry->bad);
+    clock_gettime(CLOCK_REALTIME, &now);
+    registry->seen = seen.tv_sec < now.tv_sec - SETTLED_S ? seen : (struct timespec){0};
+}
+
+/* Each fault once, until another one or none takes its place. */
+static void say(Registry *registry)
+{
+    if (registry->bad.kind && strcmp(registry->said, registry->bad.text) != 0)
+        log_warning("%s; it is not offered", registry->bad.text);
+    memcpy(registry->said, registry->bad.kind ? registry->bad.text : "",
+           registry->bad.kind ? sizeof registry->said : 1);
+}
+
+static void on_looked(uv_work_t *work, int status)
+{
+    Registry *registry = work->data;
+    cJSON *fresh = registry->fresh;
+    registry->busy = false;
+    registry->fresh = NULL;
+    if (status != 0 || !fresh)
+        return;
+    say(registry);
+    if (cJSON_Compare(fresh, registry->entries, true)) {
+        cJSON_Delete(fresh);
+        return;
+    }
+    cJSON_Delete(registry->entries);
+    registry->entries = fresh;
+    registry->changed(registry->owner);
+}
+
+void registry_init(Registry *registry, uv_loop_t *loop, const char *output_root, void (*changed)(void *owner),
+                   void *owner)
+{
+    *registry = (Registry){.loop = loop, .changed = changed, .owner = owner};
+    registry->folder = references_folder(output_root);
+    registry->entries = cJSON_CreateObject();
+    registry->work.data = registry;
+}
+
+void registry_look(Registry *registry)
+{
+    if (registry->busy)
+        return;
+    registry->bad = (Err){0};
+    registry->busy = uv_queue_work(registry->loop, &registry->work, look, on_looked) == 0;
+}
+
+void registry_done(Registry *registry)
+{
+    cJSON_Delete(registry->entries);
+    cJSON_Delete(registry->fresh);
+    free(registry->folder);
+    *registry = (Registry){0};
+}

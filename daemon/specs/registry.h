@@ -1,0 +1,37 @@
+/* The registered references as this host last saw them (core/references.h): looked at in the thread pool, because the
+ * output root may be a network folder, and kept in memory for beats, claims and jobs.
+ *
+ *     registry_init(&registry, loop, output_root, on_changed, owner);
+ *     registry_look(&registry);              at every beat; does nothing while a look is under way
+ *     registry_done(&registry);              after the loop has ended */
+#ifndef DAEMON_SPECS_REGISTRY_H
+#define DAEMON_SPECS_REGISTRY_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <time.h>
+#include <uv.h>
+
+#include "core/err.h"
+
+typedef struct Registry {
+    uv_loop_t *loop;
+    uv_work_t work;
+    bool busy;
+    char *folder;
+    cJSON *entries; /* {NAME: entry}; never NULL */
+    void (*changed)(void *owner);
+    void *owner;
+    char said[768]; /* the fault that was logged last */
+    /* of the look under way */
+    struct timespec seen; /* the folder's time of change, {0}: look again */
+    cJSON *fresh;         /* NULL: it had not changed */
+    Err bad;
+} Registry;
+
+void registry_init(Registry *registry, uv_loop_t *loop, const char *output_root, void (*changed)(void *owner),
+                   void *owner);
+void registry_look(Registry *registry);
+void registry_done(Registry *registry);
+
+#endif

@@ -1,0 +1,13 @@
+/* Devices that broke under a worker: memory that ECC cannot correct, a GPU that fell off the bus (err_condemns_device).
+ * A fresh process would meet the same device, so the worker is drained: at once here, and in the queue, where the drain
+ * outlives this daemon and `ddq resume HOST:WORKER` ends it. The job is blameless. */
+#ifndef DAEMON_WORK_BAD_DEVICES_H
+#define DAEMON_WORK_BAD_DEVICES_H
+
+#include "daemon/work/state.h"
+
+void bad_devices_add(Daemon *d, Worker *worker, const char *why);
+/* With every beat: whom the queue does not know of yet is told to it again. */
+void bad_devices_report(Daemon *d);
+
+#endif

@@ -1,0 +1,35 @@
+/* What this host works on: one lease a worker, beside the worker's row and with the same index.
+ *
+ * The story of a lease, in the order it happens, and where each step stands:
+ *   1 claims_run        an idle worker asks Redis for a range                        claims.c
+ *   2 on_claimed        the range is ours: journal, resolve the spec (resolving.c), tell the worker
+ *   3 leases_progress   the worker says how far it is; ticks go out                  leases.c
+ *   4 leases_renew      three times a lease: "still ours?" -> ok, lost, cancel, yield
+ *   5 leases_finished, _yielded, _failed, _gone    how it ended
+ *   6 reports_add       journal, then Redis; again until it is answered              reports.c
+ */
+#ifndef DAEMON_WORK_LEASES_H
+#define DAEMON_WORK_LEASES_H
+
+#include <cjson/cJSON.h>
+
+#include "core/clock.h"
+#include "core/err.h"
+#include "daemon/work/state.h"
+
+void leases_tick(Daemon *d, Mono now);
+void leases_renew(Daemon *d); /* now: after a reconnect, and when a hint says that something changed */
+
+/* A message of a worker that has a lease. True when it ended the lease, so that the worker may claim. */
+bool leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *message);
+/* The lease is over, its report is made; the worker may claim the next range (the caller runs claims_run). */
+void leases_free(Daemon *d, Worker *worker);
+/* Its process ended, with or without a lease. */
+void leases_gone(Daemon *d, Worker *worker, const Err *why);
+/* Its process was killed and does not die. */
+void leases_stuck(Daemon *d, Worker *worker);
+/* Leases that a dead predecessor left in the journal go back. */
+void leases_orphans(Daemon *d);
+int leases_count(const Daemon *d);
+
+#endif

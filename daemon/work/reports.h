@@ -1,0 +1,16 @@
+/* How leases ended: into the journal, then to Redis, again after a reconnect until Redis answers. */
+#ifndef DAEMON_WORK_REPORTS_H
+#define DAEMON_WORK_REPORTS_H
+
+#include <cjson/cJSON.h>
+
+#include "daemon/work/state.h"
+
+/* finished: the worker's message; what it says of time and results goes on to the queue. */
+void reports_finish(Daemon *d, const Lease *lease, const cJSON *finished);
+void reports_giveback(Daemon *d, const Lease *lease); /* no blame: yield, cancel, drain */
+void reports_fail(Daemon *d, const Lease *lease, const char *kind, const char *policy, const char *text,
+                  bool crash); /* crash: the worker did not say so itself, it died */
+void reports_send(Daemon *d);  /* whatever is in the journal and not sent */
+
+#endif

@@ -1,0 +1,41 @@
+/* The line to the daemon: what it asks for becomes tasks in order, what we say goes out whole, message by message.
+ *
+ *     Channel *channel = channel_open(fd, err);
+ *     for (Task *task; (task = channel_next(channel)); channel_done(channel, task))
+ *         ... channel_send(channel, PROTO_PROGRESS, fields) ... channel_stopping(channel, task) ...
+ *
+ * A thread of its own reads, another says `alive`. There is one Channel a process, and it lives until the process ends.
+ */
+#ifndef WORKER_CHANNEL_H
+#define WORKER_CHANNEL_H
+
+#include <stdint.h>
+
+#include "core/proto.h"
+
+typedef struct Task Task;
+struct Task {
+    Task *next;
+    bool called_off; /* yield or cancel came */
+    char *token, *job, *phase;
+    int64_t lo, hi, n;       /* n: images of the job, 0 before its survey */
+    cJSON *spec, *submitted; /* submitted: NULL where the daemon does not say */
+};
+
+typedef struct Channel Channel;
+/* Takes SIGTERM as "stop", and asks the kernel to send it when the daemon dies. A file system that does not answer for
+ * stall_s (0: for ever) ends the process, with a failure of its task. NULL when threads cannot be started. */
+Channel *channel_open(int fd, int stall_s, Err *err);
+void channel_device(Channel *channel, const char *device);          /* whose memory `alive` tells; outlives the line */
+void channel_send_alive(Channel *channel);                          /* says it now */
+void channel_send(Channel *channel, ProtoType type, cJSON *fields); /* consumes fields; any thread */
+
+/* Waits for a task. NULL: time to go. Tasks that wait when a stop comes are still handed out, to be answered. */
+Task *channel_next(Channel *channel);
+void channel_done(Channel *channel, Task *task); /* it was answered; frees it */
+/* True when the task should end at the next batch boundary. */
+bool channel_stopping(Channel *channel, const Task *task);
+/* True, with the reason, when the other side broke the protocol. */
+bool channel_broken(Channel *channel, Err *err);
+
+#endif
