@@ -6,6 +6,7 @@
 #define CORE_JOBFIELD_H
 
 #include "core/jobspec.h"
+#include "core/jobtraits.h"
 
 typedef enum FieldType {
     TYPE_TEXT,    /* char *: a path or free text */
@@ -25,12 +26,17 @@ typedef struct JobField {
     size_t offset, size; /* of the member */
     unsigned kinds;      /* bits 1 << JobKind */
     unsigned forms;      /* bits 1 << JobForm */
+    FieldRole role;      /* what it changes; 0 is no role, and a test fails */
+    unsigned traits;     /* bits: who else has to know the field */
     bool required;
     const char *fallback; /* the default as a flag's text; NULL: absent */
     double min, max;
     const char *const *words; /* ends with NULL */
     const char *help;         /* one sentence */
 } JobField;
+
+/* The i-th row of the table in jobspec.c; NULL past the end. */
+const JobField *jobspec_row(int i);
 
 /* The JSON value into its member; the sentence names the field, what it is and what it may be. */
 bool jobfield_decode(const JobField *field, const cJSON *value, JobSpec *spec, Err *err);

@@ -5,7 +5,8 @@
 
 unsigned jobrules_metrics(const JobSpec *spec)
 {
-    bool compares = spec->kind == KIND_EVALUATE || (spec->kind == KIND_SAMPLE && spec->reference);
+    JobMeasures measures = jobkind_of(spec->kind)->measures;
+    bool compares = measures == MEASURES_ALWAYS || (measures == MEASURES_IF_ASKED && spec->reference);
     return compares ? METRIC_FID : 0;
 }
 
@@ -32,9 +33,10 @@ static bool check_teacher(const JobSpec *spec, JobForm form, Err *err)
 
 static bool check_metrics(const JobSpec *spec, Err *err)
 {
-    if (spec->kind == KIND_STATISTICS)
+    JobMeasures measures = jobkind_of(spec->kind)->measures;
+    if (measures == MEASURES_NOTHING)
         return true;
-    if (spec->kind == KIND_EVALUATE && !spec->metrics)
+    if (measures == MEASURES_ALWAYS && !spec->metrics)
         return err_set(err, ERR_USAGE,
                        "job field metrics: empty, and an evaluate job measures something: any of" METRIC_WORDS_TEXT);
     if (!(spec->metrics & METRICS_OF_REFERENCE) || spec->reference)
@@ -82,7 +84,8 @@ bool jobrules_check(const JobSpec *spec, JobForm form, Err *err)
 {
     if (!check_metrics(spec, err))
         return false;
-    if (spec->kind != KIND_SAMPLE)
-        return true;
-    return check_sampler(spec, form, err) && (form == FORM_QUEUED || check_network(spec, err));
+    const JobKindRow *kind = jobkind_of(spec->kind);
+    if (kind->uses_model && !check_sampler(spec, form, err))
+        return false;
+    return form == FORM_QUEUED || check_network(spec, err);
 }

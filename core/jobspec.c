@@ -2,7 +2,8 @@
  * (jobfield.c); rules between fields are in jobrules.c. A name may have several rows where kinds or forms differ,
  * as long as no kind and form sees two of them.
  *
- * To add a parameter: a member in jobspec.h, a row here, the line that uses it; then print docs/jobspec.md anew. */
+ * To add a parameter: a member in jobspec.h, a row here with its role and traits (jobtraits.h), the line that uses it;
+ * then print docs/jobspec.md anew. */
 #include "core/jobspec.h"
 
 #include <math.h>
@@ -11,6 +12,7 @@
 
 #include "core/jobfield.h"
 #include "core/jobrules.h"
+#include "core/jobtraits.h"
 #include "core/mem.h"
 
 #define AT(name)   offsetof(JobSpec, name), sizeof(((JobSpec *)0)->name)
@@ -24,7 +26,6 @@
 #define SAVE_ALL   (SAVE_PNG | SAVE_NPZ | SAVE_CODES | SAVE_VECTORS | SAVE_FEATURES)
 #define SEED_MAX   99999999999999.0 /* fourteen digits: what every JSON writer on the way (cJSON 15, Lua 14) keeps */
 
-static const char *const kind_words[] = {"sample", "evaluate", "statistics", NULL};
 static const char *const pick_words[] = {"sample", "argmax", NULL};
 static const char *const classes_words[] = {"uniform", "balanced", NULL};
 static const char *const precision_words[] = {"fp32", "tf32", "fp16", "bf16", NULL};
@@ -35,113 +36,126 @@ static const char *const like_words[] = {"exact", "pytorch-fid", NULL};
 static const char *const no_yes_words[] = {"no", "yes", NULL};
 
 static const JobField fields[] = {
-    {"kind", TYPE_WORD, AT(kind), ANY_KIND, BOTH, false, "sample", 0, 0, kind_words,
+    {"kind", TYPE_WORD, AT(kind), ANY_KIND, BOTH, CHANGES_PIXELS, SUBMITTED, false, "sample", 0, 0, jobkind_words,
      "What to do: sample images, evaluate images against a reference, or make the statistics of images."},
-    {"name", TYPE_NAME, AT(name), ANY_KIND, BOTH, false, NULL, 0, 0, NULL,
+    {"name", TYPE_NAME, AT(name), ANY_KIND, BOTH, CHANGES_REPORT, KEEPS_PUBLISHED | SUBMITTED, false, NULL, 0, 0, NULL,
      "Name of the output folder and of the report; a queued job without one has its id."},
-    {"recipe", TYPE_TEXT, AT(recipe), ANY_KIND, BOTH, false, NULL, 0, 0, NULL,
-     "The recipe this job came from, for the report."},
-    {"model", TYPE_TEXT, AT(model), SAMPLE, QUEUED, true, NULL, 0, 0, NULL,
+    {"recipe", TYPE_TEXT, AT(recipe), ANY_KIND, BOTH, CHANGES_REPORT, KEEPS_PUBLISHED | KEPT_BY_THEN, false, NULL, 0, 0,
+     NULL, "The recipe this job came from, for the report."},
+    {"model", TYPE_TEXT, AT(model), SAMPLE, QUEUED, CHANGES_REPORT, NAMES_OFFER | SUBMITTED, true, NULL, 0, 0, NULL,
      "The name of a [model] of the daemon's configuration."},
-    {"model", TYPE_TEXT, AT(model), SAMPLE, EXEC, false, NULL, 0, 0, NULL, "The model's name, for the report."},
-    {"student", TYPE_TEXT, AT(student), SAMPLE, EXEC, false, NULL, 0, 0, NULL,
+    {"model", TYPE_TEXT, AT(model), SAMPLE, EXEC, CHANGES_REPORT, 0, false, NULL, 0, 0, NULL,
+     "The model's name, for the report."},
+    {"student", TYPE_TEXT, AT(student), SAMPLE, EXEC, CHANGES_PIXELS, 0, false, NULL, 0, 0, NULL,
      "The student's checkpoint; the teacher alone (teacher_start_t 0, t_list 0,L) needs none."},
-    {"tokenizer", TYPE_TEXT, AT(tokenizer), SAMPLE, EXEC, true, NULL, 0, 0, NULL,
+    {"tokenizer", TYPE_TEXT, AT(tokenizer), SAMPLE, EXEC, CHANGES_PIXELS, 0, true, NULL, 0, 0, NULL,
      "The tokenizer's checkpoint: codebook and decoder."},
-    {"teacher", TYPE_TEXT, AT(teacher), SAMPLE, EXEC, false, NULL, 0, 0, NULL,
+    {"teacher", TYPE_TEXT, AT(teacher), SAMPLE, EXEC, CHANGES_PIXELS, 0, false, NULL, 0, 0, NULL,
      "The teacher's checkpoint; needed with teacher_start_t."},
-    {"heads", TYPE_INT, AT(heads), SAMPLE, EXEC, false, "0", 0, 256, NULL,
+    {"heads", TYPE_INT, AT(heads), SAMPLE, EXEC, CHANGES_PIXELS, 0, false, "0", 0, 256, NULL,
      "Attention heads of student and teacher; 0: width / 64."},
-    {"grid", TYPE_INT, AT(grid), SAMPLE, EXEC, false, "0", 0, 1024, NULL,
+    {"grid", TYPE_INT, AT(grid), SAMPLE, EXEC, CHANGES_PIXELS, 0, false, "0", 0, 1024, NULL,
      "Tokens a side, which no checkpoint says; 0: from the noise file, else as the tokenizer's levels have it."},
-    {"t_list", TYPE_STEPS, AT(t_list), SAMPLE, BOTH, false, "0", 0, 65536, NULL,
+    {"t_list", TYPE_STEPS, AT(t_list), SAMPLE, BOTH, CHANGES_PIXELS, PACE, false, "0", 0, 65536, NULL,
      "Time steps of the student; with a teacher 0 and the step where the student takes over."},
-    {"split_t", TYPE_INT, AT(split_t), SAMPLE, BOTH, false, NULL, 0, 65536, NULL,
+    {"split_t", TYPE_INT, AT(split_t), SAMPLE, BOTH, CHANGES_PIXELS, PACE, false, NULL, 0, 65536, NULL,
      "Tokens below it come from the codebook, the others from the continuous head; required wherever the student "
      "runs."},
-    {"teacher_start_t", TYPE_INT, AT(teacher_start_t), SAMPLE, BOTH, false, NULL, -1, 65536, NULL,
-     "The first token that the teacher draws; absent or -1: few-step sampling, no teacher."},
-    {"cfg_scale", TYPE_REAL, AT(cfg_scale), SAMPLE, BOTH, false, "2.0", 0, 1000, NULL,
+    {"teacher_start_t", TYPE_INT, AT(teacher_start_t), SAMPLE, BOTH, CHANGES_PIXELS, PACE | LOAD_IF_SET, false, NULL,
+     -1, 65536, NULL, "The first token that the teacher draws; absent or -1: few-step sampling, no teacher."},
+    {"cfg_scale", TYPE_REAL, AT(cfg_scale), SAMPLE, BOTH, CHANGES_PIXELS, PACE, false, "2.0", 0, 1000, NULL,
      "Classifier-free guidance of the teacher; 1 or less: none."},
-    {"cfg_interval", TYPE_INT, AT(cfg_interval), SAMPLE, BOTH, false, "-1", -1, 65536, NULL,
+    {"cfg_interval", TYPE_INT, AT(cfg_interval), SAMPLE, BOTH, CHANGES_PIXELS, 0, false, "-1", -1, 65536, NULL,
      "Teacher tokens after this one go without guidance; -1: all have it."},
-    {"top_k", TYPE_INT, AT(top_k), SAMPLE, BOTH, false, "8000", 0, 16777216, NULL,
+    {"top_k", TYPE_INT, AT(top_k), SAMPLE, BOTH, CHANGES_PIXELS, 0, false, "8000", 0, 16777216, NULL,
      "The teacher draws from the k likeliest codes; 0: from all."},
-    {"top_p", TYPE_REAL, AT(top_p), SAMPLE, BOTH, false, "1.0", 0, 1, NULL,
+    {"top_p", TYPE_REAL, AT(top_p), SAMPLE, BOTH, CHANGES_PIXELS, 0, false, "1.0", 0, 1, NULL,
      "The teacher draws from the likeliest codes that hold this share of the probability."},
-    {"temperature", TYPE_REAL, AT(temperature), SAMPLE, BOTH, false, "1.0", 0, 1000, NULL,
+    {"temperature", TYPE_REAL, AT(temperature), SAMPLE, BOTH, CHANGES_PIXELS, 0, false, "1.0", 0, 1000, NULL,
      "The teacher's logits are divided by it."},
-    {"pick", TYPE_WORD, AT(pick), SAMPLE, BOTH, false, "sample", 0, 0, pick_words,
+    {"pick", TYPE_WORD, AT(pick), SAMPLE, BOTH, CHANGES_PIXELS, 0, false, "sample", 0, 0, pick_words,
      "How the teacher picks a token: drawn, or the likeliest."},
-    {"images", TYPE_INT, AT(images), SAMPLE, BOTH, true, NULL, 1, 1e9, NULL,
+    {"images", TYPE_INT, AT(images), SAMPLE, BOTH, CHANGES_PIXELS, SUBMITTED, true, NULL, 1, 1e9, NULL,
      "How many images to make; for evaluate and statistics a folder of PNGs and JPEGs, or an array."},
-    {"images", TYPE_TEXT, AT(source), EVALUATE | STATISTICS, BOTH, true, NULL, 0, 0, NULL,
+    {"images", TYPE_TEXT, AT(source), EVALUATE | STATISTICS, BOTH, CHANGES_PIXELS, LOCAL_FILE, true, NULL, 0, 0, NULL,
      "The images to measure: a folder of PNGs and JPEGs, an .npz with arr_0 or an .npy, [n,h,w,3] u8."},
-    {"seed", TYPE_INT, AT(seed), SAMPLE, BOTH, false, "0", 0, SEED_MAX, NULL,
+    {"seed", TYPE_INT, AT(seed), SAMPLE, BOTH, CHANGES_PIXELS, KEEPS_PUBLISHED, false, "0", 0, SEED_MAX, NULL,
      "Image i depends on the models, the parameters, the seed and i alone."},
-    {"classes", TYPE_CLASSES, AT(classes), SAMPLE, BOTH, false, "uniform", 0, 1000000, classes_words,
+    {"classes", TYPE_CLASSES, AT(classes), SAMPLE, BOTH, CHANGES_PIXELS, 0, false, "uniform", 0, 1000000, classes_words,
      "The label of image i: drawn by seed and i, i modulo the number of classes, or the list repeated."},
-    {"noise", TYPE_TEXT, AT(noise), SAMPLE, BOTH, false, NULL, 0, 0, NULL,
+    {"noise", TYPE_TEXT, AT(noise), SAMPLE, BOTH, CHANGES_PIXELS, LOCAL_FILE, false, NULL, 0, 0, NULL,
      "Noise from a .npy file [n,L,C] f32 in place of the seed's."},
-    {"labels", TYPE_TEXT, AT(labels), SAMPLE, BOTH, false, NULL, 0, 0, NULL,
+    {"labels", TYPE_TEXT, AT(labels), SAMPLE, BOTH, CHANGES_PIXELS, LOCAL_FILE, false, NULL, 0, 0, NULL,
      "Labels from a .npy file [n] of integers in place of `classes`."},
-    {"precision", TYPE_WORD, AT(precision), ANY_KIND, BOTH, false, NULL, 0, 0, precision_words,
+    {"precision", TYPE_WORD, AT(precision), ANY_KIND, BOTH, CHANGES_PIXELS, KEEPS_PUBLISHED | PACE | LOAD, false, NULL,
+     0, 0, precision_words,
      "Operands of the products, with sums in fp32; absent: fp32 on the CPU, fp16 on CUDA, where a batch with numbers "
      "that "
      "fp16 cannot hold is made again in bf16. Features for the FID are taken in fp32, on CUDA in tf32 at least."},
-    {"batch", TYPE_INT, AT(batch), ANY_KIND, BOTH, false, "0", 0, 4096, NULL,
+    {"batch", TYPE_INT, AT(batch), ANY_KIND, BOTH, CHANGES_SPEED, KEEPS_PUBLISHED | LOAD, false, "0", 0, 4096, NULL,
      "Images at a time, which changes the speed and nothing else; 0: chosen by the worker."},
-    {"save", TYPE_SET, AT(save), SAMPLE, BOTH, false, "png", 0, SAVE_ALL, save_words,
+    {"save", TYPE_SET, AT(save), SAMPLE, BOTH, CHANGES_PIXELS, KEEPS_PUBLISHED, false, "png", 0, SAVE_ALL, save_words,
      "What to keep: images/*.png, samples.npz, codes.npy, vectors.npy, features.npy."},
-    {"save", TYPE_SET, AT(save), EVALUATE, BOTH, false, "", 0, SAVE_FEATURES, save_words,
-     "What to keep besides the report: features.npy."},
-    {"inception", TYPE_TEXT, AT(inception), SAMPLE, EXEC, false, NULL, 0, 0, NULL,
+    {"save", TYPE_SET, AT(save), EVALUATE, BOTH, CHANGES_PIXELS, KEEPS_PUBLISHED, false, "", 0, SAVE_FEATURES,
+     save_words, "What to keep besides the report: features.npy."},
+    {"inception", TYPE_TEXT, AT(inception), SAMPLE, EXEC, CHANGES_PIXELS, 0, false, NULL, 0, 0, NULL,
      "The FID network's weights: features and statistics are taken while sampling."},
-    {"inception", TYPE_TEXT, AT(inception), EVALUATE | STATISTICS, EXEC, true, NULL, 0, 0, NULL,
+    {"inception", TYPE_TEXT, AT(inception), EVALUATE | STATISTICS, EXEC, CHANGES_PIXELS, 0, true, NULL, 0, 0, NULL,
      "The FID network's weights."},
-    {"reference", TYPE_TEXT, AT(reference), SAMPLE, QUEUED, false, NULL, 0, 0, NULL,
-     "The name of a [reference] of the daemon's configuration, to compare with."},
-    {"reference", TYPE_TEXT, AT(reference), EVALUATE, QUEUED, false, NULL, 0, 0, NULL,
-     "The name of a [reference] of the daemon's configuration; metrics is alone goes without."},
-    {"reference", TYPE_TEXT, AT(reference), SAMPLE, EXEC, false, NULL, 0, 0, NULL,
+    {"reference", TYPE_TEXT, AT(reference), SAMPLE, QUEUED, CHANGES_REPORT, MOVED_BY_THEN | NAMES_OFFER, false, NULL, 0,
+     0, NULL, "The name of a [reference] of the daemon's configuration, to compare with."},
+    {"reference", TYPE_TEXT, AT(reference), EVALUATE, QUEUED, CHANGES_REPORT, MOVED_BY_THEN | NAMES_OFFER, false, NULL,
+     0, 0, NULL, "The name of a [reference] of the daemon's configuration; metrics is alone goes without."},
+    {"reference", TYPE_TEXT, AT(reference), SAMPLE, EXEC, CHANGES_REPORT, MOVED_BY_THEN, false, NULL, 0, 0, NULL,
      "What to compare with: statistics (.npz or .pth), a folder of images, or an array of them (.npz, .npy)."},
-    {"reference", TYPE_TEXT, AT(reference), EVALUATE, EXEC, false, NULL, 0, 0, NULL,
+    {"reference", TYPE_TEXT, AT(reference), EVALUATE, EXEC, CHANGES_REPORT, MOVED_BY_THEN, false, NULL, 0, 0, NULL,
      "What to compare with: statistics (.npz or .pth), a folder of images, or an array of them (.npz, .npy); metrics "
      "is alone goes without."},
-    {"metrics", TYPE_SET, AT(metrics), SAMPLE | EVALUATE, BOTH, false, NULL, 0, METRICS_ALL, metric_words,
+    {"metrics", TYPE_SET, AT(metrics), SAMPLE | EVALUATE, BOTH, CHANGES_REPORT, KEEPS_PUBLISHED | MOVED_BY_THEN, false,
+     NULL, 0, METRICS_ALL, metric_words,
      "What to measure; kid and prdc want a reference with images or features; absent: fid where there is a "
      "reference."},
-    {"pipeline", TYPE_WORD, AT(pipeline), SAMPLE | EVALUATE, BOTH, false, NULL, 0, 0, pipeline_words,
+    {"pipeline", TYPE_WORD, AT(pipeline), SAMPLE | EVALUATE, BOTH, CHANGES_PIXELS, MOVED_BY_THEN | PACE, false, NULL, 0,
+     0, pipeline_words,
      "How images are resized for the network: as pytorch-fid or as the ADM evaluator does, or both; absent: as the "
      "reference says, else pt."},
-    {"pipeline", TYPE_WORD, AT(pipeline), STATISTICS, BOTH, false, NULL, 0, 0, one_pipeline_words,
+    {"pipeline", TYPE_WORD, AT(pipeline), STATISTICS, BOTH, CHANGES_PIXELS, MOVED_BY_THEN | PACE, false, NULL, 0, 0,
+     one_pipeline_words,
      "How images are resized for the network: as pytorch-fid or as the ADM evaluator does; absent: pt."},
-    {"neighbours", TYPE_INT, AT(neighbours), SAMPLE | EVALUATE, BOTH, false, "3", 1, 100, NULL,
-     "Precision, recall, density and coverage look at this many nearest neighbours."},
-    {"like", TYPE_WORD, AT(like), SAMPLE | EVALUATE, BOTH, false, "exact", 0, 0, like_words,
+    {"neighbours", TYPE_INT, AT(neighbours), SAMPLE | EVALUATE, BOTH, CHANGES_REPORT, MOVED_BY_THEN, false, "3", 1, 100,
+     NULL, "Precision, recall, density and coverage look at this many nearest neighbours."},
+    {"like", TYPE_WORD, AT(like), SAMPLE | EVALUATE, BOTH, CHANGES_REPORT, KEEPS_PUBLISHED | MOVED_BY_THEN, false,
+     "exact", 0, 0, like_words,
      "The FID's square root: exact, or with the 1e-6 on the diagonal that pytorch-fid adds for singular products."},
-    {"skip_bad", TYPE_WORD, AT(skip_bad), EVALUATE | STATISTICS, BOTH, false, "no", 0, 0, no_yes_words,
-     "Images that cannot be read: no ends the job with their names, yes names them and leaves them out."},
-    {"register", TYPE_NAME, AT(register_as), STATISTICS, QUEUED, false, NULL, 0, 0, NULL,
+    {"skip_bad", TYPE_WORD, AT(skip_bad), EVALUATE | STATISTICS, BOTH, CHANGES_REPORT, 0, false, "no", 0, 0,
+     no_yes_words, "Images that cannot be read: no ends the job with their names, yes names them and leaves them out."},
+    {"register", TYPE_NAME, AT(register_as), STATISTICS, QUEUED, ADMINISTRATIVE, 0, false, NULL, 0, 0, NULL,
      "Registers the statistics as a reference of this name, for all hosts; `ddq refs make` says so."},
-    {"register", TYPE_TEXT, AT(register_as), STATISTICS, EXEC, false, NULL, 0, 0, NULL,
+    {"register", TYPE_TEXT, AT(register_as), STATISTICS, EXEC, ADMINISTRATIVE, 0, false, NULL, 0, 0, NULL,
      "Where the statistics are registered as a reference: FOLDER/NAME."},
-    {"owner", TYPE_TEXT, AT(owner), STATISTICS, EXEC, false, NULL, 0, 0, NULL, "Whose reference that will be."},
-    {"published_fid", TYPE_REAL, AT(published_fid), SAMPLE | EVALUATE, BOTH, false, NULL, 0, 1e6, NULL,
+    {"owner", TYPE_TEXT, AT(owner), STATISTICS, EXEC, ADMINISTRATIVE, 0, false, NULL, 0, 0, NULL,
+     "Whose reference that will be."},
+    {"published_fid", TYPE_REAL, AT(published_fid), SAMPLE | EVALUATE, BOTH, CHANGES_REPORT, PUBLISHED | MOVED_BY_THEN,
+     false, NULL, 0, 1e6, NULL,
      "A published FID; the report puts it beside the measured one, and so do the next three with theirs."},
-    {"published_is", TYPE_REAL, AT(published_is), SAMPLE | EVALUATE, BOTH, false, NULL, 0, 1e6, NULL,
-     "A published Inception score."},
-    {"published_precision", TYPE_REAL, AT(published_precision), SAMPLE | EVALUATE, BOTH, false, NULL, 0, 1, NULL,
-     "A published precision."},
-    {"published_recall", TYPE_REAL, AT(published_recall), SAMPLE | EVALUATE, BOTH, false, NULL, 0, 1, NULL,
-     "A published recall."},
-    {"device", TYPE_TEXT, AT(device), ANY_KIND, QUEUED, false, NULL, 0, 0, NULL,
-     "Where to run: cpu, cuda or a GPU's UUID; absent: wherever a worker is free."},
-    {"device", TYPE_TEXT, AT(device), ANY_KIND, EXEC, false, "cpu", 0, 0, NULL,
-     "Where to run: cpu, cuda or a GPU's UUID."},
-    {"output", TYPE_TEXT, AT(output), ANY_KIND, EXEC, true, NULL, 0, 0, NULL,
+    {"published_is", TYPE_REAL, AT(published_is), SAMPLE | EVALUATE, BOTH, CHANGES_REPORT, PUBLISHED | MOVED_BY_THEN,
+     false, NULL, 0, 1e6, NULL, "A published Inception score."},
+    {"published_precision", TYPE_REAL, AT(published_precision), SAMPLE | EVALUATE, BOTH, CHANGES_REPORT,
+     PUBLISHED | MOVED_BY_THEN, false, NULL, 0, 1, NULL, "A published precision."},
+    {"published_recall", TYPE_REAL, AT(published_recall), SAMPLE | EVALUATE, BOTH, CHANGES_REPORT,
+     PUBLISHED | MOVED_BY_THEN, false, NULL, 0, 1, NULL, "A published recall."},
+    {"device", TYPE_TEXT, AT(device), ANY_KIND, QUEUED, CHANGES_SPEED, KEEPS_PUBLISHED | KEPT_BY_THEN | SUBMITTED,
+     false, NULL, 0, 0, NULL, "Where to run: cpu, cuda or a GPU's UUID; absent: wherever a worker is free."},
+    {"device", TYPE_TEXT, AT(device), ANY_KIND, EXEC, CHANGES_SPEED, KEEPS_PUBLISHED | KEPT_BY_THEN, false, "cpu", 0, 0,
+     NULL, "Where to run: cpu, cuda or a GPU's UUID."},
+    {"output", TYPE_TEXT, AT(output), ANY_KIND, EXEC, ADMINISTRATIVE, 0, true, NULL, 0, 0, NULL,
      "The folder for everything that is written."},
 };
+
+const JobField *jobspec_row(int i)
+{
+    return i >= 0 && (size_t)i < countof(fields) ? &fields[i] : NULL;
+}
 
 static bool row_fits(const JobField *field, JobKind kind, JobForm form)
 {
@@ -170,7 +184,7 @@ static const char *suggest(const char *name, JobKind kind, JobForm form)
 
 static bool refuse_field(const char *name, JobKind kind, JobForm form, Err *err)
 {
-    const char *what = kind_words[kind], *how = form == FORM_QUEUED ? "a queued" : "an exec";
+    const char *what = jobkind_words[kind], *how = form == FORM_QUEUED ? "a queued" : "an exec";
     for (size_t i = 0; i < countof(fields); i++)
         if (strcmp(fields[i].name, name) == 0)
             return err_set(err, ERR_USAGE, "job field %s: %s %s job does not take it", name, how, what);
@@ -209,7 +223,7 @@ static bool decode_row(const JobField *field, const cJSON *object, JobSpec *spec
         return jobfield_decode(field, value, spec, err);
     if (field->required)
         return err_set(err, ERR_USAGE, "job field %s: missing, and a %s job needs it. %s", field->name,
-                       kind_words[spec->kind], field->help);
+                       jobkind_words[spec->kind], field->help);
     if (!field->fallback)
         return true;
     cJSON *fallback = jobfield_from_text(field, field->fallback, err);
@@ -302,7 +316,7 @@ static unsigned kinds_of(const cJSON *object)
 {
     const cJSON *kind = cJSON_GetObjectItemCaseSensitive(object, "kind");
     for (int i = 0; i < JOB_KINDS; i++)
-        if (cJSON_IsString(kind) && strcmp(kind->valuestring, kind_words[i]) == 0)
+        if (cJSON_IsString(kind) && strcmp(kind->valuestring, jobkind_words[i]) == 0)
             return 1u << i;
     return ANY_KIND;
 }
@@ -335,7 +349,7 @@ bool jobspec_set_text(cJSON *object, const char *field, const char *text, Err *e
 
 const char *jobspec_kind_name(JobKind kind)
 {
-    return kind_words[kind];
+    return jobkind_words[kind];
 }
 
 /* --- help ----------------------------------------------------------------------------------------- */
@@ -393,7 +407,7 @@ char *jobspec_print(void)
         "`ddq-worker describe --markdown`.\n");
     for (int kind = 0; kind < JOB_KINDS; kind++) {
         buf_printf(&buf, "\n## %s\n\n| field | form | may be | default | meaning |\n|---|---|---|---|---|\n",
-                   kind_words[kind]);
+                   jobkind_words[kind]);
         for (size_t i = 0; i < countof(fields); i++) {
             const JobField *field = &fields[i];
             if (!(field->kinds & 1u << kind))

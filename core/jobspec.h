@@ -14,10 +14,10 @@
 #include <stdint.h>
 
 #include "core/err.h"
+#include "core/jobkind.h"
 #include "core/metric.h"
 #include "core/nearest.h"
 
-typedef enum JobKind { KIND_SAMPLE, KIND_EVALUATE, KIND_STATISTICS, JOB_KINDS } JobKind;
 typedef enum JobForm { FORM_QUEUED, FORM_EXEC } JobForm;
 typedef enum JobPick { PICK_SAMPLE, PICK_ARGMAX } JobPick;
 typedef enum JobClasses { CLASSES_UNIFORM, CLASSES_BALANCED, CLASSES_LIST } JobClasses;

@@ -71,7 +71,7 @@ function F.adopt(a)
         refuse('usage', 'finished, but only ' .. int(have) .. ' of ' .. int(images) .. ' images are there')
     end
     F.submit(job, folder)
-    if images > 0 then owe(user, -have) end
+    if counted(job.kind) then owe(user, -have) end
     if a.finished == true then
         return {id = id, state = adopt_as_done(id, total, fid, metrics), done = total, known = false}
     end

@@ -48,7 +48,7 @@ local function job_refuses(id, user, worker)
         local busy = call('SCARD', job_key(id, 'leases'))
         if busy >= tonumber(most) then return {code = 'max_gpus', busy = busy, most = tonumber(most)} end
     end
-    most = kind == 'sample' and report == '0' and quota(worker.quotas, user, 'day')
+    most = counted(kind) and report == '0' and quota(worker.quotas, user, 'day')
     if most then
         local made = tonumber(call('HGET', made_key(worker.time), user) or 0)
         if made >= most then return {code = 'day', made = made, most = most} end
@@ -248,7 +248,7 @@ function take(choice, worker, start)
     call('SADD', job_key(id, 'leases'), token)
     call('HSET', P .. 'slots', worker.slot, token)
     call('HINCRBY', P .. 'busy', user, 1)
-    if phase == 'images' and kind == 'sample' then call('HINCRBY', made_key(worker.time), user, int(hi - lo)) end
+    if phase == 'images' and counted(kind) then call('HINCRBY', made_key(worker.time), user, int(hi - lo)) end
     if worker.root and not root then job_set(id, 'root', worker.root) end
     pay(choice, worker, cost, start)
     if state == 'queued' then apply(id, 'claim') else place(id) end

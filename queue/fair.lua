@@ -200,23 +200,11 @@ function lacks(needs, offers)
     end
 end
 
--- Jobs of one pace take the same time an image on one device; its speed is learnt from what ran.
-local PACE_FIELDS = {'t_list', 'split_t', 'teacher_start_t', 'cfg_scale', 'precision', 'pipeline'}
-function pace_of(kind, model, spec)
-    local words = {kind, model}
-    for i = 1, #PACE_FIELDS do
-        local value = spec[PACE_FIELDS[i]]
-        words[#words + 1] = value ~= nil and value ~= cjson.null and cjson.encode(value) or '-'
-    end
-    return table.concat(words, ' '):sub(1, 300)
-end
-
--- Jobs of one load take the same memory on one kind of device; it is learnt from what ran.
-function load_of(kind, model, spec)
-    local teacher = spec.teacher_start_t ~= nil and spec.teacher_start_t ~= cjson.null
-    local function word(value) return value ~= nil and value ~= cjson.null and cjson.encode(value) or '-' end
-    local text = table.concat({kind, model, word(spec.precision), word(spec.batch), teacher and 'teacher' or '-'}, ' ')
-    return text:sub(1, 300)
+-- Jobs with the same pace take the same time per image on the same device; jobs with the same load take the same memory
+-- on the same kind of device. Both are measured on what ran. The submit brings both keys, made from the client's table of
+-- job fields; a submit without them (an older client) gets a coarser key.
+function key_arg(a, name, kind, model)
+    return text_arg(a, name, KEY, true) or kind .. ' ' .. model
 end
 
 -- A hash of at most SPEEDS measurements; one that is full forgets any.

@@ -1,7 +1,5 @@
 -- ---- submit, and what a person says to a job -------------------------------------------------------------------------
 
-local KINDS = {sample = 1, evaluate = 0, statistics = 0} -- the fewest images; only of sampling they are known now
-
 -- The spec's text, kept to the letter where it came as text, and its fields.
 local function spec_arg(a)
     local text = given(a, 'spec')
@@ -84,13 +82,14 @@ function check_quota(user, images)
     end
 end
 
--- What was asked for, but the spec, which is kept beside it: the folder's job.json gets both, and ddq_adopt submits the
--- job again from there.
+-- What was asked for, but the spec, which is kept beside it, and what follows from the spec: the folder's job.json gets
+-- both, and ddq_adopt submits the job again from there.
+local NOT_ASKED = {spec = true, hold = true, pace = true, load = true}
 local function asked_text(a)
     local asked = {}
     for key, value in pairs(a) do
         local is_list = type(value) == 'table' and (#value > 0 or next(value) == nil)
-        if key ~= 'spec' and key ~= 'hold' and value ~= cjson.null then asked[key] = is_list and list(value) or value end
+        if not NOT_ASKED[key] and value ~= cjson.null then asked[key] = is_list and list(value) or value end
     end
     local text = encode(asked)
     if #text > 20000 then
@@ -121,23 +120,24 @@ end
 
 -- What a submit says of the job, each checked.
 function wanted_job(a)
-    local id, user, kind = text_arg(a, 'id', ID), text_arg(a, 'user', NAME), text_arg(a, 'kind', WORD)
+    local id, user, kind = text_arg(a, 'id', ID), text_arg(a, 'user', NAME), word_arg(a, 'kind', KINDS)
     if #id < 6 then refuse('usage', 'id is ' .. shown(id) .. ', wanted at least 6 characters; ten are usual') end
-    if not KINDS[kind] then refuse('usage', 'kind is ' .. shown(kind) .. ', wanted sample, evaluate or statistics') end
-    local images = number_arg(a, 'images', KINDS[kind], kind == 'sample' and 1e9 or 0, kind ~= 'sample' and 0 or nil)
+    local survey = KINDS[kind].reads_source
+    local images = number_arg(a, 'images', survey and 0 or 1, survey and 0 or 1e9, survey and 0 or nil)
     local job = {id = id, user = user, kind = kind, images = images, name = text_arg(a, 'name', NAME, true),
         model = text_arg(a, 'model', LABEL, true) or '', priority = number_arg(a, 'priority', -100, 100, 0),
         needs = labels_arg(a, 'needs', 16), tier = word_arg(a, 'tier', TIERS, 'normal'),
         after_failed = word_arg(a, 'after_failed', AFTER_FAILED, 'fail'), limits = limits_arg(a),
         group = group_arg(a, user), point = point_arg(a)}
     job.spec, job.fields = spec_arg(a)
+    job.pace, job.load = key_arg(a, 'pace', kind, job.model), key_arg(a, 'load', kind, job.model)
     job.device = text_arg(a, 'device', LABEL, true) or text_arg(job.fields, 'device', LABEL, true) or 'any'
     return job
 end
 
 local function write_job(job, asked)
     local id, user, limits, waits = job.id, job.user, job.limits, job.waits
-    local lane = lane_of(job.needs, job.device, job.model, load_of(job.kind, job.model, job.fields))
+    local lane = lane_of(job.needs, job.device, job.model, job.load)
     local about = encode({id = id, user = user, kind = job.kind, model = job.model, device = job.device,
         name = job.name or id, folder = job.folder, created = now(), tier = job.tier, group = job.group,
         point = job.point and raw(job.point), max_gpus = tonumber(limits.max_gpus), at = tonumber(limits.at),
@@ -145,7 +145,7 @@ local function write_job(job, asked)
     job_set(id, 'id', id, 'user', user, 'kind', job.kind, 'model', job.model, 'device', job.device,
         'name', job.name or id, 'folder', job.folder, 'images', int(job.images), 'created', int(now()), 'about', about,
         'spec', job.spec, 'asked', asked, 'needs', table.concat(job.needs, ' '), 'lane', lane,
-        'pace', pace_of(job.kind, job.model, job.fields), 'seq', job.seq, 'parents', #waits,
+        'pace', job.pace, 'seq', job.seq, 'parents', #waits,
         'after', table.concat(waits, ' '), 'after_failed', job.after_failed, 'priority', int(job.priority),
         'tier', TIERS[job.tier], 'rank', TIERS[job.tier], 'state', job.state, 'reason', job.reason, 'report', 0,
         'done', 0, 'bad', 0, 'errors', 0)
@@ -159,7 +159,7 @@ local function write_job(job, asked)
 end
 
 --- ddq_submit {id, user, kind, spec{}, images, name?, model?, device?, priority?, needs[]?, after[]?, after_failed?, tier?,
----     max_gpus?, at?, window?, group?, point{}?, new?, hold?} -> {id, state, folder, duplicate}
+---     max_gpus?, at?, window?, group?, point{}?, new?, hold?, pace?, load?} -> {id, state, folder, duplicate}
 --- A new job: queued, or waiting for the jobs of `after`. The same id again changes nothing and answers duplicate: true;
 --- so does, for a day, the same spec, name and parents of the same user under another id, whose job is answered then,
 --- unless that failed, was cancelled or lacks images, or new is true.
@@ -168,8 +168,9 @@ end
 --- orders the user's own jobs. tier: interactive, normal (absent) or scavenger. max_gpus: workers at once. at: ms since
 --- 1970, not before. window: the hours of a day it may run in, "22:00-07:00" in UTC or "22:00-07:00+02:00". after_failed:
 --- what it does when a job of `after` does not end done: fail (absent), run all the same, or hold. group: the name of a
---- sweep of this user that it belongs to; point: the fields that vary in it. hold: true: held from its first moment. More
---- images than the user's quota has room for are refused.
+--- sweep of this user that it belongs to; point: the fields that vary in it. hold: true: held from its first moment. pace,
+--- load: jobs with the same text take the same time per image, the same memory (absent: "KIND MODEL"). More images than
+--- the user's quota has room for are refused.
 function F.submit(a, adopted_folder)
     local job = wanted_job(a)
     local id, user, images = job.id, job.user, job.images
@@ -180,7 +181,8 @@ function F.submit(a, adopted_folder)
     local twin = a.new ~= true and not adopted_folder and call('GET', same)
     local was = twin and job_get(twin, 'state')
     if was and not (FINAL[was] and spoilt(twin)) then return duplicate_of(twin) end
-    if not adopted_folder then check_quota(user, images) end
+    local queued = counted(job.kind) and images or 0
+    if not adopted_folder then check_quota(user, queued) end
     local asked = asked_text(a)
     job.waits, job.state, job.reason = waits, 'queued', 'waits for its turn'
     if #waits > 0 then job.state, job.reason = 'waiting', 'waits for job ' .. table.concat(waits, ', ') end
@@ -191,7 +193,7 @@ function F.submit(a, adopted_folder)
     if adopted_folder then call('HSET', P .. 'folders', adopted_folder, id) end
     write_job(job, asked)
     call('SET', same, id, 'PX', setting('same_ms'))
-    owe(user, images)
+    owe(user, queued)
     put_range(id, 0, math.max(images, 1))
     place(id)
     announce(id, 'submit', '', job.state, user, job.reason, job.group)

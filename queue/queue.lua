@@ -26,7 +26,8 @@
 -- never made again. A function checks everything before it writes anything. Every loop is bounded.
 --
 -- To add a function: its body in F with a "--- " comment, its name in NAMES at the end, an enum value in queue.h, a row in
--- queue.c; then scripts/docs. To add a state or an event: TRANSITIONS here and the table in lifecycle.c; a test compares.
+-- queue.c; then scripts/docs. To add a state or an event: TRANSITIONS here and the table in lifecycle.c;
+-- to add a kind of job: KINDS here and the table in jobkind.c. A test compares.
 
 local SCHEMA = 2
 local P = '{ddq}:'
@@ -64,6 +65,17 @@ local TRANSITIONS = {
     done = {}, failed = {}, cancelled = {},
 }
 local FINAL = {done = true, failed = true, cancelled = true}
+
+-- The kinds of job, as in core/jobkind.c. reads_source: a survey counts its images; else the submit does.
+local KINDS = {
+    sample = {reads_source = false, counts_against_quota = true},
+    evaluate = {reads_source = true, counts_against_quota = false},
+    statistics = {reads_source = true, counts_against_quota = false},
+}
+local function counted(kind)
+    local row = KINDS[kind]
+    return row ~= nil and row.counts_against_quota
+end
 
 -- ---- answers: cjson writes an empty table as {}, so lists are marked; texts that are JSON already are raw ------------
 
@@ -110,6 +122,7 @@ local TOKEN = {'^%d+$', 20, 'a token: digits'}
 local WORD = {'^[a-z_]+$', 20, 'one word of small letters'}
 local STREAM_ID = {'^%d+%-?%d*$', 41, 'the id of a stream entry, like 1763866921000-0'}
 local LABEL = {'^[%w._:/@+-]+$', 128, 'at most 128 letters, digits and . _ : / @ + -'}
+local KEY = {'^[^%c]*$', 300, 'at most 300 characters'}
 local PATH = {'^[^%c]*$', 4000, 'a path of at most 4000 characters'}
 
 local function shown(value)
@@ -251,7 +264,7 @@ end
 -- a user's images that are still to be made
 local place, owe, weight_of, floor_get, turn_get, turn_set, charge, forget_turns, used_ms, count_use,
     urgent_ms, count_urgent, QUOTAS, quotas_get, quota, made_key, order_of, priority_of, queue_key,
-    queue_take_out, window_of, closed_ms, clock_text, urgent, move, lane_of, lacks, pace_of, load_of, learn,
+    queue_take_out, window_of, closed_ms, clock_text, urgent, move, lane_of, lacks, key_arg, learn,
     learn_memory
 -- work.lua
 local put_range, take_range, promote, lease_get, new_token, credit, drop, open_report, open_images, settle,
@@ -307,7 +320,7 @@ local function apply(id, event, reason)
     end
     if FINAL[to] then
         local kind, images, done, bad = job_get(id, 'kind', 'images', 'done', 'bad')
-        if kind == 'sample' then owe(user, tonumber(done) + tonumber(bad) - tonumber(images)) end
+        if counted(kind) then owe(user, tonumber(done) + tonumber(bad) - tonumber(images)) end
         job_set(id, 'finished', time)
         call('ZREM', P .. 'active', id)
         call('ZREM', P .. 'active:' .. user, id)

@@ -17,13 +17,13 @@ function upgrade()
         if about then job_set(id, 'about', (about:gsub('"images":%d+,?', ''):gsub('"n":%d+,?', ''):gsub(',$', ''))) end
     end
     for _, id in ipairs(call('ZRANGE', P .. 'active', 0, -1)) do
-        local user, kind, model, device, images, done, bad, spec, text = job_get(id, 'user', 'kind', 'model', 'device',
-            'images', 'done', 'bad', 'spec', 'needs')
+        local user, kind, model, device, images, done, bad, text = job_get(id, 'user', 'kind', 'model', 'device',
+            'images', 'done', 'bad', 'needs')
         local needs = {}
         for need in text:gmatch('%S+') do needs[#needs + 1] = need end
         job_set(id, 'tier', 1, 'rank', 1, 'after_failed', 'fail',
-            'lane', lane_of(needs, device, model, load_of(kind, model, cjson.decode(spec))))
-        if kind == 'sample' then owe(user, images - done - bad) end
+            'lane', lane_of(needs, device, model, kind .. ' ' .. model))
+        if counted(kind) then owe(user, images - done - bad) end
         if images == '0' then job_set(id, 'report', 0) end -- its one range was the report and is the survey now
         for _, token in ipairs(call('SMEMBERS', job_key(id, 'leases'))) do
             call('HSET', lease_key(token), 'user', user, 'kind', kind, 'rank', 1)

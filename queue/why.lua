@@ -313,8 +313,8 @@ function F.estimate(a)
     local job = wanted_job(a)
     local id, waits, bad = job.id, parents_arg(a, job.after_failed)
     if call('EXISTS', job_key(id)) == 1 then refuse('usage', 'job ' .. id .. ' is there already; ask ddq_why about it') end
-    check_quota(job.user, job.images)
-    local load, pace = load_of(job.kind, job.model, job.fields), pace_of(job.kind, job.model, job.fields)
+    check_quota(job.user, counted(job.kind) and job.images or 0)
+    local load, pace = job.load, job.pace
     local state = (bad or a.hold == true) and 'held' or #waits > 0 and 'waiting' or 'queued'
     -- The walk asks about a job, so for this one call there is one: its hash alone, which no index names.
     call('HSET', job_key(id), 'user', job.user, 'kind', job.kind, 'state', state, 'reason', bad or 'to be held',

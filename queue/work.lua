@@ -97,7 +97,7 @@ function credit(lease, upto, ends)
     upto = math.min(math.max(upto, lease.upto), lease.hi)
     if upto == lease.upto or lease.phase ~= 'images' then return end -- a report or a survey is whole, or not there
     job_add(lease.job, 'done', int(upto - lease.upto))
-    if lease.kind == 'sample' and not FINAL[job_get(lease.job, 'state')] then owe(lease.user, lease.upto - upto) end
+    if counted(lease.kind) and not FINAL[job_get(lease.job, 'state')] then owe(lease.user, lease.upto - upto) end
     lease.upto = upto
     if not ends then call('HSET', lease_key(lease.token), 'upto', int(upto)) end
 end
@@ -111,7 +111,7 @@ function drop(lease, upto, spent)
     local slot = lease.host .. ' ' .. lease.worker
     if call('HGET', P .. 'slots', slot) == lease.token then call('HDEL', P .. 'slots', slot) end
     call('HINCRBY', P .. 'busy', lease.user, -1)
-    if lease.phase == 'images' and lease.kind == 'sample' and lease.upto < lease.hi and now() - lease.since < DAY_MS then
+    if lease.phase == 'images' and counted(lease.kind) and lease.upto < lease.hi and now() - lease.since < DAY_MS then
         call('HINCRBY', made_key(lease.since), lease.user, int(lease.upto - lease.hi))
     end
     local used = spent or lease.charged * (lease.upto - lease.lo) / (lease.hi - lease.lo)
@@ -185,6 +185,6 @@ function lose(lease, how, text)
     end
     call('ZADD', job_key(id, 'bad'), lo, int(lo))
     job_add(id, 'bad', 1)
-    if lease.kind == 'sample' then owe(lease.user, -1) end
+    if counted(lease.kind) then owe(lease.user, -1) end
     return false
 end

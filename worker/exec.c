@@ -140,7 +140,7 @@ static bool run_job(const JobSpec *spec, int threads, const char *cache, bool qu
     double fid = NAN;
     int64_t upto = 0;
     bool again = run && run_finished(run, &fid);
-    bool good = again || (run && (spec->kind == KIND_SAMPLE || run_survey(run, &show.images, err)) &&
+    bool good = again || (run && (!jobkind_of(spec->kind)->reads_source || run_survey(run, &show.images, err)) &&
                           run_images(run, 0, show.images, &hooks, &upto, err) && run_report(run, &hooks, &fid, err));
     clear_line(&show);
     if (good && !quiet)

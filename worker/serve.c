@@ -161,7 +161,7 @@ static bool do_phase(Serve *serve, const JobSpec *spec, Done *done, Err *err)
     Run *run = run_open(serve->models, spec, err);
     if (run)
         run_submitted(run, task->submitted);
-    if (run && spec->kind != KIND_SAMPLE && task->n > 0)
+    if (run && jobkind_of(spec->kind)->reads_source && task->n > 0)
         run_expect(run, task->n);
     bool good = run && phase(run, task, &hooks, done, err);
     if (good)

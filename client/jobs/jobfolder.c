@@ -13,6 +13,7 @@
 #include "core/figure.h"
 #include "core/file.h"
 #include "core/jobspec.h"
+#include "core/jobtraits.h"
 #include "core/json.h"
 #include "core/mem.h"
 
@@ -174,7 +175,8 @@ static bool take_mark(const char *path, cJSON *mark, JobFolder *folder, Err *err
     JobSpec *spec = NULL;
     if (!jobspec_parse(folder->spec, FORM_QUEUED, &spec, err))
         return err_wrap(err, "%s/job.json", path);
-    folder->images = spec->kind == KIND_SAMPLE ? spec->images : 0;
+    folder->images = jobkind_of(spec->kind)->reads_source ? 0 : spec->images;
+    jobspec_add_keys(folder->submitted, folder->spec); /* job.json has none: they follow from the spec */
     jobspec_free(spec);
     if (json_number(folder->submitted, "images", 0) != (double)folder->images)
         return err_set(err, ERR_FORMAT, "%s: its job.json speaks of %.0f images and of %" PRId64, path,

@@ -8,6 +8,7 @@
 
 #include "client/queue/job.h"
 #include "core/figure.h"
+#include "core/jobkind.h"
 #include "core/json.h"
 #include "core/mem.h"
 
@@ -47,8 +48,9 @@ static void print_fid(const cJSON *job)
 
 void result_print(const cJSON *job)
 {
-    const char *folder = json_text(job, "output", ""), *kind = json_text(job, "kind", "");
-    bool sample = strcmp(kind, "sample") == 0, visible = access(folder, F_OK) == 0;
+    const char *folder = json_text(job, "output", "");
+    const JobKindRow *kind = jobkind_named(json_text(job, "kind", ""));
+    bool sample = kind && kind->makes_images, visible = access(folder, F_OK) == 0;
     if (*folder) {
         if (sample)
             print_path("images", folder, "images", visible);

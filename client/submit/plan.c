@@ -10,6 +10,7 @@
 #include "client/submit/placement.h"
 #include "client/submit/specs.h"
 #include "client/submit/then.h"
+#include "core/jobtraits.h"
 #include "core/json.h"
 #include "core/mem.h"
 
@@ -123,35 +124,9 @@ void plan_free(Plan *plan)
 
 /* --- what the queue gets -------------------------------------------------------------------------------------- */
 
-/* What a daemon must have to work on this job. */
-static cJSON *needs_of(const cJSON *spec)
-{
-    cJSON *needs = cJSON_CreateArray();
-    static const char *const named[] = {"model", "reference"};
-    for (size_t i = 0; i < countof(named); i++)
-        if (*json_text(spec, named[i], "")) {
-            char *need = xasprintf("%s:%s", named[i], json_text(spec, named[i], ""));
-            cJSON_AddItemToArray(needs, cJSON_CreateString(need));
-            free(need);
-        }
-    bool measures = strcmp(json_text(spec, "kind", ""), "sample") != 0 ||
-                    cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(spec, "metrics")) > 0;
-    if (measures && !*json_text(spec, "reference", ""))
-        cJSON_AddItemToArray(needs, cJSON_CreateString("inception"));
-    return needs;
-}
-
 static cJSON *args_of(const cJSON *spec)
 {
-    static const char *const optional[] = {"name", "device"};
-    cJSON *args = cJSON_CreateObject();
-    cJSON_AddStringToObject(args, "kind", json_text(spec, "kind", ""));
-    cJSON_AddStringToObject(args, "model", json_text(spec, "model", ""));
-    cJSON_AddNumberToObject(args, "images", json_number(spec, "images", 0)); /* a path for jobs that survey */
-    cJSON_AddItemToObject(args, "needs", needs_of(spec));
-    for (size_t i = 0; i < countof(optional); i++)
-        if (*json_text(spec, optional[i], ""))
-            cJSON_AddStringToObject(args, optional[i], json_text(spec, optional[i], ""));
+    cJSON *args = jobspec_submission(spec);
     cJSON_AddItemToObject(args, "spec", cJSON_Duplicate(spec, true));
     return args;
 }

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "core/nearest.h"
-#include "core/figure.h"
 #include "core/file.h"
 #include "core/jobspec.h"
+#include "core/jobtraits.h"
 #include "core/mem.h"
 #include "core/recipe.h"
 
@@ -100,21 +100,16 @@ static bool read_source(Cmd *cmd, cJSON **ret_jobs, Err *err)
 /* Published values were measured with the published numbers; these do not touch them. */
 static bool neutral(const char *field)
 {
-    static const char *const names[] = {"name",   "seed",   "precision", "batch", "save",
-                                        "device", "recipe", "metrics",   "like"};
-    for (size_t i = 0; i < countof(names); i++)
-        if (strcmp(names[i], field) == 0)
-            return true;
-    return strncmp(field, "published_", strlen("published_")) == 0;
+    return jobspec_field_has(field, KEEPS_PUBLISHED | PUBLISHED);
 }
 
 static void drop_published(const Cmd *cmd, cJSON *job, const char *changes, bool say)
 {
-    const Figure *figure;
+    const char *field;
     bool dropped = false;
-    for (int i = 0; (figure = figure_at(i)); i++)
-        if (figure->published && cJSON_HasObjectItem(job, figure->published)) {
-            cJSON_DeleteItemFromObjectCaseSensitive(job, figure->published);
+    for (int i = 0; (field = jobspec_field_name(i)); i++)
+        if (jobspec_field_has(field, PUBLISHED) && cJSON_HasObjectItem(job, field)) {
+            cJSON_DeleteItemFromObjectCaseSensitive(job, field);
             dropped = true;
         }
     if (dropped && say)
@@ -134,7 +129,7 @@ static bool apply_flags(const Cmd *cmd, const Sweep *sweep, int point, cJSON *jo
                 continue;
             if (!jobspec_set_text(job, flag->name, flag->value, err))
                 return false;
-            own |= strncmp(flag->name, "published_", strlen("published_")) == 0;
+            own |= jobspec_field_has(flag->name, PUBLISHED);
             changes = neutral(flag->name) ? changes : flag->name;
         }
     if (!sweep_apply(sweep, point, job, err))
@@ -148,14 +143,15 @@ static bool apply_flags(const Cmd *cmd, const Sweep *sweep, int point, cJSON *jo
  * to be this one. */
 static void make_absolute(cJSON *job)
 {
-    static const char *const names[] = {"noise", "labels", "images"};
-    for (size_t i = 0; i < countof(names); i++) {
-        const cJSON *value = cJSON_GetObjectItemCaseSensitive(job, names[i]);
-        if (!cJSON_IsString(value) || value->valuestring[0] == '/' || !value->valuestring[0])
+    const char *field;
+    for (int i = 0; (field = jobspec_field_name(i)); i++) {
+        const cJSON *value = cJSON_GetObjectItemCaseSensitive(job, field);
+        if (!jobspec_field_has(field, LOCAL_FILE) || !cJSON_IsString(value) || value->valuestring[0] == '/' ||
+            !value->valuestring[0])
             continue;
         char *here = getcwd(NULL, 0), *path = xasprintf("%s/%s", here ? here : "", value->valuestring);
         if (access(path, F_OK) == 0)
-            cJSON_ReplaceItemInObjectCaseSensitive(job, names[i], cJSON_CreateString(path));
+            cJSON_ReplaceItemInObjectCaseSensitive(job, field, cJSON_CreateString(path));
         free(path);
         free(here);
     }

@@ -6,26 +6,9 @@
 
 #include "client/queue/job.h"
 #include "core/jobspec.h"
+#include "core/jobtraits.h"
 #include "core/json.h"
 #include "core/mem.h"
-
-/* Fields of an evaluation that a sampling job has, too; those it shares with the sampling are copied. */
-static const struct {
-    const char *field;
-    bool stays;
-} fields[] = {
-    {"recipe", true},
-    {"device", true},
-    {"reference", false},
-    {"metrics", false},
-    {"pipeline", false},
-    {"neighbours", false},
-    {"like", false},
-    {"published_fid", false},
-    {"published_is", false},
-    {"published_recall", false},
-    {"published_precision", false},
-};
 
 static bool saves_png(const cJSON *job)
 {
@@ -57,7 +40,8 @@ void then_source(cJSON *evaluation, const char *folder)
 
 bool then_split(cJSON *job, cJSON **ret_evaluation, Err *err)
 {
-    if (strcmp(json_text(job, "kind", ""), "sample") != 0)
+    const JobKindRow *kind = jobkind_named(json_text(job, "kind", ""));
+    if (!kind || !kind->makes_images)
         return err_set(err, ERR_USAGE, "--then evaluate is for a job that samples, and this one is of kind %s",
                        json_text(job, "kind", ""));
     if (!saves_png(job))
@@ -67,12 +51,12 @@ bool then_split(cJSON *job, cJSON **ret_evaluation, Err *err)
     cJSON *evaluation = cJSON_CreateObject(), *rest = NULL, *whole = NULL;
     cJSON_AddStringToObject(evaluation, "kind", "evaluate");
     then_source(evaluation, "x");
-    for (size_t i = 0; i < countof(fields); i++) {
-        const char *field = fields[i].field;
+    const char *field;
+    for (int i = 0; (field = jobspec_field_name(i)); i++) {
         const cJSON *value = cJSON_GetObjectItemCaseSensitive(job, field);
-        if (value)
+        if (value && jobspec_field_has(field, KEPT_BY_THEN | MOVED_BY_THEN))
             cJSON_AddItemToObject(evaluation, field, cJSON_Duplicate(value, true));
-        if (!fields[i].stays)
+        if (jobspec_field_has(field, MOVED_BY_THEN))
             cJSON_DeleteItemFromObjectCaseSensitive(job, field);
     }
     bool ok = complete(evaluation, &whole, err) && complete(job, &rest, err);

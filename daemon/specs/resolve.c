@@ -199,7 +199,8 @@ static bool use_reference(const Resolve *resolve, ResolvePaths *paths, Err *err)
     const char *inception = conf->inception;
     if (spec->reference && !use_named(resolve, paths, &inception, err))
         return false;
-    bool wanted = spec->reference || spec->kind != KIND_SAMPLE || spec->metrics || (spec->save & SAVE_FEATURES);
+    bool wanted =
+        spec->reference || jobkind_of(spec->kind)->needs_network || spec->metrics || (spec->save & SAVE_FEATURES);
     if (wanted && !inception)
         return err_set(err, ERR_NOT_FOUND,
                        "features want the Inception network, and ddq.conf of host %s has no 'weights' "
@@ -242,7 +243,7 @@ bool resolve_names(const Resolve *resolve, const cJSON *queued, ResolvePaths *re
     ResolvePaths paths = {0};
     if (!jobspec_parse(queued, FORM_QUEUED, &paths.spec, err))
         return false;
-    if ((paths.spec->kind == KIND_SAMPLE && !use_model(conf, paths.spec, err)) ||
+    if ((jobkind_of(paths.spec->kind)->uses_model && !use_model(conf, paths.spec, err)) ||
         !use_reference(resolve, &paths, err) || !use_registration(resolve, paths.spec, err)) {
         resolve_paths_done(&paths);
         return false;

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "core/jobfield.h"
+#include "core/jobtraits.h"
 #include "tests/test.h"
 
 #define SAMPLE_EXEC   "\"kind\":\"sample\",\"student\":\"s\",\"tokenizer\":\"v\",\"split_t\":80,\"output\":\"o\""
@@ -320,12 +322,71 @@ static void test_page(void **state)
     free(text);
 }
 
+/* Every row has exactly one role, the same in all rows of its name. */
+static void test_roles(void **state)
+{
+    (void)state;
+    const JobField *row;
+    int rows = 0;
+    for (; (row = jobspec_row(rows)); rows++) {
+        if (row->role < CHANGES_PIXELS || row->role >= FIELD_ROLES || row->role != jobspec_field_role(row->name))
+            fail_msg("field %s has no role, or two", row->name);
+        if (row->traits & ~(unsigned)(2 * LOCAL_FILE - 1))
+            fail_msg("field %s has an unknown trait", row->name);
+        bool kept = jobspec_field_has(row->name, KEPT_BY_THEN), moved = jobspec_field_has(row->name, MOVED_BY_THEN);
+        assert_false(kept && moved);
+        assert_true(!jobspec_field_has(row->name, PUBLISHED) || row->role == CHANGES_REPORT);
+    }
+    assert_true(rows > 40);
+    assert_null(jobspec_row(-1));
+    assert_int_equal(jobspec_field_role("no_such_field"), 0);
+    assert_false(jobspec_field_has("no_such_field", ~0u));
+}
+
+static void check_submission(const char *json, const char *wanted)
+{
+    JobSpec *spec = NULL;
+    Err err = {0};
+    assert_ok(jobspec_parse_text(json, FORM_QUEUED, &spec, &err), err);
+    cJSON *object = jobspec_to_json(spec, FORM_QUEUED), *args = jobspec_submission(object);
+    char *text = cJSON_PrintUnformatted(args);
+    assert_string_equal(text, wanted);
+    cJSON_free(text);
+    cJSON_Delete(args);
+    cJSON_Delete(object);
+    jobspec_free(spec);
+}
+
+/* Pace and load are the keys of what was measured before: other words here, and a running queue starts from nothing. */
+static void test_submission(void **state)
+{
+    (void)state;
+    check_submission("{" SAMPLE_QUEUED ",\"images\":9}",
+                     "{\"kind\":\"sample\",\"model\":\"digits\",\"images\":9,\"needs\":[\"model:digits\"],"
+                     "\"pace\":\"sample digits [0] 20 - 2 - -\",\"load\":\"sample digits - 0 -\"}");
+    check_submission("{" SAMPLE_QUEUED
+                     ",\"images\":9,\"name\":\"n\",\"device\":\"cuda\",\"reference\":\"r\",\"t_list\":[0,20],"
+                     "\"teacher_start_t\":3,\"cfg_scale\":1.5,\"precision\":\"fp16\",\"pipeline\":\"tf\",\"batch\":8,"
+                     "\"noise\":\"n.npy\"}",
+                     "{\"kind\":\"sample\",\"name\":\"n\",\"model\":\"digits\",\"images\":9,\"device\":\"cuda\","
+                     "\"needs\":[\"model:digits\",\"reference:r\"],"
+                     "\"pace\":\"sample digits [0,20] 20 3 1.5 \\\"fp16\\\" \\\"tf\\\"\","
+                     "\"load\":\"sample digits \\\"fp16\\\" 8 teacher\"}");
+    check_submission("{\"kind\":\"statistics\",\"images\":\"d\"}",
+                     "{\"kind\":\"statistics\",\"needs\":[\"inception\"],\"pace\":\"statistics  - - - - - -\","
+                     "\"load\":\"statistics  - 0 -\"}");
+    check_submission("{\"kind\":\"evaluate\",\"images\":\"d\",\"metrics\":[\"is\"]}",
+                     "{\"kind\":\"evaluate\",\"needs\":[\"inception\"],\"pace\":\"evaluate  - - - - - -\","
+                     "\"load\":\"evaluate  - 0 -\"}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults), cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_other_kinds),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_text),           cmocka_unit_test(test_names),
-        cmocka_unit_test(test_page),     cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_other_kinds),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_text),           cmocka_unit_test(test_names),
+        cmocka_unit_test(test_page),       cmocka_unit_test(test_metrics),        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_submission),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

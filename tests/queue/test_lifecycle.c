@@ -1,21 +1,55 @@
-/* The two tables of lives: all pairs, the same table in Lua, the printed page. */
+/* The state tables of jobs and workers and the table of job kinds: all pairs, the same tables in Lua, the printed page.
+ */
 #include "core/lifecycle.h"
+
+#include "core/jobkind.h"
 #include "tests/queue/transcript.h"
 
-/* TRANSITIONS as it stands in queue.lua, asked for one pair inside Redis. */
-static char *transition_script(void)
+/* A table of constants as it stands in queue.lua, and an expression of it to ask inside Redis. Caller frees. */
+static char *table_script(const char *name, const char *expression)
 {
-    const char *start = strstr(queue_lua, "local TRANSITIONS = ");
+    char *head = xasprintf("local %s = ", name);
+    const char *start = strstr(queue_lua, head);
     assert_non_null(start);
     const char *end = strstr(start, "\n}\n");
     assert_non_null(end);
-    return xasprintf("%.*s\n}\nreturn TRANSITIONS[ARGV[1]][ARGV[2]] or 'none'", (int)(end - start), start);
+    free(head);
+    return xasprintf("%.*s\n}\nreturn %s", (int)(end - start), start, expression);
+}
+
+static void check_kind(const char *script, const char *kind, const char *wanted)
+{
+    redisReply *reply = redis_do(redis, "EVAL %s 0 %s", script, kind);
+    if (strcmp(reply->str, wanted) != 0)
+        fail_msg("kind %s: jobkind.c has %s, queue.lua %s", kind, wanted, reply->str);
+    freeReplyObject(reply);
+}
+
+static void job_kinds_agree_with_the_queue(void **unused)
+{
+    (void)unused;
+    char *script = table_script("KINDS", "(function() local row, count = KINDS[ARGV[1]], 0 "
+                                         "for _ in pairs(KINDS) do count = count + 1 end "
+                                         "return row and tostring(row.reads_source) .. ' ' .. "
+                                         "tostring(row.counts_against_quota) .. ' of ' .. count or 'none' end)()");
+    for (int kind = 0; kind < JOB_KINDS; kind++) {
+        const JobKindRow *row = jobkind_of((JobKind)kind);
+        assert_ptr_equal(jobkind_named(jobkind_words[kind]), row);
+        char *wanted = xasprintf("%s %s of %d", row->reads_source ? "true" : "false",
+                                 row->counts_against_quota ? "true" : "false", JOB_KINDS);
+        check_kind(script, jobkind_words[kind], wanted);
+        free(wanted);
+    }
+    check_kind(script, "no_such_kind", "none");
+    assert_null(jobkind_named("no_such_kind"));
+    assert_null(jobkind_named(NULL));
+    free(script);
 }
 
 static void job_pairs_agree_with_the_queue(void **unused)
 {
     (void)unused;
-    char *script = transition_script();
+    char *script = table_script("TRANSITIONS", "TRANSITIONS[ARGV[1]][ARGV[2]] or 'none'");
     int rows = 0;
     for (int state = 0; state < JOB_STATES; state++)
         for (int event = 0; event < JOB_EVENTS; event++) {
@@ -120,6 +154,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(job_pairs_agree_with_the_queue),
+        cmocka_unit_test(job_kinds_agree_with_the_queue),
         cmocka_unit_test(every_job_state_can_be_reached_and_left),
         cmocka_unit_test(worker_pairs),
         cmocka_unit_test(names),

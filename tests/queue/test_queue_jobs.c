@@ -55,7 +55,7 @@ static void bad_arguments(void **state)
         {QUEUE_SUBMIT, JOB("'user':17"), "status=usage; text~user is '17'"},
         {QUEUE_SUBMIT, JOB("'name':'..'"), "status=usage; text~name is '..'"},
         {QUEUE_SUBMIT, JOB("'name':'a/b'"), "status=usage; text~name"},
-        {QUEUE_SUBMIT, JOB("'kind':'paint'"), "status=usage; text~sample, evaluate or statistics"},
+        {QUEUE_SUBMIT, JOB("'kind':'paint'"), "status=usage; text~wanted evaluate, sample, statistics"},
         {QUEUE_SUBMIT, JOB("'images':0"), "status=usage; text~images is '0'"},
         {QUEUE_SUBMIT, JOB("'images':1e12"), "status=usage; text~1000000000"},
         {QUEUE_SUBMIT, JOB("'images':1.5"), "status=usage; text~whole number"},

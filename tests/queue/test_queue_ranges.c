@@ -121,10 +121,23 @@ static void chunks_follow_the_measured_speed(void **state)
     claim("a", "lo=8; hi=108"); /* 10 ms an image, chunks of 1000 ms */
     say(QUEUE_FINISH, "{'token':'$a','upto':108,'ms':2000}", "");
     claim("a", "lo=108; hi=184"); /* 0.7 * 10 + 0.3 * 20 = 13 ms */
-    submit("aaaaaa0002", "ada", 100000, "'priority':9,'spec':{'t_list':[0,64]}");
+    submit("aaaaaa0002", "ada", 100000, "'priority':9,'pace':'sample digits [0,64]'");
     claim("b", "job=aaaaaa0002; lo=0; hi=8"); /* another sampler, another speed */
     say(QUEUE_CLAIM, "{'host':'h2','worker':'a','device':'cpu','chunk_ms':1000,'offers':['model:digits']}",
         "job=aaaaaa0002; lo=8; hi=16");
+}
+
+/* A submit of an older client brings no pace: its jobs share one, whatever their spec. */
+static void a_submit_without_a_pace_has_a_coarse_one(void **state)
+{
+    (void)state;
+    submit("aaaaaa0001", "ada", 100000, "'spec':{'t_list':[0]}");
+    claim("a", "lo=0; hi=8");
+    say(QUEUE_FINISH, "{'token':'$a','upto':8,'ms':80}", "");
+    submit("aaaaaa0002", "ada", 100000, "'priority':9,'spec':{'t_list':[0,64]}");
+    claim("b", "job=aaaaaa0002; lo=0; hi=100");
+    submit("aaaaaa0003", "ada", 100000, "'priority':10,'pace':'sample digits [0]'");
+    claim("c", "job=aaaaaa0003; lo=0; hi=8");
 }
 
 static void progress_counts_at_once_and_once(void **state)
@@ -431,6 +444,7 @@ int main(void)
         T(a_survey_that_ends_early_is_made_again),
         T(a_survey_that_always_fails),
         T(chunks_follow_the_measured_speed),
+        T(a_submit_without_a_pace_has_a_coarse_one),
         T(progress_counts_at_once_and_once),
         T(unfinished_rest_goes_back),
         T(tokens_fence),

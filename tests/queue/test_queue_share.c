@@ -50,8 +50,8 @@ static void shares_follow_weights(void **state)
 static void time_counts_and_not_images(void **state)
 {
     (void)state;
-    submit("aaaaaa0001", "ada", 1000000, "'spec':{'t_list':[0]}");
-    submit("aaaaaa0002", "bob", 1000000, "'spec':{'t_list':[0,64]}");
+    submit("aaaaaa0001", "ada", 1000000, "'pace':'sample digits [0]'");
+    submit("aaaaaa0002", "bob", 1000000, "'pace':'sample digits [0,64]'");
     double ms[2] = {0};
     for (int i = 0; i < 200; i++) { /* bob's images take twenty times as long */
         cJSON *answer = claim("a", "phase=images");

@@ -310,7 +310,7 @@ static void jobs_that_need_more_than_a_worker_has_are_skipped(void **state)
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "text~which 1 of 3 workers have free; workers_fit=1");
     claim_on("n3", "cpu0", ",'free_mib':9000", "job=aaaaaa0001");
     say(QUEUE_GIVEBACK, "{'token':'$cpu0','upto':8}", "");
-    submit("aaaaaa0002", "ada", 8, "'priority':9,'spec':{'batch':1}"); /* another batch is another load */
+    submit("aaaaaa0002", "ada", 8, "'priority':9,'load':'sample digits - 1 -'"); /* another batch is another load */
     claim_on("n4", "cpu0", ",'free_mib':10", "job=aaaaaa0002");
 }
 

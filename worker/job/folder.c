@@ -170,5 +170,5 @@ bool folder_claim(const char *output, const JobSpec *spec, const Identity *ident
 {
     return (folder_has(output, "job.json") || write_mark(output, spec, identity, submitted, err)) &&
            make_subfolder(output, "blocks", err) &&
-           (!(spec->kind == KIND_SAMPLE && spec->save & SAVE_PNG) || make_subfolder(output, "images", err));
+           (!(jobkind_of(spec->kind)->makes_images && spec->save & SAVE_PNG) || make_subfolder(output, "images", err));
 }

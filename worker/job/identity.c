@@ -1,5 +1,5 @@
-/* Fields come from the spec's own JSON, so a new job field is part of the identity unless it is named here as one that
- * changes nothing. */
+/* Fields come from the spec's own JSON; their role in the table of job fields (core/jobspec.c) says in which identity
+ * they are. */
 #include "worker/job/identity.h"
 
 #include <openssl/sha.h>
@@ -8,17 +8,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/jobtraits.h"
 #include "core/mem.h"
 #include "worker/evaluate/pipeline.h"
 #include "worker/files/map.h"
 #include "worker/images/images.h"
-
-/* In neither identity: how and where, not what. */
-static const char *const indifferent[] = {"batch", "device", "output", "register", "owner"};
-/* In the job's identity alone: what only the report shows. */
-static const char *const report_only[] = {
-    "name",      "recipe",  "model",      "published_fid", "published_is", "published_precision", "published_recall",
-    "reference", "metrics", "neighbours", "like",          "skip_bad"};
 
 static void hex_of(const char *text, char ret_hex[65])
 {
@@ -105,12 +99,6 @@ static bool add_inputs(const JobSpec *spec, const ImageSource *source, Identity 
            (!spec->source || add_source(identity, "images", spec->source, source, err));
 }
 
-static void drop_fields(cJSON *object, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        cJSON_DeleteItemFromObjectCaseSensitive(object, names[i]);
-}
-
 bool identity_make(const JobSpec *spec, JobPipeline pipeline, const ImageSource *source, Identity *ret_identity,
                    Err *err)
 {
@@ -118,7 +106,8 @@ bool identity_make(const JobSpec *spec, JobPipeline pipeline, const ImageSource 
     if (!add_inputs(spec, source, &identity, err))
         return false;
     cJSON *parts = jobspec_to_json(spec, FORM_EXEC);
-    drop_fields(parts, indifferent, countof(indifferent));
+    jobspec_drop(parts, CHANGES_SPEED);
+    jobspec_drop(parts, ADMINISTRATIVE);
     if (spec->teacher_start_t < 0)
         cJSON_DeleteItemFromObjectCaseSensitive(parts, "teacher"); /* given, but not used */
     cJSON_DeleteItemFromObjectCaseSensitive(parts, "pipeline");
@@ -129,7 +118,7 @@ bool identity_make(const JobSpec *spec, JobPipeline pipeline, const ImageSource 
                                                cJSON_CreateString(identity.inputs[i].sha256));
     cJSON_AddNumberToObject(parts, "algorithm", IDENTITY_ALGORITHM);
     hex_of_json(parts, identity.job);
-    drop_fields(parts, report_only, countof(report_only));
+    jobspec_drop(parts, CHANGES_REPORT);
     hex_of_json(parts, identity.images);
     identity.parts = parts;
     *ret_identity = identity;

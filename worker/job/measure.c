@@ -102,7 +102,7 @@ bool run_measure(Run *run, int64_t lo, int64_t hi, const Hooks *hooks, int64_t *
 
 bool run_survey(Run *run, int64_t *ret_images, Err *err)
 {
-    if (run->spec->kind == KIND_SAMPLE)
+    if (!jobkind_of(run->spec->kind)->reads_source)
         return err_set(err, ERR_PROTOCOL, "a sample job has no survey: its spec says how many images it has");
     *ret_images = run->images;
     return image_source_check(run->source, err);

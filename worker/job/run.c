@@ -34,7 +34,7 @@ void run_note(Run *run, const Hooks *hooks, const char *format, ...)
 /* Pixels are kept where no PNG is there to make the contact sheet from. */
 static PieceNeeds keeps_of(const JobSpec *spec, JobPipeline pipeline, const char *identity)
 {
-    bool sample = spec->kind == KIND_SAMPLE, npz = spec->save & SAVE_NPZ;
+    bool sample = jobkind_of(spec->kind)->makes_images, npz = spec->save & SAVE_NPZ;
     PieceNeeds keeps = {.identity = identity, .contents = true, .readable = !spec->skip_bad};
     keeps.png = sample && spec->save & SAVE_PNG;
     keeps.arrays[ARRAY_CODES] = sample && spec->save & SAVE_CODES;
@@ -61,7 +61,7 @@ PieceNeeds run_needs(const Run *run)
 /* Before its files are named in the identity, so what changes in between shows when they are read. */
 static bool open_source(Run *run, Err *err)
 {
-    if (run->spec->kind == KIND_SAMPLE)
+    if (!jobkind_of(run->spec->kind)->reads_source)
         return true;
     run->source = model_cache_source(run->models, run->spec->output, run->spec->source, err);
     run->images = run->source ? image_source_count(run->source) : 0;
@@ -78,7 +78,7 @@ Run *run_open(ModelCache *models, const JobSpec *spec, Err *err)
                  .warnings = cJSON_CreateArray()};
     bool good = model_cache_serves(models, spec->device, err) && pipeline_choose(spec, &run->pipeline, err) &&
                 open_source(run, err) && identity_make(spec, run->pipeline, run->source, &run->identity, err) &&
-                (spec->kind != KIND_SAMPLE || inputs_open(spec, &run->inputs, err)) &&
+                (!jobkind_of(spec->kind)->uses_model || inputs_open(spec, &run->inputs, err)) &&
                 folder_check(spec->output, &run->identity, err);
     if (!good) {
         run_close(run);
@@ -190,7 +190,7 @@ bool run_load(Run *run, const Hooks *hooks, Err *err)
     double start = mono_seconds();
     bool warm = true, warm_features = true;
     stopwatch_enter(&run->watch, PHASE_LOAD);
-    bool good = run->spec->kind != KIND_SAMPLE || load_sampler(run, hooks, &warm, err);
+    bool good = !jobkind_of(run->spec->kind)->uses_model || load_sampler(run, hooks, &warm, err);
     if (good && run->spec->inception) {
         Precision precision = model_cache_feature_precision(run->models, run->spec->precision);
         run->measure.net = model_cache_inception(run->models, run->spec->inception, precision, &warm_features, err);
@@ -199,7 +199,7 @@ bool run_load(Run *run, const Hooks *hooks, Err *err)
     stopwatch_enter(&run->watch, PHASE_NONE);
     if (!good)
         return false;
-    if (run->spec->kind != KIND_SAMPLE)
+    if (!jobkind_of(run->spec->kind)->uses_model)
         run->batch = run->spec->batch ? run->spec->batch : model_cache_is_host(run->models) ? BATCH_CPU : BATCH_CUDA;
     run->measure.pipeline = run->pipeline;
     run->measure.level = INCEPTION_2048;
@@ -220,7 +220,7 @@ static cJSON *made_by(const Run *run)
     cJSON_AddStringToObject(made, "version", DDQ_VERSION);
     cJSON_AddStringToObject(made, "device", model_cache_device(run->models));
     cJSON_AddStringToObject(made, "device_name", model_cache_device_name(run->models));
-    if (run->spec->kind == KIND_SAMPLE) {
+    if (jobkind_of(run->spec->kind)->uses_model) {
         Precision meant = model_cache_precision(run->models, run->spec->precision);
         cJSON_AddStringToObject(made, "precision", precision_name(run->precision));
         if (run->precision != meant)

@@ -241,7 +241,7 @@ bool run_images(Run *run, int64_t lo, int64_t hi, const Hooks *hooks, int64_t *r
     if (lo < 0 || hi < lo || hi > run->images)
         return err_set(err, ERR_USAGE, "range %" PRId64 " to %" PRId64 ": the job has the images 0 to %" PRId64, lo, hi,
                        run->images);
-    if (run->spec->kind != KIND_SAMPLE)
+    if (jobkind_of(run->spec->kind)->reads_source)
         return run_measure(run, lo, hi, hooks, ret_upto, err);
     Making making = {.run = run, .hooks = hooks, .stage = "load"};
     if (!filling_open(&making.filling, run, lo, hi, hooks, err))

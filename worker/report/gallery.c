@@ -135,7 +135,7 @@ static int want_classes(const Reporting *r, Wanted wanted[CLASSES * OF_A_CLASS])
 {
     const int classes = reporting_classes(r), last = r->run->images < LOOKED_AT ? (int)r->run->images : LOOKED_AT;
     int count = 0;
-    if (r->run->spec->kind != KIND_SAMPLE || classes < 2)
+    if (!jobkind_of(r->run->spec->kind)->makes_images || classes < 2)
         return 0;
     int64_t *labels = xmalloc((size_t)last * sizeof *labels);
     for (int i = 0; i < last; i++)

@@ -52,7 +52,7 @@ static char *rule_of(const JobSpec *spec)
 char *reporting_labels(Reporting *r)
 {
     const JobSpec *spec = r->run->spec;
-    if (spec->kind != KIND_SAMPLE)
+    if (!jobkind_of(spec->kind)->makes_images)
         return NULL;
     char *rule = rule_of(spec);
     const int classes = reporting_classes(r);

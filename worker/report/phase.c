@@ -28,7 +28,7 @@ static bool all_pieces(Reporting *r, Err *err)
     Run *run = r->run;
     int64_t upto = 0;
     bool good = run_images(run, 0, run->images, r->hooks, &upto, err) &&
-                (run->spec->kind == KIND_SAMPLE || run_close_source(run, r->hooks, err));
+                (!jobkind_of(run->spec->kind)->reads_source || run_close_source(run, r->hooks, err));
     stopwatch_enter(&run->watch, PHASE_REPORT);
     hooks_progress(r->hooks, run->images, 0, phase_name(PHASE_REPORT));
     PieceNeeds needs = run_needs(run);
@@ -86,7 +86,7 @@ static bool write_sheet(Reporting *r, Err *err)
 {
     const Run *run = r->run;
     reporting_produced(r, "grid.png");
-    if (run->spec->kind != KIND_SAMPLE || folder_has(run->spec->output, "grid.png"))
+    if (!jobkind_of(run->spec->kind)->makes_images || folder_has(run->spec->output, "grid.png"))
         return true; /* of measured images it was made while they were read */
     int count = run->images < GRID_MAX ? (int)run->images : GRID_MAX;
     char *path = reporting_path(r, "grid.png");

@@ -137,7 +137,7 @@ char *report_json(const Report *report)
     json_add_number(json, "images", (double)report->images);
     add_time(json, report);
     add_measured(json, report, fields);
-    if (spec->kind == KIND_SAMPLE)
+    if (jobkind_of(spec->kind)->uses_model)
         json_add_number(json, "seed", (double)spec->seed);
     json_add_text(json, "labels", report->labels);
     add_made(json, report->made);
