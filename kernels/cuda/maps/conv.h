@@ -13,8 +13,8 @@
  *   grid     the output pixels of one phase, gh x gw of an image; without phases all of them
  * A sum runs over slices, in a slice over taps, in a tap over steps: in every tiling, so that the choice of tiling,
  * which depends on the shape alone, does not show in the bits. */
-#ifndef KERNELS_CUDA_CONV_H
-#define KERNELS_CUDA_CONV_H
+#ifndef KERNELS_CUDA_MAPS_CONV_H
+#define KERNELS_CUDA_MAPS_CONV_H
 
 #include "kernels/cuda/cuda.h"
 

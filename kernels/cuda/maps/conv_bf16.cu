@@ -1,5 +1,5 @@
 /* Convolutions with bf16 operands: conv_tile.h. A file a type, so that they compile side by side. */
-#include "kernels/cuda/conv_tile.h"
+#include "kernels/cuda/maps/conv_tile.h"
 
 namespace GPU_SPACE
 {

@@ -3,7 +3,7 @@
  * A block makes 64 consecutive grid pixels (of all images in a row) times 64 output channels; a thread 4 x 4 of them.
  * The sum runs over taps and then channels, 16 of a tap at a time through shared memory, the next 16 on their way in
  * registers meanwhile: 2 bytes of shared memory a multiply-add, so at most half of the peak of the FMA units. */
-#include "kernels/cuda/conv.h"
+#include "kernels/cuda/maps/conv.h"
 
 namespace GPU_SPACE
 {

@@ -10,7 +10,7 @@
  *
  * 0.13 GFLOP an image at 16x16 pixels of 512 channels, beside some 200 of the decoder's convolutions: neither is worth
  * more than this. The order of a row's sums depends on the shape alone. */
-#include "kernels/cuda/map.h"
+#include "kernels/cuda/maps/map.h"
 #include "kernels/cuda/mma.h"
 
 namespace GPU_SPACE

@@ -6,8 +6,8 @@
  * A convolution knows the values that it writes, so it leaves a piece for each of its tiles and channels in
  * Cuda.stats, and group_norm need not read the map again to measure it. That holds for the op that follows directly
  * and for no other, which is where group_norm stands in the decoder: so no op has to know whose map it overwrites. */
-#ifndef KERNELS_CUDA_MAP_STATS_H
-#define KERNELS_CUDA_MAP_STATS_H
+#ifndef KERNELS_CUDA_MAPS_MAP_STATS_H
+#define KERNELS_CUDA_MAPS_MAP_STATS_H
 
 #include "kernels/cuda/cuda.h"
 

@@ -3,13 +3,13 @@
  * 3x3 over a map enlarged x2 is folded into four 2x2 phases. Where squares of 16x16 output pixels cover the map well, a
  * block is one of them: with stride 1 and several taps its halo is staged once for all of them, and its statistics go
  * to the group norm that follows. Other maps are cut into runs of 256 pixels. */
-#include "kernels/cuda/conv.h"
+#include "kernels/cuda/maps/conv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
-#include "kernels/cuda/map_stats.h"
+#include "kernels/cuda/maps/map_stats.h"
 
 namespace GPU_SPACE
 {

@@ -1,7 +1,7 @@
 /* Eight neighbouring channels of a map: CHANNEL_PAD is eight, so a pixel is a row of whole groups, and a group is 16 or
  * 32 aligned bytes that one thread loads and stores at once. Map ops walk groups; arithmetic is in f32. */
-#ifndef KERNELS_CUDA_MAP_H
-#define KERNELS_CUDA_MAP_H
+#ifndef KERNELS_CUDA_MAPS_MAP_H
+#define KERNELS_CUDA_MAPS_MAP_H
 
 #include "kernels/cuda/cuda.h"
 

@@ -3,7 +3,7 @@
  * These results are compared bit for bit with other programs and with the CPU, so the arithmetic is f32 in exactly the
  * order written there, each product and sum rounded by itself (__fmul_rn: the compiler makes no fused step of it).
  * Positions are in double: in float one far right would be off by 1e-5 of a pixel. One thread a pixel. */
-#include "kernels/cuda/map.h"
+#include "kernels/cuda/maps/map.h"
 
 namespace GPU_SPACE
 {

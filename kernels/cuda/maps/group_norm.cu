@@ -9,8 +9,8 @@
  *
  * A thread keeps to eight channels, so what it knows of them stays in registers. Sums are f32 around one of the values,
  * joined as map_stats.h says; the mean is taken off as an f32 and its rounding goes into the shift. */
-#include "kernels/cuda/map.h"
-#include "kernels/cuda/map_stats.h"
+#include "kernels/cuda/maps/map.h"
+#include "kernels/cuda/maps/map_stats.h"
 
 namespace GPU_SPACE
 {

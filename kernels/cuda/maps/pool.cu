@@ -1,6 +1,6 @@
 /* Pools of maps. Padding takes no part: a maximum ignores it, an average divides by the pixels inside the image. One
  * thread makes eight channels of a pixel and sums its window row by row, as the CPU does. */
-#include "kernels/cuda/map.h"
+#include "kernels/cuda/maps/map.h"
 
 namespace GPU_SPACE
 {

@@ -1,5 +1,5 @@
 /* The statistics that one op leaves for the next: see map_stats.h. */
-#include "kernels/cuda/map_stats.h"
+#include "kernels/cuda/maps/map_stats.h"
 
 namespace GPU_SPACE
 {

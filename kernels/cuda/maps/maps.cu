@@ -1,5 +1,5 @@
 /* Maps against rows, and maps side by side: copies, one thread a group of eight channels. */
-#include "kernels/cuda/map.h"
+#include "kernels/cuda/maps/map.h"
 
 namespace GPU_SPACE
 {

@@ -7,7 +7,7 @@
  *
  * Channels beyond c_in and c_out have zero weights. The four weights that fall together in a phase are added in f32
  * before they are rounded. */
-#include "kernels/cuda/conv.h"
+#include "kernels/cuda/maps/conv.h"
 
 namespace GPU_SPACE
 {

@@ -15,12 +15,12 @@
  *
  * The last part turns each warp's sums, 16 rows at a time, through shared memory into whole pixels, adds bias and
  * residual in f32, rounds once, and sums what it stored for the group norm that follows (map_stats.h). */
-#ifndef KERNELS_CUDA_CONV_TILE_H
-#define KERNELS_CUDA_CONV_TILE_H
+#ifndef KERNELS_CUDA_MAPS_CONV_TILE_H
+#define KERNELS_CUDA_MAPS_CONV_TILE_H
 
-#include "kernels/cuda/conv.h"
-#include "kernels/cuda/map.h"
-#include "kernels/cuda/map_stats.h"
+#include "kernels/cuda/maps/conv.h"
+#include "kernels/cuda/maps/map.h"
+#include "kernels/cuda/maps/map_stats.h"
 #include "kernels/cuda/mma.h"
 
 namespace GPU_SPACE
