@@ -1,4 +1,4 @@
-/* A table of named checks. To add one: a function that returns true, or an Err with a sentence, or says SKIPPED; a row.
+/* A table of named checks. To add one: a function that returns true, or an Err with a sentence, or calls skip(); a row.
  * A check that needs what an earlier one found missing skips itself. */
 #include "daemon/check.h"
 
@@ -20,7 +20,7 @@ enum { REDIS_MS = 5000 };
 typedef struct Check {
     const Options *options;
     Conf *conf;
-    char note[512]; /* said after "ok" or "skipped" */
+    char note[512]; /* printed after "ok" or "skipped" */
     bool skipped;
 } Check;
 
@@ -138,7 +138,7 @@ static bool check_server(Check *check, Err *err)
                        "redis-server is not installed: apt-get install redis-server, or give the "
                        "address of a running one with --redis");
     if (atoi(version + 2) < 7)
-        return err_set(err, ERR_UNREACHABLE, "redis-server is version %.*s, and ddq wants 7.0 or newer",
+        return err_set(err, ERR_UNREACHABLE, "redis-server is version %.*s, and ddq needs 7.0 or newer",
                        (int)strcspn(version + 2, " "), version + 2);
     snprintf(check->note, sizeof check->note, "version %.*s", (int)strcspn(version + 2, " "), version + 2);
     return true;

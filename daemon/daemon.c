@@ -1,9 +1,9 @@
 /* Order of the start: configuration, state folder (lock), journal, loop and signals, private Redis, connection,
- * workers, tick. Serving begins when Redis is ready, the queue knows this host and a worker has said hello.
+ * workers, tick. Serving begins when Redis is ready, the queue's register has this host and a worker has sent hello.
  * The order of the stop stands in shutdown.h.
  *
  * One tick does all that is due; everything else is an event, and its handler stands here: it names what happened and
- * calls the story module. */
+ * calls the module of work/. */
 #include "daemon/daemon.h"
 
 #include <assert.h>
@@ -31,14 +31,14 @@
 enum {
     TICK_MS = 100,
     FIRST_CONNECT_MS = 5000, /* to a Redis that is not ours */
-    FIRST_DEATHS = 3,        /* of a worker before any has said hello: it will not get better by itself */
-    SUSPENDED_S = 2,         /* of the loop: nobody else is to blame for what it did not hear */
+    FIRST_DEATHS = 3,        /* of a worker before any has sent hello: a lasting fault */
+    SUSPENDED_S = 2,         /* of the loop: after which it was suspended, not its workers silent */
     STATUS_MS = 5000
 };
 
 /* --- Redis ------------------------------------------------------------------------------------------ */
 
-/* Back, or here for the first time: tell who we are, what ended meanwhile, what we still hold; then ask for work.
+/* Connected, for the first time or again: send a heartbeat, pending reports and renewals, then claim.
  * Commands keep their order on the connection, so no claim overtakes a renewal. */
 static void on_ready(void *owner)
 {
@@ -63,7 +63,7 @@ static void on_lost(void *owner, const Err *why)
     Daemon *d = owner;
     d->may_claim = false;
     d->counts.redis_lost++;
-    log_warning("redis=%s lost, workers go on with what they have: %s", d->url, why->text);
+    log_warning("redis=%s lost, workers continue: %s", d->url, why->text);
 }
 
 static void on_refused(void *owner, const Err *why, bool unfit)
@@ -79,7 +79,7 @@ static void on_refused(void *owner, const Err *why, bool unfit)
         log_trace("redis=%s not reached: %s", d->url, why->text);
 }
 
-/* At the start somebody looks, and a wrong address is likelier than an outage; later we wait for ever. */
+/* At the start a wrong address is likelier than an outage, so give up; later, retry without limit. */
 static void check_first_connection(Daemon *d, Mono now)
 {
     if (!d->connected && !d->alone && d->stage == STAGE_SERVING && now - d->started > FIRST_CONNECT_MS)
@@ -91,7 +91,7 @@ static void on_wake(void *owner)
     claims_wake(owner);
 }
 
-/* The hint says that something about leases or hosts changed; what, the queue's state says. */
+/* The hint only says that leases or hosts changed; the queue's state has what changed. */
 static void on_ctl(void *owner, const char *text)
 {
     log_trace("ctl %s", text);
@@ -105,7 +105,7 @@ static void on_references(void *owner)
 {
     Daemon *d = owner;
     if (d->stage != STAGE_SERVING || !d->store || !store_ready(d->store))
-        return; /* the next beat tells it */
+        return; /* the next heartbeat reports it */
     heartbeat_now(d);
     claims_wake(d);
 }
@@ -169,7 +169,7 @@ static void on_gone(void *owner, Worker *worker, const Err *why)
     d->counts.workers_ended++;
     leases_gone(d, worker, why);
     if (worker->drained[0] && d->store)
-        heartbeat_now(d); /* somebody waits for its device */
+        heartbeat_now(d); /* its device may be waited for */
     if (!d->ready && !ready_any_worker(d) && worker->failures >= FIRST_DEATHS && d->stage == STAGE_SERVING)
         shutdown_fail(d, EXIT_ERROR, why);
 }
@@ -223,13 +223,13 @@ static void notify_systemd(Daemon *d, Mono now)
         notify_send(&d->notify, "EXTEND_TIMEOUT_USEC=60000000");
 }
 
-/* This process stood still, and what the workers said meanwhile has not been read yet: their silence was ours. */
+/* The daemon was suspended and has not read what workers sent meanwhile: that time does not count as silence. */
 static void reset_silence_timers(Daemon *d)
 {
     Mono now = mono_ms();
     for (int i = 0; i < WORKERS_MAX; i++)
         d->workers.rows[i].last_message = d->leases[i].last_message = now;
-    log_warning("host=%s this daemon stood still for a while", d->conf->host);
+    log_warning("host=%s this daemon was suspended; the silence timers of its workers are reset", d->conf->host);
 }
 
 static void measure_lag(Daemon *d)
@@ -272,7 +272,7 @@ static void on_tick(uv_timer_t *timer)
 static void keep(const char *name, char **fresh, const char *now)
 {
     if (strcmp(*fresh ? *fresh : "", now ? now : "") != 0)
-        log_warning("reload: %s = %s takes a restart; it stays %s", name, *fresh ? *fresh : "(none)",
+        log_warning("reload: %s = %s needs a restart; it stays %s", name, *fresh ? *fresh : "(none)",
                     now ? now : "(none)");
     free(*fresh);
     *fresh = now ? xstrdup(now) : NULL;
@@ -299,7 +299,7 @@ static void reload(Daemon *d)
     Err err = {0};
     if (!options_conf(d->options, &fresh, &err) ||
         !devices_parse(fresh->workers, devices_cores(), "/proc", &devices, &err)) {
-        log_error("reload refused, the old configuration stays: %s", err.text);
+        log_error("reload refused, the old configuration remains in effect: %s", err.text);
         conf_free(fresh);
         return;
     }

@@ -11,10 +11,10 @@
 static char *health(const Daemon *d, int *ret_status)
 {
     const char *trouble = d->stage != STAGE_SERVING          ? "draining"
-                          : !store_ready(d->store)           ? "redis is away"
+                          : !store_ready(d->store)           ? "redis is unreachable"
                           : resolving_stalled(&d->resolving) ? "the output root does not answer"
                           : ready_drained(d)                 ? ready_drained(d)
-                          : !ready_any_worker(d)             ? "no worker is there"
+                          : !ready_any_worker(d)             ? "no worker is running"
                                                              : NULL;
     *ret_status = trouble ? 503 : 200;
     return xasprintf("%s\n", trouble ? trouble : "ok");
@@ -39,17 +39,17 @@ static char *metrics(Daemon *d)
         buf_printf(&text, "ddq_workers{state=\"%s\"} %d\n", worker_state_name((WorkerState)state), states[state]);
     value(&text, "redis_ready", "gauge", "1 while the connection is good", store_ready(d->store));
     value(&text, "leases", "gauge", "ranges under way", leases_count(d));
-    value(&text, "images_per_second", "gauge", "as the workers measure it", rate);
-    value(&text, "reports_unanswered", "gauge", "ends of ranges that Redis has not answered",
+    value(&text, "images_per_second", "gauge", "sum of what the workers measure", rate);
+    value(&text, "reports_unanswered", "gauge", "reports that Redis has not acknowledged",
           journal_unanswered(d->journal));
-    value(&text, "loop_lag_seconds", "gauge", "the latest that a tick came since the last time this was asked",
-          d->lag.worst_s);
+    value(&text, "loop_lag_seconds", "gauge", "largest delay of the tick since the previous scrape", d->lag.worst_s);
     d->lag.worst_s = 0;
     value(&text, "images_total", "counter", "images made since the start", (double)d->counts.images);
     value(&text, "ranges_finished_total", "counter", "ranges finished", (double)d->counts.finished);
-    value(&text, "ranges_returned_total", "counter", "ranges given back without blame", (double)d->counts.returned);
+    value(&text, "ranges_returned_total", "counter", "ranges given back without counting as a failure",
+          (double)d->counts.returned);
     value(&text, "ranges_failed_total", "counter", "ranges that failed", (double)d->counts.failed);
-    value(&text, "ranges_lost_total", "counter", "leases that ran out", (double)d->counts.lost);
+    value(&text, "ranges_lost_total", "counter", "leases that expired", (double)d->counts.lost);
     value(&text, "workers_ended_total", "counter", "worker processes that ended", (double)d->counts.workers_ended);
     value(&text, "redis_lost_total", "counter", "times that the connection was lost", (double)d->counts.redis_lost);
     return text.data;

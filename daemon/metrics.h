@@ -1,4 +1,4 @@
-/* What this daemon says about itself over http: /healthz in a word, /metrics as Prometheus reads them. */
+/* The answers over http: /healthz as one line of text, /metrics in Prometheus format. */
 #ifndef DAEMON_METRICS_H
 #define DAEMON_METRICS_H
 

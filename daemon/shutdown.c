@@ -76,7 +76,7 @@ void shutdown_tick(Daemon *d, Mono now)
         enter(d, STAGE_CLOSING, now + CLOSE_MS);
     } else if (d->stage == STAGE_CLOSING && (resolving_busy(&d->resolving) || d->registry.busy)) {
         if (late && (!d->alone || standalone_gone(&d->standalone))) {
-            log_warning("a file system still does not answer; ended all the same, status=%d", d->exit_code);
+            log_warning("a file system still does not answer; exiting anyway, status=%d", d->exit_code);
             _exit(d->exit_code); /* its threads cannot be waited for; the journal is on disk */
         }
     } else if (d->stage == STAGE_CLOSING && (!d->alone || standalone_gone(&d->standalone))) {

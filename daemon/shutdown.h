@@ -1,8 +1,8 @@
-/* How the daemon ends: one phase after the other, each with a deadline.
+/* How the daemon ends: stage after stage, each with a deadline.
  *
  *   SERVING   from the start on
  *   DRAINING  no more claims; workers finish their batch and end; every range goes back
- *   LEAVING   reports are answered, the register forgets this host, the connection closes
+ *   LEAVING   reports are answered, the register drops this host, the connection closes
  *   CLOSING   the private Redis ends; then handles close and the loop runs empty
  */
 #ifndef DAEMON_SHUTDOWN_H
@@ -13,10 +13,10 @@
 #include "daemon/work/state.h"
 
 void shutdown_drain(Daemon *d);
-void shutdown_kill(Daemon *d); /* kills what is left of the present phase */
+void shutdown_kill(Daemon *d); /* kills the remaining workers; ends the current stage */
 void shutdown_tick(Daemon *d, Mono now);
 
-/* Something that only a person can mend: logs it, ends at once and with this exit status. */
+/* An error that needs a person: logs it and ends at once with this exit status. */
 void shutdown_fail(Daemon *d, int exit_code, const Err *why);
 
 #endif

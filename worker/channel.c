@@ -2,7 +2,7 @@
  *
  *   main     takes tasks and answers them; asks at every batch boundary whether to stop
  *   reader   line -> message -> a task in the queue, or a mark on the task that it names (yield, cancel)
- *   alive    says so every two seconds, whatever the main thread is busy with, and notices when a thread is stuck in a
+ *   alive    sends `alive` every two seconds, independent of the main thread, and notices when a thread is stuck in a
  *            file system
  *
  * When the daemon is gone (EOF, or the death signal that the kernel sends) the batch is finished and written, and the
@@ -29,16 +29,16 @@ enum { ALIVE_SECONDS = 2, LINGER_SECONDS = 30, TASKS_MAX = 16 };
 
 struct Channel {
     int fd, stall_s;
-    const char *device; /* whose memory is told; NULL: nobody's yet */
+    const char *device; /* whose memory is reported; NULL: none yet */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     Task *first, *last; /* the first is the one in work */
-    int64_t upto;       /* what was said of it last */
+    int64_t upto;       /* the last one reported for it */
     int count;
     bool stop; /* stop came: finish the batch, answer, exit */
     bool gone; /* the other side is gone */
     Mono gone_since;
-    Err broken;                 /* it spoke nonsense */
+    Err broken;                 /* it sent an invalid message */
     pthread_mutex_t write_lock; /* one message at a time */
 };
 
@@ -306,7 +306,7 @@ Channel *channel_open(int fd, int stall_s, Err *err)
     channel->stall_s = stall_s;
     pthread_mutex_init(&channel->lock, NULL);
     pthread_mutex_init(&channel->write_lock, NULL);
-    pthread_condattr_t steady; /* a clock that somebody moves must not stretch the wait */
+    pthread_condattr_t steady; /* a changed wall clock must not stretch the wait */
     pthread_condattr_init(&steady);
     pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
     pthread_cond_init(&channel->changed, &steady);
@@ -314,7 +314,7 @@ Channel *channel_open(int fd, int stall_s, Err *err)
     pthread_t reader, alive;
     if (pthread_create(&reader, NULL, reader_thread, channel) != 0 ||
         pthread_create(&alive, NULL, alive_thread, channel) != 0) {
-        err_set(err, ERR_MEMORY, "cannot start threads; is the limit of processes reached?");
+        err_set(err, ERR_MEMORY, "cannot start threads: is the process limit reached?");
         return NULL; /* the process ends with this */
     }
     pthread_detach(reader);

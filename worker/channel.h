@@ -1,10 +1,11 @@
-/* The line to the daemon: what it asks for becomes tasks in order, what we say goes out whole, message by message.
+/* The channel to the daemon: its messages become tasks, in order; ours are sent whole, one by one.
  *
  *     Channel *channel = channel_open(fd, err);
  *     for (Task *task; (task = channel_next(channel)); channel_done(channel, task))
  *         ... channel_send(channel, PROTO_PROGRESS, fields) ... channel_stopping(channel, task) ...
  *
- * A thread of its own reads, another says `alive`. There is one Channel a process, and it lives until the process ends.
+ * One thread reads, another sends `alive`. There is one Channel per process, and it lives until the process
+ * ends.
  */
 #ifndef WORKER_CHANNEL_H
 #define WORKER_CHANNEL_H
@@ -26,8 +27,8 @@ typedef struct Channel Channel;
 /* Takes SIGTERM as "stop", and asks the kernel to send it when the daemon dies. A file system that does not answer for
  * stall_s (0: for ever) ends the process, with a failure of its task. NULL when threads cannot be started. */
 Channel *channel_open(int fd, int stall_s, Err *err);
-void channel_device(Channel *channel, const char *device);          /* whose memory `alive` tells; outlives the line */
-void channel_send_alive(Channel *channel);                          /* says it now */
+void channel_device(Channel *channel, const char *device); /* whose memory `alive` reports; outlives the channel */
+void channel_send_alive(Channel *channel);                 /* sends it now */
 void channel_send(Channel *channel, ProtoType type, cJSON *fields); /* consumes fields; any thread */
 
 /* Waits for a task. NULL: time to go. Tasks that wait when a stop comes are still handed out, to be answered. */

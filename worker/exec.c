@@ -159,7 +159,7 @@ int exec_job(const char *file, int threads, const char *cache, bool quiet)
     sigaction(SIGTERM, &action, NULL);
     bool good = read_job(file, &spec, &err) && run_job(spec, threads, cache, quiet, &err);
     if (!good && interrupted)
-        fprintf(stderr, "ddq-worker: %s; the same command goes on from there\n", err.text);
+        fprintf(stderr, "ddq-worker: %s; run the same command again to continue\n", err.text);
     else if (!good)
         fprintf(stderr, "ddq-worker: %s\n", err.text);
     jobspec_free(spec);

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-/* device: "cpu" or a GPU's UUID. MiB; -1 where nobody says: a GPU without NVML (libnvidia-ml.so.1, part of the driver).
+/* device: "cpu" or a GPU's UUID. MiB; -1 if unknown: a GPU without NVML (libnvidia-ml.so.1, part of the driver).
  * Any thread; asks no CUDA, so it neither needs a context nor makes one. */
 int64_t memory_usable_mib(const char *device);
 

@@ -1,6 +1,6 @@
 /* The worker as the daemon sees it: every work message gets exactly one answer: finished, yielded or failed. After the
  * kinds of error for which a fresh process is cheaper than doubt, the worker answers and exits. Its log goes up the
- * line as messages; stderr is for last words alone. */
+ * channel as messages; stderr is only for the reason of an exit. */
 #include "worker/serve.h"
 
 #include <fcntl.h>
@@ -204,7 +204,7 @@ static bool do_task(Serve *serve, Task *task)
     serve->task = task;
     serve->sent_at = 0;
     serve->sent_upto = -1;
-    bool good = !on_stop(serve) || err_set(&err, ERR_CANCELLED, "called off before it began");
+    bool good = !on_stop(serve) || err_set(&err, ERR_CANCELLED, "cancelled before it began");
     good = good && jobspec_parse(task->spec, FORM_EXEC, &spec, &err) && do_phase(serve, spec, &done, &err);
     double seconds = mono_seconds() - start;
     answer(serve, good, &done, seconds, &err);
@@ -244,10 +244,10 @@ static int work(Serve *serve)
 int serve(const char *device, int threads, const char *cache, int stall_s, int fd)
 {
     Err err = {0};
-    static DeviceInfo info; /* the line tells of it until the process ends */
+    static DeviceInfo info; /* the channel reports its memory until the process ends */
     if (fcntl(fd, F_GETFD) < 0) {
         err_set(&err, ERR_USAGE,
-                "serve speaks on descriptor %d, which is not open; ddqd starts it so, and exec runs one job "
+                "serve needs an open descriptor %d, as ddqd passes it; use exec to run one job "
                 "without it",
                 fd);
         return print_error(&err);

@@ -2,7 +2,7 @@
 #ifndef WORKER_SERVE_H
 #define WORKER_SERVE_H
 
-/* Speaks on `fd` until it is told to stop or the other side is gone. Returns the exit status. */
+/* Serves `fd` until a stop message or EOF. Returns the exit status. */
 int serve(const char *device, int threads, const char *cache, int stall_s,
           int fd); /* cache: as model_cache_set_folder; stall_s: as channel_open */
 

@@ -1,9 +1,9 @@
-/* A door for health checks: GET, one answer, closed. Nothing can be changed through it.
+/* A small HTTP server for health checks: GET, one answer, close. Nothing can be changed through it.
  *
  *     http_open(&http, loop, "127.0.0.1:9102", answer, owner, &err)
  *     answer(owner, "/metrics", &status) -> text, freed by http; NULL: 404
  *
- * Few clients at a time, little patience, no keep-alive: it must never be a way to slow the daemon down. */
+ * Few clients at a time, short deadlines, no keep-alive: it must not slow the daemon down. */
 #ifndef DAEMON_BASE_HTTP_H
 #define DAEMON_BASE_HTTP_H
 

@@ -3,7 +3,7 @@
  *     {"hold":TOKEN,"upto":N}                      a lease, or its progress
  *     {"drop":TOKEN}                               a lease that is no longer ours
  *     {"report":ID,"fn":"ddq_finish","args":{}}    a lease that ended; args.token says which; synced to disk
- *     {"answer":ID}                                Redis knows
+ *     {"answer":ID}                                Redis has acknowledged it
  *
  * Reading is replaying these lines. To add a record: a row in `records`, and its line in rewrite(). */
 #include "daemon/base/journal.h"
@@ -165,7 +165,7 @@ static bool replay(Journal *journal, Err *err)
     while (ok && (len = getline(&line, &room, file)) > 0) {
         number++;
         if (line[len - 1] != '\n')
-            break; /* torn by a crash: it was never synced, so nobody relied on it */
+            break; /* torn by a crash: it was never synced, so nothing relied on it */
         line[len - 1] = 0;
         ok = replay_line(journal, line) ||
              err_set(err, ERR_FORMAT, "journal %s:%d: '%.60s' is no record; move the file away to go on without it",

@@ -1,4 +1,5 @@
-/* What this daemon holds and what it must still tell Redis, in one small file that survives its own death.
+/* The leases that this daemon holds and the reports that Redis has not acknowledged, in one small file that survives a
+ * crash.
  *
  *     journal_open(state_folder, &journal, &err);
  *     journal_hold(journal, token, lo, upto);           a lease is ours; again whenever upto moves

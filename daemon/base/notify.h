@@ -1,4 +1,4 @@
-/* Words to systemd: one datagram to NOTIFY_SOCKET. Without systemd nothing happens.
+/* Messages to systemd: one datagram each to NOTIFY_SOCKET. Without systemd nothing happens.
  *
  *     notify_open(&notify);
  *     notify_send(&notify, "READY=1\nSTATUS=2 workers");
@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 typedef struct Notify {
-    int fd; /* -1: nobody listens */
+    int fd; /* -1: not under systemd */
     int watchdog_ms;
 } Notify;
 

@@ -12,8 +12,8 @@ typedef struct Options {
     const char *conf_path, *state, *output_root, *workers, *redis, *host, *worker_program;
     bool standalone;
     int drain_s;   /* how long workers may take to finish their batch after SIGTERM */
-    int silence_s; /* how long a worker may give no sign of life */
-    int work_s;    /* how long a worker may give no sign of work on its range */
+    int silence_s; /* how long a worker may send nothing */
+    int work_s;    /* how long a worker may make no progress on its range */
     int stall_s;   /* how long a file system may not answer */
 } Options;
 

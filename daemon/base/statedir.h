@@ -1,4 +1,4 @@
-/* The state folder of one daemon: locked as long as it runs, so that two never share a journal or a private Redis.
+/* The state folder of one daemon: locked while it runs, so that two never share a journal or a private Redis.
  *
  *     statedir_open("/var/lib/ddq", &state, &err)   made if it is not there, 0700
  *     statedir_close(&state)

@@ -1,4 +1,4 @@
-/* The greeting is a table: each step builds one command (or skips itself) and judges the reply. To add a check, add a
+/* The handshake is a table: each step builds one command (or skips itself) and judges the reply. To add a check, add a
  * row. Steps run one after the other, so a refusal is the first thing that is wrong and nothing after it happens.
  *
  * INFO answers everything about the server in one round trip and needs no right to read its configuration. */
@@ -42,11 +42,11 @@ bool handshake_check_info(const char *info, bool *ret_unfit, Err *err)
     char value[256] = "";
     *ret_unfit = true;
     if (!info_field(info, "redis_version", value, sizeof value))
-        return err_set(err, ERR_UNREACHABLE, "the server does not say its version in INFO; is it a Redis?");
+        return err_set(err, ERR_UNREACHABLE, "the server shows no redis_version in INFO; is it a Redis?");
     if (atoi(value) < 7)
         return err_set(
             err, ERR_UNREACHABLE,
-            "Redis is version %s, and ddq wants 7.0 or newer for function libraries: upgrade redis-server, or "
+            "Redis is version %s, and ddq needs 7.0 or newer for function libraries: upgrade redis-server, or "
             "run ddqd --standalone with a newer one",
             value);
     if (info_field(info, "loading", value, sizeof value) && strcmp(value, "0") != 0) {
@@ -55,14 +55,14 @@ bool handshake_check_info(const char *info, bool *ret_unfit, Err *err)
     }
     if (info_field(info, "role", value, sizeof value) && strcmp(value, "master") != 0)
         return err_set(err, ERR_UNREACHABLE,
-                       "Redis is a %s, and the queue must be written: give the address of the master", value);
+                       "Redis is a %s, and the queue needs a writable server: give the address of the master", value);
     if (!info_field(info, "aof_enabled", value, sizeof value) || strcmp(value, "1") != 0)
         return err_set(err, ERR_UNREACHABLE,
                        "Redis keeps no append-only file, so a restart would lose jobs: set 'appendonly yes' in its "
                        "configuration (now: redis-cli CONFIG SET appendonly yes)");
     if (!info_field(info, "maxmemory_policy", value, sizeof value) || strcmp(value, "noeviction") != 0)
         return err_set(err, ERR_UNREACHABLE,
-                       "Redis may throw keys away (maxmemory-policy is %s): set 'maxmemory-policy noeviction' in its "
+                       "Redis may evict keys (maxmemory-policy is %s): set 'maxmemory-policy noeviction' in its "
                        "configuration",
                        value);
     return true;
@@ -216,7 +216,7 @@ void handshake_start(Handshake *handshake)
         if (argc == 0)
             continue;
         redis_link_send(handshake->link, argc, argv, NULL, handshake->on_reply,
-                        0); /* a dead link tells through on_down */
+                        0); /* a lost link reports through on_down */
         return;
     }
     handshake->done(handshake->owner, NULL, false);

@@ -1,11 +1,11 @@
-/* What is said on a fresh connection before it counts as ready: who we are, whether this server will do, and the
- * function library.
+/* The commands on a fresh connection before it counts as ready: name this client, check the server, load the function
+ * library.
  *
  *     handshake = (Handshake){.link = link, .url = ..., .on_reply = f, .done = g, .owner = store};
  *     handshake_start(&handshake);          replies come to f, which hands them to handshake_reply; g is called once at
  * the end
  *
- * If the connection dies in between, done is not called: the link's on_down tells. */
+ * If the connection dies in between, done is not called: the link calls on_down instead. */
 #ifndef DAEMON_REDIS_HANDSHAKE_H
 #define DAEMON_REDIS_HANDSHAKE_H
 
@@ -19,9 +19,9 @@ typedef struct Handshake {
     RedisLink *link;
     const RedisUrl *url;
     const char *client_name;
-    bool first; /* the first greeting of this process: it may replace a library of the same version */
+    bool first; /* the first handshake of this process: it may replace a library of the same version */
     int step;
-    char *known_run, run[48]; /* the server's process that was greeted last, and this one's; known_run is the store's */
+    char *known_run, run[48]; /* the server's process of the last handshake, and this one's; known_run is the store's */
     bool missing, differs;
     int version; /* of the library that the server has */
     RedisReplyFn *on_reply;

@@ -22,7 +22,7 @@
 
 #include "core/mem.h"
 
-enum { PROBE_MS = 10000 }; /* a listening link asks for a sign of life this often */
+enum { PROBE_MS = 10000 }; /* a listening link probes its server this often */
 
 typedef enum LinkState { LINK_RESOLVING, LINK_CONNECTING, LINK_UP, LINK_DOWN } LinkState;
 
@@ -326,7 +326,7 @@ bool redis_link_subscribe(RedisLink *link, const char *channel)
 static void probe(RedisLink *link, Mono now)
 {
     if (now - link->last_message > PROBE_MS + REDIS_ANSWER_MS)
-        link_drop(link, "the server gave no sign of life");
+        link_drop(link, "the server did not answer a probe");
     else if (now - link->last_message > PROBE_MS && now > link->deadline) {
         link->deadline = now + REDIS_ANSWER_MS;
         redis_link_subscribe(link, link->channel);

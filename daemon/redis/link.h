@@ -1,11 +1,11 @@
-/* One asynchronous Redis connection on a libuv loop: hiredis behind a door that cannot fall silent.
+/* One asynchronous Redis connection on a libuv loop: hiredis with deadlines for everything.
  *
  *     link = redis_link_open(loop, &url, &hooks, owner);      on_up or on_down follows from the loop, never before
  *     redis_link_send(link, argc, argv, lens, fn, tag);       fn(owner, tag, reply), exactly once
  *     redis_link_tick(link, mono_ms());                       deadlines; call a few times a second
  *     redis_link_close(link);                                 no more hooks; memory goes back on the loop
  *
- * A link lives once. When the connection ends for whatever reason, every pending fn is called with a NULL reply
+ * A link is used once. When the connection ends for any reason, every pending fn is called with a NULL reply
  * (outcome unknown), then on_down once, then the link frees itself; open a new one to reconnect.
  * This is the only file that includes hiredis; it works with 0.14 and with 1.x. */
 #ifndef DAEMON_REDIS_LINK_H

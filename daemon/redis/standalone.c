@@ -102,8 +102,8 @@ static void on_server_exit(uv_process_t *process, int64_t status, int signal)
         err_set(&why, ERR_UNREACHABLE, "the private redis-server was killed by signal %d (%s)", signal,
                 strsignal(signal));
     else
-        err_set(&why, ERR_UNREACHABLE, "the private redis-server ended with status %d; %s/redis.log says why",
-                (int)status, alone->folder);
+        err_set(&why, ERR_UNREACHABLE, "the private redis-server ended with status %d; see %s/redis.log", (int)status,
+                alone->folder);
     server_ended(alone, &why);
 }
 
@@ -170,7 +170,7 @@ void standalone_served(Standalone *alone)
 
 /* --- watch and stop --------------------------------------------------------------------------------- */
 
-/* A server taken over is no child of ours, so no signal tells of its end; and where nobody reaps orphans it stays in
+/* A server taken over is no child of ours, so no signal reports its end; and where nobody reaps orphans it stays in
  * the process table as a zombie, which kill(pid, 0) takes for alive. */
 static bool process_lives(int pid)
 {
@@ -190,7 +190,7 @@ void standalone_tick(Standalone *alone, Mono now)
 {
     if (alone->pid && !alone->spawned && !process_lives(alone->pid)) {
         Err why = {0};
-        err_set(&why, ERR_UNREACHABLE, "the private redis-server is gone; %s/redis.log may say why", alone->folder);
+        err_set(&why, ERR_UNREACHABLE, "the private redis-server is gone; see %s/redis.log", alone->folder);
         server_ended(alone, &why);
     }
     if (alone->pid && alone->stop_deadline && now > alone->stop_deadline) {

@@ -5,7 +5,7 @@
  *     standalone_stop(&alone); ... standalone_gone(&alone)
  *
  * Its files lie in the state folder; it listens on the unix socket alone, writes every change to disk before it
- * answers and never throws keys away. When a ddqd was killed its server lives on, and the next ddqd takes it over. */
+ * answers and never evicts keys. When a ddqd is killed its server keeps running, and the next ddqd takes it over. */
 #ifndef DAEMON_REDIS_STANDALONE_H
 #define DAEMON_REDIS_STANDALONE_H
 
@@ -36,7 +36,7 @@ typedef struct Standalone {
 void standalone_open(Standalone *alone, uv_loop_t *loop, const char *folder, const char *socket,
                      const StandaloneHooks *hooks, void *owner);
 void standalone_tick(Standalone *alone, Mono now);
-void standalone_served(Standalone *alone); /* a connection was good: from now on it is restarted for ever */
+void standalone_served(Standalone *alone); /* a connection was good: from now on it is always restarted */
 void standalone_stop(Standalone *alone);
 bool standalone_gone(const Standalone *alone);
 void standalone_done(Standalone *alone);

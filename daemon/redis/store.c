@@ -1,11 +1,11 @@
 /* The connection's life, in the order it happens:
  *
  *   1 store_dial      opens the command link (at start, and after the back-off)
- *   2 on_up           starts the greeting
- *   3 on_handshake_done      ready: the owner hears it; the listening link is opened
- *   4 on_down         tells pending calls, then the owner, and sets the time of the next try
+ *   2 on_up           starts the handshake
+ *   3 on_handshake_done      ready: the owner is called, and the listening link opened
+ *   4 on_down         fails pending calls, calls the owner, and sets the time of the next try
  *
- * The listening link follows the command link: it is opened after a greeting, dialled again when it dies alone, and
+ * The listening link follows the command link: it is opened after a handshake, opened again when it alone is lost, and
  * closed with the other. Pub/sub only hints, so its absence costs latency and nothing else. */
 #include "daemon/redis/store.h"
 
@@ -30,7 +30,7 @@ struct Store {
     RedisLink *link, *listener;
     Handshake handshake;
     bool handshake_done, hinted, ended;
-    char known_run[48];      /* of the Redis that was greeted last */
+    char known_run[48];      /* of the Redis of the last handshake */
     const char *restart_why; /* why the tick shall drop the link and start over */
     int failures, listener_failures;
     Mono next_dial, next_listener, ready_since, changed;
@@ -65,7 +65,7 @@ static void on_listener_up(void *owner)
     store->hinted = redis_link_subscribe(store->listener, QUEUE_CHANNEL_WAKE) &&
                     redis_link_subscribe(store->listener, QUEUE_CHANNEL_CTL);
     store->listener_failures = 0;
-    store->hooks.on_wake(store->owner); /* whatever was said while nobody listened */
+    store->hooks.on_wake(store->owner); /* hints may have been lost while it was down */
 }
 
 static void on_listener_down(void *owner, const Err *why)

@@ -1,13 +1,13 @@
-/* Redis as the daemon sees it: up or away, and functions to call.
+/* The connection to Redis, with reconnects, and the functions of the queue.
  *
  *     store = store_open(loop, &url, "ddqd-gpu1", &hooks, owner);
- *     store_call(store, QUEUE_CLAIM, args, on_claimed, owner, tag);     false while it is away
+ *     store_call(store, QUEUE_CLAIM, args, on_claimed, owner, tag);     false while not connected
  *     store_tick(store, mono_ms());                                     deadlines and reconnects
  *     store_close(store);
  *
- * Two connections: one for commands, one that only listens for hints. A connection counts as ready only after the
- * greeting of handshake.c: a master, new enough, with an append-only file, and with our function library.
- * An answer can always be "unknown": the connection died. Every function of the library is safe to call again. */
+ * Two connections: one for commands, one that only receives hints. A connection counts as ready only after handshake.c
+ * has checked it: a master, new enough, with an append-only file, and with our function library. An answer can always
+ * be "unknown": the connection died. Every function of the library is safe to call again. */
 #ifndef DAEMON_REDIS_STORE_H
 #define DAEMON_REDIS_STORE_H
 

@@ -1,6 +1,6 @@
 /* The thread touches `seen`, `fresh` and `bad` alone, and only while `busy`; the loop touches the rest.
- * A folder that changed just now may change again within the same tick of its clock, so its time is believed only when
- * it lies SETTLED_S back. */
+ * A folder that changed just now may change again within the same tick of its clock, so its time counts only when it is
+ * SETTLED_S old. */
 #include "daemon/specs/registry.h"
 
 #include <stdlib.h>
@@ -28,12 +28,12 @@ static void look(uv_work_t *work)
 }
 
 /* Each fault once, until another one or none takes its place. */
-static void say(Registry *registry)
+static void log_fault(Registry *registry)
 {
-    if (registry->bad.kind && strcmp(registry->said, registry->bad.text) != 0)
-        log_warning("%s; it is not offered", registry->bad.text);
-    memcpy(registry->said, registry->bad.kind ? registry->bad.text : "",
-           registry->bad.kind ? sizeof registry->said : 1);
+    if (registry->bad.kind && strcmp(registry->logged, registry->bad.text) != 0)
+        log_warning("%s; not offered", registry->bad.text);
+    memcpy(registry->logged, registry->bad.kind ? registry->bad.text : "",
+           registry->bad.kind ? sizeof registry->logged : 1);
 }
 
 static void on_looked(uv_work_t *work, int status)
@@ -44,7 +44,7 @@ static void on_looked(uv_work_t *work, int status)
     registry->fresh = NULL;
     if (status != 0 || !fresh)
         return;
-    say(registry);
+    log_fault(registry);
     if (cJSON_Compare(fresh, registry->entries, true)) {
         cJSON_Delete(fresh);
         return;

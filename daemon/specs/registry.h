@@ -1,8 +1,8 @@
-/* The registered references as this host last saw them (core/references.h): looked at in the thread pool, because the
- * output root may be a network folder, and kept in memory for beats, claims and jobs.
+/* The registered references as this host last saw them (core/references.h): scanned in the thread pool, because the
+ * output root may be a network folder, and kept in memory for heartbeats, claims and jobs.
  *
  *     registry_init(&registry, loop, output_root, on_changed, owner);
- *     registry_look(&registry);              at every beat; does nothing while a look is under way
+ *     registry_look(&registry);              at every heartbeat; does nothing while a scan is under way
  *     registry_done(&registry);              after the loop has ended */
 #ifndef DAEMON_SPECS_REGISTRY_H
 #define DAEMON_SPECS_REGISTRY_H
@@ -22,7 +22,7 @@ typedef struct Registry {
     cJSON *entries; /* {NAME: entry}; never NULL */
     void (*changed)(void *owner);
     void *owner;
-    char said[768]; /* the fault that was logged last */
+    char logged[768]; /* the last fault that was logged */
     /* of the look under way */
     struct timespec seen; /* the folder's time of change, {0}: look again */
     cJSON *fresh;         /* NULL: it had not changed */

@@ -43,8 +43,8 @@ static bool resolve_input(const ResolvePaths *paths, const char *field, const ch
         return false;
     if (!below_one(real, paths->output_root) && !below_one(real, paths->input_roots))
         return err_set(err, ERR_PERMISSION,
-                       "job field %s: %s lies outside the folders that jobs may read; put it under %s, or have "
-                       "'input_roots' in ddq.conf name its folder",
+                       "job field %s: %s lies outside the folders that jobs may read; put it under %s, or add "
+                       "its folder to 'input_roots' in ddq.conf",
                        field, path, paths->output_root);
     *ret_path = xstrdup(real);
     return true;
@@ -117,7 +117,7 @@ static bool use_model(const Conf *conf, JobSpec *spec, Err *err)
         for (int i = 0; i < conf->model_count; i++)
             names[i] = conf->models[i].name;
         const char *near = nearest_name(spec->model, names, conf->model_count);
-        err_set(err, ERR_NOT_FOUND, "no model '%s' on host %s%s%s%s; its ddq.conf wants a section [model %s]",
+        err_set(err, ERR_NOT_FOUND, "no model '%s' on host %s%s%s%s; its ddq.conf needs a section [model %s]",
                 spec->model, conf->host, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "",
                 spec->model);
         free(names);
@@ -129,7 +129,7 @@ static bool use_model(const Conf *conf, JobSpec *spec, Err *err)
                        model->name, conf->host);
     if (!teacher && !model->student)
         return err_set(err, ERR_NOT_FOUND,
-                       "few-step sampling wants a student, and [model %s] of host %s names none; set "
+                       "few-step sampling needs a student, and [model %s] of host %s names none; set "
                        "teacher_start_t to sample with the teacher",
                        model->name, conf->host);
     set(&spec->student, model->student);
@@ -140,18 +140,18 @@ static bool use_model(const Conf *conf, JobSpec *spec, Err *err)
     return true;
 }
 
-/* What was said of a reference decides where the job does not; where both speak they must agree. */
+/* The reference's pipeline applies where the job names none; where both name one they must agree. */
 static bool use_pipeline(const char *name, const char *pipeline, JobSpec *spec, Err *err)
 {
-    JobPipeline said = pipeline && strcmp(pipeline, "tf") == 0 ? PIPELINE_TF : PIPELINE_PT;
-    if (!pipeline || !*pipeline || spec->pipeline == said)
+    JobPipeline stated = pipeline && strcmp(pipeline, "tf") == 0 ? PIPELINE_TF : PIPELINE_PT;
+    if (!pipeline || !*pipeline || spec->pipeline == stated)
         return true;
     if (spec->pipeline != PIPELINE_AUTO)
         return err_set(err, ERR_USAGE,
                        "job field pipeline: the reference %s is of the %s pipeline alone; leave the "
                        "field out, or take another reference",
                        name, pipeline);
-    spec->pipeline = said;
+    spec->pipeline = stated;
     return true;
 }
 
@@ -181,7 +181,7 @@ static bool use_named(const Resolve *resolve, ResolvePaths *paths, const char **
     if (!reference)
         return err_set(
             err, ERR_NOT_FOUND,
-            "no reference '%s' on host %s; its ddq.conf wants a section [reference %s], or register one with "
+            "no reference '%s' on host %s; its ddq.conf needs a section [reference %s], or register one with "
             "`ddq refs add`",
             spec->reference, conf->host, spec->reference);
     if (!use_pipeline(reference->name, reference->pipeline, spec, err))
@@ -203,7 +203,7 @@ static bool use_reference(const Resolve *resolve, ResolvePaths *paths, Err *err)
         spec->reference || jobkind_of(spec->kind)->needs_network || spec->metrics || (spec->save & SAVE_FEATURES);
     if (wanted && !inception)
         return err_set(err, ERR_NOT_FOUND,
-                       "features want the Inception network, and ddq.conf of host %s has no 'weights' "
+                       "features need the Inception network, and ddq.conf of host %s has no 'weights' "
                        "in [inception]",
                        conf->host);
     set(&spec->inception, wanted ? inception : NULL);

@@ -37,7 +37,7 @@ bool resolve_names(const Resolve *resolve, const cJSON *queued, ResolvePaths *re
 bool resolve_paths(const ResolvePaths *paths, cJSON **ret_exec, Err *err);
 void resolve_paths_done(ResolvePaths *paths);
 
-/* OUTPUT_ROOT/folder: below the root by its words and after symlinks. Nothing is created. Caller frees. */
+/* OUTPUT_ROOT/folder: below the root as written and after symlinks. Nothing is created. Caller frees. */
 bool resolve_output(const char *output_root, const char *folder, char **ret_path, Err *err);
 
 #endif

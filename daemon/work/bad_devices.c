@@ -7,7 +7,7 @@ static void on_drained(void *owner, uint64_t tag, const cJSON *reply, const Err 
     (void)reply;
     const Daemon *d = owner;
     if (err && err->kind != ERR_UNREACHABLE)
-        log_error("worker=%s its drain is not in the queue, once more with the next beat: %s",
+        log_error("worker=%s its drain is not in the queue and is sent again with the next heartbeat: %s",
                   d->workers.rows[tag].device.name, err->text);
 }
 
@@ -29,7 +29,7 @@ void bad_devices_report(Daemon *d)
 void bad_devices_add(Daemon *d, Worker *worker, const char *why)
 {
     snprintf(worker->broken, sizeof worker->broken, "%s", why);
-    log_error("worker=%s its device is broken and gets no work until ddq resume %s:%s: %s", worker->device.name,
+    log_error("worker=%s its device is broken; it gets no work until ddq resume %s:%s: %s", worker->device.name,
               d->conf->host, worker->device.name, why);
     worker_drain(worker, worker->broken);
     bad_devices_report(d);

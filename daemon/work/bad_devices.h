@@ -7,7 +7,7 @@
 #include "daemon/work/state.h"
 
 void bad_devices_add(Daemon *d, Worker *worker, const char *why);
-/* With every beat: whom the queue does not know of yet is told to it again. */
+/* With every heartbeat: sends drains again that the queue has not acknowledged. */
 void bad_devices_report(Daemon *d);
 
 #endif

@@ -55,7 +55,7 @@ static void add_offer(cJSON *list, const char *what, const char *name)
     free(text);
 }
 
-/* What a job may need of this host: ddq submit writes the same words. */
+/* What a job may need of this host: ddq submit writes the same names. */
 static cJSON *offers(const Daemon *d)
 {
     const Conf *conf = d->conf;
@@ -213,7 +213,7 @@ void claims_resolved(Daemon *d, uint64_t tag, cJSON *exec, const cJSON *reply, c
         claims_run(d);
     } else {
         worker_send(worker, PROTO_WORK,
-                    work_message(lease, exec, reply)); /* a worker that is gone shows so by itself */
+                    work_message(lease, exec, reply)); /* the end of a worker is an event of its own */
     }
 }
 
@@ -222,7 +222,7 @@ static void take(Daemon *d, Worker *worker, const Lease *lease, const cJSON *rep
 {
     Err err = {0};
     if (!journal_hold(d->journal, lease->token, lease->lo, &err))
-        log_warning("job=%s token=%s goes on without the journal: %s", lease->job, lease->token, err.text);
+        log_warning("job=%s token=%s continues without the journal: %s", lease->job, lease->token, err.text);
     log_info("job=%s worker=%s pid=%d token=%s claimed phase=%s range=%lld-%lld", lease->job, worker->device.name,
              worker->process.pid, lease->token, lease->phase, (long long)lease->lo, (long long)lease->hi);
     d->leases[worker->index] = *lease;
@@ -270,7 +270,7 @@ static void on_claimed(void *owner, uint64_t tag, const cJSON *reply, const Err 
     if (got && waiting && d->may_claim && !worker->drained[0])
         take(d, worker, &lease, reply);
     else if (got)
-        reports_giveback(d, &lease); /* the worker died, or was told to stop, meanwhile */
+        reports_giveback(d, &lease); /* the worker died, or was drained, meanwhile */
     if (waiting && worker->state == WORKER_CLAIMING)
         nothing(d, worker);
 }

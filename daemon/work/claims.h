@@ -1,4 +1,4 @@
-/* Asking for work: steps 1 and 2 of the story in leases.h. */
+/* Asking for work: steps 1 and 2 in leases.h. */
 #ifndef DAEMON_WORK_CLAIMS_H
 #define DAEMON_WORK_CLAIMS_H
 

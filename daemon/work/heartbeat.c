@@ -86,7 +86,7 @@ static cJSON *heartbeat_args(const Daemon *d)
     return args;
 }
 
-/* Whom the queue wants to do nothing, as of now: {worker or "*": why}. */
+/* The drains of the queue: {worker or "*": why}. */
 static void take_drains(Daemon *d, const cJSON *drains)
 {
     if (!cJSON_IsObject(drains) || d->stage != STAGE_SERVING)
@@ -111,7 +111,7 @@ static void on_heartbeat(void *owner, uint64_t tag, const cJSON *reply, const Er
     if (err && err->kind == ERR_REFUSED) {
         d->on_host_refused(d, err);
     } else if (err) {
-        log_error("host=%s beat failed: %s", d->conf->host, err->text);
+        log_error("host=%s heartbeat failed: %s", d->conf->host, err->text);
     } else {
         d->registered = true;
         take_drains(d, cJSON_GetObjectItemCaseSensitive(reply, "drains"));

@@ -13,10 +13,10 @@ typedef struct Lease {
     char token[64], job[64], user[64], phase[16], stage[32];
     int64_t lo, hi, n, upto;
     double rate;
-    bool lost;         /* somebody else may have it: its end is no news to Redis */
+    bool lost;         /* it may be reassigned: its end is not reported */
     const char *asked; /* "cancel" or "yield" was sent, else NULL */
     Mono asked_deadline;
-    Mono last_message; /* its worker's latest word about it */
+    Mono last_message; /* of its worker, about it */
     Mono next_tick;    /* of the live channel (progress.c) */
     cJSON *lines;      /* log lines that wait to be sent (progress.c) */
 } Lease;

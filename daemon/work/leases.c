@@ -1,5 +1,5 @@
-/* Steps 3 to 5 of the story in leases.h. A worker is believed about its own range only: another token, an index outside
- * the range or a phase that ends early ends the worker, and its range goes back to be done again. */
+/* Steps 3 to 5 in leases.h. A message must fit the worker's own range: another token, an index outside the range or a
+ * phase that ends early ends the worker, and its range is given back to be done again. */
 #include "daemon/work/leases.h"
 
 #include <stdio.h>
@@ -44,7 +44,7 @@ void leases_free(Daemon *d, Worker *worker)
     worker->next_claim = 0;
 }
 
-/* --- 3 and 5: what the worker says ------------------------------------------------------------------ */
+/* --- 3 and 5: what the worker reports ------------------------------------------------------------------ */
 
 static void end_inconsistent(Worker *worker, const Lease *lease, const char *what)
 {
@@ -66,12 +66,12 @@ static void on_progress(Daemon *d, Worker *worker, Lease *lease, const cJSON *me
 static void on_finished(Daemon *d, Worker *worker, Lease *lease, const cJSON *message)
 {
     if (lease->upto != lease->hi) {
-        end_inconsistent(worker, lease, "says that it finished before the end");
+        end_inconsistent(worker, lease, "reported the end of its range before all of it was done");
         return;
     }
     int64_t images = (int64_t)json_number(message, "images", 0);
     if (strcmp(lease->phase, "survey") == 0 && images < 1) {
-        end_inconsistent(worker, lease, "says that it finished a survey and not how many images there are");
+        end_inconsistent(worker, lease, "finished a survey without an image count");
         return;
     }
     if (!lease->lost)
@@ -124,9 +124,9 @@ bool leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *mess
         return false;
     int64_t upto = (int64_t)json_number(message, "upto", -1);
     if (!lease->held || strcmp(json_text(message, "token", ""), lease->token) != 0) {
-        end_inconsistent(worker, lease, "speaks of a range that it does not have");
+        end_inconsistent(worker, lease, "reported a token that it does not hold");
     } else if (upto < lease->upto || upto > lease->hi) {
-        end_inconsistent(worker, lease, "claims progress outside its range");
+        end_inconsistent(worker, lease, "reported progress outside its range");
     } else {
         d->counts.images += strcmp(lease->phase, "images") == 0 ? upto - lease->upto : 0;
         lease->upto = upto;
@@ -161,7 +161,7 @@ void leases_stuck(Daemon *d, Worker *worker)
         return;
     char text[sizeof worker->why.text + 128];
     snprintf(text, sizeof text,
-             "%s; it was killed and does not die, because a file system or a device does not answer it",
+             "%s; it was killed and does not exit, because a file system or a device does not answer",
              worker->why.kind ? worker->why.text : "the worker had to end");
     if (!lease->lost)
         reports_fail(d, lease, err_name(ERR_IO), err_policy_name(err_policy(ERR_IO)), text, false);
@@ -174,7 +174,7 @@ void leases_orphans(Daemon *d)
     while ((orphan = journal_orphan(d->journal, 0))) {
         Lease lease = {.upto = orphan->upto};
         snprintf(lease.token, sizeof lease.token, "%s", orphan->token);
-        log_info("token=%s was held when the last ddqd died and goes back", lease.token);
+        log_info("token=%s was held when the last ddqd ended and is given back", lease.token);
         reports_fail(d, &lease, err_name(ERR_INTERNAL), "retry",
                      "the daemon of this host died while it worked on the range", true);
     }
@@ -208,7 +208,7 @@ static void on_verdict(Daemon *d, Worker *worker, Lease *lease, const char *verd
     if (!cancel && strcmp(verdict, "yield") != 0)
         return;
     if (lost && !lease->lost)
-        log_warning("job=%s token=%s lost: the lease ran out and the range went elsewhere; the worker is stopped",
+        log_warning("job=%s token=%s lost: the lease expired and the range was reassigned; the worker is stopped",
                     lease->job, lease->token);
     d->counts.lost += lost && !lease->lost;
     lease->lost = lease->lost || lost;
@@ -216,7 +216,7 @@ static void on_verdict(Daemon *d, Worker *worker, Lease *lease, const char *verd
         return;
     cJSON *fields = cJSON_CreateObject();
     cJSON_AddStringToObject(fields, "token", lease->token);
-    log_info("job=%s worker=%s token=%s is asked to %s", lease->job, worker->device.name, lease->token,
+    log_info("job=%s worker=%s token=%s asked to %s", lease->job, worker->device.name, lease->token,
              cancel ? "cancel" : "yield");
     worker_send(worker, cancel ? PROTO_CANCEL : PROTO_YIELD, fields);
     lease->asked = cancel ? "cancel" : "yield";
@@ -254,7 +254,7 @@ void leases_renew(Daemon *d)
         Err err = {0};
         const Lease *lease = &d->leases[i];
         if (lease->held && !journal_hold(d->journal, lease->token, lease->upto, &err))
-            log_warning("token=%s progress not in the journal: %s", lease->token, err.text);
+            log_warning("token=%s progress was not written to the journal: %s", lease->token, err.text);
     }
 }
 
@@ -280,7 +280,7 @@ static void on_reaped(void *owner, uint64_t tag, const cJSON *reply, const Err *
     if (err && err->kind != ERR_UNREACHABLE)
         log_error("reap failed: %s", err->text);
     if (reaped > 0)
-        log_warning("reaped=%.0f leases of daemons that fell silent; their ranges are queued again", reaped);
+        log_warning("reaped=%.0f expired leases of other daemons; their ranges are queued again", reaped);
 }
 
 static void reap(Daemon *d, Mono now)

@@ -1,9 +1,9 @@
-/* What this host works on: one lease a worker, beside the worker's row and with the same index.
+/* What this host works on: one lease per worker, beside the worker's row and with the same index.
  *
- * The story of a lease, in the order it happens, and where each step stands:
+ * The steps of a lease, in order, and the file of each:
  *   1 claims_run        an idle worker asks Redis for a range                        claims.c
- *   2 on_claimed        the range is ours: journal, resolve the spec (resolving.c), tell the worker
- *   3 leases_progress   the worker says how far it is; ticks go out                  leases.c
+ *   2 on_claimed        the range is ours: journal, resolve the spec (resolving.c), send it to the worker
+ *   3 leases_progress   the worker reports its progress; updates are published                  leases.c
  *   4 leases_renew      three times a lease: "still ours?" -> ok, lost, cancel, yield
  *   5 leases_finished, _yielded, _failed, _gone    how it ended
  *   6 reports_add       journal, then Redis; again until it is answered              reports.c
@@ -26,7 +26,7 @@ bool leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *mess
 void leases_free(Daemon *d, Worker *worker);
 /* Its process ended, with or without a lease. */
 void leases_gone(Daemon *d, Worker *worker, const Err *why);
-/* Its process was killed and does not die. */
+/* Its process was killed and does not exit. */
 void leases_stuck(Daemon *d, Worker *worker);
 /* Leases that a dead predecessor left in the journal go back. */
 void leases_orphans(Daemon *d);

@@ -9,7 +9,7 @@
 
 enum {
     TICK_MS = 500,
-    LINES_MAX = 100 /* that wait to be sent for one lease; a worker that floods us is cut short, and the log says so */
+    LINES_MAX = 100 /* that wait to be sent for one lease; a worker that floods us is cut short, and the log notes it */
 };
 
 void progress_tick(Daemon *d, Lease *lease, Mono now)
@@ -52,7 +52,7 @@ void progress_line(Daemon *d, Worker *worker, LogLevel level, const char *text)
         cJSON *line = cJSON_CreateObject();
         cJSON_AddStringToObject(line, "level", log_level_name(level));
         cJSON_AddStringToObject(line, "text",
-                                waiting < LINES_MAX ? text : "(more lines stand in the daemon's log alone)");
+                                waiting < LINES_MAX ? text : "(further lines are only in the daemon's log)");
         cJSON_AddItemToArray(lease->lines, line);
     }
 }

@@ -1,5 +1,5 @@
-/* What people see while a job runs: ticks on the job's live channel, at most two a second a range, and log lines in the
- * job's log. Both are for people: losing one loses nothing. */
+/* What people see while a job runs: ticks on the job's live channel, at most two per second and range, and log lines in
+ * the job's log. Both are for people: losing one loses nothing. */
 #ifndef DAEMON_WORK_PROGRESS_H
 #define DAEMON_WORK_PROGRESS_H
 

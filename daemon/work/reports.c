@@ -23,7 +23,8 @@ static void on_answer(void *owner, uint64_t tag, const cJSON *reply, const Err *
                  queue_fn_name(report->fn), json_text(reply, "status", ""), json_text(reply, "state", ""));
     Err bad = {0};
     if (!journal_acknowledged(d->journal, tag, mono_ms(), &bad))
-        log_warning("token=%s answer not kept, a restart will repeat the report: %s", token, bad.text);
+        log_warning("token=%s answer was not written to the journal, a restart will repeat the report: %s", token,
+                    bad.text);
 }
 
 void reports_send(Daemon *d)
@@ -40,7 +41,7 @@ static void add(Daemon *d, QueueFn fn, cJSON *args)
 {
     Err err = {0};
     if (!journal_report(d->journal, fn, args, &err))
-        log_warning("report=%s is kept in memory alone: %s", queue_fn_name(fn), err.text);
+        log_warning("report=%s is kept in memory only: %s", queue_fn_name(fn), err.text);
     reports_send(d);
 }
 
@@ -54,15 +55,15 @@ static cJSON *args_of(const Lease *lease)
 
 void reports_finish(Daemon *d, const Lease *lease, const cJSON *finished)
 {
-    static const char *const told[] = {"ms", "fid", "metrics", "peak_mib"};
+    static const char *const copied[] = {"ms", "fid", "metrics", "peak_mib"};
     double images = json_number(finished, "images", 0); /* the queue takes no 0 */
     cJSON *args = args_of(lease);
     if (images > 0)
         cJSON_AddNumberToObject(args, "images", images);
-    for (size_t i = 0; i < countof(told); i++) {
-        const cJSON *value = cJSON_GetObjectItemCaseSensitive(finished, told[i]);
+    for (size_t i = 0; i < countof(copied); i++) {
+        const cJSON *value = cJSON_GetObjectItemCaseSensitive(finished, copied[i]);
         if (value && !cJSON_IsNull(value))
-            cJSON_AddItemToObject(args, told[i], cJSON_Duplicate(value, true));
+            cJSON_AddItemToObject(args, copied[i], cJSON_Duplicate(value, true));
     }
     d->counts.finished++;
     if (strcmp(lease->phase, "report") == 0)

@@ -6,7 +6,7 @@
 
 #include "daemon/work/state.h"
 
-/* finished: the worker's message; what it says of time and results goes on to the queue. */
+/* finished: the worker's message; its times and results go to the queue. */
 void reports_finish(Daemon *d, const Lease *lease, const cJSON *finished);
 void reports_giveback(Daemon *d, const Lease *lease); /* no blame: yield, cancel, drain */
 void reports_fail(Daemon *d, const Lease *lease, const char *kind, const char *policy, const char *text,

@@ -60,7 +60,7 @@ struct Daemon {
     bool connected;                                     /* Redis was good once */
     Err redis_why;                                      /* why the latest attempt was not */
     bool ready;                                         /* READY was announced */
-    bool registered;                                    /* the queue knows this host */
+    bool registered;                                    /* the queue's register has this host */
     void (*on_host_refused)(Daemon *d, const Err *why); /* another daemon has this host's name */
     bool may_claim; /* false while draining, and after a reconnect until the leases are renewed */
     bool last_heartbeat_done;

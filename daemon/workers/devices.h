@@ -29,7 +29,7 @@ typedef struct DeviceList {
 bool devices_parse(const char *text, int cores, const char *proc, DeviceList *ret_list, Err *err);
 int devices_cores(void);
 
-/* Takes the lock of a GPU; *ret_fd is kept open as long as it is used. Refused, with the other's pid, when it is taken.
+/* Takes the lock of a GPU; *ret_fd is kept open as long as it is used. Refused, with the other's pid, when it is held.
  * A CPU needs no lock: *ret_fd is -1. */
 bool device_lock(const Device *device, int *ret_fd, Err *err);
 

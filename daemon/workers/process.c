@@ -46,7 +46,8 @@ static void env_set(Environment *env, const char *name, const char *value)
     env->items[i] = xasprintf("%s=%s", name, value);
 }
 
-/* Ours, with the threads of this worker and the one GPU it may see. NOTIFY_SOCKET and the watchdog are the daemon's. */
+/* The daemon's, with the threads of this worker and the one GPU it may see. NOTIFY_SOCKET and the watchdog are the
+ * daemon's. */
 static Environment env_for(const Device *device)
 {
     Environment env = {0};

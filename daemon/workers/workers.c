@@ -1,8 +1,8 @@
 /* The table and its deadlines. The rules:
  *
  *   - a row changes state in worker_apply only, by the table of core/lifecycle.c;
- *   - a process ends in one place, worker_gone, whatever ended it: it is called once, after its last word was read;
- *   - stop is a wish with two threats behind it (STOP_ASKED, STOP_TERM, STOP_KILL), each with a deadline in the row. */
+ *   - a process ends in one place, worker_gone, whatever ended it: it is called once, after all of its output was read;
+ *   - a stop escalates (STOP_ASKED, STOP_TERM, STOP_KILL), each step with a deadline in the row. */
 #include "daemon/workers/workers.h"
 
 #include <signal.h>
@@ -157,7 +157,7 @@ static void on_message(void *owner, ProtoType type, const cJSON *message)
         worker_apply(worker, WORKER_EV_HELLO);
     } else if (type <= PROTO_HELLO || (worker->state == WORKER_STARTING && type != PROTO_LOG)) {
         Err err = {0};
-        err_set(&err, ERR_PROTOCOL, "worker %s said '%s' while it was %s", worker->device.name, proto_name(type),
+        err_set(&err, ERR_PROTOCOL, "worker %s sent '%s' while it was %s", worker->device.name, proto_name(type),
                 worker_state_name(worker->state));
         worker_end(worker, &err);
     } else {
@@ -333,7 +333,7 @@ static void check_silence(Worker *worker, Mono now)
     if (now - worker->last_message <= limit || worker->stop >= STOP_TERM || worker->process.exited)
         return;
     Err err = {0};
-    err_set(&err, ERR_INTERNAL, "worker %s gave no sign of life for %g s", worker->device.name, limit / 1000.0);
+    err_set(&err, ERR_INTERNAL, "worker %s sent no message for %g s", worker->device.name, limit / 1000.0);
     worker_end(worker, &err);
 }
 
@@ -351,14 +351,14 @@ static void row_tick(Worker *worker, Mono now)
     check_silence(worker, now);
     if (worker->process.channel_eof && !worker->process.exited && worker->stop == STOP_NOT) {
         Err err = {0};
-        err_set(&err, ERR_PROTOCOL, "worker %s closed its line", worker->device.name);
+        err_set(&err, ERR_PROTOCOL, "worker %s closed its channel", worker->device.name);
         worker_end(worker, &err);
     }
     if (worker->stop != STOP_NOT && worker->stop != STOP_KILL && now >= worker->stop_deadline)
         stop_step(worker, worker->stop == STOP_ASKED ? STOP_TERM : STOP_KILL, now);
     if (worker->stop == STOP_KILL && now >= worker->stop_deadline && !worker->stuck && !worker->process.exited) {
         worker->stuck = true;
-        log_error("worker=%s pid=%d was killed and does not die: it hangs in the kernel", worker->device.name,
+        log_error("worker=%s pid=%d does not exit after SIGKILL: it hangs in the kernel", worker->device.name,
                   worker->process.pid);
         worker->table->hooks.on_stuck(worker->table->owner, worker);
     }

@@ -4,11 +4,11 @@
  *     workers_configure(&workers, &devices);      rows for these devices, now and at every reload
  *     workers_tick(&workers, mono_ms());          spawns, restarts, deadlines
  *     worker_send(worker, PROTO_WORK, fields);    one line down; what comes up arrives through on_message
- *     worker_apply(worker, WORKER_EV_WORK);       the only door to a worker's state
+ *     worker_apply(worker, WORKER_EV_WORK);       the only way to change a worker's state
  *     workers_stop(&workers); ... workers_all_gone(&workers)
  *
- * A row is named by index and generation: the generation changes with every process, so whoever comes late with an old
- * pair finds nobody (workers_find). What a worker works on is not known here; leases.h knows. */
+ * A row is named by index and generation: the generation changes with every process, so workers_find returns NULL for a
+ * late callback. Leases are in work/leases.h. */
 #ifndef DAEMON_WORKERS_WORKERS_H
 #define DAEMON_WORKERS_WORKERS_H
 
@@ -43,14 +43,14 @@ typedef struct Worker {
     unsigned generation;
     bool used;         /* the row has a device */
     bool retired;      /* its device left the configuration: it ends and the row goes free */
-    char drained[320]; /* why somebody wants it to do nothing: it ends and waits for the resume; "" otherwise */
-    char broken[240];  /* its device broke, and the queue has not said yet that it knows; "" otherwise */
+    char drained[320]; /* why it is drained: it ends and is not started until the resume; "" otherwise */
+    char broken[240];  /* its device broke, and the queue has not acknowledged the drain; "" otherwise */
     Device device;
     int lock; /* fd, -1 */
     WorkerState state;
     char about[128]; /* what hello says about the device */
     double memory_mib;
-    double free_mib; /* what it could use, what it holds itself included; -1: it has not said */
+    double free_mib; /* what it could use, what it holds itself included; -1: not reported yet */
     cJSON *warm;     /* array of the model files it has in memory */
     WorkerStop stop;
     bool stuck; /* on_stuck was called */
@@ -68,23 +68,23 @@ typedef struct WorkersHooks {
     void (*on_stderr)(void *owner, Worker *worker, const char *line);                      /* a line of its stderr */
     void (*on_gone)(void *owner, Worker *worker, const Err *why);                          /* the process is over */
     void (*on_unfit)(void *owner, Worker *worker, const Err *why); /* cannot be started, or is of another version */
-    void (*on_stuck)(void *owner, Worker *worker); /* was killed and does not die; once, on_gone may follow or not */
+    void (*on_stuck)(void *owner, Worker *worker); /* was killed and does not exit; once, on_gone may follow or not */
 } WorkersHooks;
 
 typedef struct WorkerLimits {
     int hello_ms, alive_ms; /* silence that ends it, before and after its hello */
     int stall_s;            /* how long its file systems may not answer, by its own watch */
-    int stop_ms, term_ms;   /* after the wish to stop comes TERM, after TERM comes KILL */
+    int stop_ms, term_ms;   /* from the stop message to TERM, from TERM to KILL */
 } WorkerLimits;
 
 struct Workers {
     uv_loop_t *loop;
     char *program;
-    char *cache; /* where they remember measured references; NULL: wherever they would */
+    char *cache; /* where workers keep measured references; NULL: their default */
     WorkerLimits limits;
     WorkersHooks hooks;
     void *owner;
-    bool stopping; /* nobody is started any more */
+    bool stopping; /* no worker is started any more */
     Worker rows[WORKERS_MAX];
 };
 
@@ -106,7 +106,7 @@ bool worker_send(Worker *worker, ProtoType type, cJSON *fields); /* consumes fie
 void worker_stop(Worker *worker);
 /* why: it finishes its batch, ends, and is not started again, its device is free; NULL: it may work again. */
 void worker_drain(Worker *worker, const char *why);
-/* Ends a worker that cannot be trusted any more; on_gone gets this reason. */
+/* Ends a faulty worker; on_gone gets this reason. */
 void worker_end(Worker *worker, const Err *why);
 
 #endif

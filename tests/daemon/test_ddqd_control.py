@@ -86,7 +86,7 @@ def test_sighup_reads_models_and_workers_again():
         assert "takes a restart" not in farm.log()
         farm.write_conf(["m", "other"], "http = 9102\n")
         farm.daemon.send_signal(signal.SIGHUP)
-        wait_for(lambda: "http = 9102 takes a restart" in farm.log(), 5, "what cannot change is told")
+        wait_for(lambda: "http = 9102 needs a restart" in farm.log(), 5, "what cannot change is told")
 
         farm.conf.write_text("[daemon]\nworker = 3\n")
         farm.daemon.send_signal(signal.SIGHUP)

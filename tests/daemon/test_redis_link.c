@@ -39,8 +39,8 @@ static void on_request(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
         uv_read_stop(stream);
         return;
     }
-    uv_buf_t out = stage->mood == SERVER_BABBLES ? uv_buf_init(nonsense, sizeof nonsense - 1)
-                                                 : uv_buf_init(ok, sizeof ok - 1);
+    uv_buf_t out =
+        stage->mood == SERVER_BABBLES ? uv_buf_init(nonsense, sizeof nonsense - 1) : uv_buf_init(ok, sizeof ok - 1);
     int commands = (int)got / (int)strlen("*1\r\n$4\r\nPING\r\n");
     for (int i = 0; i < commands && (stage->mood == SERVER_ANSWERS || stage->mood == SERVER_BABBLES); i++)
         assert_true(uv_try_write(stream, &out, 1) > 0);

@@ -123,7 +123,7 @@ static void a_mute_worker_is_replaced(void **state)
     stage_open(&stage, "exec sleep 30\n");
     int ms = until(&stage, &stage.gones, 1);
     assert_in_range(ms, 300, 3000);
-    check_why(&stage, "no sign of life");
+    check_why(&stage, "no message for");
     unsigned generation = stage.workers.rows[0].generation;
     until(&stage, &stage.gones, 2);
     assert_int_equal(stage.workers.rows[0].generation, generation + 1);
@@ -137,7 +137,7 @@ static void a_silent_worker_is_replaced(void **state)
     stage_open(&stage, HELLO "exec sleep 30\n");
     until(&stage, &stage.hellos, 1);
     until(&stage, &stage.gones, 1);
-    check_why(&stage, "no sign of life");
+    check_why(&stage, "no message for");
     stage_close(&stage);
 }
 
@@ -170,7 +170,7 @@ static void a_closed_line_ends_the_worker(void **state)
     stage_open(&stage, HELLO "exec 3>&-\nexec sleep 30 3>&-\n");
     stage.workers.limits.alive_ms = 60000;
     until(&stage, &stage.gones, 1);
-    check_why(&stage, "closed its line");
+    check_why(&stage, "closed its channel");
     stage_close(&stage);
 }
 

@@ -256,7 +256,7 @@ def test_ctrl_c_and_go_on(tmp_path, undisturbed):
     in_the_middle(out, process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "goes on from there" in err
+    assert process.returncode == 130 and "again to continue" in err
     before = stamps(out)
     run({**SLOW, "batch": 7}, tmp_path)
     assert digest(out) == undisturbed and went_on(out, before)
