@@ -116,13 +116,13 @@ const char *figure_verdict(const cJSON *object, const Figure *figure, double pub
 
 static void table_row(Buf *text, const cJSON *object, const cJSON *spec, const Figure *figure)
 {
-    char value[FIGURE_TEXT], interval[FIGURE_TEXT], deviation[FIGURE_TEXT], said[FIGURE_TEXT];
+    char value[FIGURE_TEXT], interval[FIGURE_TEXT], deviation[FIGURE_TEXT], verdict[FIGURE_TEXT];
     double published = figure_published(spec, figure);
     figure_print(figure, figure_deviation(object, figure), deviation);
     buf_printf(text, "%-16s %12s", figure->title, figure_print(figure, figure_value(object, figure, ""), value));
     buf_printf(text, "  %-22s %-10s", figure_interval(object, figure, interval), deviation);
     if (isfinite(published))
-        buf_printf(text, " published %.*g, %s", 6, published, figure_verdict(object, figure, published, said));
+        buf_printf(text, " published %.*g, %s", 6, published, figure_verdict(object, figure, published, verdict));
     while (text->len && text->data[text->len - 1] == ' ')
         text->data[--text->len] = 0;
     buf_printf(text, "\n");

@@ -79,7 +79,7 @@ def test_add_images_and_adm(desk):
     assert entry["features"] and "pipeline" not in entry
     adm = desk.json("refs", "add", "adm", STATS / "adm_style_ref.npz")
     assert (adm["kind"], adm["pipeline"], adm["features"], adm["spatial"]) == ("statistics", "tf", True, True)
-    assert "says pt" in desk.ddq("refs", "add", "adm2", STATS / "adm_style_ref.npz", "--pipeline", "pt", code=2).stderr
+    assert "pipeline is pt" in desk.ddq("refs", "add", "adm2", STATS / "adm_style_ref.npz", "--pipeline", "pt", code=2).stderr
     assert "input_roots" in desk.ddq("refs", "add", "set-b", SET_B).stderr  # the same again changes nothing
     assert not list((desk.folder / "references").glob("*.npz"))
 

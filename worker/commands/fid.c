@@ -83,7 +83,7 @@ static bool find_side(Fid *fid, int side, Err *err)
     return true;
 }
 
-/* What was asked for, else what a file says of itself, else pytorch-fid's. */
+/* The pipeline of the command line, else the one that a file states, else pytorch-fid's. */
 static Resize choose_pipeline(const Fid *fid)
 {
     if (fid->options.pipeline != PIPELINE_AUTO)
@@ -121,7 +121,7 @@ static bool measure_side(Fid *fid, int side, Err *err)
     return good;
 }
 
-/* Statistics first: what is wrong with them is known before an hour of measuring. */
+/* Statistics first: their faults show before an hour of measuring. */
 static bool measure_sides(Fid *fid, Err *err)
 {
     for (int images = 0; images < 2; images++)
@@ -151,7 +151,7 @@ static bool prepare(Fid *fid, int sides, Err *err)
 
 /* --- warnings ---------------------------------------------------------------------------------------- */
 
-/* With --pipeline the caller vouches for a file that does not say its pipeline. */
+/* With --pipeline the user vouches for a file that does not state its pipeline. */
 static void note_doubts(Fid *fid, int side)
 {
     if (fid->options.pipeline == PIPELINE_AUTO || fid->sides[side].pipeline)

@@ -1,4 +1,4 @@
-/* The verb behind `ddq refs add` and `ddq refs make --local`: the client knows no mathematics, so it asks here.
+/* The verb behind `ddq refs add` and `ddq refs make --local`: the client has no mathematics and runs this.
  *
  *     ddq-worker reference PATH [--faults]                           look, load and check: JSON, of what is wrong too
  *     ... --register FOLDER --name NAME --user USER [--replace]      and write the entry: JSON of it
@@ -85,15 +85,15 @@ static void print(cJSON *json)
 
 /* --- the kinds -------------------------------------------------------------------------------------- */
 
-/* Statistics to copy: those of a file, or of images that are measured now. Whoever names the pipeline of a file that
- * does not say it vouches for it. */
+/* Statistics to copy: those of a file, or of images that are measured now. Who names the pipeline of a file that
+ * does not state it vouches for it. */
 static bool take_statistics(Tool *tool, const Words *words, const ReferenceLook *look, const Registration *registration,
                             cJSON **ret_json, Err *err)
 {
     bool images = look->kind != REFERENCE_STATISTICS;
-    const char *said = words->pipeline ? words->pipeline : look->pipeline;
+    const char *stated = words->pipeline ? words->pipeline : look->pipeline;
     const char *inception = words->inception;
-    Resize pipeline = said && strcmp(said, "tf") == 0 ? RESIZE_TF : RESIZE_PT;
+    Resize pipeline = stated && strcmp(stated, "tf") == 0 ? RESIZE_TF : RESIZE_PT;
     Reference reference = {.path = NULL};
     if (images && !tool_weights(tool, words->conf, &inception, err))
         return false;
@@ -108,7 +108,7 @@ static bool take_statistics(Tool *tool, const Words *words, const ReferenceLook 
     bool good = reference_open(words->path, pipeline, images && words->spatial ? REFERENCE_SPATIAL : 0, &maker,
                                &reference, err);
     tool_clear(tool);
-    if (good && !reference.pipeline && said)
+    if (good && !reference.pipeline && stated)
         reference.pipeline = pipeline_name(pipeline);
     if (good && !registration)
         *ret_json = describe(words, look, reference.sha256, reference.stats->dim, reference.images, reference.pipeline);
@@ -153,7 +153,7 @@ static bool check_pipeline(const Words *words, const ReferenceLook *look, Err *e
 {
     if (!words->pipeline || !look->pipeline || strcmp(words->pipeline, look->pipeline) == 0)
         return true;
-    return err_set(err, ERR_USAGE, "reference %s: made with the %s pipeline, and --pipeline says %s", words->path,
+    return err_set(err, ERR_USAGE, "reference %s: made with the %s pipeline, and --pipeline is %s", words->path,
                    look->pipeline, words->pipeline);
 }
 

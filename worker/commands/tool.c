@@ -36,8 +36,8 @@ static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
     Tool *tool = ctx;
     const char *doing = strcmp(stage, "reading") == 0 ? "read" : "measured";
     if (frame_is_due(tool))
-        fprintf(stderr, "\r\033[K%s: %s %" PRId64 " of %" PRId64 " images, %.*f a second", tool->measuring, doing, upto,
-                tool->images, rate < 10 ? 2 : 0, rate);
+        fprintf(stderr, "\r\033[K%s: %s %" PRId64 " of %" PRId64 " images, %.*f per second", tool->measuring, doing,
+                upto, tool->images, rate < 10 ? 2 : 0, rate);
 }
 
 static void on_comparing(void *ctx, int64_t upto, double rate, const char *stage)

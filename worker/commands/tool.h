@@ -40,9 +40,9 @@ void tool_clear(Tool *tool);            /* the line of progress goes */
 void tool_note(Tool *tool, char *text); /* takes the text over; NULL is fine */
 
 bool tool_conf(Tool *tool, const char *path, Err *err); /* conf_load, once */
-/* *inception stays, if it is said; else it becomes the configuration's, or the error says what to do. */
+/* *inception stays where it is given; else it becomes the configuration's, or the error names what to do. */
 bool tool_weights(Tool *tool, const char *conf_path, const char **inception, Err *err);
-/* Where references are registered, as the configuration of this person says. Caller frees. */
+/* The folder of registered references, by this configuration. Caller frees. */
 char *tool_references(const Conf *conf);
 /* "cuda:1" of PyTorch is the second GPU; NULL is the first one, else the CPU. Caller frees. */
 char *tool_device(const char *asked);

@@ -188,7 +188,7 @@ static bool measure_curve(Measuring *m, Err *err)
         return true;
     if (m->what->rows.count < FID_CURVE_MIN) {
         if (asked)
-            note(m, "FID-infinity wants at least %d images and there are %" PRId64 ": left out", FID_CURVE_MIN,
+            note(m, "FID-infinity needs at least %d images and there are %" PRId64 ": left out", FID_CURVE_MIN,
                  m->what->rows.count);
         return true;
     }

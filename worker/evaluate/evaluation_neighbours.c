@@ -1,4 +1,4 @@
-/* Of tens of thousands of distances a report shows how they are spread, and the images at both ends. */
+/* The distances of tens of thousands of images, in short: a histogram, and the images at both ends. */
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* What the files of an evaluation share; nobody else includes it. */
+/* What the files of an evaluation share; no other file includes it. */
 #ifndef WORKER_EVALUATE_EVALUATION_PARTS_H
 #define WORKER_EVALUATE_EVALUATION_PARTS_H
 

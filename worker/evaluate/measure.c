@@ -58,7 +58,7 @@ static bool run_part(const MeasurePlan *plan, const Ask *ask, const Part *part, 
     return inception_run(plan->net, pixels, part->count, part->h, part->w, ask->resize, features, NULL, spatial, err);
 }
 
-/* In as many calls as memory wants. */
+/* In as many calls as the memory requires. */
 static bool run_network(MeasurePlan *plan, const MeasureRows *rows, const uint8_t *pixels, const Hooks *hooks, Err *err)
 {
     Ask asks[2];

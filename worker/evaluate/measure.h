@@ -20,10 +20,10 @@ const char *pipeline_name(Resize pipeline); /* "pt", "tf" */
 typedef struct MeasurePlan {
     Inception *net;
     JobPipeline pipeline; /* PT, TF or BOTH */
-    InceptionLevel level; /* INCEPTION_64 is 0: say INCEPTION_2048 for what every metric takes */
+    InceptionLevel level; /* zero is INCEPTION_64; metrics are defined on INCEPTION_2048 */
     bool spatial;         /* sFID rows as well: of tf where that is measured, else of pt; with INCEPTION_2048 alone */
     int batch;            /* images at a time; halved here, with a note, where memory does not suffice */
-    bool skip_bad;        /* unreadable images are told to the sink and get no row; else the first one is the error */
+    bool skip_bad;        /* unreadable images go to the sink's `bad` and get no row; else the first one is the error */
 } MeasurePlan;
 
 /* Rows of the images first..first+count-1, malloc'd; a sink may take an array over by setting it NULL here. */

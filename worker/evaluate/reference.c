@@ -1,7 +1,8 @@
-/* Kinds of references. What a path is, is read off its contents: a table of names inside files, never the suffix alone.
+/* Kinds of references. The kind of a path follows from its contents (the names of members), never from the suffix
+ * alone.
  *
- * Statistics are what their file says, so a file that says which pipeline made it is not used for another one. ADM's
- * reference batches do not say, but nobody else writes mu_s and sigma_s, and ADM's evaluator has the tf pipeline. */
+ * Statistics are taken as their file states them: a file that states its pipeline is refused for another one. ADM's
+ * reference batches do not state it, but no other program writes mu_s and sigma_s, and ADM's evaluator uses tf. */
 #include "worker/evaluate/reference.h"
 
 #include <inttypes.h>
@@ -32,7 +33,7 @@ static bool member_header(const Npz *npz, const char *name, NpyArray *header)
     return stream != NULL;
 }
 
-/* A short member of bytes as text: how our files say pipeline and weights. False if there is none of that length. */
+/* A short member of bytes as text: our files store pipeline and weights so. False if there is none of that length. */
 static bool member_text(const Npz *npz, const char *name, size_t len, char *ret_text)
 {
     NpyArray array = {0};
@@ -59,7 +60,7 @@ static int64_t member_count(const Npz *npz, const char *name)
     return count > 0 ? count : 0;
 }
 
-static const char *said_pipeline(const Npz *npz, bool spatial)
+static const char *stated_pipeline(const Npz *npz, bool spatial)
 {
     char text[3];
     if (member_text(npz, "pipeline", 2, text))
@@ -80,7 +81,7 @@ static bool look_npz(const char *path, ReferenceLook *look, Err *err)
     if (stats) {
         look->dim = mu.ndim == 1 && mu.shape[0] <= INT32_MAX ? (int)mu.shape[0] : 0;
         look->has_spatial = npz_has(npz, "mu_s") && npz_has(npz, "sigma_s");
-        look->pipeline = said_pipeline(npz, look->has_spatial);
+        look->pipeline = stated_pipeline(npz, look->has_spatial);
         look->images = member_count(npz, "num_images");
     } else {
         look->images = look->has_images ? images.shape[0] : 0;
@@ -92,7 +93,7 @@ static bool look_npz(const char *path, ReferenceLook *look, Err *err)
                    path);
 }
 
-/* A torch.save file; whether it holds statistics is said when it is loaded. */
+/* A torch.save file; whether it holds statistics is checked when it is loaded. */
 static bool look_torch(const char *path, ReferenceLook *look, Err *err)
 {
     Ckpt *ckpt = ckpt_open(path, err);

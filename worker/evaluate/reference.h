@@ -1,5 +1,4 @@
-/* A reference: what images are compared with. Statistics that somebody saved, or images, which are measured once and
- * remembered.
+/* A reference: what images are compared with. Statistics from a file, or images, which are measured once and cached.
  *
  *     ReferenceMaker maker = {.models = models, .inception = "pt_inception-2015-12-05-6726825d.pth", .hooks = hooks};
  *     Reference reference;
@@ -13,10 +12,10 @@
  * - images: a folder, an .npz with arr_0 and no mu, or an .npy.
  * Images are decoded once to name them by content, and measured once for a network, pipeline and precision; what came
  * out is kept in the cache. A folder whose listing (names, sizes, times of change) is as it was is not read again; one
- * that changed is, so an old measurement never answers for new images.
+ * that changed is, so an old measurement is never used for new images.
  *
- * reference.c knows the kinds, reference_cache.c what is remembered, reference_measure.c how images are measured,
- * reference_blocks.c what a killed measurement leaves, reference_save.c writes one as a file of statistics. */
+ * reference.c has the kinds, reference_cache.c the cache, reference_measure.c measures images, reference_blocks.c keeps
+ * what a killed measurement has done, reference_save.c writes a reference as a file of statistics. */
 #ifndef WORKER_EVALUATE_REFERENCE_H
 #define WORKER_EVALUATE_REFERENCE_H
 
@@ -50,18 +49,18 @@ typedef struct Reference {
     ReferenceKind kind;
     char *path;
     char sha256[65];      /* of the file; of images: over the hashes of their pixels, in order */
-    int64_t images;       /* 0: a file that does not say */
-    const char *pipeline; /* "pt" or "tf"; NULL: a file that does not say */
-    char weights[65];     /* hash of the network's file; "": a file that does not say */
+    int64_t images;       /* 0: not stated by the file */
+    const char *pipeline; /* "pt" or "tf"; NULL: not stated by the file */
+    char weights[65];     /* hash of the network's file; "": not stated by the file */
     Statistics *stats;
     const Statistics *spatial; /* those of stats; NULL unless wanted */
     Features features;         /* rows NULL unless wanted; they lie in a mapped file */
     NpyArray feature_file;     /* that file */
 } Reference;
 
-/* On failure *ret_reference is untouched. Errors say what the file is and what would do: no statistics at all, another
- * pipeline than the file says it was made with, statistics alone where features are wanted, images without a maker
- * (NULL) to measure them. Stopped by the hooks: ERR_CANCELLED. */
+/* On failure *ret_reference is untouched. Errors state what the file is and what is needed: no statistics at all,
+ * another pipeline than the one the file was made with, statistics alone where features are wanted, images without a
+ * maker (NULL) to measure them. Stopped by the hooks: ERR_CANCELLED. */
 bool reference_open(const char *path, Resize pipeline, unsigned wants, const ReferenceMaker *maker,
                     Reference *ret_reference, Err *err);
 void reference_close(Reference *reference); /* an empty one is fine */
@@ -70,8 +69,8 @@ void reference_close(Reference *reference); /* an empty one is fine */
 typedef struct ReferenceLook {
     ReferenceKind kind;
     int dim;              /* of the statistics; 0: images */
-    int64_t images;       /* 0: a file that does not say */
-    const char *pipeline; /* "pt" or "tf", NULL: not said; ADM's .npz (mu_s, sigma_s, no word about it) means "tf" */
+    int64_t images;       /* 0: not stated by the file */
+    const char *pipeline; /* "pt" or "tf", NULL: not stated; "tf" for ADM's .npz, by its mu_s and sigma_s */
     bool has_images, has_spatial;
 } ReferenceLook;
 bool reference_look(const char *path, ReferenceLook *ret_look, Err *err);
@@ -81,14 +80,14 @@ bool reference_look(const char *path, ReferenceLook *ret_look, Err *err);
 bool reference_name_images(const char *path, const char *cache, const Hooks *hooks, char ret_hex[65],
                            int64_t *ret_images, Err *err);
 
-/* A sentence for the report about what cannot be known or is dubious; NULL: nothing. Caller frees. */
+/* A warning about what the reference does not state or has too few images for; NULL: none. Caller frees. */
 char *reference_doubt(const Reference *reference, Resize pipeline);
 
 /* An .npz that reads back as statistics: mu, sigma, where known mu_s, sigma_s, num_images, pipeline, weights. Whole or
  * not at all. Other tools read the first two. */
 bool reference_save(const char *path, const Reference *reference, Err *err);
 
-/* Where measurements are kept unless somebody says: $XDG_CACHE_HOME/ddq or ~/.cache/ddq. Caller frees. */
+/* The default folder for measurements: $XDG_CACHE_HOME/ddq or ~/.cache/ddq. Caller frees. */
 char *reference_cache(void);
 
 #endif

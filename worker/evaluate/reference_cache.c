@@ -1,16 +1,16 @@
-/* What is remembered of images, in the folder CACHE/references:
+/* The cache of measured images, in the folder CACHE/references:
  *
  *     seen-LISTING.json          {"sha256", "images"}: a listing (names, sizes, times of change) had this content
- *     KEY.npz                    statistics, with the spatial ones once somebody wanted them; KEY: content, network,
+ *     KEY.npz                    statistics, and the spatial ones once they were needed; KEY: content, network,
  *                                pipeline, precision, level
  *     KEY-features.npy           [n,width] f32, likewise
  *     KEY.work/                  what an unfinished measurement has done (reference_blocks.c)
- *     KEY.lock                   held while somebody measures, so that two who want the same do it once
+ *     KEY.lock                   held while a process measures, so that two processes do not measure the same
  *
  * Every file appears whole, and what lies under a key can only be what the same images give again, so readers take no
- * lock. A listing is remembered only if nothing in it changed in the seconds before it was read: a file that changes
+ * lock. A listing is cached only if nothing in it changed in the seconds before it was read: a file that changes
  * twice within one tick of the file system's clock has the same time of change with other content.
- * Images that change while they are measured are an error; nothing is remembered of them. */
+ * Images that change while they are measured are an error; nothing of them is cached. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -185,7 +185,7 @@ static void forget_loaded(Reference *reference)
     reference->features = (Features){0};
 }
 
-/* A file that is not there, or that somebody damaged, is measured again. */
+/* What is missing or damaged is measured again. */
 static bool load_entry(const Entry *entry, unsigned wants, Reference *reference)
 {
     bool good = statistics_load(entry->stats, &reference->stats, NULL) &&
@@ -199,7 +199,7 @@ static bool load_entry(const Entry *entry, unsigned wants, Reference *reference)
 
 /* --- the lock --------------------------------------------------------------------------------------- */
 
-/* Waits for whoever measures the same now. *ret_fd -1: this file system knows no locks, and both measure. */
+/* Waits while another process measures the same. *ret_fd -1: this file system has no locks, and both measure. */
 static bool lock_entry(const Entry *entry, const Hooks *hooks, int *ret_fd, Err *err)
 {
     int fd = open(entry->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
@@ -221,9 +221,10 @@ static bool lock_entry(const Entry *entry, const Hooks *hooks, int *ret_fd, Err 
     return true;
 }
 
-/* --- the story -------------------------------------------------------------------------------------- */
+/* --- one entry -------------------------------------------------------------------------------------- */
 
-/* 1 measure  2 did the images stay as they were?  3 keep it; the statistics last, for they say that all is there */
+/* 1 measure  2 did the images stay as they were?  3 keep it; the statistics last, because their file means that the
+ * entry is complete */
 static bool make_entry(const Entry *entry, unsigned wants, Resize pipeline, const ReferenceMaker *maker,
                        Reference *reference, Err *err)
 {
@@ -238,7 +239,8 @@ static bool make_entry(const Entry *entry, unsigned wants, Resize pipeline, cons
         return false;
     bool good = strcmp(measured.sha256, reference->sha256) == 0 && measured.images == reference->images;
     if (!good) {
-        err_set(err, ERR_IO, "images %s: they changed while they were measured; try again when nobody writes there",
+        err_set(err, ERR_IO,
+                "images %s: they changed while they were measured; try again when no other process writes there",
                 reference->path);
         if (features)
             unlink(features);

@@ -1,5 +1,5 @@
 /* Images of a reference through the network, one pass (measure.h), into sums: rows are not kept, so memory is flat but
- * for 32 bytes of hash an image; features that somebody wants go to a file as they come. Full blocks of rows are kept
+ * for 32 bytes of hash an image; features that are needed go to a file as they come. Full blocks of rows are kept
  * until it is done (reference_blocks.c); read again they are added as they were, so a resumed pass gives the same bits.
  */
 #include <inttypes.h>
@@ -16,7 +16,7 @@
 enum { BATCH_CPU = 4, BATCH_CUDA = 64 };
 
 /* made: since start. */
-static void tell(const Hooks *hooks, int64_t upto, int64_t made, Mono start, const char *stage)
+static void report(const Hooks *hooks, int64_t upto, int64_t made, Mono start, const char *stage)
 {
     double seconds = (double)(mono_ms() - start) / 1000;
     hooks_progress(hooks, upto, seconds > 0 ? (double)made / seconds : 0, stage);
@@ -50,7 +50,7 @@ static bool add_rows(void *ctx, MeasureRows *rows, Err *err)
 {
     Sums *sums = ctx;
     bool good = sum_rows(sums, rows, err) && blocks_add(&sums->blocks, rows, err);
-    tell(sums->hooks, sums->images, sums->images - sums->before, sums->start, "reference");
+    report(sums->hooks, sums->images, sums->images - sums->before, sums->start, "reference");
     return good;
 }
 
@@ -148,7 +148,7 @@ static bool hash_images(ImageReader *reader, int64_t count, const Hooks *hooks, 
             return false;
         image_free(&image);
         if (i % 64 == 63)
-            tell(hooks, i + 1, i + 1, start, "reading");
+            report(hooks, i + 1, i + 1, start, "reading");
     }
     return true;
 }

@@ -1,4 +1,4 @@
-/* What the files of a reference share; nobody else includes it. */
+/* What the files of a reference share; no other file includes it. */
 #ifndef WORKER_EVALUATE_REFERENCE_PARTS_H
 #define WORKER_EVALUATE_REFERENCE_PARTS_H
 
@@ -49,8 +49,8 @@ void blocks_remove(const char *folder, int64_t images);
 
 /* --- reference_cache.c ------------------------------------------------------------------------------ */
 
-/* Fills sha256, images, pipeline, weights, stats and what is wanted of a reference to images: remembered, or measured
- * now and remembered. */
+/* Fills sha256, images, pipeline, weights, stats and what is wanted of a reference to images: from the cache, or
+ * measured now and cached. */
 bool reference_recall(const char *path, Resize pipeline, unsigned wants, const ReferenceMaker *maker,
                       Reference *reference, Err *err);
 

@@ -1,4 +1,5 @@
-/* Entries appear whole, statistics before the entry that names them; a lock keeps two who register at once apart. */
+/* Entries appear whole, statistics before the entry that names them; a lock keeps two processes from registering at
+ * once. */
 #include "worker/evaluate/reference_register.h"
 
 #include <errno.h>
@@ -34,17 +35,17 @@ static bool name_free(const Registration *r, const char *sha256, bool *ret_same,
         good = err_set(err, ERR_PERMISSION, "reference %s: %s registered this name; take another one", r->name,
                        json_text(old, "user", ""));
     else if (!same && !r->replace)
-        good =
-            err_set(err, ERR_REFUSED,
-                    "reference %s: you registered it with other content (sha256 %.12s); say --replace, or take another "
-                    "name",
-                    r->name, json_text(old, "sha256", ""));
+        good = err_set(
+            err, ERR_REFUSED,
+            "reference %s: you registered it with other content (sha256 %.12s); give --replace, or take another "
+            "name",
+            r->name, json_text(old, "sha256", ""));
     *ret_same = good && same;
     cJSON_Delete(old);
     return good;
 }
 
-/* -1: this file system knows no locks. */
+/* -1: this file system has no locks. */
 static bool lock_folder(const char *folder, int *ret_fd, Err *err)
 {
     if (mkdir(folder, 0755) != 0 && errno != EEXIST)
@@ -117,7 +118,7 @@ static bool check_name(const Registration *r, Err *err)
 
 /* --- the two kinds ---------------------------------------------------------------------------------- */
 
-/* 1 whole beside the final name, to know its hash  2 is the name free for it?  3 into its place  4 the entry */
+/* 1 whole beside the final name, to compute its hash  2 is the name free for it?  3 into its place  4 the entry */
 static bool copy_locked(const Registration *r, const Reference *reference, const char *source, cJSON **ret_entry,
                         Err *err)
 {

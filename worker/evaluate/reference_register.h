@@ -19,7 +19,7 @@ bool reference_register_copy(const Registration *registration, const Reference *
                              cJSON **ret_entry, Err *err);
 
 /* Images, and statistics that bring images along (ADM's .npz), stay where they are, under their real path. sha256: of
- * their content; pipeline: NULL where nobody said. */
+ * their content; pipeline: NULL where it is not stated. */
 bool reference_register_path(const Registration *registration, const char *path, const ReferenceLook *look,
                              const char *sha256, const char *pipeline, cJSON **ret_entry, Err *err);
 

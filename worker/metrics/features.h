@@ -1,4 +1,4 @@
-/* A set of features in memory: one row an image, float32, often a mapped file. What all metrics take, and how a metric
+/* A set of features in memory: one row per image, float32, often a mapped file. What all metrics take, and how a metric
  * that runs for seconds is watched and stopped. */
 #ifndef WORKER_METRICS_FEATURES_H
 #define WORKER_METRICS_FEATURES_H
@@ -10,7 +10,7 @@
 #include "worker/metrics/statistics.h"
 
 typedef struct Features {
-    const float *rows; /* [count,dim], owned by somebody else */
+    const float *rows; /* [count,dim], not owned */
     int64_t count;
     int dim;
 } Features;
@@ -26,7 +26,7 @@ bool features_check_pair(const Features *fake, const Features *real, Err *err);
 bool features_statistics(const Features *features, Statistics **ret_stats, Err *err);
 
 /* Called between steps of a second or two at most, at 2048 features, from the thread that called the metric.
- * `done` runs from 0 to 1. When stop says true the metric returns false with ERR_CANCELLED. */
+ * `done` runs from 0 to 1. When stop returns true the metric returns false with ERR_CANCELLED. */
 typedef struct MetricHooks {
     void *ctx;
     bool (*stop)(void *ctx);

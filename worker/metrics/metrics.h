@@ -9,7 +9,7 @@
  *     neighbours_measure(NULL, &fake, &real, NEIGHBOURS_DEFAULT, hooks, &neighbours, err);
  *
  * Sums, comparisons and distances are float64. A NaN is refused and its image named. Nothing depends on threads. Beside
- * the rows, which are read in place, memory does not grow with the number of images beyond a few numbers an image. */
+ * the rows, which are read in place, memory does not grow with the number of images beyond a few numbers per image. */
 #ifndef WORKER_METRICS_METRICS_H
 #define WORKER_METRICS_METRICS_H
 

@@ -17,7 +17,7 @@ typedef struct Pass {
     const char *file;       /* its statistics */
     cJSON *json;            /* where its figures go */
     unsigned metrics;       /* of the job's, those that this pipeline has */
-    Features rows, spatial; /* spatial: rows NULL where they are those of the other pipeline, or nobody asked */
+    Features rows, spatial; /* spatial: rows NULL where they are those of the other pipeline, or not needed */
     Statistics *stats;
     Reference reference;
     const IdentityInput *weights;
