@@ -118,7 +118,8 @@ static bool parse(int argc, char **argv, Options *options)
 /* --- what is timed -------------------------------------------------------------------------------- */
 
 enum { INPUTS, STUDENT, TEACHER, DECODE, FEATURES, WRITE, TOTAL, PROCESSOR, TIMES };
-static const char *const STAGES[] = {"inputs", "student", "teacher", "decode", "features", "write", "total", "cpu"};
+static const char *const stage_names[] = {"inputs",   "student", "teacher", "decode",
+                                          "features", "write",   "total",   "cpu"};
 
 typedef struct Timer {
     double since, seconds[TIMES];
@@ -137,7 +138,7 @@ static void enter(Timer *timer, int stage)
 static void on_stage(const char *name, void *ctx)
 {
     for (int i = 0; i < TOTAL; i++)
-        if (!strcmp(STAGES[i], name))
+        if (!strcmp(stage_names[i], name))
             enter(ctx, i);
 }
 
@@ -371,7 +372,7 @@ int main(int argc, char **argv)
                options.features ? ", with features" : "");
         printf("%-13s %5s %9s %7s", "recipe", "batch", "img/s", "floor");
         for (int s = 0; s < TIMES; s++)
-            printf(" %9s", STAGES[s]);
+            printf(" %9s", stage_names[s]);
         printf(" %9s %7s   (ms an image, GB)\n", "fastest", "memory");
     }
     for (size_t i = 0; ok && i < countof(BENCH_RECIPES); i++) {

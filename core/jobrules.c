@@ -17,13 +17,13 @@ static bool check_teacher(const JobSpec *spec, JobForm form, Err *err)
     if (spec->t_count != 2)
         return err_set(
             err, ERR_USAGE,
-            "job field t_list: %d value%s, wanted two with teacher_start_t: 0 and the step where the student "
-            "takes over (L: the teacher alone)",
+            "job field t_list: %d value%s, wanted two with teacher_start_t: 0 and the step at which the student "
+            "takes over (L: only the teacher runs)",
             spec->t_count, spec->t_count == 1 ? "" : "s");
     if (spec->teacher_start_t >= spec->t_list[1])
         return err_set(err, ERR_USAGE,
                        "job field teacher_start_t: %d, wanted less than %d, the last of t_list: the teacher draws "
-                       "the tokens between them",
+                       "the tokens between the two",
                        spec->teacher_start_t, spec->t_list[1]);
     if (form == FORM_EXEC && !spec->teacher)
         return err_set(err, ERR_USAGE, "job field teacher: missing, and teacher_start_t %d needs it",
@@ -38,7 +38,7 @@ static bool check_metrics(const JobSpec *spec, Err *err)
         return true;
     if (measures == MEASURES_ALWAYS && !spec->metrics)
         return err_set(err, ERR_USAGE,
-                       "job field metrics: empty, and an evaluate job measures something: any of" METRIC_WORDS_TEXT);
+                       "job field metrics: empty, and an evaluate job needs at least one of" METRIC_WORDS_TEXT);
     if (!(spec->metrics & METRICS_OF_REFERENCE) || spec->reference)
         return true;
     char *alone = metric_list(METRICS_ALL & ~METRICS_OF_REFERENCE, ", ");
@@ -52,16 +52,18 @@ static bool check_metrics(const JobSpec *spec, Err *err)
 
 static bool check_sampler(const JobSpec *spec, JobForm form, Err *err)
 {
-    bool student_may_rest = spec->teacher_start_t == 0; /* whether it does depends on L */
-    if (spec->split_t < 0 && !student_may_rest)
-        return err_set(err, ERR_USAGE,
-                       "job field split_t: missing, and a sample job needs it: tokens below it come from the codebook, "
-                       "the others from the continuous head");
+    bool student_is_optional = spec->teacher_start_t == 0; /* whether it runs depends on L */
+    if (spec->split_t < 0 && !student_is_optional)
+        return err_set(
+            err, ERR_USAGE,
+            "job field split_t: missing, and a sample job needs it: tokens before it come from the codebook, "
+            "the others from the continuous head");
     if (!check_teacher(spec, form, err))
         return false;
-    if (form == FORM_EXEC && !spec->student && !student_may_rest)
-        return err_set(err, ERR_USAGE,
-                       "job field student: missing, and only the teacher alone (teacher_start_t 0) goes without it");
+    if (form == FORM_EXEC && !spec->student && !student_is_optional)
+        return err_set(
+            err, ERR_USAGE,
+            "job field student: missing, and it is optional only where the teacher runs alone (teacher_start_t 0)");
     return true;
 }
 

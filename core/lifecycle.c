@@ -1,4 +1,4 @@
-/* The two tables of lives. A row that is not here is refused; queue.lua's TRANSITIONS repeats the job's. */
+/* The two state tables. A row that is not here is refused; queue.lua's TRANSITIONS repeats the job's. */
 #include "core/lifecycle.h"
 
 #include <string.h>
@@ -19,46 +19,47 @@ typedef struct Row {
 } Row;
 
 static const Row job_rows[] = {
-    {JOB_QUEUED, JOB_EV_CLAIM, JOB_RUNNING, "a daemon takes a range"},
+    {JOB_QUEUED, JOB_EV_CLAIM, JOB_RUNNING, "a worker takes a range"},
     {JOB_QUEUED, JOB_EV_HOLD, JOB_HELD, "a person holds it"},
     {JOB_QUEUED, JOB_EV_CANCEL, JOB_CANCELLED, "its owner cancels it"},
     {JOB_WAITING, JOB_EV_PARENT_DONE, JOB_QUEUED,
-     "the last job it waited for is done, or failed and it is to run all the same"},
+     "the last job it waited for is done, or failed and --after-failed is run"},
     {JOB_WAITING, JOB_EV_FAIL, JOB_FAILED, "a job it waited for failed or was cancelled"},
-    {JOB_WAITING, JOB_EV_HOLD, JOB_HELD, "a person holds it, or a job it waited for failed and it is to be held then"},
+    {JOB_WAITING, JOB_EV_HOLD, JOB_HELD, "a person holds it, or a job it waited for failed and --after-failed is hold"},
     {JOB_WAITING, JOB_EV_CANCEL, JOB_CANCELLED, "its owner cancels it"},
-    {JOB_RUNNING, JOB_EV_CLAIM, JOB_RUNNING, "another worker takes a range too"},
-    {JOB_RUNNING, JOB_EV_IDLE, JOB_QUEUED, "the last lease went back and work is left"},
+    {JOB_RUNNING, JOB_EV_CLAIM, JOB_RUNNING, "another worker takes a range"},
+    {JOB_RUNNING, JOB_EV_IDLE, JOB_QUEUED, "the last lease ended and work is left"},
     {JOB_RUNNING, JOB_EV_COMPLETE, JOB_DONE,
-     "the report is written; or some images were given up and the others are there"},
-    {JOB_RUNNING, JOB_EV_FAIL, JOB_FAILED, "it cannot succeed: a wrong value, a bad file, nothing but losses"},
+     "the report is written; or some images were given up and all others exist"},
+    {JOB_RUNNING, JOB_EV_FAIL, JOB_FAILED, "it cannot succeed: a wrong value, a bad file, repeated failures"},
     {JOB_RUNNING, JOB_EV_HOLD, JOB_HELD, "a person holds it, or the disk is full"},
     {JOB_RUNNING, JOB_EV_CANCEL, JOB_CANCELLED, "its owner cancels it"},
-    {JOB_HELD, JOB_EV_COMPLETE, JOB_DONE, "the report was being written when it was held"},
-    {JOB_HELD, JOB_EV_FAIL, JOB_FAILED, "a range that was under way failed for good"},
-    {JOB_HELD, JOB_EV_RELEASE, JOB_QUEUED, "a person lets it go on"},
-    {JOB_HELD, JOB_EV_WAIT, JOB_WAITING, "a person lets it go on, but a job it waits for is not done"},
+    {JOB_HELD, JOB_EV_COMPLETE, JOB_DONE, "its report was being written when it was held"},
+    {JOB_HELD, JOB_EV_FAIL, JOB_FAILED, "a range that was running failed permanently"},
+    {JOB_HELD, JOB_EV_RELEASE, JOB_QUEUED, "a person releases it"},
+    {JOB_HELD, JOB_EV_WAIT, JOB_WAITING, "a person releases it, but a job it waits for is not done"},
     {JOB_HELD, JOB_EV_CANCEL, JOB_CANCELLED, "its owner cancels it"},
 };
 
 static const Row worker_rows[] = {
-    {WORKER_STARTING, WORKER_EV_HELLO, WORKER_IDLE, "it speaks our version"},
+    {WORKER_STARTING, WORKER_EV_HELLO, WORKER_IDLE, "it has the protocol version of the daemon"},
     {WORKER_STARTING, WORKER_EV_STOP, WORKER_STOPPING, "the daemon drains"},
-    {WORKER_STARTING, WORKER_EV_EXIT, WORKER_GONE, "it died before hello"},
+    {WORKER_STARTING, WORKER_EV_EXIT, WORKER_GONE, "it exited before hello"},
     {WORKER_IDLE, WORKER_EV_CLAIM, WORKER_CLAIMING, "a claim for it is sent"},
     {WORKER_IDLE, WORKER_EV_STOP, WORKER_STOPPING, "the daemon drains or the configuration changed"},
-    {WORKER_IDLE, WORKER_EV_EXIT, WORKER_GONE, "it died"},
+    {WORKER_IDLE, WORKER_EV_EXIT, WORKER_GONE, "it exited"},
     {WORKER_CLAIMING, WORKER_EV_EMPTY, WORKER_IDLE, "there is nothing to do"},
-    {WORKER_CLAIMING, WORKER_EV_WORK, WORKER_BUSY, "the range is sent to it"},
-    {WORKER_CLAIMING, WORKER_EV_STOP, WORKER_STOPPING, "the daemon drains; a range that still arrives goes back"},
-    {WORKER_CLAIMING, WORKER_EV_EXIT, WORKER_GONE, "it died; a range that still arrives goes back"},
-    {WORKER_BUSY, WORKER_EV_FREE, WORKER_IDLE, "finished, yielded or failed"},
-    {WORKER_BUSY, WORKER_EV_STOP, WORKER_STOPPING, "it finishes its batch and gives the rest back"},
-    {WORKER_BUSY, WORKER_EV_EXIT, WORKER_GONE, "it died; its range goes back"},
-    {WORKER_STOPPING, WORKER_EV_FREE, WORKER_STOPPING, "its range went back"},
-    {WORKER_STOPPING, WORKER_EV_HELLO, WORKER_STOPPING, "it was asked to stop before it spoke"},
+    {WORKER_CLAIMING, WORKER_EV_WORK, WORKER_BUSY, "a range is sent to it"},
+    {WORKER_CLAIMING, WORKER_EV_STOP, WORKER_STOPPING,
+     "the daemon drains; a range that still arrives is returned to the queue"},
+    {WORKER_CLAIMING, WORKER_EV_EXIT, WORKER_GONE, "it exited; a range that still arrives is returned to the queue"},
+    {WORKER_BUSY, WORKER_EV_FREE, WORKER_IDLE, "its range is finished, yielded or failed"},
+    {WORKER_BUSY, WORKER_EV_STOP, WORKER_STOPPING, "it finishes its batch and returns the rest to the queue"},
+    {WORKER_BUSY, WORKER_EV_EXIT, WORKER_GONE, "it exited; its range is returned to the queue"},
+    {WORKER_STOPPING, WORKER_EV_FREE, WORKER_STOPPING, "its range was returned to the queue"},
+    {WORKER_STOPPING, WORKER_EV_HELLO, WORKER_STOPPING, "it was asked to stop before its hello"},
     {WORKER_STOPPING, WORKER_EV_EXIT, WORKER_GONE, "it stopped"},
-    {WORKER_GONE, WORKER_EV_SPAWN, WORKER_STARTING, "the back-off is over"},
+    {WORKER_GONE, WORKER_EV_SPAWN, WORKER_STARTING, "the restart delay is over"},
 };
 
 static const Row *find(const Row *rows, size_t count, int state, int event)
@@ -131,11 +132,11 @@ static void print_rows(Buf *text, const Row *rows, size_t count, const char *con
 char *lifecycle_print(void)
 {
     Buf text = {0};
-    buf_printf(
-        &text,
-        "# Lives\n\nPrinted from the tables of core/lifecycle.c (`ddqd --print-lifecycle`, scripts/docs). An event "
-        "without a row is refused.\n"
-        "done, failed and cancelled are final. A job that is not running has a reason in words.\n\n## A job\n\n");
+    buf_printf(&text, "# Job and worker states\n\nPrinted from the tables of core/lifecycle.c (`ddqd "
+                      "--print-lifecycle`, scripts/docs). An event "
+                      "without a row is refused.\n"
+                      "done, failed and cancelled are final. Every job that is not running has a text with the "
+                      "reason.\n\n## A job\n\n");
     print_rows(&text, job_rows, countof(job_rows), job_states, job_events);
     buf_printf(&text, "\n## A worker, in the daemon\n\n");
     print_rows(&text, worker_rows, countof(worker_rows), worker_states, worker_events);

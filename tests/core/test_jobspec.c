@@ -161,7 +161,7 @@ static const struct {
     {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":1,\"zzzzzzzz\":4}", {"no such field", "describe", ""}},
     {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":1,\"images\":2}", {"images", "twice", ""}},
     {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":1,\"Seed\":2}", {"Seed", "did you mean seed?", ""}},
-    {FORM_EXEC, "{" SAMPLE_EXEC "}", {"images", "missing", "How many"}},
+    {FORM_EXEC, "{" SAMPLE_EXEC "}", {"images", "missing", "Number of images"}},
     {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":null}", {"images", "missing", ""}},
     {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":0}", {"images: 0", "1 to 1000000000", ""}},
     {FORM_EXEC, "{" SAMPLE_EXEC ",\"images\":-5}", {"images: -5", "", ""}},

@@ -41,7 +41,7 @@ static WriterBatch *batch_of(int64_t lo, int count)
         pixels[i] = (uint8_t)(lo + i / (SIDE * SIDE * 3));
     for (int i = 0; i < count * WIDTH; i++)
         features[i] = (float)(lo + i / WIDTH) + (float)(i % WIDTH) / 10;
-    batch->seconds[PHASE_DECODE] = 0.5;
+    batch->seconds[STAGE_DECODE] = 0.5;
     return batch;
 }
 

@@ -64,8 +64,8 @@ static char *json_of(const char *name, double fid, double published)
                      .outputs = list,
                      .warnings = warnings,
                      .measured = measured};
-    report.seconds[PHASE_FEATURES] = 8;
-    report.seconds[PHASE_LOAD] = 2;
+    report.seconds[STAGE_FEATURES] = 8;
+    report.seconds[STAGE_LOAD] = 2;
     char *text = report_json(&report);
     cJSON_Delete(list);
     cJSON_Delete(warnings);
@@ -254,16 +254,16 @@ static void test_strange_plots(void **state)
 static void test_phases(void **state)
 {
     (void)state;
-    double seconds[PHASES] = {0}, back[PHASES] = {0};
-    for (int phase = 0; phase < PHASES; phase++) {
-        assert_int_equal(phase_parse(phase_name((Phase)phase)), phase);
-        seconds[phase] = phase * 0.25;
+    double seconds[STAGES] = {0}, back[STAGES] = {0};
+    for (int stage = 0; stage < STAGES; stage++) {
+        assert_int_equal(stage_parse(stage_name((Stage)stage)), stage);
+        seconds[stage] = stage * 0.25;
     }
-    assert_int_equal(phase_parse("lunch"), PHASE_NONE);
-    cJSON *object = phases_to_json(seconds);
+    assert_int_equal(stage_parse("lunch"), STAGE_NONE);
+    cJSON *object = stages_to_json(seconds);
     cJSON_AddStringToObject(object, "lunch", "no number");
-    phases_add_json(back, object);
-    phases_add_json(back, NULL);
+    stages_add_json(back, object);
+    stages_add_json(back, NULL);
     assert_memory_equal(seconds, back, sizeof back);
     cJSON_Delete(object);
 }

@@ -47,7 +47,7 @@ bool filling_close(Filling *f, bool good, const char *stage, int64_t *ret_upto, 
             *err = late;
         good = false;
     }
-    stopwatch_enter(&f->run->watch, PHASE_NONE);
+    stopwatch_enter(&f->run->watch, STAGE_NONE);
     *ret_upto = good ? f->hi : safe_upto(f);
     if (f->made)
         filling_progress(f, stage);

@@ -25,7 +25,7 @@ static bool add(Measuring *m, WriterBatch *batch, Err *err)
     run_take_times(m->run, batch);
     m->filling.made += batch->count;
     bool good = writer_add(m->filling.writer, batch, err);
-    filling_progress(&m->filling, phase_name(PHASE_FEATURES));
+    filling_progress(&m->filling, stage_name(STAGE_FEATURES));
     return good;
 }
 
@@ -85,7 +85,7 @@ static bool fill_gaps(Measuring *m, Err *err)
         !folder_claim(run->spec->output, run->spec, &run->identity, run->submitted, err) ||
         !(m->filling.writer = run_writer(run, 0, err)))
         return false;
-    stopwatch_enter(&run->watch, PHASE_FEATURES);
+    stopwatch_enter(&run->watch, STAGE_FEATURES);
     return filling_gaps(&m->filling, fill_gap, m, err);
 }
 
@@ -95,7 +95,7 @@ bool run_measure(Run *run, int64_t lo, int64_t hi, const Hooks *hooks, int64_t *
     if (!filling_open(&m.filling, run, lo, hi, hooks, err))
         return false;
     bool good = fill_gaps(&m, err);
-    return filling_close(&m.filling, good, phase_name(PHASE_FEATURES), ret_upto, err);
+    return filling_close(&m.filling, good, stage_name(STAGE_FEATURES), ret_upto, err);
 }
 
 /* --- before and after ------------------------------------------------------------------------------- */

@@ -74,7 +74,7 @@ Run *run_open(ModelCache *models, const JobSpec *spec, Err *err)
     *run = (Run){.models = models,
                  .spec = spec,
                  .images = spec->images,
-                 .watch = {.now = PHASE_NONE},
+                 .watch = {.now = STAGE_NONE},
                  .warnings = cJSON_CreateArray()};
     bool good = model_cache_serves(models, spec->device, err) && pipeline_choose(spec, &run->pipeline, err) &&
                 open_source(run, err) && identity_make(spec, run->pipeline, run->source, &run->identity, err) &&
@@ -189,14 +189,14 @@ bool run_load(Run *run, const Hooks *hooks, Err *err)
         return true;
     double start = mono_seconds();
     bool warm = true, warm_features = true;
-    stopwatch_enter(&run->watch, PHASE_LOAD);
+    stopwatch_enter(&run->watch, STAGE_LOAD);
     bool good = !jobkind_of(run->spec->kind)->uses_model || load_sampler(run, hooks, &warm, err);
     if (good && run->spec->inception) {
         Precision precision = model_cache_feature_precision(run->models, run->spec->precision);
         run->measure.net = model_cache_inception(run->models, run->spec->inception, precision, &warm_features, err);
         good = run->measure.net != NULL;
     }
-    stopwatch_enter(&run->watch, PHASE_NONE);
+    stopwatch_enter(&run->watch, STAGE_NONE);
     if (!good)
         return false;
     if (!jobkind_of(run->spec->kind)->uses_model)

@@ -25,7 +25,7 @@ typedef struct Making {
 static void on_stage(const char *name, void *ctx)
 {
     Making *making = ctx;
-    stopwatch_enter(&making->run->watch, phase_parse(name));
+    stopwatch_enter(&making->run->watch, stage_parse(name));
     making->stage = name;
     filling_progress(&making->filling, making->stage);
 }
@@ -144,14 +144,14 @@ static bool make_batch(Making *making, WriterBatch *batch, Err *err)
     if (!batch_room(making, batch, err) || !sample_batch(making, batch, err))
         return false;
     if (run->keeps.arrays[ARRAY_FEATURES]) {
-        on_stage(phase_name(PHASE_FEATURES), making);
+        on_stage(stage_name(STAGE_FEATURES), making);
         MeasureRows rows;
         if (!measure_pixels(batch->arrays[ARRAY_PIXELS], batch->lo, batch->count, side, side, &run->measure,
                             making->hooks, &rows, err))
             return false;
         run_take_rows(&rows, batch);
     }
-    stopwatch_enter(&run->watch, PHASE_WRITE);
+    stopwatch_enter(&run->watch, STAGE_WRITE);
     if (!run->keeps.arrays[ARRAY_VECTORS]) {
         free(batch->arrays[ARRAY_VECTORS]);
         batch->arrays[ARRAY_VECTORS] = NULL;

@@ -1,4 +1,4 @@
-/* The names are those of the sampler's stages and of report.json. To add a phase: an enum value, a name. */
+/* The names are those of the sampler's stages and of report.json. To add a stage: an enum value, a name. */
 #include "worker/job/timing.h"
 
 #include <math.h>
@@ -6,44 +6,44 @@
 
 #include "core/clock.h"
 
-static const char *const names[PHASES] = {"load", "student", "teacher", "decode", "features", "write", "report"};
+static const char *const names[STAGES] = {"load", "student", "teacher", "decode", "features", "write", "report"};
 
-void stopwatch_enter(Stopwatch *watch, Phase phase)
+void stopwatch_enter(Stopwatch *watch, Stage stage)
 {
     double now = mono_seconds();
-    if (watch->now != PHASE_NONE)
+    if (watch->now != STAGE_NONE)
         watch->seconds[watch->now] += now - watch->since;
-    watch->now = phase;
+    watch->now = stage;
     watch->since = now;
 }
 
-const char *phase_name(Phase phase)
+const char *stage_name(Stage stage)
 {
-    return phase < PHASES ? names[phase] : "";
+    return stage < STAGES ? names[stage] : "";
 }
 
-Phase phase_parse(const char *name)
+Stage stage_parse(const char *name)
 {
-    for (int phase = 0; phase < PHASES; phase++)
-        if (strcmp(name, names[phase]) == 0)
-            return (Phase)phase;
-    return PHASE_NONE;
+    for (int stage = 0; stage < STAGES; stage++)
+        if (strcmp(name, names[stage]) == 0)
+            return (Stage)stage;
+    return STAGE_NONE;
 }
 
-cJSON *phases_to_json(const double seconds[PHASES])
+cJSON *stages_to_json(const double seconds[STAGES])
 {
     cJSON *object = cJSON_CreateObject();
-    for (int phase = 0; phase < PHASES; phase++)
-        if (seconds[phase] > 0) /* microseconds are enough */
-            cJSON_AddNumberToObject(object, names[phase], round(seconds[phase] * 1e6) / 1e6);
+    for (int stage = 0; stage < STAGES; stage++)
+        if (seconds[stage] > 0) /* microseconds are enough */
+            cJSON_AddNumberToObject(object, names[stage], round(seconds[stage] * 1e6) / 1e6);
     return object;
 }
 
-void phases_add_json(double seconds[PHASES], const cJSON *object)
+void stages_add_json(double seconds[STAGES], const cJSON *object)
 {
-    for (int phase = 0; phase < PHASES; phase++) {
-        const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, names[phase]);
+    for (int stage = 0; stage < STAGES; stage++) {
+        const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, names[stage]);
         if (cJSON_IsNumber(value) && isfinite(value->valuedouble))
-            seconds[phase] += value->valuedouble;
+            seconds[stage] += value->valuedouble;
     }
 }

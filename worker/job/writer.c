@@ -206,8 +206,8 @@ bool writer_add(Writer *writer, WriterBatch *batch, Err *err)
         if (writer->plan.keeps.png)
             queue_images(writer, piece, batch);
         double made = 0;
-        for (int phase = 0; phase < PHASES; phase++)
-            made += piece->batch_count == 1 ? batch->seconds[phase] : 0;
+        for (int stage = 0; stage < STAGES; stage++)
+            made += piece->batch_count == 1 ? batch->seconds[stage] : 0;
         piece->born -= made; /* it began when its first batch did */
         if (piece->hi - piece->lo >= PIECE_IMAGES || mono_seconds() - piece->born >= writer->plan.piece_seconds)
             piece->cut = true;

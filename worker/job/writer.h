@@ -38,7 +38,7 @@ typedef struct WriterBatch {
     int64_t lo;
     int count;
     void *arrays[PIECE_ARRAYS];
-    double seconds[PHASES]; /* what it took to make it */
+    double seconds[STAGES]; /* what it took to make it */
     const char *precision;  /* if it is not the one that the plan's `made` says, else NULL; a piece has one */
     int height, width;      /* of its images; 0: not told */
     char *bad;              /* why the only image of this batch cannot be read; NULL: it can. malloc'd */

@@ -93,11 +93,11 @@ static bool write_arrays(const Writer *writer, const OpenPiece *piece, cJSON *en
 
 static void add_times(const OpenPiece *piece, cJSON *manifest)
 {
-    double seconds[PHASES] = {0};
+    double seconds[STAGES] = {0};
     for (int i = 0; i < piece->batch_count; i++)
-        for (int phase = 0; phase < PHASES; phase++)
-            seconds[phase] += piece->batches[i]->seconds[phase];
-    cJSON_AddItemToObject(manifest, "seconds", phases_to_json(seconds));
+        for (int stage = 0; stage < STAGES; stage++)
+            seconds[stage] += piece->batches[i]->seconds[stage];
+    cJSON_AddItemToObject(manifest, "seconds", stages_to_json(seconds));
 }
 
 static cJSON *size_json(const WriterBatch *batch)

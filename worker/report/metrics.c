@@ -157,7 +157,7 @@ static bool evaluate(Pass *pass, Err *err)
     Run *run = pass->r->run;
     if (pass->metrics & METRICS_OF_LOGITS && !run_load(run, pass->r->hooks, err))
         return false;
-    stopwatch_enter(&run->watch, PHASE_REPORT); /* loading has ended another phase */
+    stopwatch_enter(&run->watch, STAGE_REPORT); /* loading has ended another stage */
     Evaluation what = {.metrics = pass->metrics,
                        .like = run->spec->like,
                        .neighbours = run->spec->neighbours,

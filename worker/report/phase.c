@@ -29,8 +29,8 @@ static bool all_pieces(Reporting *r, Err *err)
     int64_t upto = 0;
     bool good = run_images(run, 0, run->images, r->hooks, &upto, err) &&
                 (!jobkind_of(run->spec->kind)->reads_source || run_close_source(run, r->hooks, err));
-    stopwatch_enter(&run->watch, PHASE_REPORT);
-    hooks_progress(r->hooks, run->images, 0, phase_name(PHASE_REPORT));
+    stopwatch_enter(&run->watch, STAGE_REPORT);
+    hooks_progress(r->hooks, run->images, 0, stage_name(STAGE_REPORT));
     PieceNeeds needs = run_needs(run);
     needs.contents = false; /* compared a moment ago */
     good = good && pieces_scan(run->spec->output, &needs, 0, run->images, &r->pieces, err);
@@ -129,11 +129,11 @@ static bool same_maker(const cJSON *a, const cJSON *b)
 }
 
 /* Who made how many, and how long it took. */
-static void sum_up_pieces(Reporting *r, double seconds[PHASES])
+static void sum_up_pieces(Reporting *r, double seconds[STAGES])
 {
     for (int i = 0; i < r->pieces.count; i++) {
         const Piece *piece = &r->pieces.items[i];
-        phases_add_json(seconds, cJSON_GetObjectItemCaseSensitive(piece->manifest, "seconds"));
+        stages_add_json(seconds, cJSON_GetObjectItemCaseSensitive(piece->manifest, "seconds"));
         const cJSON *made = cJSON_GetObjectItemCaseSensitive(piece->manifest, "made");
         cJSON *row = NULL, *one;
         cJSON_ArrayForEach(one, r->made) if (!row && same_maker(one, made)) row = one;
@@ -186,12 +186,12 @@ static bool write_report(Reporting *r, Err *err)
 {
     Run *run = r->run;
     reporting_produced(r, "report.html");
-    stopwatch_enter(&run->watch, PHASE_NONE);
+    stopwatch_enter(&run->watch, STAGE_NONE);
     Report report = {.spec = run->spec, .identity = &run->identity, .images = run->images, .warnings = run->warnings};
     sum_up_pieces(r, report.seconds);
     warn_about_precision(r);
-    for (int phase = 0; phase < PHASES; phase++)
-        report.seconds[phase] += run->watch.seconds[phase];
+    for (int stage = 0; stage < STAGES; stage++)
+        report.seconds[stage] += run->watch.seconds[stage];
     report.made = r->made;
     report.outputs = r->outputs;
     report.stats = r->stats;
@@ -235,7 +235,7 @@ bool run_report(Run *run, const Hooks *hooks, double *ret_fid, Err *err)
         remove_old_report(run->spec->output);
         good = write_all(&r, err);
     }
-    stopwatch_enter(&run->watch, PHASE_NONE);
+    stopwatch_enter(&run->watch, STAGE_NONE);
     if (good) {
         pieces_sweep(&r.pieces);
         pieces_drop_array(&r.pieces, ARRAY_PIXELS);

@@ -12,12 +12,12 @@
 #include "worker/job/folder.h"
 
 /* cJSON prints fifteen digits; a FID is worth all of its bits, so numbers go in as text. */
-static double sum(const double seconds[PHASES], bool with_load_and_report)
+static double sum(const double seconds[STAGES], bool with_load_and_report)
 {
     double total = 0;
-    for (int phase = 0; phase < PHASES; phase++)
-        if (with_load_and_report || (phase != PHASE_LOAD && phase != PHASE_REPORT))
-            total += seconds[phase];
+    for (int stage = 0; stage < STAGES; stage++)
+        if (with_load_and_report || (stage != STAGE_LOAD && stage != STAGE_REPORT))
+            total += seconds[stage];
     return total;
 }
 
@@ -101,7 +101,7 @@ static void add_time(cJSON *json, const Report *report)
     double making = sum(report->seconds, false);
     json_add_number(json, "seconds", sum(report->seconds, true));
     json_add_number(json, "images_per_second", making > 0 ? (double)report->images / making : 0);
-    cJSON_AddItemToObject(json, "seconds_by_phase", phases_to_json(report->seconds));
+    cJSON_AddItemToObject(json, "seconds_by_phase", stages_to_json(report->seconds));
 }
 
 /* What a reader looks for first stands at the top level, taken from the first row of `made`. */

@@ -13,7 +13,7 @@ typedef struct Report {
     const JobSpec *spec;
     const Identity *identity;
     int64_t images;
-    double seconds[PHASES];
+    double seconds[STAGES];
     const cJSON *made;       /* array: {device, precision, ..., images}, how the pieces were made */
     const cJSON *warnings;   /* array of sentences */
     const cJSON *outputs;    /* array of file names */
