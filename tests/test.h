@@ -18,6 +18,7 @@
 #include "core/mem.h"
 
 #define GOLDEN(path) TESTS_DIR "/golden/" path
+#define MADE(path)   MADE_DIR "/" path /* weights that the build made: tests/golden/llamagen/README.md */
 
 /* Fails with the Err's sentence. */
 #define assert_ok(call, err)                                                                                           \

@@ -3,9 +3,13 @@
     make_pt.py good FOLDER      every tensor, in C order, counts 0, 1, 2, ...
     make_pt.py bad FOLDER       files that must be refused, and bad.tsv: name, what the sentence must say
     make_pt.py corpus FOLDER    the small ones of both, to start a fuzzer from
+    make_pt.py golden FOLDER WEIGHTS    the golden sampler whose safetensors are in WEIGHTS, in every container a loader meets
 """
+import argparse
 import collections
 import io
+import json
+import pathlib
 import pickle
 import struct
 import sys
@@ -305,14 +309,68 @@ def bad():
     return made
 
 
+# --- a golden sampler (tests/golden/llamagen), as training and conversion leave it --------------------
+
+
+def read_safetensors(path):
+    """name -> float32 array"""
+    data = pathlib.Path(path).read_bytes()
+    size, = struct.unpack("<Q", data[:8])
+    return {name: np.frombuffer(data[8 + size + row["data_offsets"][0]:8 + size + row["data_offsets"][1]], "f4").reshape(row["shape"])
+            for name, row in json.loads(data[8:8 + size]).items()}
+
+
+def stored(array, kind="f4", order="C"):
+    """A tensor with these numbers; order F: the storage is of the transposed array, the strides are turned."""
+    data = np.ascontiguousarray(array.transpose() if order == "F" else array)
+    if kind == "bf":  # to the nearest, ties to even
+        bits = data.view("u4")
+        data = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype("u2")
+    elif kind != "f4":
+        data = data.astype(kind)
+    stride = strides(array.shape[::-1])[::-1] if order == "F" else None
+    return tensor(array.shape, kind, Storage(kind, data.tobytes()), stride=stride)
+
+
+def one_storage(arrays):
+    storage, at, made = Storage("f4", b"".join(a.tobytes() for a in arrays.values())), 0, {}
+    for name, array in arrays.items():
+        made[name] = tensor(array.shape, storage=storage, offset=at)
+        at += array.size
+    return made
+
+
+def golden(weights):
+    student, teacher, vq = (read_safetensors(f"{weights}/{name}.safetensors") for name in ("student", "teacher", "vq"))
+    all_of = lambda arrays, **how: {name: stored(a, **how) for name, a in arrays.items()}
+    beside = {"steps": 1234, "args": argparse.Namespace(gpt_model="GPT-B", ema=True, lr=1e-4, betas=(0.9, 0.95), note=None)}
+    optimizer = {"state": {0: {"step": tensor(()), "exp_avg": tensor((4,))}}, "param_groups": [{"lr": 1e-4, "params": [0]}]}
+    return {
+        # `model` has other numbers than `ema`, in the same shapes.
+        "student": save({"model": all_of({name: a + np.float32(0.01) for name, a in student.items()}), "ema": all_of(student),
+                         "optimizer": optimizer, **beside}),
+        "teacher": save({"model": all_of(teacher), **beside}),
+        "vq": save({"model": all_of(vq), **beside}),
+        "teacher_bf16": save({"model": all_of(teacher, kind="bf")}),
+        "teacher_fp16": save({"model": all_of(teacher, kind="f2")}),
+        "teacher_strided": save({"model": all_of(teacher, order="F")}),
+        "teacher_one_storage": save({"model": one_storage(teacher)}),
+        "teacher_legacy": save_legacy({"model": all_of(teacher), **beside}),
+        "student_parameters": save({"model": {"a": tensor((2,))}, "ema": {
+            name: Call(utils._rebuild_parameter, stored(a), True, collections.OrderedDict()) for name, a in student.items()}}),
+    }
+
+
 def write(folder, files):
     for name, data in files.items():
         with open(f"{folder}/{name}", "wb") as f:
             f.write(data)
 
 
-def main(what, folder):
-    if what == "good":
+def main(what, folder, weights=None):
+    if what == "golden":
+        write(folder, {f"{name}.pt": data for name, data in golden(weights).items()})
+    elif what == "good":
         write(folder, {f"{name}.pt": data for name, data in good().items()})
     elif what == "bad":
         write(folder, {f"{name}.pt": data for name, (data, _) in bad().items()})

@@ -11,7 +11,7 @@
 
 enum { IMAGES = 6, TOKENS = 16, BYTES = 16 * 16 * 3, FEATURE_IMAGES = 2, FEATURES = 128 };
 
-#define TINY(file) GOLDEN("llamagen/tiny/" file)
+#define TINY(file) MADE("llamagen/tiny/" file)
 
 typedef struct Made {
     int32_t codes[IMAGES][TOKENS];
@@ -89,7 +89,7 @@ static Made *run_job(const char *device, const char *precision, const char *stud
         "{\"kind\":\"sample\",\"student\":\"%s\",\"tokenizer\":\"%s\",\"grid\":4,\"t_list\":[0,5],"
         "\"split_t\":10,\"images\":%d,\"batch\":4,\"seed\":3,\"save\":[\"png\",\"codes\"],%s\"device\":\"%s\","
         "\"output\":\"%s\"}",
-        student, TINY("vq.pt"), IMAGES, quoted, device, out);
+        student, TINY("vq.safetensors"), IMAGES, quoted, device, out);
     Made *made = NULL;
     if (run_text(device, text, ret_err)) {
         made = xcalloc(1, sizeof *made);
@@ -121,10 +121,10 @@ static void test_like_the_cpu(void **state)
     (void)state;
     Err err = {0};
     static const char *const precisions[] = {"fp32", ""};
-    Made *cpu = run_job("cpu", "fp32", TINY("student.pt"), &err);
+    Made *cpu = run_job("cpu", "fp32", TINY("student.safetensors"), &err);
     assert_ok(cpu, err);
     for (size_t p = 0; p < countof(precisions); p++) {
-        Made *cuda = run_job("cuda-host", precisions[p], TINY("student.pt"), &err);
+        Made *cuda = run_job("cuda-host", precisions[p], TINY("student.safetensors"), &err);
         assert_ok(cuda, err);
         assert_string_equal(said(cuda, 0, "precision"), p ? "fp16" : "fp32");
         int flips = 0, images = 0;
@@ -156,8 +156,8 @@ static void take_features(const char *device, const char *precision, float *ret_
         xasprintf("{\"kind\":\"sample\",\"student\":\"%s\",\"tokenizer\":\"%s\",\"grid\":4,\"t_list\":[0],"
                   "\"split_t\":10,\"images\":%d,\"inception\":\"%s\",\"save\":[\"features\"],%s\"device\":\"%s\","
                   "\"output\":\"%s\"}",
-                  TINY("student.pt"), TINY("vq.pt"), FEATURE_IMAGES, GOLDEN("inception/net/inception_w16.pth"), quoted,
-                  device, out);
+                  TINY("student.safetensors"), TINY("vq.safetensors"), FEATURE_IMAGES,
+                  GOLDEN("inception/net/inception_w16.pth"), quoted, device, out);
     assert_ok(run_text(device, text, &err), err);
     NpyArray features;
     assert_ok(npy_open(path, &features, &err), err);
@@ -208,7 +208,7 @@ static float factor_of(const char *name, int power)
 static void write_overflowing(const char *path, int power)
 {
     Err err = {0};
-    Ckpt *ckpt = ckpt_open(TINY("student.pt"), &err);
+    Ckpt *ckpt = ckpt_open(TINY("student.safetensors"), &err);
     assert_ok(ckpt, err);
     Buf header = {0}, data = {0};
     int changed = 0;
@@ -268,7 +268,7 @@ static void test_made_again_in_bf16(void **state)
 {
     (void)state;
     Err err = {0};
-    Made *bf16 = run_job("cuda-host", "bf16", TINY("student.pt"), &err);
+    Made *bf16 = run_job("cuda-host", "bf16", TINY("student.safetensors"), &err);
     assert_ok(bf16, err);
     assert_string_equal(notes, "");
     check_overflow(15, bf16, "does not fit into fp16, which ends at 65504; such batches are made again in bf16");
@@ -283,7 +283,7 @@ static void test_device_fails(void **state)
     (void)state;
     Err err = {0};
     cuda_host_break("cudaErrorECCUncorrectable", 300);
-    assert_null(run_job("cuda-host", "", TINY("student.pt"), &err));
+    assert_null(run_job("cuda-host", "", TINY("student.safetensors"), &err));
     assert_int_equal(err.kind, ERR_DEVICE_ECC);
     assert_non_null(strstr(err.text, "cudaErrorECCUncorrectable"));
     cuda_host_break(NULL, 0);
@@ -296,13 +296,13 @@ static void test_little_memory(void **state)
     (void)state;
     enum { STEP = 256 };
     Err err = {0};
-    Made *roomy = run_job("cuda-host", "", TINY("student.pt"), &err);
+    Made *roomy = run_job("cuda-host", "", TINY("student.safetensors"), &err);
     assert_ok(roomy, err);
     size_t fails = 256 << 10, works = 260 << 10; /* KiB */
     while (works - fails > STEP) {
         size_t middle = (works + fails) / 2;
         cuda_host_memory(middle << 10);
-        Made *made = run_job("cuda-host", "", TINY("student.pt"), &err);
+        Made *made = run_job("cuda-host", "", TINY("student.safetensors"), &err);
         if (made) {
             assert_memory_equal(made->codes, roomy->codes, sizeof made->codes);
             assert_memory_equal(made->pixels, roomy->pixels, sizeof made->pixels);
@@ -316,7 +316,7 @@ static void test_little_memory(void **state)
         }
     }
     cuda_host_memory(works << 10);
-    Made *made = run_job("cuda-host", "", TINY("student.pt"), &err);
+    Made *made = run_job("cuda-host", "", TINY("student.safetensors"), &err);
     print_message("%zu KiB are enough: %s", works, notes);
     assert_ok(made, err);
     assert_non_null(strstr(notes, "went on with"));

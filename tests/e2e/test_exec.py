@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import numpy
@@ -169,11 +170,19 @@ def test_nothing_but_codes(tmp_path):
     assert report(out)["fid"] is None and not (out / "fid.txt").exists()
 
 
-def golden_job(case, folder):
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The weights of the tiny set, as training leaves them."""
+    folder = tmp_path_factory.mktemp("tiny")
+    subprocess.run([sys.executable, ROOT / "tests/checkpoints/make_pt.py", "golden", folder, BIN.parent / "golden/llamagen/tiny"], check=True)
+    return folder
+
+
+def golden_job(tiny, case, folder):
     expected = numpy.load(TINY / "expected.npz")
     numpy.save(folder / "noise.npy", expected["noise"])
     numpy.save(folder / "labels.npy", expected["label"])
-    job = {"kind": "sample", "tokenizer": f"{TINY}/vq.pt", "student": f"{TINY}/student.pt", "teacher": f"{TINY}/teacher.pt",
+    job = {"kind": "sample", "tokenizer": f"{tiny}/vq.pt", "student": f"{tiny}/student.pt", "teacher": f"{tiny}/teacher.pt",
            "images": 3, "noise": f"{folder}/noise.npy", "labels": f"{folder}/labels.npy", "top_k": 0, "save": ALL[:-1],
            **case}
     return job, expected
@@ -184,8 +193,8 @@ GOLDEN = [("few." + k, v) for k, v in CASES["few_step"].items()] + [("teacher." 
 
 
 @pytest.mark.parametrize("name, case", GOLDEN, ids=[name for name, _ in GOLDEN])
-def test_golden(tmp_path, name, case):
-    job, expected = golden_job(case, tmp_path)
+def test_golden(tmp_path, tiny, name, case):
+    job, expected = golden_job(tiny, case, tmp_path)
     out = run(job, tmp_path)
     codes, vectors = numpy.load(out / "codes.npy"), numpy.load(out / "vectors.npy")
     assert numpy.abs(vectors - expected[name + ".x"]).max() <= 2e-4

@@ -18,10 +18,10 @@ typedef struct GoldenSet {
 } GoldenSet;
 
 static const GoldenSet GOLDEN_SETS[] = {
-    {"tiny", 4, 3, GOLDEN("llamagen/tiny/student.pt"), GOLDEN("llamagen/tiny/teacher.pt"),
-     GOLDEN("llamagen/tiny/vq.pt"), GOLDEN("llamagen/tiny/expected.npz"), GOLDEN("llamagen/tiny/case.json")},
-    {"small", 16, 2, GOLDEN("llamagen/small/student.pt"), GOLDEN("llamagen/small/teacher.pt"),
-     GOLDEN("llamagen/small/vq.pt"), GOLDEN("llamagen/small/expected.npz"), GOLDEN("llamagen/small/case.json")},
+    {"tiny", 4, 3, MADE("llamagen/tiny/student.safetensors"), MADE("llamagen/tiny/teacher.safetensors"),
+     MADE("llamagen/tiny/vq.safetensors"), GOLDEN("llamagen/tiny/expected.npz"), GOLDEN("llamagen/tiny/case.json")},
+    {"small", 16, 2, MADE("llamagen/small/student.safetensors"), MADE("llamagen/small/teacher.safetensors"),
+     MADE("llamagen/small/vq.safetensors"), GOLDEN("llamagen/small/expected.npz"), GOLDEN("llamagen/small/case.json")},
 };
 
 static inline NpyArray golden_array(const Npz *npz, const char *name)
