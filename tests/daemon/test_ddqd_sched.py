@@ -28,7 +28,7 @@ def test_a_worker_takes_what_fits_its_memory(tmp_path):
         job = farm.submit(images=4, how="peak=8678")
         why = farm.redis.fcall("why", id=job)
         assert why["code"] == "memory" and "needs 9.1 GB, best free 6.0 GB on " in why["text"]
-        other = farm.submit(images=4, batch=1)
+        other = farm.submit(images=4, batch=1, asks={"load": "batch=1"})
         farm.wait(other)  # of another load, so nobody knows that it would not fit
         assert farm.show(job)["state"] == "queued"
         free.write_text("9000")
