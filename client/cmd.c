@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,14 +11,13 @@
 #include <unistd.h>
 
 #include "client/terminal/term.h"
-#include "core/nearest.h"
 #include "core/file.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
 
 /* --- the command line ----------------------------------------------------------------------------------- */
 
-const Flag common_flags[] = {
+static const Flag common_flags[] = {
     {"redis", 0, "URL",
      "the queue's Redis: unix:PATH, redis://[:password@]host[:port][/db] or host:port (or DDQ_REDIS)"},
     {"conf", 0, "FILE",
@@ -28,126 +26,77 @@ const Flag common_flags[] = {
     {"quiet", 'q', NULL, "print the least: ids alone, no messages"},
     {"color", 0, "WHEN", "auto, always or never (or DDQ_COLOR; NO_COLOR is honoured)"},
     {"help", 'h', NULL, "what the verb does and which flags it takes"},
+    {"version", 0, NULL, "print the version of this program"},
     {NULL, 0, NULL, NULL},
 };
 
-static const Flag *flag_in(const Flag *flags, const char *name, size_t len, char letter)
+enum { OWN_FLAGS, JOB_FIELDS, COMMON_FLAGS };
+
+/* A row for each field of the job spec, for the parser alone. */
+static const Flag *field_flags(void)
 {
-    for (; flags && flags->name; flags++)
-        if (letter ? flags->letter == letter : strlen(flags->name) == len && strncmp(flags->name, name, len) == 0)
-            return flags;
-    return NULL;
+    static Flag flags[128];
+    const char *name;
+    for (int i = 0; i < (int)countof(flags) - 1 && (name = jobspec_field_name(i)); i++)
+        flags[i] = (Flag){name, 0, "VALUE", ""};
+    return flags;
 }
 
-static const Flag *flag_find(const Verb *verb, const char *name, size_t len, char letter)
+Command cmd_command(const Verb *verb)
 {
-    const Flag *flag = flag_in(verb->flags, name, len, letter);
-    return flag ? flag : flag_in(common_flags, name, len, letter);
+    Command command = {.program = "ddq", .args = "VERB"};
+    if (verb)
+        command = (Command){
+            .program = "ddq",
+            .verb = verb->name,
+            .args = verb->args,
+            .least = verb->least,
+            .most = verb->most,
+            .summary = verb->summary,
+            .detail = verb->detail,
+            .tables = {
+                [OWN_FLAGS] = {"flags", verb->flags}, [JOB_FIELDS] = {NULL, verb->job_flags ? field_flags() : NULL}}};
+    command.tables[COMMON_FLAGS] = (FlagTable){"flags of every verb", common_flags};
+    return command;
 }
 
-/* The field that --t-list or --t_list means, NULL if none. */
-static const char *field_find(const char *name, size_t len)
+/* Moves the fields of the job out of the flags: no flag of a verb with job_flags has the name of a field. */
+static void part_fields(Cmd *cmd)
 {
-    const char *field;
-    for (int i = 0; (field = jobspec_field_name(i)); i++) {
-        size_t c = 0;
-        while (c < len && field[c] && (name[c] == '-' ? '_' : name[c]) == field[c])
-            c++;
-        if (c == len && !field[c])
-            return field;
+    const Command command = cmd_command(cmd->verb);
+    int kept = 0;
+    cmd->fields = xcalloc((size_t)cmd->line.flag_count + 1, sizeof *cmd->fields);
+    for (int i = 0; i < cmd->line.flag_count; i++) {
+        FlagValue flag = cmd->line.flags[i];
+        if (flags_find(command.tables[JOB_FIELDS].flags, flag.name))
+            cmd->fields[cmd->field_count++] = flag;
+        else
+            cmd->line.flags[kept++] = flag;
     }
-    return NULL;
+    cmd->line.flag_count = kept;
 }
 
-static bool unknown_flag(const Verb *verb, const char *name, size_t len, Err *err)
+bool cmd_parse(Cmd *cmd, const Verb *verb, int count, char *const *words, Err *err)
 {
-    const char *names[128], *field;
-    int count = 0;
-    for (const Flag *flag = common_flags; flag->name; flag++)
-        names[count++] = flag->name;
-    for (const Flag *flag = verb->flags; flag && flag->name; flag++)
-        names[count++] = flag->name;
-    for (int i = 0; verb->job_flags && count < (int)countof(names) && (field = jobspec_field_name(i)); i++)
-        names[count++] = field;
-    char *word = xasprintf("%.*s", (int)(len > 60 ? 60 : len), name);
-    const char *nearest = nearest_name(word, names, count);
-    char *shown = nearest ? xasprintf("--%s", nearest) : NULL, meant[MEANT_TEXT];
-    for (char *c = shown; c && *c; c++)
-        *c = *c == '_' ? '-' : *c;
-    err_set(err, ERR_USAGE, "ddq %s: unknown flag --%s%s `ddq %s --help` lists them", verb->name, word,
-            nearest_meant(shown, meant), verb->name);
-    free(word);
-    free(shown);
-    return false;
-}
-
-/* One word that starts with a dash; *i moves past its value. */
-static bool parse_flag(Cmd *cmd, int argc, char **argv, int *i, Err *err)
-{
-    const char *word = argv[*i], *value = NULL, *field = NULL;
-    bool is_long = word[1] == '-';
-    const char *name = is_long ? word + 2 : word + 1;
-    size_t len = is_long ? strcspn(name, "=") : 1;
-    const Flag *flag = flag_find(cmd->verb, name, len, is_long ? 0 : *name);
-    if (is_long && !flag && cmd->verb->job_flags)
-        field = field_find(name, len);
-    if (!flag && !field)
-        return unknown_flag(cmd->verb, name, is_long ? len : strlen(name), err);
-    if (name[len] && !(is_long && name[len] == '='))
-        return err_set(err, ERR_USAGE, "ddq %s: write the letters of %s one by one", cmd->verb->name, word);
-    if (name[len])
-        value = name + len + 1;
-    bool wants = field || flag->value;
-    if (!wants && value)
-        return err_set(err, ERR_USAGE, "ddq %s: --%s takes no value", cmd->verb->name, flag->name);
-    if (wants && !value) {
-        if (*i + 1 >= argc)
-            return err_set(err, ERR_USAGE, "ddq %s: %s wants a value", cmd->verb->name, word);
-        value = argv[++*i];
-    }
-    if (field)
-        cmd->fields[cmd->field_count++] = (CmdFlag){field, value};
-    else
-        cmd->flags[cmd->flag_count++] = (CmdFlag){flag->name, value ? value : ""};
-    return true;
-}
-
-bool cmd_parse(Cmd *cmd, const Verb *verb, int argc, char **argv, Err *err)
-{
-    size_t room = (size_t)argc + 1;
+    const Command command = cmd_command(verb);
     *cmd = (Cmd){.verb = verb};
-    cmd->args = xcalloc(room, sizeof *cmd->args);
-    cmd->flags = xcalloc(room, sizeof *cmd->flags);
-    cmd->fields = xcalloc(room, sizeof *cmd->fields);
-    bool words_only = false;
-    for (int i = 1; i < argc; i++) {
-        if (!words_only && strcmp(argv[i], "--") == 0)
-            words_only = true;
-        else if (words_only || argv[i][0] != '-' || !argv[i][1] || isdigit((unsigned char)argv[i][1]))
-            /* "-" alone is stdin, -5 a number */
-            cmd->args[cmd->arg_count++] = argv[i];
-        else if (!parse_flag(cmd, argc, argv, &i, err))
-            return false;
-    }
+    if (!flags_parse(&command, count, words, &cmd->line, err))
+        return false;
+    part_fields(cmd);
+    cmd->args = cmd->line.args;
+    cmd->arg_count = cmd->line.arg_count;
     cmd->json = cmd_has(cmd, "json");
     cmd->quiet = cmd_has(cmd, "quiet");
-    const char *color = cmd_value(cmd, "color");
-    const char *fallback = getenv("DDQ_COLOR");
-    if (!term_init(color ? color : fallback && *fallback ? fallback : NULL))
-        return err_set(err, ERR_USAGE, "--color is '%s', wanted auto, always or never", color ? color : fallback);
-    if (cmd_has(cmd, "help"))
-        return true;
-    if (cmd->arg_count < verb->least || (verb->most >= 0 && cmd->arg_count > verb->most))
-        return err_set(err, ERR_USAGE, "ddq %s: %s; usage: ddq %s %s", verb->name,
-                       cmd->arg_count < verb->least ? "an argument is missing" : "too many arguments", verb->name,
-                       verb->args);
-    return true;
+    const char *color = cmd_value(cmd, "color"), *fallback = getenv("DDQ_COLOR");
+    return term_init(color                   ? color
+                     : fallback && *fallback ? fallback
+                                             : NULL) ||
+           err_set(err, ERR_USAGE, "--color is '%s', wanted auto, always or never", color ? color : fallback);
 }
 
 void cmd_done(Cmd *cmd)
 {
-    free(cmd->args);
-    free(cmd->flags);
+    flags_free(&cmd->line);
     free(cmd->fields);
     free(cmd->user);
     free(cmd->url);
@@ -157,30 +106,17 @@ void cmd_done(Cmd *cmd)
 
 const char *cmd_value(const Cmd *cmd, const char *flag)
 {
-    const char *value = NULL;
-    for (int i = 0; i < cmd->flag_count; i++) /* the last one counts */
-        if (strcmp(cmd->flags[i].name, flag) == 0)
-            value = cmd->flags[i].value;
-    return value;
+    return flags_value(&cmd->line, flag);
 }
 
 bool cmd_has(const Cmd *cmd, const char *flag)
 {
-    return cmd_value(cmd, flag) != NULL;
+    return flags_has(&cmd->line, flag);
 }
 
 bool cmd_number(const Cmd *cmd, const char *flag, double min, double max, double *ret_number, Err *err)
 {
-    const char *text = cmd_value(cmd, flag);
-    if (!text)
-        return true;
-    char *end;
-    double number = strtod(text, &end);
-    if (end == text || *end || !(number >= min && number <= max))
-        return err_set(err, ERR_USAGE, "ddq %s: --%s is '%s', wanted a number from %g to %g", cmd->verb->name, flag,
-                       text, min, max);
-    *ret_number = number;
-    return true;
+    return flags_number(&cmd->line, flag, min, max, ret_number, err);
 }
 
 /* --- what verbs share ----------------------------------------------------------------------------------- */

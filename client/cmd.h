@@ -11,17 +11,12 @@
 #include "client/verb.h"
 #include "core/conf.h"
 
-typedef struct CmdFlag {
-    const char *name, *value; /* value "" for a switch */
-} CmdFlag;
-
 struct Cmd {
     const Verb *verb;
     const char **args;
     int arg_count;
-    CmdFlag *flags; /* of the verb and common ones */
-    int flag_count;
-    CmdFlag *fields; /* of the job spec; names with '_' */
+    CommandLine line;  /* line.flags: of the verb and common ones */
+    FlagValue *fields; /* of the job spec; names with '_' */
     int field_count;
     bool json, quiet;
     int exit_code;
@@ -30,8 +25,12 @@ struct Cmd {
     char *user, *url;
 };
 
-/* argv[0] is the verb's name. The Cmd points into argv. cmd_done also after a failure. */
-bool cmd_parse(Cmd *cmd, const Verb *verb, int argc, char **argv, Err *err);
+/* The verb as core/flags.h and core/help.h know it, with the flags that every verb takes. NULL: those alone. */
+Command cmd_command(const Verb *verb);
+
+/* words[count]: the command line without the program and the verb; the Cmd points into it. cmd_done also after a
+ * failure. */
+bool cmd_parse(Cmd *cmd, const Verb *verb, int count, char *const *words, Err *err);
 void cmd_done(Cmd *cmd);
 
 bool cmd_has(const Cmd *cmd, const char *flag);

@@ -1,4 +1,4 @@
-/* ddq: finds the verb, checks its words against its row, runs it, prints the error. */
+/* ddq: finds the verb, reads its flags, runs it, prints the error. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,7 +11,67 @@
 #include "core/mem.h"
 #include "core/nearest.h"
 
-/* What was written must have arrived. A reader that went away (ddq ls | head) is no fault. */
+/* The index of the verb in words; flags may stand before it. -1: there is none. */
+static int find_verb(int count, char *const *words)
+{
+    enum { TABLES_MAX = 64 * COMMAND_TABLES };
+    FlagTable tables[TABLES_MAX];
+    const Verb *verb;
+    int table_count = 0;
+    for (int i = 0; (verb = verb_at(i)) && table_count + COMMAND_TABLES <= TABLES_MAX; i++) {
+        const Command command = cmd_command(verb);
+        memcpy(tables + table_count, command.tables, sizeof command.tables);
+        table_count += COMMAND_TABLES;
+    }
+    return flags_verb(tables, table_count, count, words);
+}
+
+/* Without a verb: `ddq --help` and `ddq --version` are verbs too. */
+static const Verb *verb_of_flags(int count, char *const *words, Err *err)
+{
+    Cmd cmd;
+    Err unknown = {0};
+    const Verb *verb = NULL;
+    if (cmd_parse(&cmd, NULL, count, words, &unknown))
+        verb = cmd_has(&cmd, "help") ? &verb_help : cmd_has(&cmd, "version") ? &verb_version : NULL;
+    if (!verb)
+        err_set(err, ERR_USAGE,
+                "a verb is missing; `ddq help` lists them; `ddq submit digits-demo --watch` is a first job");
+    cmd_done(&cmd);
+    return verb;
+}
+
+static bool run(Cmd *cmd, int count, char *const *words, Err *err)
+{
+    const char *rest[count + 1];
+    int at = find_verb(count, words), rest_count = 0;
+    for (int i = 0; i < count; i++)
+        if (i != at)
+            rest[rest_count++] = words[i];
+    const Verb *verb = at < 0 ? verb_of_flags(count, words, err) : verb_find(words[at]);
+    if (!verb && at >= 0)
+        return verb_unknown(words[at], err);
+    if (!verb || !cmd_parse(cmd, verb, rest_count, (char *const *)rest, err))
+        return false;
+    if (cmd_has(cmd, "help") && at >= 0)
+        help_verb(verb);
+    else if (cmd_has(cmd, "version"))
+        return verb_version.run(cmd, err);
+    else
+        return verb->run(cmd, err);
+    return true;
+}
+
+static int print_error(const Err *err)
+{
+    fflush(stdout);
+    fprintf(stderr, "%sddq:%s ", term_color(stderr, COLOR_RED), term_reset(stderr));
+    term_put(stderr, err->text, 0);
+    fputc('\n', stderr);
+    return err_exit_code(err->kind);
+}
+
+/* Checks that what was written arrived. A reader that closed its end (ddq ls | head) is no error. */
 static int finish_output(int exit_code)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
@@ -24,49 +84,13 @@ static int finish_output(int exit_code)
     return exit_code ? exit_code : EXIT_ERROR;
 }
 
-static int print_error(const Err *err)
-{
-    fflush(stdout);
-    fprintf(stderr, "%sddq:%s ", term_color(stderr, COLOR_RED), term_reset(stderr));
-    term_put(stderr, err->text, 0);
-    fputc('\n', stderr);
-    return err_exit_code(err->kind);
-}
-
-static const Verb *choose_verb(int argc, char **argv, Err *err)
-{
-    static const char *const aliases[][2] = {{"--help", "help"}, {"-h", "help"}, {"--version", "version"}};
-    if (argc < 2) {
-        err_set(err, ERR_USAGE,
-                "a verb is missing: `ddq help` lists them; `ddq submit digits-demo --watch` is a start");
-        return NULL;
-    }
-    const char *name = argv[1];
-    for (size_t i = 0; i < countof(aliases); i++)
-        if (strcmp(name, aliases[i][0]) == 0)
-            name = aliases[i][1];
-    const Verb *verb = verb_find(name);
-    char meant[MEANT_TEXT];
-    if (!verb)
-        err_set(err, ERR_USAGE, "unknown verb '%.60s'%s `ddq help` lists them", name,
-                nearest_meant(verb_nearest(name), meant));
-    return verb;
-}
-
 int main(int argc, char **argv)
 {
     Err err = {0};
     Cmd cmd = {0};
     interrupt_init();
     term_init(NULL);
-    const Verb *verb = choose_verb(argc, argv, &err);
-    if (!verb)
-        return print_error(&err);
-    bool ok = cmd_parse(&cmd, verb, argc - 1, argv + 1, &err);
-    if (ok && cmd_has(&cmd, "help"))
-        help_verb(verb);
-    else if (ok)
-        ok = verb->run(&cmd, &err);
+    bool ok = run(&cmd, argc - 1, argv + 1, &err);
     int exit_code = ok ? cmd.exit_code : print_error(&err);
     cmd_done(&cmd);
     return finish_output(exit_code);

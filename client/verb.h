@@ -8,15 +8,9 @@
 #include <stdbool.h>
 
 #include "core/err.h"
+#include "core/flags.h"
 
 typedef struct Cmd Cmd; /* client/cmd.h */
-
-typedef struct Flag {
-    const char *name;  /* without the dashes */
-    char letter;       /* 0: none */
-    const char *value; /* what stands for its value in the help; NULL: a switch */
-    const char *help;
-} Flag;
 
 typedef struct Verb {
     const char *name;
@@ -30,12 +24,10 @@ typedef struct Verb {
                                         true: the exit status is cmd->exit_code */
 } Verb;
 
-extern const Flag common_flags[]; /* every verb takes them */
-
 /* The i-th verb, NULL past the end; or by name. */
 const Verb *verb_at(int i);
 const Verb *verb_find(const char *name);
-const char *verb_nearest(const char *name); /* NULL if none is near */
+bool verb_unknown(const char *name, Err *err); /* the error for a name that verb_find does not find; false */
 
 extern const Verb verb_submit, verb_run, verb_ls, verb_show, verb_why, verb_watch, verb_wait, verb_compare, verb_fid,
     verb_refs, verb_logs, verb_cancel, verb_hold, verb_release, verb_adopt, verb_drain, verb_resume, verb_models,

@@ -1,10 +1,10 @@
-/* ddqd: flags, then daemon_run. To add a flag: a row here and a field in Options (or a case in `act`). */
-#include <getopt.h>
-#include <stddef.h>
+/* ddqd: flags, then daemon_run. To add a flag: a row here, and a field in Options or a row of `actions`. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/flags.h"
+#include "core/help.h"
 #include "core/lifecycle.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -13,121 +13,73 @@
 #include "daemon/daemon.h"
 #include "queue/queue.h"
 
-typedef enum FlagKind { FLAG_TEXT, FLAG_SECONDS, FLAG_SWITCH, FLAG_LEVEL, FLAG_ACTION } FlagKind;
-typedef enum Action { RUN, CHECK, PRINT_CONFIG, PRINT_LIFECYCLE, VERSION, HELP } Action;
-
-typedef struct Flag {
-    const char *name, *arg; /* arg: what stands behind it in the help, NULL: nothing does */
-    FlagKind kind;
-    size_t place; /* of the field in Options, or the Action */
-    const char *help;
-} Flag;
+enum { SECONDS_MAX = 86400 };
 
 static const Flag flags[] = {
-    {"standalone", NULL, FLAG_SWITCH, offsetof(Options, standalone),
-     "start a private redis-server in the state folder and use it"},
-    {"redis", "URL", FLAG_TEXT, offsetof(Options, redis),
-     "unix:PATH, redis://[:PASSWORD@]HOST[:PORT][/DB] or HOST:PORT"},
-    {"output-root", "DIR", FLAG_TEXT, offsetof(Options, output_root),
-     "where jobs write, DIR/USER/JOB (default: jobs/ in the state folder)"},
-    {"state", "DIR", FLAG_TEXT, offsetof(Options, state), "lock, journal and private Redis of this daemon"},
-    {"workers", "LIST", FLAG_TEXT, offsetof(Options, workers), "cpu, cpu:N, cuda, cuda:GPU-UUID, with commas"},
-    {"conf", "FILE", FLAG_TEXT, offsetof(Options, conf_path),
-     "this configuration, not /etc/ddq/ddq.conf and ~/.config/ddq/ddq.conf"},
-    {"host", "NAME", FLAG_TEXT, offsetof(Options, host), "this host's name in the queue"},
-    {"worker-program", "FILE", FLAG_TEXT, offsetof(Options, worker_program),
-     "the worker, normally ddq-worker beside this program"},
-    {"drain-s", "SECONDS", FLAG_SECONDS, offsetof(Options, drain_s),
-     "how long workers may finish their batch after SIGTERM (default 600)"},
-    {"silence-s", "SECONDS", FLAG_SECONDS, offsetof(Options, silence_s),
-     "after so long without a sign of life a worker is replaced (default 15)"},
-    {"work-s", "SECONDS", FLAG_SECONDS, offsetof(Options, work_s),
-     "after so long without progress on its range a worker is replaced (default 1800)"},
-    {"stall-s", "SECONDS", FLAG_SECONDS, offsetof(Options, stall_s),
-     "after so long without an answer of a job's file system the job is held (default 30)"},
-    {"log-level", "LEVEL", FLAG_LEVEL, 0, "error, warning, info or trace"},
-    {"check", NULL, FLAG_ACTION, CHECK, "look at everything this daemon needs, say what is wrong, and exit"},
-    {"print-config", NULL, FLAG_ACTION, PRINT_CONFIG, "the configuration in effect"},
-    {"print-lifecycle", NULL, FLAG_ACTION, PRINT_LIFECYCLE, "states and events of jobs and workers"},
-    {"version", NULL, FLAG_ACTION, VERSION, "versions of this program, the worker protocol and the queue"},
-    {"help", NULL, FLAG_ACTION, HELP, "this text"},
+    {"standalone", 0, NULL, "start a private redis-server in the state folder and use it"},
+    {"redis", 0, "URL", "Redis of the queue: unix:PATH, redis://[:PASSWORD@]HOST[:PORT][/DB] or HOST:PORT"},
+    {"output-root", 0, "DIR", "folder for the output of jobs, DIR/USER/JOB (default: jobs/ in the state folder)"},
+    {"state", 0, "DIR", "folder for the lock, the journal and the private Redis of this daemon"},
+    {"workers", 0, "LIST", "workers to start: cpu, cpu:N, cuda or cuda:GPU-UUID, separated by commas"},
+    {"conf", 0, "FILE", "read this configuration file instead of /etc/ddq/ddq.conf and ~/.config/ddq/ddq.conf"},
+    {"host", 0, "NAME", "name of this host in the queue"},
+    {"worker-program", 0, "FILE", "program of the workers (default: ddq-worker beside this program)"},
+    {"drain-s", 0, "SECONDS", "time for workers to finish their batch after SIGTERM (default 600)"},
+    {"silence-s", 0, "SECONDS", "replace a worker that has sent nothing for this long (default 15)"},
+    {"work-s", 0, "SECONDS", "replace a worker whose range has made no progress for this long (default 1800)"},
+    {"stall-s", 0, "SECONDS", "hold a job whose file system has not answered for this long (default 30)"},
+    {"log-level", 0, "LEVEL", "error, warning, info or trace"},
+    {"check", 0, NULL, "check everything this daemon needs, print what is wrong, and exit"},
+    {"print-config", 0, NULL, "print the configuration in effect, and exit"},
+    {"print-lifecycle", 0, NULL, "print states and events of jobs and workers, and exit"},
+    {"version", 0, NULL, "print the versions of this program, the worker protocol and the queue"},
+    {"help", 'h', NULL, "print this help"},
+    {NULL, 0, NULL, NULL},
 };
 
-static void print_help(void)
-{
-    puts("usage: ddqd [--standalone] [--output-root DIR] [--state DIR] [--workers LIST] [--conf FILE] [...]\n\n"
-         "The daemon of one host: takes jobs from Redis and has workers do them.\n");
-    for (size_t i = 0; i < countof(flags); i++) {
-        char head[64];
-        snprintf(head, sizeof head, "--%s %s", flags[i].name, flags[i].arg ? flags[i].arg : "");
-        printf("  %-23s %s\n", head, flags[i].help);
-    }
-    puts("\nPrints 'ready URL' on stdout once it serves. SIGTERM: finish batches, give ranges back, exit; again: at "
-         "once.\n"
-         "SIGHUP: read the configuration again. SIGUSR1: tables into the log.");
-}
+static const Command command = {
+    .program = "ddqd",
+    .summary = "The daemon of one host: takes jobs from Redis and runs them on the workers of this host",
+    .detail =
+        "Prints 'ready URL' on stdout when it takes jobs.\n"
+        "SIGTERM   finish the current batches, return the rest to the queue and exit; a second one: exit at once\n"
+        "SIGHUP    read the configuration again\n"
+        "SIGUSR1   write the tables of jobs and workers to the log\n",
+    .tables = {{"flags", flags}},
+};
 
-static bool set_seconds(const Flag *flag, const char *text, int *ret_seconds)
+static bool read_level(const CommandLine *line, Err *err)
 {
-    char *end = NULL;
-    long value = strtol(text, &end, 10);
-    bool ok = end != text && !*end && value >= 0 && value <= 86400;
-    if (ok)
-        *ret_seconds = (int)value;
-    else
-        fprintf(stderr, "ddqd: --%s %s, wanted seconds from 0 to 86400\n", flag->name, text);
-    return ok;
-}
-
-static bool set_level(const char *text)
-{
+    const char *text = flags_value(line, "log-level");
     LogLevel level;
-    bool ok = log_level_parse(text, &level);
-    if (ok)
+    if (text && !log_level_parse(text, &level))
+        return err_set(err, ERR_USAGE, "--log-level is '%.40s', wanted error, warning, info or trace", text);
+    if (text)
         log_level_set(level);
-    else
-        fprintf(stderr, "ddqd: --log-level %s, wanted error, warning, info or trace\n", text);
-    return ok;
+    return true;
 }
 
-static bool set_flag(const Flag *flag, const char *text, Options *options, Action *action)
+static bool read_options(const CommandLine *line, Options *options, Err *err)
 {
-    void *place = (char *)options + flag->place;
-    switch (flag->kind) {
-    case FLAG_TEXT:
-        *(const char **)place = text;
-        return true;
-    case FLAG_SECONDS:
-        return set_seconds(flag, text, place);
-    case FLAG_SWITCH:
-        *(bool *)place = true;
-        return true;
-    case FLAG_LEVEL:
-        return set_level(text);
-    case FLAG_ACTION:
-        *action = (Action)flag->place;
-        return true;
-    }
-    return false;
+    *options = (Options){.conf_path = flags_value(line, "conf"),
+                         .state = flags_value(line, "state"),
+                         .output_root = flags_value(line, "output-root"),
+                         .workers = flags_value(line, "workers"),
+                         .redis = flags_value(line, "redis"),
+                         .host = flags_value(line, "host"),
+                         .worker_program = flags_value(line, "worker-program"),
+                         .standalone = flags_has(line, "standalone"),
+                         .drain_s = 600,
+                         .silence_s = 15,
+                         .work_s = 1800,
+                         .stall_s = 30};
+    return flags_whole(line, "drain-s", 0, SECONDS_MAX, &options->drain_s, err) &&
+           flags_whole(line, "silence-s", 0, SECONDS_MAX, &options->silence_s, err) &&
+           flags_whole(line, "work-s", 0, SECONDS_MAX, &options->work_s, err) &&
+           flags_whole(line, "stall-s", 0, SECONDS_MAX, &options->stall_s, err) && read_level(line, err);
 }
 
-static bool read_flags(int argc, char **argv, Options *options, Action *action)
-{
-    struct option longs[countof(flags) + 1] = {{0}};
-    for (size_t i = 0; i < countof(flags); i++)
-        longs[i] = (struct option){flags[i].name, flags[i].arg ? required_argument : no_argument, NULL, 1};
-    int chosen, row = 0;
-    bool ok = true;
-    while (ok && (chosen = getopt_long(argc, argv, "", longs, &row)) != -1)
-        ok = chosen == 1 && set_flag(&flags[row], optarg, options, action);
-    if (ok && optind < argc) {
-        fprintf(stderr, "ddqd: takes flags alone, not '%s'\n", argv[optind]);
-        ok = false;
-    }
-    if (!ok)
-        fputs("ddqd --help lists the flags\n", stderr);
-    return ok;
-}
+/* --- actions ---------------------------------------------------------------------------------------------- */
 
 static int print_config(const Options *options)
 {
@@ -144,34 +96,51 @@ static int print_config(const Options *options)
     return EXIT_OK;
 }
 
-static int act(Action action, const Options *options)
+static int print_lifecycle(const Options *options)
 {
-    char *text;
-    switch (action) {
-    case RUN:
-        return daemon_run(options);
-    case CHECK:
-        return check_all(options);
-    case PRINT_CONFIG:
-        return print_config(options);
-    case PRINT_LIFECYCLE:
-        text = lifecycle_print();
-        fputs(text, stdout);
-        free(text);
-        return EXIT_OK;
-    case VERSION:
-        printf("ddqd %s, protocol %d, queue %d\n", DDQ_VERSION, PROTO_VERSION, QUEUE_VERSION);
-        return EXIT_OK;
-    case HELP:
-        print_help();
-        return EXIT_OK;
-    }
-    return EXIT_USAGE;
+    (void)options;
+    char *text = lifecycle_print();
+    fputs(text, stdout);
+    free(text);
+    return EXIT_OK;
 }
+
+static int print_version(const Options *options)
+{
+    (void)options;
+    printf("ddqd %s, protocol %d, queue %d\n", DDQ_VERSION, PROTO_VERSION, QUEUE_VERSION);
+    return EXIT_OK;
+}
+
+static int print_help(const Options *options)
+{
+    (void)options;
+    const Help help = help_to(stdout);
+    help_command(&help, &command);
+    return EXIT_OK;
+}
+
+/* The first of these flags that is given is done; without one the daemon runs. */
+static const struct {
+    const char *flag;
+    int (*run)(const Options *options);
+} actions[] = {
+    {"help", print_help},           {"version", print_version},           {"check", check_all},
+    {"print-config", print_config}, {"print-lifecycle", print_lifecycle},
+};
 
 int main(int argc, char **argv)
 {
-    Options options = {.drain_s = 600, .silence_s = 15, .work_s = 1800, .stall_s = 30};
-    Action action = RUN;
-    return read_flags(argc, argv, &options, &action) ? act(action, &options) : EXIT_USAGE;
+    Options options;
+    CommandLine line;
+    Err err = {0};
+    int (*run)(const Options *) = daemon_run;
+    bool ok = flags_parse(&command, argc - 1, argv + 1, &line, &err) && read_options(&line, &options, &err);
+    if (!ok)
+        fprintf(stderr, "ddqd: %s\n", err.text);
+    for (int i = (int)countof(actions) - 1; i >= 0; i--)
+        if (flags_has(&line, actions[i].flag))
+            run = actions[i].run;
+    flags_free(&line);
+    return ok ? run(&options) : EXIT_USAGE;
 }

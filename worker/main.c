@@ -1,11 +1,14 @@
-/* ddq-worker: one row a verb. The work is in exec.c, serve.c, selftest.c. */
+/* ddq-worker: one row per verb. The work is in exec.c, serve.c, selftest.c and commands/. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/fid_flags.h"
+#include "core/help.h"
 #include "core/jobspec.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/nearest.h"
 #include "core/proto.h"
 #include "kernels/backend.h"
 #include "kernels/settle.h"
@@ -16,31 +19,46 @@
 #include "worker/selftest.h"
 #include "worker/serve.h"
 
-typedef struct Options {
-    const char *device, *cache;
-    int threads, stall_s;
-    bool quiet, markdown;
-    const char *word; /* the one argument that is not a flag */
-} Options;
+enum { THREADS_MAX = 1024, STALL_MAX_S = 1024 };
 
-static int usage(const char *format, const char *word)
+static int print_error(const Err *err)
 {
-    fprintf(stderr, "ddq-worker: ");
-    fprintf(stderr, format, word);
-    fprintf(stderr, "; ddq-worker --help says how\n");
-    return EXIT_USAGE;
+    fprintf(stderr, "ddq-worker: %s\n", err->text);
+    return err_exit_code(err->kind);
 }
 
-static int verb_exec(const Options *options)
+/* --threads; else OMP_NUM_THREADS, by which ddqd shares the cores among its workers; 0: all. */
+static bool read_threads(const CommandLine *line, int *ret_threads, Err *err)
 {
-    if (!options->word)
-        return usage("%s: which job? give a file, or - for stdin", "exec");
-    return exec_job(options->word, options->threads, options->cache, options->quiet);
+    const char *shared = getenv("OMP_NUM_THREADS");
+    int threads = shared ? atoi(shared) : 0;
+    *ret_threads = threads > 0 && threads <= THREADS_MAX ? threads : 0;
+    return flags_whole(line, "threads", 0, THREADS_MAX, ret_threads, err);
 }
 
-static int verb_serve(const Options *options)
+static const char *device_of(const CommandLine *line)
 {
-    return serve(options->device, options->threads, options->cache, options->stall_s, PROTO_FD);
+    return flags_has(line, "device") ? flags_value(line, "device") : "cpu";
+}
+
+/* --- verbs ---------------------------------------------------------------------------------------------- */
+
+static int verb_exec(const CommandLine *line)
+{
+    Err err = {0};
+    int threads;
+    if (!read_threads(line, &threads, &err))
+        return print_error(&err);
+    return exec_job(line->args[0], threads, flags_value(line, "cache"), flags_has(line, "quiet"));
+}
+
+static int verb_serve(const CommandLine *line)
+{
+    Err err = {0};
+    int threads, stall_s = 0;
+    if (!read_threads(line, &threads, &err) || !flags_whole(line, "stall-s", 0, STALL_MAX_S, &stall_s, &err))
+        return print_error(&err);
+    return serve(device_of(line), threads, flags_value(line, "cache"), stall_s, PROTO_FD);
 }
 
 static const char *or_none(const char *text)
@@ -48,9 +66,9 @@ static const char *or_none(const char *text)
     return text[0] ? text : "-";
 }
 
-static int verb_devices(const Options *options)
+static int verb_devices(const CommandLine *line)
 {
-    (void)options;
+    (void)line;
     enum { DEVICES_MAX = 64 };
     DeviceInfo infos[DEVICES_MAX];
     Err whys[DEVICES_MAX];
@@ -71,127 +89,232 @@ static int verb_devices(const Options *options)
     return EXIT_OK;
 }
 
-static int verb_selftest(const Options *options)
+static int verb_selftest(const CommandLine *line)
 {
-    return selftest(options->device, options->threads);
+    Err err = {0};
+    int threads;
+    return read_threads(line, &threads, &err) ? selftest(device_of(line), threads) : print_error(&err);
 }
 
-static int verb_version(const Options *options)
+static int verb_describe(const CommandLine *line)
 {
-    (void)options;
-    printf("ddq-worker %s, protocol %d\n", DDQ_VERSION, PROTO_VERSION);
-    return EXIT_OK;
-}
-
-static int verb_describe(const Options *options)
-{
-    char *text = NULL;
-    if (options->markdown)
-        text = jobspec_print();
-    for (int kind = 0; kind < JOB_KINDS && !text && options->word; kind++)
-        if (strcmp(options->word, jobspec_kind_name((JobKind)kind)) == 0)
+    Err err = {0};
+    const char *kind_name = line->arg_count ? line->args[0] : "";
+    char *text = flags_has(line, "markdown") ? jobspec_print() : NULL;
+    for (int kind = 0; kind < JOB_KINDS && !text; kind++)
+        if (strcmp(kind_name, jobspec_kind_name((JobKind)kind)) == 0)
             text = jobspec_describe((JobKind)kind, FORM_EXEC);
-    if (!text)
-        return usage("describe: '%s' is no kind of job; it is sample, evaluate or statistics",
-                     options->word ? options->word : "");
+    if (!text) {
+        err_set(&err, ERR_USAGE, "describe: '%.60s' is not a kind of job; wanted sample, evaluate or statistics",
+                kind_name);
+        return print_error(&err);
+    }
     fputs(text, stdout);
     free(text);
     return EXIT_OK;
 }
 
-static int verb_help(const Options *options);
+/* --- tables --------------------------------------------------------------------------------------------- */
 
-static const struct {
-    const char *name, *args, *help;
-    int (*run)(const Options *options);
-    int (*run_words)(int argc, char **argv); /* in place of run: reads its own flags */
-} verbs[] = {
-    {"exec", "JOB.json|- [--quiet] [--threads N] [--cache DIR]", "run one job with no daemon and no Redis", verb_exec,
-     NULL},
-    {"fid", "A B [--inception FILE] ...", "the FID of two sets of images or statistics; ddq fid --help has its flags",
-     NULL, fid_command},
-    {"reference", "PATH [--register FOLDER ...]", "what a path is as a reference, as JSON; for `ddq refs`", NULL,
-     reference_command},
-    {"serve", "[--device cpu|cuda|UUID] [--threads N] [--cache DIR] [--stall-s N]", "work for ddqd, on descriptor 3",
-     verb_serve, NULL},
-    {"describe", "KIND | --markdown", "the fields of a job: sample, evaluate or statistics", verb_describe, NULL},
-    {"--list-devices", "", "what jobs can run on here", verb_devices, NULL},
-    {"--selftest", "[--device cpu|cuda|UUID]", "check this build on this machine: each check ok, or a sentence",
-     verb_selftest, NULL},
-    {"--version", "", "version, and version of the worker protocol", verb_version, NULL},
-    {"--help", "", "this text", verb_help, NULL},
+#define DEVICE_FLAG                                                                                                    \
+    {                                                                                                                  \
+        "device", 0, "D", "cpu (default), cuda or a GPU's UUID"                                                        \
+    }
+#define THREADS_FLAG                                                                                                   \
+    {                                                                                                                  \
+        "threads", 0, "N", "CPU threads; default: OMP_NUM_THREADS, else all"                                           \
+    }
+#define CACHE_FLAG                                                                                                     \
+    {                                                                                                                  \
+        "cache", 0, "DIR", "cache of measured references; default ~/.cache/ddq"                                        \
+    }
+
+static const Flag exec_flags[] = {
+    {"quiet", 'q', NULL, "print no progress"}, THREADS_FLAG, CACHE_FLAG, {NULL, 0, NULL, NULL}};
+static const Flag serve_flags[] = {
+    DEVICE_FLAG,
+    THREADS_FLAG,
+    CACHE_FLAG,
+    {"stall-s", 0, "SECONDS", "fail a job whose file system has not answered for this long; 0 (default): never"},
+    {NULL, 0, NULL, NULL},
+};
+static const Flag describe_flags[] = {{"markdown", 0, NULL, "print docs/jobspec.md"}, {NULL, 0, NULL, NULL}};
+static const Flag selftest_flags[] = {DEVICE_FLAG, THREADS_FLAG, {NULL, 0, NULL, NULL}};
+static const Flag tool_flags[] = {
+    {"conf", 0, "FILE", "read this configuration file instead of /etc/ddq/ddq.conf and ~/.config/ddq/ddq.conf"},
+    {"json", 0, NULL, "print JSON"},
+    {"quiet", 'q', NULL, "print no messages"},
+    {NULL, 0, NULL, NULL},
+};
+static const Flag common_flags[] = {
+    {"version", 0, NULL, "print the versions of this program and of the worker protocol"},
+    {"help", 'h', NULL, "print this help"},
+    {NULL, 0, NULL, NULL},
 };
 
-static int verb_help(const Options *options)
+#define COMMON                                                                                                         \
+    {                                                                                                                  \
+        "flags of every verb", common_flags                                                                            \
+    }
+static const struct {
+    Command command;
+    int (*run)(const CommandLine *line);
+} verbs[] = {
+    {{"ddq-worker",
+      "exec",
+      "JOB.json|-",
+      1,
+      1,
+      "Run one job without a daemon and without Redis",
+      NULL,
+      {{"flags", exec_flags}, {NULL, NULL}, COMMON}},
+     verb_exec},
+    {{"ddq-worker",
+      "fid",
+      "A B",
+      2,
+      2,
+      "Print the FID of two sets of images or statistics; `ddq fid` runs this",
+      NULL,
+      {{"flags", fid_flags}, {"flags of `ddq`", tool_flags}, COMMON}},
+     fid_command},
+    {{"ddq-worker",
+      "reference",
+      "PATH",
+      1,
+      1,
+      "Describe a reference as JSON, or register it; `ddq refs` runs this",
+      NULL,
+      {{"flags", reference_flags}, {NULL, NULL}, COMMON}},
+     reference_command},
+    {{"ddq-worker",
+      "serve",
+      NULL,
+      0,
+      0,
+      "Run jobs for ddqd, which is connected to file descriptor 3",
+      NULL,
+      {{"flags", serve_flags}, {NULL, NULL}, COMMON}},
+     verb_serve},
+    {{"ddq-worker",
+      "describe",
+      "[KIND]",
+      0,
+      1,
+      "Print the fields of a kind of job: sample, evaluate or statistics",
+      NULL,
+      {{"flags", describe_flags}, {NULL, NULL}, COMMON}},
+     verb_describe},
+    {{"ddq-worker",
+      "--list-devices",
+      NULL,
+      0,
+      0,
+      "List the devices of this machine that can run jobs",
+      NULL,
+      {{NULL, NULL}, {NULL, NULL}, COMMON}},
+     verb_devices},
+    {{"ddq-worker",
+      "--selftest",
+      NULL,
+      0,
+      0,
+      "Check this build on this machine: one line per check",
+      NULL,
+      {{"flags", selftest_flags}, {NULL, NULL}, COMMON}},
+     verb_selftest},
+};
+
+static const Command program = {.program = "ddq-worker", .args = "VERB", .most = -1, .tables = {COMMON}};
+
+static void print_help(void)
 {
-    (void)options;
-    printf("ddq-worker runs image generation jobs.\n\n");
+    const Help help = help_to(stdout);
+    printf("usage  ddq-worker VERB [ARGUMENTS] [FLAGS]\n\nRuns image generation jobs.\n\nverbs\n");
+    for (size_t i = 0; i < countof(verbs); i++) {
+        const Command *command = &verbs[i].command;
+        char *head = xasprintf("  %s %s", command->verb, command->args ? command->args : "");
+        help_row(&help, head, HELP_COLUMN, command->summary);
+        free(head);
+    }
+    help_flags(&help, &program.tables[0]);
+}
+
+static int find_row(const char *name)
+{
     for (size_t i = 0; i < countof(verbs); i++)
-        printf("  ddq-worker %-14s %-40s %s\n", verbs[i].name, verbs[i].args, verbs[i].help);
+        if (strcmp(name, verbs[i].command.verb) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* The index of the verb in words, before or after flags; verbs that look like a flag included. -1: there is none. */
+static int find_verb(int count, char *const *words)
+{
+    FlagTable tables[countof(verbs) * COMMAND_TABLES];
+    for (size_t i = 0; i < countof(verbs); i++)
+        memcpy(tables + i * COMMAND_TABLES, verbs[i].command.tables, sizeof verbs[i].command.tables);
+    for (int i = 0; i < count; i++)
+        if (words[i][0] == '-' && find_row(words[i]) >= 0)
+            return i;
+    return flags_verb(tables, countof(tables), count, words);
+}
+
+static int unknown_verb(const char *name)
+{
+    const char *names[countof(verbs)];
+    char meant[MEANT_TEXT];
+    Err err = {0};
+    for (size_t i = 0; i < countof(verbs); i++)
+        names[i] = verbs[i].command.verb;
+    err_set(&err, ERR_USAGE, "unknown verb '%.60s'%s `ddq-worker --help` lists them", name,
+            nearest_meant(nearest_name(name, names, countof(verbs)), meant));
+    return print_error(&err);
+}
+
+static int print_version(void)
+{
+    printf("ddq-worker %s, protocol %d\n", DDQ_VERSION, PROTO_VERSION);
     return EXIT_OK;
 }
 
-static bool parse_count(const char *text, int *ret_count)
+/* row -1: no verb. */
+static int run(int row, int count, char *const *words)
 {
-    char *end = NULL;
-    long value = text ? strtol(text, &end, 10) : -1;
-    if (!text || end == text || *end || value < 0 || value > 1024)
-        return false;
-    *ret_count = (int)value;
-    return true;
-}
-
-/* 0, or the exit status of a refusal. */
-static int parse_options(int argc, char **argv, Options *options)
-{
-    for (int i = 0; i < argc; i++) {
-        if (strcmp(argv[i], "--quiet") == 0)
-            options->quiet = true;
-        else if (strcmp(argv[i], "--markdown") == 0)
-            options->markdown = true;
-        else if (strcmp(argv[i], "--device") == 0 && i + 1 < argc)
-            options->device = argv[++i];
-        else if (strcmp(argv[i], "--cache") == 0 && i + 1 < argc)
-            options->cache = argv[++i];
-        else if (strcmp(argv[i], "--stall-s") == 0) {
-            if (!parse_count(i + 1 < argc ? argv[++i] : NULL, &options->stall_s))
-                return usage("--stall-s wants seconds from 0 (for ever) to 1024%s", "");
-        } else if (strcmp(argv[i], "--threads") == 0) {
-            if (!parse_count(i + 1 < argc ? argv[++i] : NULL, &options->threads))
-                return usage("--threads wants a number from 0 (all) to 1024%s", "");
-        } else if ((argv[i][0] == '-' && argv[i][1]) || options->word)
-            return usage("'%s' is not understood here", argv[i]);
-        else
-            options->word = argv[i];
-    }
-    return 0;
+    const Command *command = row < 0 ? &program : &verbs[row].command;
+    CommandLine line;
+    Err err = {0};
+    int status = EXIT_OK;
+    const Help help = help_to(stdout);
+    if (!flags_parse(command, count, words, &line, &err))
+        status = print_error(&err);
+    else if (flags_has(&line, "version"))
+        status = print_version();
+    else if (flags_has(&line, "help") && row < 0)
+        print_help();
+    else if (flags_has(&line, "help"))
+        help_command(&help, command);
+    else if (row < 0) {
+        err_set(&err, ERR_USAGE, "a verb is missing; `ddq-worker --help` lists them");
+        status = print_error(&err);
+    } else
+        status = verbs[row].run(&line);
+    flags_free(&line);
+    return status;
 }
 
 int main(int argc, char **argv)
 {
-    Options options = {.device = "cpu"};
     LogLevel level;
     settle(argv);
     mapped_guard();
     const char *wanted = getenv("DDQ_LOG");
     if (wanted && log_level_parse(wanted, &level))
         log_level_set(level);
-    parse_count(getenv("OMP_NUM_THREADS"), &options.threads); /* how ddqd shares the cores among its workers */
-    if (argc < 2)
-        return usage("which verb?%s", "");
-    for (size_t i = 0; i < countof(verbs); i++)
-        if (strcmp(argv[1], verbs[i].name) == 0) {
-            if (verbs[i].run_words)
-                return verbs[i].run_words(argc - 2, argv + 2);
-            int refused = parse_options(argc - 2, argv + 2, &options);
-            return refused ? refused : verbs[i].run(&options);
-        }
-    const char *names[countof(verbs)];
-    for (size_t i = 0; i < countof(verbs); i++)
-        names[i] = verbs[i].name;
-    const char *near = nearest_name(argv[1], names, countof(verbs));
-    char *word = near ? xasprintf("%s, did you mean %s?", argv[1], near) : xstrdup(argv[1]);
-    int status = usage("there is no verb %s", word);
-    free(word);
-    return status;
+    int count = argc - 1, at = find_verb(count, argv + 1), row = at < 0 ? -1 : find_row(argv[1 + at]);
+    if (at >= 0 && row < 0)
+        return unknown_verb(argv[1 + at]);
+    if (at >= 0) /* the verb leaves the words */
+        memmove(argv + 1 + at, argv + 2 + at, sizeof *argv * (size_t)(--count - at));
+    return run(row, count, argv + 1);
 }

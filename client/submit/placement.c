@@ -7,7 +7,6 @@
 
 #include "client/queue/target.h"
 #include "client/terminal/when.h"
-#include "core/nearest.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
 
@@ -19,7 +18,7 @@ typedef struct Row Row;
 struct Row {
     const char *flag, *arg;
     bool (*read)(Cmd *cmd, const Row *row, const char *text, cJSON *args, Err *err);
-    double low, high;         /* of whole numbers */
+    int low, high;            /* of whole numbers */
     const char *const *words; /* of words, to a NULL */
 };
 
@@ -32,34 +31,21 @@ static bool read_switch(Cmd *cmd, const Row *row, const char *text, cJSON *args,
 
 static bool read_whole(Cmd *cmd, const Row *row, const char *text, cJSON *args, Err *err)
 {
-    double number = 0;
-    if (!cmd_number(cmd, row->flag, row->low, row->high, &number, err))
+    int number = 0;
+    (void)text;
+    if (!flags_whole(&cmd->line, row->flag, row->low, row->high, &number, err))
         return false;
-    if (number != floor(number))
-        return err_set(err, ERR_USAGE, "ddq %s: --%s is '%s', wanted a whole number from %g to %g", cmd->verb->name,
-                       row->flag, text, row->low, row->high);
     cJSON_AddNumberToObject(args, row->arg, number);
     return true;
 }
 
 static bool read_word(Cmd *cmd, const Row *row, const char *text, cJSON *args, Err *err)
 {
-    (void)cmd;
-    Buf all = {0};
-    int count = 0;
-    for (; row->words[count]; count++) {
-        buf_printf(&all, "%s%s", !count ? "" : row->words[count + 1] ? ", " : " or ", row->words[count]);
-        if (strcmp(row->words[count], text) == 0) {
-            cJSON_AddStringToObject(args, row->arg, text);
-            buf_free(&all);
-            return true;
-        }
-    }
-    char meant[MEANT_TEXT];
-    err_set(err, ERR_USAGE, "--%s is '%.40s', wanted %s%s", row->flag, text, all.data,
-            nearest_meant(nearest_name(text, row->words, count), meant));
-    buf_free(&all);
-    return false;
+    int index;
+    if (!flags_choice(&cmd->line, row->flag, row->words, &index, err))
+        return false;
+    cJSON_AddStringToObject(args, row->arg, text);
+    return true;
 }
 
 static bool read_at(Cmd *cmd, const Row *row, const char *text, cJSON *args, Err *err)
@@ -87,10 +73,10 @@ static bool read_after(Cmd *cmd, const Row *row, const char *text, cJSON *args, 
     cJSON *ids = cJSON_AddArrayToObject(args, row->arg);
     bool ok = true;
     (void)text; /* the last one's; all of them count */
-    for (int i = 0; ok && i < cmd->flag_count; i++) {
-        if (strcmp(cmd->flags[i].name, row->flag) != 0)
+    for (int i = 0; ok && i < cmd->line.flag_count; i++) {
+        if (strcmp(cmd->line.flags[i].name, row->flag) != 0)
             continue;
-        char *copy = xstrdup(cmd->flags[i].value), *rest = copy, *word;
+        char *copy = xstrdup(cmd->line.flags[i].value), *rest = copy, *word;
         while (ok && (word = strsep(&rest, ",")))
             ok = !*word || target_jobs(cmd, word, TARGET_ALL, ids, err) || err_wrap(err, "--after");
         free(copy);

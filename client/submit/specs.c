@@ -124,7 +124,7 @@ static bool apply_flags(const Cmd *cmd, const Sweep *sweep, int point, cJSON *jo
         changes = neutral(swept) ? changes : swept;
     for (int pass = 0; pass < 2; pass++) /* the kind decides what the others may be */
         for (int i = 0; i < cmd->field_count; i++) {
-            const CmdFlag *flag = &cmd->fields[i];
+            const FlagValue *flag = &cmd->fields[i];
             if ((strcmp(flag->name, "kind") == 0) != (pass == 0))
                 continue;
             if (!jobspec_set_text(job, flag->name, flag->value, err))

@@ -94,9 +94,9 @@ bool sweep_read(const Cmd *cmd, Sweep **ret_sweep, Err *err)
     Sweep *sweep = xcalloc(1, sizeof *sweep);
     bool ok = true;
     double points = 1;
-    for (int i = 0; ok && i < cmd->flag_count; i++)
-        if (strcmp(cmd->flags[i].name, "sweep") == 0) {
-            ok = add_axis(cmd, sweep, cmd->flags[i].value, err);
+    for (int i = 0; ok && i < cmd->line.flag_count; i++)
+        if (strcmp(cmd->line.flags[i].name, "sweep") == 0) {
+            ok = add_axis(cmd, sweep, cmd->line.flags[i].value, err);
             points *= ok ? sweep->axes[sweep->count - 1].count : 1;
         }
     if (ok && points > POINTS_MAX)

@@ -6,20 +6,15 @@
 #include "client/cmd.h"
 #include "core/jobspec.h"
 
-static void print_flag_words(const Flag *flags)
+static void print_flags(const Verb *verb)
 {
-    for (; flags && flags->name; flags++)
-        printf(" --%s", flags->name);
-}
-
-static void print_fields(void)
-{
-    const char *field;
-    for (int i = 0; (field = jobspec_field_name(i)); i++) {
-        printf(" --");
-        for (const char *c = field; *c; c++)
-            putchar(*c == '_' ? '-' : *c);
-    }
+    const Command command = cmd_command(verb);
+    for (int i = 0; i < COMMAND_TABLES; i++)
+        for (const Flag *flag = command.tables[i].flags; flag && flag->name; flag++) {
+            printf(" --");
+            for (const char *c = flag->name; *c; c++)
+                putchar(*c == '_' ? '-' : *c);
+        }
 }
 
 static void print_bash(void)
@@ -33,10 +28,7 @@ static void print_bash(void)
     printf("'\n    elif [[ $word == -* ]]; then\n        case $verb in\n");
     for (int i = 0; (verb = verb_at(i)); i++) {
         printf("        %s) words='", verb->name);
-        print_flag_words(common_flags);
-        print_flag_words(verb->flags);
-        if (verb->job_flags)
-            print_fields();
+        print_flags(verb);
         printf("' ;;\n");
     }
     printf("        esac\n    else\n        case $verb in\n");

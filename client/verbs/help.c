@@ -6,7 +6,7 @@
 
 #include "client/cmd.h"
 #include "client/terminal/term.h"
-#include "core/nearest.h"
+#include "core/help.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
 
@@ -28,89 +28,91 @@ static const struct {
     {EXIT_INTERRUPTED, "Ctrl-C; a job that was waited for goes on"},
 };
 
-static void flag_words(const Flag *flag, char text[64])
+static Help help_here(void)
 {
-    char letter[8] = "";
-    if (flag->letter)
-        snprintf(letter, sizeof letter, "-%c, ", flag->letter);
-    snprintf(text, 64, "%s--%s%s%s", letter, flag->name, flag->value ? " " : "", flag->value ? flag->value : "");
-}
-
-static void print_flags(const char *title, const Flag *flags)
-{
-    printf("\n%s%s%s\n", term_color(stdout, COLOR_BOLD), title, term_reset(stdout));
-    for (; flags->name; flags++) {
-        char words[64];
-        flag_words(flags, words);
-        printf("  %-22s %s\n", words, flags->help);
-    }
+    Help help = help_to(stdout);
+    help.bold = term_color(stdout, COLOR_BOLD);
+    help.plain = term_reset(stdout);
+    return help;
 }
 
 void help_all(void)
 {
     const Verb *verb;
-    const char *bold = term_color(stdout, COLOR_BOLD), *plain = term_reset(stdout);
+    const Help help = help_here();
+    const Command program = cmd_command(NULL);
     printf("ddq: a job queue for few-step image generation\n\n%susage%s  ddq VERB [ARGUMENTS] [FLAGS]\n\n%sverbs%s\n",
-           bold, plain, bold, plain);
-    for (int i = 0; (verb = verb_at(i)); i++)
-        printf("  %-12s %-23s %s\n", verb->name, verb->args, verb->summary);
-    print_flags("flags of every verb", common_flags);
-    printf("\n%sids%s    a unique beginning of an id is enough; '@' is the last job submitted from here\n", bold,
-           plain);
-    printf("%smore%s   ddq VERB --help; ddq recipes; ddq submit digits-demo --watch\n", bold, plain);
+           help.bold, help.plain, help.bold, help.plain);
+    for (int i = 0; (verb = verb_at(i)); i++) {
+        char *head = xasprintf("  %s", verb->name);
+        help_row(&help, head, 14, verb->summary);
+        free(head);
+    }
+    for (int i = 0; i < COMMAND_TABLES; i++)
+        help_flags(&help, &program.tables[i]);
+    printf("\n%sids%s    ", help.bold, help.plain);
+    help_row(&help, "", 0, "a unique beginning of an id is enough; '@' is the last job submitted from here");
+    printf("%smore%s   ddq VERB --help; ddq recipes; ddq submit digits-demo --watch\n", help.bold, help.plain);
 }
 
 void help_verb(const Verb *verb)
 {
-    printf("%susage%s  ddq %s%s%s [FLAGS]\n\n%s\n", term_color(stdout, COLOR_BOLD), term_reset(stdout), verb->name,
-           *verb->args ? " " : "", verb->args, verb->summary);
-    if (verb->detail)
-        printf("\n%s", verb->detail);
-    if (verb->flags)
-        print_flags("flags", verb->flags);
-    if (verb->job_flags) {
-        char *fields = jobspec_describe(KIND_SAMPLE, FORM_QUEUED);
-        printf("\n%sfields of a job to sample%s, each a flag: t_list is --t-list 0,80 (docs/jobspec.md has the other "
-               "kinds)\n%s",
-               term_color(stdout, COLOR_BOLD), term_reset(stdout), fields);
-        free(fields);
-    }
-    print_flags("flags of every verb", common_flags);
+    const Help help = help_here();
+    const Command command = cmd_command(verb);
+    help_command(&help, &command);
+    if (!verb->job_flags)
+        return;
+    char *fields = jobspec_describe(KIND_SAMPLE, FORM_QUEUED);
+    printf("\n%sfields of a job of kind sample%s\n", help.bold, help.plain);
+    help_text(&help, "Each field is a flag: t_list is --t-list 0,80. docs/jobspec.md has the other kinds.\n");
+    help_text(&help, fields);
+    free(fields);
 }
 
-static void markdown_flags(const Flag *flags)
+/* --- docs/cli.md -------------------------------------------------------------------------------------------- */
+
+static void markdown_flags(const Help *help, const Flag *flags)
 {
-    printf("\n| flag | |\n|---|---|\n");
+    putchar('\n');
     for (; flags->name; flags++) {
-        char words[64];
-        flag_words(flags, words);
-        printf("| `%s` | %s |\n", words, flags->help);
+        char *words = help_flag_words(flags), *line = xasprintf("-  `%s`: %s", words, flags->help);
+        help_text(help, line);
+        free(words);
+        free(line);
     }
 }
 
 void help_markdown(void)
 {
     const Verb *verb;
+    const Help help = {.to = stdout, .width = HELP_WIDEST, .bold = "", .plain = ""};
     printf("# ddq, the client\n\nThis page is printed by `ddq help --markdown`.\n\n"
-           "    ddq VERB [ARGUMENTS] [FLAGS]\n\n"
-           "Data goes to stdout, messages and progress to stderr. A unique beginning of an id is enough, `@` is the "
-           "last job\n"
-           "submitted from here. Ctrl-C in a verb that waits leaves the job alone and says how to come back.\n\n"
-           "| verb | |\n|---|---|\n");
+           "    ddq VERB [ARGUMENTS] [FLAGS]\n\n");
+    help_text(&help,
+              "Data goes to stdout, messages and progress to stderr. Flags may stand before or after the verb, as "
+              "`--name=value` or `--name value`; `--` ends them. A unique beginning of an id is enough, `@` is "
+              "the last job submitted from here. Ctrl-C in a verb that waits does not stop the job; a message "
+              "says how to wait for it again.");
+    printf("\n| verb | |\n|---|---|\n");
     for (int i = 0; (verb = verb_at(i)); i++)
         printf("| [`%s`](#%s) | %s |\n", verb->name, verb->name, verb->summary);
     printf("\n## Flags of every verb\n");
-    markdown_flags(common_flags);
+    markdown_flags(&help, cmd_command(NULL).tables[COMMAND_TABLES - 1].flags);
     printf("\n## Exit status\n\n| status | meaning |\n|---|---|\n");
     for (size_t i = 0; i < countof(exit_codes); i++)
         printf("| %d | %s |\n", exit_codes[i].code, exit_codes[i].meaning);
     for (int i = 0; (verb = verb_at(i)); i++) {
-        printf("\n## %s\n\n    ddq %s%s%s\n\n%s.\n", verb->name, verb->name, *verb->args ? " " : "", verb->args,
-               verb->summary);
-        if (verb->detail)
-            printf("\n```\n%s```\n", verb->detail);
+        printf("\n## %s\n\n    ddq %s%s%s\n\n", verb->name, verb->name, *verb->args ? " " : "", verb->args);
+        char *summary = xasprintf("%s.", verb->summary);
+        help_text(&help, summary);
+        free(summary);
+        if (verb->detail) {
+            printf("\n```\n");
+            help_text(&help, verb->detail);
+            printf("```\n");
+        }
         if (verb->flags)
-            markdown_flags(verb->flags);
+            markdown_flags(&help, verb->flags);
         if (verb->job_flags)
             printf("\nEvery field of a queued job is a flag as well: `t_list` is `--t-list 0,80` "
                    "([jobspec.md](jobspec.md)).\n");
@@ -124,17 +126,10 @@ static void help_configuration(void)
     free(text);
 }
 
-static const Flag help_flags[] = {
+static const Flag flags[] = {
     {"markdown", 0, NULL, "the whole of docs/cli.md"},
     {NULL, 0, NULL, NULL},
 };
-
-static bool unknown(const char *name, Err *err)
-{
-    char meant[MEANT_TEXT];
-    return err_set(err, ERR_USAGE, "unknown verb '%.60s'%s `ddq help` lists them", name,
-                   nearest_meant(verb_nearest(name), meant));
-}
 
 static bool help_run(Cmd *cmd, Err *err)
 {
@@ -147,7 +142,7 @@ static bool help_run(Cmd *cmd, Err *err)
     else if (verb_find(cmd->args[0]))
         help_verb(verb_find(cmd->args[0]));
     else
-        return unknown(cmd->args[0], err);
+        return verb_unknown(cmd->args[0], err);
     return true;
 }
 
@@ -156,6 +151,6 @@ const Verb verb_help = {
     .args = "[VERB|configuration]",
     .most = 1,
     .summary = "What ddq or one of its verbs does, or the keys of ddq.conf",
-    .flags = help_flags,
+    .flags = flags,
     .run = help_run,
 };

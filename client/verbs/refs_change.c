@@ -73,8 +73,8 @@ static bool ask(Cmd *cmd, const char *name, const char *path, bool measure, Err 
 {
     static const char *const passed[] = {"pipeline", "inception", "device", "cache", "conf"};
     char *folder, *texts[8] = {NULL};
-    const char *user, *words[40] = {"reference", path}, *value;
-    int count = 2, status = EXIT_OK;
+    const char *user, *words[40] = {"reference"}, *value;
+    int count = 1, status = EXIT_OK;
     cJSON *entry = NULL;
     if (!cmd_user(cmd, &user, err) || !reach_folder(cmd, &folder, err))
         return false;
@@ -82,10 +82,8 @@ static bool ask(Cmd *cmd, const char *name, const char *path, bool measure, Err 
     for (size_t i = 0; i < countof(fixed); i++)
         words[count++] = fixed[i];
     for (size_t i = 0; i < countof(passed); i++)
-        if ((value = cmd_value(cmd, passed[i]))) {
-            words[count++] = texts[i] = xasprintf("--%s", passed[i]);
-            words[count++] = value;
-        }
+        if ((value = cmd_value(cmd, passed[i])))
+            words[count++] = texts[i] = xasprintf("--%s=%s", passed[i], value);
     if (cmd_has(cmd, "replace"))
         words[count++] = "--replace";
     if (cmd_has(cmd, "spatial"))
@@ -94,6 +92,8 @@ static bool ask(Cmd *cmd, const char *name, const char *path, bool measure, Err 
         words[count++] = "--measure";
     if (cmd->quiet)
         words[count++] = "--quiet";
+    words[count++] = "--";
+    words[count++] = path;
     bool good = program_ask_worker(words, &entry, &status, err);
     cmd->exit_code = status;
     if (good && entry && cmd->json)
@@ -122,20 +122,20 @@ bool refs_add(Cmd *cmd, const char *name, const char *path, Err *err)
  * reference that was removed since. */
 static bool submit(Cmd *cmd, const char *name, const char *path, Err *err)
 {
-    CmdFlag fields[] = {
+    FlagValue fields[] = {
         {"kind", "statistics"}, {"images", path}, {"register", name}, {"pipeline", NULL}, {"device", NULL}};
-    CmdFlag set[countof(fields)], news[] = {{"new", ""}};
+    FlagValue set[countof(fields)], news[] = {{"new", NULL}};
     int count = 0;
     for (size_t i = 0; i < countof(fields); i++) {
         const char *value = fields[i].value ? fields[i].value : cmd_value(cmd, fields[i].name);
         if (value)
-            set[count++] = (CmdFlag){fields[i].name, value};
+            set[count++] = (FlagValue){fields[i].name, value};
     }
     Cmd inner = *cmd;
     inner.fields = set;
     inner.field_count = count;
-    inner.flags = news;
-    inner.flag_count = 1;
+    inner.line.flags = news;
+    inner.line.flag_count = 1;
     inner.arg_count = 0;
     Submitted done;
     Plan plan;
@@ -193,7 +193,7 @@ void refs_learn(Cmd *cmd, cJSON *references)
     cJSON *reference;
     cJSON_ArrayForEach(reference, references)
     {
-        const char *words[] = {"reference", json_text(reference, "path", ""), "--faults", NULL};
+        const char *words[] = {"reference", "--faults", "--", json_text(reference, "path", ""), NULL};
         cJSON *facts = NULL, *fact, *next;
         int status = EXIT_OK;
         Err none = {0};

@@ -2,11 +2,10 @@
 #include "client/verb.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "core/jobspec.h"
 #include "core/mem.h"
+#include "core/nearest.h"
 
 static const Verb *const verbs[] = {
     &verb_submit, &verb_run,     &verb_ls,         &verb_show,    &verb_why,   &verb_watch,
@@ -29,10 +28,12 @@ const Verb *verb_find(const char *name)
     return NULL;
 }
 
-const char *verb_nearest(const char *name)
+bool verb_unknown(const char *name, Err *err)
 {
     const char *names[countof(verbs)];
+    char meant[MEANT_TEXT];
     for (size_t i = 0; i < countof(verbs); i++)
         names[i] = verbs[i]->name;
-    return nearest_name(name, names, countof(verbs));
+    return err_set(err, ERR_USAGE, "unknown verb '%.60s'%s `ddq help` lists them", name,
+                   nearest_meant(nearest_name(name, names, countof(verbs)), meant));
 }

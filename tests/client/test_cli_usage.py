@@ -14,6 +14,12 @@ from desk import BIN, ROOT, Desk
     (["xyzzy"], "unknown verb"),
     (["ls", "--al"], "Did you mean '--all'?"),
     (["ls", "--limit"], "wants a value"),
+    (["ls", "--limit", "--all"], "--limit wants a value"),
+    (["ls", "--limit="], "--limit is ''"),
+    (["ls", "--limit", ""], "--limit is ''"),
+    (["--limit", "ls"], "a verb is missing"),
+    (["--jsn", "ls"], "Did you mean '--json'?"),
+    (["fid", "--device=", "a", "b", "c"], "'c' is one more"),
     (["ls", "--all=3"], "takes no value"),
     (["ls", "-aq"], "one by one"),
     (["ls", "here"], "too many"),
@@ -42,6 +48,21 @@ def test_help_and_version(desk):
     assert "t_list" in desk.ddq("submit", "--help").stdout
     assert desk.ddq("version").stdout == desk.ddq("--version").stdout
     assert desk.json("version")["queue"] == 2
+    assert desk.ddq("ls", "--version").stdout == desk.ddq("version").stdout
+    assert desk.ddq("--help", "ls").stdout == desk.ddq("ls", "--help").stdout
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert max(len(line) for line in desk.ddq("ls", "--help", COLUMNS="70").stdout.splitlines()) <= 70
+
+
+def test_flags_stand_anywhere(desk):
+    job = desk.submit(name="a-name")
+    listed = desk.ddq("ls", "--json").stdout
+    assert job in listed and desk.ddq("--json", "ls").stdout == desk.ddq("--limit", "5", "--json", "ls").stdout == listed
+    assert desk.ddq("-q", "ls").stdout == desk.ddq("ls", "-q").stdout == job + "\n"
+    other = desk.ddq("--images=2", "-q", "submit", "--new", "digits-demo", "--name", "b-name").stdout.strip()
+    spec = desk.json("show", other)
+    assert "b-name" in json.dumps(spec)
+    assert "--fid" not in desk.ddq("fid", "--inception=", "a", "b", code=102).stderr  # an empty value stays with its flag
 
 
 def test_docs_are_what_the_program_says(desk):

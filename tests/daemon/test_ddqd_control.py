@@ -232,7 +232,7 @@ def test_mistakes_in_the_call():
         (["--output-root", "/proc/nothing"], None, ["output root", "/proc/nothing"]),
         (["--conf", "/nonexistent.conf"], None, ["/nonexistent.conf"]),
         (["--log-level", "loud"], 2, ["loud", "trace"]),
-        (["--drain-s", "soon"], 2, ["--drain-s soon"]),
+        (["--drain-s", "soon"], 2, ["--drain-s is 'soon'"]),
         (["surplus"], 2, ["'surplus'"]),
         (["--no-such-flag"], 2, ["--no-such-flag"]),
     ]:

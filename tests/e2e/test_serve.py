@@ -269,8 +269,8 @@ def test_verbs():
     test = run("--selftest")
     assert test.returncode == 0 and test.stdout.count("ok") >= 4, test.stdout
     assert run("--selftest", "--device", "GPU-none").returncode != 0
-    for words, hint in ((["exce"], "did you mean exec?"), (["exec"], "which job"), (["describe", "x"], "sample"),
-                        (["exec", "a", "b"], "'b'"), (["serve", "--threads", "x"], "number"), ([], "which verb")):
+    for words, hint in ((["exce"], "Did you mean 'exec'?"), (["exec"], "an argument is missing"), (["describe", "x"], "sample"),
+                        (["exec", "a", "b"], "'b'"), (["serve", "--threads", "x"], "number"), ([], "a verb is missing")):
         bad = run(*words)
         assert bad.returncode == 2 and hint in bad.stderr, bad.stderr
     assert run("exec", "/nowhere.json").returncode == 102

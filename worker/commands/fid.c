@@ -296,12 +296,12 @@ static bool save_stats(Fid *fid, Err *err)
     return reference_save(to, &fid->sides[0], err);
 }
 
-int fid_command(int argc, char **argv)
+int fid_command(const CommandLine *line)
 {
     Fid fid = {.notes = cJSON_CreateArray()};
     Err err = {0};
     tool_open(&fid.tool, "ddq fid");
-    bool good = fid_options_parse(argc, argv, &fid.options, &err);
+    bool good = fid_options_read(line, &fid.options, &err);
     if (good) {
         fid.tool.quiet = fid.options.quiet;
         fid.inception = fid.options.inception;

@@ -13,6 +13,8 @@
 #ifndef WORKER_COMMANDS_FID_H
 #define WORKER_COMMANDS_FID_H
 
-int fid_command(int argc, char **argv); /* argv after the verb; the exit status */
+#include "core/flags.h"
+
+int fid_command(const CommandLine *line); /* with fid_flags, two arguments; the exit status */
 
 #endif

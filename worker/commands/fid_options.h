@@ -2,6 +2,7 @@
 #ifndef WORKER_COMMANDS_FID_OPTIONS_H
 #define WORKER_COMMANDS_FID_OPTIONS_H
 
+#include "core/flags.h"
 #include "core/jobspec.h"
 #include "kernels/backend.h"
 #include "worker/models/inception.h"
@@ -20,7 +21,7 @@ typedef struct FidOptions {
     bool save_stats, json, quiet, num_workers;
 } FidOptions;
 
-/* argv after the verb. The words stay the caller's. */
-bool fid_options_parse(int argc, char **argv, FidOptions *ret_options, Err *err);
+/* The values of fid_flags (core/fid_flags.h) and two arguments. The texts stay the caller's. */
+bool fid_options_read(const CommandLine *line, FidOptions *ret_options, Err *err);
 
 #endif

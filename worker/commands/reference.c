@@ -15,44 +15,49 @@
 #include "worker/evaluate/reference_register.h"
 #include "worker/models/model_cache.h"
 
+const Flag reference_flags[] = {
+    {"faults", 0, NULL, "print an error as JSON too: {\"fault\": TEXT}"},
+    {"register", 0, "FOLDER", "write an entry into this folder of references; needs --name and --user"},
+    {"name", 0, "NAME", "the name of the entry"},
+    {"user", 0, "USER", "the owner of the entry"},
+    {"replace", 0, NULL, "replace an entry of the same name and owner"},
+    {"measure", 0, NULL, "measure the images and register their statistics"},
+    {"spatial", 0, NULL, "measure the statistics for sFID too"},
+    {"pipeline", 0, "P", "pt or tf: how the images are resized"},
+    {"inception", 0, "FILE", "the network's weights; default: those of [inception] in ddq.conf"},
+    {"conf", 0, "FILE", "read this configuration file"},
+    {"cache", 0, "DIR", "cache of measured images"},
+    {"device", 0, "D", "device that measures: cpu, cuda, cuda:N or a GPU's UUID"},
+    {"quiet", 'q', NULL, "print no messages"},
+    {NULL, 0, NULL, NULL},
+};
+
 typedef struct Words {
     const char *path, *pipeline, *folder, *name, *user, *inception, *conf, *cache, *device;
-    bool replace, measure, spatial, quiet, faults;
+    bool replace, measure, spatial, faults;
 } Words;
 
-static bool parse(int argc, char **argv, Words *words, Err *err)
+static bool read_words(const CommandLine *line, Words *ret_words, Err *err)
 {
-    struct {
-        const char *name;
-        const char **text;
-        bool *on;
-    } flags[] = {
-        {"--pipeline", &words->pipeline, NULL},   {"--register", &words->folder, NULL},
-        {"--name", &words->name, NULL},           {"--user", &words->user, NULL},
-        {"--inception", &words->inception, NULL}, {"--conf", &words->conf, NULL},
-        {"--cache", &words->cache, NULL},         {"--device", &words->device, NULL},
-        {"--replace", NULL, &words->replace},     {"--measure", NULL, &words->measure},
-        {"--spatial", NULL, &words->spatial},     {"--quiet", NULL, &words->quiet},
-        {"--faults", NULL, &words->faults},
-    };
-    for (int i = 0; i < argc; i++) {
-        size_t row = 0;
-        while (row < countof(flags) && strcmp(flags[row].name, argv[i]) != 0)
-            row++;
-        if (row < countof(flags) && flags[row].on)
-            *flags[row].on = true;
-        else if (row < countof(flags) && i + 1 < argc)
-            *flags[row].text = argv[++i];
-        else if (row == countof(flags) && !words->path)
-            words->path = argv[i];
-        else
-            return err_set(err, ERR_USAGE, "reference: '%.60s' is not understood here", argv[i]);
-    }
-    if (words->pipeline && strcmp(words->pipeline, "pt") != 0 && strcmp(words->pipeline, "tf") != 0)
-        return err_set(err, ERR_USAGE, "--pipeline is '%s', wanted pt or tf", words->pipeline);
-    if (!words->path || (words->folder && !(words->name && words->user)))
-        return err_set(err, ERR_USAGE, "reference: wanted a path, and with --register also --name and --user");
-    return true;
+    static const char *const pipelines[] = {"pt", "tf", NULL};
+    int pipeline;
+    *ret_words = (Words){.path = line->args[0],
+                         .pipeline = flags_value(line, "pipeline"),
+                         .folder = flags_value(line, "register"),
+                         .name = flags_value(line, "name"),
+                         .user = flags_value(line, "user"),
+                         .inception = flags_value(line, "inception"),
+                         .conf = flags_value(line, "conf"),
+                         .cache = flags_value(line, "cache"),
+                         .device = flags_value(line, "device"),
+                         .replace = flags_has(line, "replace"),
+                         .measure = flags_has(line, "measure"),
+                         .spatial = flags_has(line, "spatial"),
+                         .faults = flags_has(line, "faults")};
+    if (!flags_choice(line, "pipeline", pipelines, &pipeline, err))
+        return false;
+    return !ret_words->folder || (ret_words->name && ret_words->user) ||
+           err_set(err, ERR_USAGE, "--register needs --name and --user");
 }
 
 /* --- the answer ------------------------------------------------------------------------------------- */
@@ -170,15 +175,15 @@ static bool answer(Tool *tool, const Words *words, cJSON **ret_json, Err *err)
     return take_path(tool, words, &look, wanted, ret_json, err);
 }
 
-int reference_command(int argc, char **argv)
+int reference_command(const CommandLine *line)
 {
     Tool tool;
     Words words = {.path = NULL};
     Err err = {0};
     cJSON *json = NULL;
     tool_open(&tool, "ddq refs");
-    bool good = parse(argc, argv, &words, &err);
-    tool.quiet = words.quiet;
+    tool.quiet = flags_has(line, "quiet");
+    bool good = read_words(line, &words, &err);
     good = good && answer(&tool, &words, &json, &err);
     if (!good && words.faults) {
         json = cJSON_CreateObject();

@@ -3,6 +3,10 @@
 #ifndef WORKER_COMMANDS_REFERENCE_H
 #define WORKER_COMMANDS_REFERENCE_H
 
-int reference_command(int argc, char **argv); /* argv after the verb; the exit status */
+#include "core/flags.h"
+
+extern const Flag reference_flags[];
+
+int reference_command(const CommandLine *line); /* with reference_flags, one argument; the exit status */
 
 #endif
