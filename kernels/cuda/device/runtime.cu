@@ -22,6 +22,7 @@ static bool told(cudaError_t code, const char *call, Err *err)
     char device[sizeof(bound_to.uuid) + sizeof(bound_to.name) + 4] = "cuda";
     if (code == cudaSuccess)
         return true;
+    cudaGetLastError(); /* reported here, and not again at the next launch */
     if (bound_to.uuid[0])
         snprintf(device, sizeof(device), "%s (%s)", bound_to.uuid, bound_to.name);
     gpu_failure(err, bound ? GPU_RUNNING : GPU_OPENING, device, call, cudaGetErrorName(code), cudaGetErrorString(code));
@@ -154,7 +155,8 @@ void *gpu_pinned(size_t bytes)
 
 void gpu_pinned_free(void *memory)
 {
-    FINE(cudaFreeHost(memory));
+    if (memory) /* the runtime passes NULL on to the driver, unlike cudaFree */
+        FINE(cudaFreeHost(memory));
 }
 
 /* --- streams ---------------------------------------------------------------------------------------------- */
@@ -196,9 +198,14 @@ bool gpu_sync(GpuStream stream, Err *err)
 bool gpu_may_launch(const void *kernel, size_t shared_bytes)
 {
     const size_t unasked = 48 << 10;
-    return failure.kind == ERR_NONE &&
-           (shared_bytes <= unasked || FINE(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                                 static_cast<int>(shared_bytes))));
+    cudaFuncAttributes has;
+    if (failure.kind != ERR_NONE || shared_bytes <= unasked)
+        return failure.kind == ERR_NONE;
+    /* Raised, never lowered: a recording may hold launches of this kernel with more. */
+    return FINE(cudaFuncGetAttributes(&has, kernel)) &&
+           (static_cast<size_t>(has.maxDynamicSharedSizeBytes) >= shared_bytes ||
+            FINE(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                      static_cast<int>(shared_bytes))));
 }
 
 void gpu_launched(const char *kernel)
