@@ -85,7 +85,7 @@ def test_a_frozen_daemon_does_no_harm(redis, second):
     os.kill(redis.daemon.pid, signal.SIGCONT)
     redis.wait(job)
     redis.check_output(job, 60, again=1)  # the one it was making when it froze
-    wait_for(lambda: " lost: the lease ran out" in redis.log(), 5, "it learns that the range is gone")
+    wait_for(lambda: " lost: the lease expired" in redis.log(), 5, "it learns that the range is gone")
     other = redis.submit(images=3)
     redis.wait(other)
     assert redis.stop() == 0
