@@ -1,8 +1,8 @@
-/* ddq.conf: where its layers stand, and what a read configuration answers. The keys are rows in conf_keys.c.
+/* ddq.conf: where its layers are, and what must hold for a whole configuration. The keys are rows in conf_keys.c.
  *
  * The lowest layer is models/ddq.conf beside the program (the source tree or the installed data folder): it names the
- * digits model, so that there is always something to run. libinih splits lines; counting them (its handler is not told)
- * is done here. Files named by the configuration are not opened: the daemon and `ddq doctor` look whether they exist.
+ * digits model, so that there is always something to run. libinih splits lines; this file counts them (its handler gets
+ * no number). Files named by the configuration are not opened: the daemon and `ddq doctor` check that they exist.
  */
 #include "core/conf.h"
 
@@ -121,15 +121,27 @@ static bool check_reference(const ConfReference *reference, Err *err)
     return true;
 }
 
+static bool unknown_family(const ConfModel *model, Err *err)
+{
+    Buf all = {0};
+    const ModelFamily *family;
+    for (int i = 0; (family = model_family_at(i)); i++)
+        buf_printf(&all, "%s%s", i ? ", " : "", family->name);
+    err_set(err, ERR_USAGE, "configuration: [model %s] has the family '%s', wanted one of: %s", model->name,
+            model->family, all.data);
+    buf_free(&all);
+    return false;
+}
+
 static bool check(const Conf *conf, Err *err)
 {
     for (int i = 0; i < conf->model_count; i++) {
         const ConfModel *model = &conf->models[i];
-        if (!model->tokenizer || (!model->student && !model->teacher))
-            return err_set(err, ERR_USAGE,
-                           "configuration: [model %s] has no %s; a model is a tokenizer and a student, a "
-                           "teacher or both",
-                           model->name, model->tokenizer ? "student and no teacher" : "tokenizer");
+        const ModelFamily *family = model_family(model->family);
+        if (!family)
+            return unknown_family(model, err);
+        if (!model_check(family, model->files, err))
+            return err_wrap(err, "configuration: [model %s]", model->name);
     }
     for (int i = 0; i < conf->reference_count; i++)
         if (!check_reference(&conf->references[i], err))
@@ -159,27 +171,6 @@ void conf_free(Conf *conf)
     if (conf)
         conf_keys_free(conf);
     free(conf);
-}
-
-const ConfModel *conf_model(const Conf *conf, const char *name)
-{
-    for (int i = 0; i < conf->model_count; i++)
-        if (strcmp(conf->models[i].name, name) == 0)
-            return &conf->models[i];
-    return NULL;
-}
-
-const ConfReference *conf_reference(const Conf *conf, const char *name)
-{
-    for (int i = 0; i < conf->reference_count; i++)
-        if (strcmp(conf->references[i].name, name) == 0)
-            return &conf->references[i];
-    return NULL;
-}
-
-const char *conf_reference_path(const ConfReference *reference)
-{
-    return reference->statistics ? reference->statistics : reference->images;
 }
 
 /* --- places ----------------------------------------------------------------------------------------- */

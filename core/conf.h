@@ -1,8 +1,8 @@
-/* ddq.conf: INI, read in layers. built-in < /etc/ddq/ddq.conf < ~/.config/ddq/ddq.conf < DDQ_* < flags.
+/* ddq.conf: an INI file, read in layers: built-in < /etc/ddq/ddq.conf < ~/.config/ddq/ddq.conf < DDQ_* < flags.
  *
  *     [daemon]                             [model digits]
  *     redis = unix:/run/ddq/redis.sock     student = models/digits/student.pt
- *     output_root = /srv/ddq               teacher = ...        tokenizer = ...       heads = 0
+ *     output_root = /srv/ddq               teacher = ...        tokenizer = ...       family = llamagen-dd
  *     state = /var/lib/ddq                 [inception]
  *     workers = cuda,cpu:1                 weights = pt_inception-2015-12-05-6726825d.pth
  *     input_roots = /data:/home            [reference imagenet256]
@@ -13,7 +13,7 @@
  *                                          images = /data/photos     (a folder or .npz, in place of statistics)
  *
  * The lowest layer is models/ddq.conf of the data folder (core/datadir.h), which names the digits model. Relative
- * paths are relative to the file they stand in, those of DDQ_* to the current folder; ~/ is the home folder. DDQ_X is
+ * paths are relative to the folder of their file, those of DDQ_* to the current folder; ~/ is the home folder. DDQ_X is
  * the key x of [daemon]. An unknown section or key is an error with the file, the line and the nearest name. */
 #ifndef CORE_CONF_H
 #define CORE_CONF_H
@@ -21,10 +21,13 @@
 #include <stdbool.h>
 
 #include "core/err.h"
+#include "core/model.h"
 
 typedef struct ConfModel {
-    char *name, *student, *teacher, *tokenizer; /* paths; teacher or student may be NULL, not both */
-    int heads, grid;                            /* 0: by the files (docs/jobspec.md) */
+    char *name;
+    char *family;             /* NULL: the first one (core/model.h) */
+    char *files[MODEL_ROLES]; /* paths; NULL: the model has none. A read configuration holds whole models only */
+    int heads, grid;          /* 0: by the files (docs/jobspec.md) */
 } ConfModel;
 
 typedef struct ConfReference {
@@ -34,7 +37,7 @@ typedef struct ConfReference {
 } ConfReference;
 
 typedef struct Conf {
-    /* [daemon] and DDQ_REDIS, DDQ_OUTPUT_ROOT, DDQ_STATE, DDQ_WORKERS, ... NULL where nobody said anything, but for
+    /* [daemon] and DDQ_REDIS, DDQ_OUTPUT_ROOT, DDQ_STATE, DDQ_WORKERS, ... NULL where no layer sets a value, except
      * state (conf_default_state), host (this machine's name), lease_ms and chunk_ms. */
     char *redis; /* unix:PATH, redis://[:password@]host[:port][/db] or host:port; NULL: stand-alone default */
     char *output_root, *state, *workers, *worker_program, *host, *input_roots, *http, *recipes, *user;
@@ -54,7 +57,7 @@ const ConfModel *conf_model(const Conf *conf, const char *name); /* NULL if ther
 const ConfReference *conf_reference(const Conf *conf, const char *name);
 const char *conf_reference_path(const ConfReference *reference); /* its statistics or its images */
 
-/* The same text that would be read back (ddqd --print-config). Caller frees. */
+/* As a file that conf_load would read to the same values (ddqd --print-config). Caller frees. */
 char *conf_print(const Conf *conf);
 
 /* docs/configuration.md. Caller frees. */

@@ -1,6 +1,6 @@
-/* The keys of ddq.conf: one row a key with its type, its place in the struct and a sentence. The rows read values,
- * suggest the nearest name, print a configuration and docs/configuration.md. To add a key: a field in conf.h, a row
- * here. */
+/* The keys of ddq.conf: one row per key with its type, its place in the struct and a sentence. All code here iterates
+ * over the rows: it reads values, suggests the nearest name, prints a configuration and docs/configuration.md. To add a
+ * key: a field in conf.h, a row here. The files of a model are rows of core/model.c. */
 #include "core/conf_keys.h"
 
 #include <ctype.h>
@@ -15,6 +15,8 @@
 #include "core/mem.h"
 #include "core/references.h"
 
+enum { KEYS_MAX = 32 }; /* per section */
+
 typedef enum KeyType { KEY_TEXT, KEY_PATH, KEY_PATHS, KEY_URL, KEY_INT } KeyType;
 
 typedef struct Key {
@@ -27,54 +29,60 @@ typedef struct Key {
 
 static const Key daemon_keys[] = {
     {"redis", KEY_URL, offsetof(Conf, redis), 0, 0,
-     "The queue's Redis: `unix:PATH`, `redis://[:password@]host[:port][/db]` or `host:port`. Without it ddqd starts a "
-     "private one in the state folder."},
+     "Address of the Redis server that holds the queue: `unix:PATH`, `redis://[:password@]host[:port][/db]` or "
+     "`host:port`. Default: ddqd starts a private server in the state folder."},
     {"output_root", KEY_PATH, offsetof(Conf, output_root), 0, 0,
-     "Every job writes below this folder, and only there. Hosts that share a Redis share it too. Without it: jobs/ in "
-     "the state folder."},
+     "Folder below which every job writes its output; jobs write nowhere else. Hosts that share a Redis server share "
+     "this folder too. Default: jobs/ in the state folder."},
     {"state", KEY_PATH, offsetof(Conf, state), 0, 0,
-     "The daemon's own folder: journal, lock, private Redis. Without it: $XDG_STATE_HOME/ddq, ~/.local/state/ddq, or "
-     "/var/lib/ddq as a system service."},
+     "Folder for the daemon's own files: journal, lock, private Redis server. Default: $XDG_STATE_HOME/ddq, else "
+     "~/.local/state/ddq; /var/lib/ddq as a system service."},
     {"workers", KEY_TEXT, offsetof(Conf, workers), 0, 0,
-     "What works here: `cuda` (one worker a GPU), `cuda:GPU-...` (this one), `cpu:N`, or several with commas. Without "
-     "it: all GPUs, else the CPU."},
-    {"worker_program", KEY_PATH, offsetof(Conf, worker_program), 0, 0, "Another ddq-worker than the one beside ddqd."},
-    {"host", KEY_TEXT, offsetof(Conf, host), 0, 0, "This host's name in the queue. Without it: the machine's."},
+     "Workers to start on this host: `cuda` (one per GPU), `cuda:GPU-UUID` (one on this GPU), `cpu` (one), `cpu:N` (N "
+     "on "
+     "the CPU), or several of these with commas. Default: one per GPU, or one on the CPU if there is no GPU."},
+    {"worker_program", KEY_PATH, offsetof(Conf, worker_program), 0, 0,
+     "The ddq-worker program to start. Default: the one in the folder of ddqd."},
+    {"host", KEY_TEXT, offsetof(Conf, host), 0, 0, "Name of this host in the queue. Default: the host name."},
     {"input_roots", KEY_PATHS, offsetof(Conf, input_roots), 0, 0,
-     "Folders, with colons between them, that jobs may read images, noise and labels from, besides the output root."},
+     "Folders from which jobs may read images, noise and labels, separated by colons. The output root is always "
+     "allowed."},
     {"http", KEY_TEXT, offsetof(Conf, http), 0, 0,
-     "Where health and metrics are served, host:port. Without it: nowhere."},
+     "Address on which the daemon serves health and metrics over HTTP: ADDRESS:PORT with a numeric IPv4 address. "
+     "Default: "
+     "off."},
     {"recipes", KEY_PATH, offsetof(Conf, recipes), 0, 0,
-     "A folder with recipes of your own; they hide installed ones of the same name."},
-    {"user", KEY_TEXT, offsetof(Conf, user), 0, 0, "Whose jobs `ddq` submits. Without it: the login name."},
+     "Folder with your own recipes. A recipe here overrides an installed one of the same name."},
+    {"user", KEY_TEXT, offsetof(Conf, user), 0, 0,
+     "User name under which `ddq` submits jobs. Default: the login name."},
     {"lease_ms", KEY_INT, offsetof(Conf, lease_ms), 1000, 3600000,
-     "After so long without a word from a host its work goes to others. Default 15000."},
+     "Reassign a host's work after this many milliseconds without a heartbeat. Default 15000."},
     {"chunk_ms", KEY_INT, offsetof(Conf, chunk_ms), 100, 3600000,
-     "About so much work is handed out at a time. Default 30000."},
+     "Milliseconds of work, approximately, that a worker claims at a time. Default 30000."},
 };
+/* After the files of a model (key_at). */
 static const Key model_keys[] = {
-    {"student", KEY_PATH, offsetof(ConfModel, student), 0, 0,
-     "The distilled model's checkpoint. A model has a student, a teacher or both."},
-    {"teacher", KEY_PATH, offsetof(ConfModel, teacher), 0, 0, "The autoregressive model's checkpoint."},
-    {"tokenizer", KEY_PATH, offsetof(ConfModel, tokenizer), 0, 0,
-     "The tokenizer's checkpoint: codebook and decoder. Every model needs it."},
-    {"heads", KEY_INT, offsetof(ConfModel, heads), 0, 1024, "Attention heads, where a head is not 64 wide."},
-    {"grid", KEY_INT, offsetof(ConfModel, grid), 0, 1024, "Tokens a side, where the tokenizer's levels do not say it."},
+    {"family", KEY_TEXT, offsetof(ConfModel, family), 0, 0,
+     "The kind of model. Default `llamagen-dd`, the only one so far."},
+    {"heads", KEY_INT, offsetof(ConfModel, heads), 0, 1024,
+     "Number of attention heads, for models whose heads are not 64 wide. Default 0: width / 64."},
+    {"grid", KEY_INT, offsetof(ConfModel, grid), 0, 1024,
+     "Number of tokens per side. Default 0: derived from the number of the tokenizer's levels."},
 };
 static const Key reference_keys[] = {
     {"statistics", KEY_PATH, offsetof(ConfReference, statistics), 0, 0,
-     "Mean and covariance of the real images: .npz or .pth. Either this or `images`."},
+     "File with the mean and covariance of the real images' features: .npz or .pth. Set this or `images`."},
     {"images", KEY_PATH, offsetof(ConfReference, images), 0, 0,
-     "The real images themselves: a folder, or an .npz with arr_0. They are measured once and remembered."},
+     "The real images: a folder, or an .npz file with arr_0. Their statistics are computed once and cached."},
     {"pipeline", KEY_TEXT, offsetof(ConfReference, pipeline), 0, 0,
-     "How images are resized for it: `pt` (pytorch-fid) or `tf` (the ADM evaluator). Without it: what the file says, "
-     "else pt."},
+     "How images are resized before Inception: `pt` (as pytorch-fid) or `tf` (as the ADM evaluator). Default: as the "
+     "file says, else `pt`."},
     {"inception", KEY_PATH, offsetof(ConfReference, inception), 0, 0,
-     "The network they were made with, where it is not that of [inception]."},
+     "Inception weights that the statistics were made with. Default: those of [inception]."},
 };
 static const Key inception_keys[] = {
     {"weights", KEY_PATH, offsetof(Conf, inception), 0, 0,
-     "The network for FID: pt_inception-2015-12-05-6726825d.pth."},
+     "Inception weights for FID and the other metrics: pt_inception-2015-12-05-6726825d.pth."},
 };
 
 typedef enum SectionId { SECTION_DAEMON, SECTION_INCEPTION, SECTION_MODEL, SECTION_REFERENCE, SECTIONS } SectionId;
@@ -87,13 +95,29 @@ static const struct {
     const char *help;
 } sections[SECTIONS] = {
     [SECTION_DAEMON] = {"daemon", false, daemon_keys, countof(daemon_keys),
-                        "Each key can be given as a variable too: DDQ_REDIS, DDQ_OUTPUT_ROOT, ..."},
+                        "Each key can also be set by an environment variable: DDQ_REDIS, DDQ_OUTPUT_ROOT, ..."},
     [SECTION_INCEPTION] = {"inception", false, inception_keys, countof(inception_keys),
-                           "The network that images are compared by."},
-    [SECTION_MODEL] = {"model", true, model_keys, countof(model_keys), "Jobs name a model, never its files."},
+                           "The network whose features the metrics compare."},
+    [SECTION_MODEL] = {"model", true, model_keys, countof(model_keys),
+                       "A model that jobs can use. Jobs give its name, never its files."},
     [SECTION_REFERENCE] = {"reference", true, reference_keys, countof(reference_keys),
-                           "What the FID is measured against."},
+                           "Real images that jobs can be compared with."},
 };
+
+/* The i-th key of a section; false past the last. A model's files come first, one key per role. */
+static bool key_at(SectionId id, int i, Key *ret_key)
+{
+    int files = id == SECTION_MODEL ? MODEL_ROLES : 0;
+    if (i < files)
+        *ret_key = (Key){
+            model_role_name((ModelRole)i), KEY_PATH, offsetof(ConfModel, files) + (size_t)i * sizeof(char *), 0, 0,
+            model_role_help((ModelRole)i)};
+    else if (i < files + sections[id].key_count)
+        *ret_key = sections[id].keys[i - files];
+    else
+        return false;
+    return true;
+}
 
 /* --- values --------------------------------------------------------------------------------------- */
 
@@ -174,19 +198,41 @@ static bool key_set(const Key *key, void *object, const char *folder, const char
     return true;
 }
 
-static const Key *key_find(SectionId id, const char *name, const char **ret_nearest)
+static bool key_find(SectionId id, const char *name, Key *ret_key, const char **ret_nearest)
 {
-    const char *names[countof(daemon_keys)];
-    for (int i = 0; i < sections[id].key_count; i++) {
-        names[i] = sections[id].keys[i].name;
-        if (strcmp(names[i], name) == 0)
-            return &sections[id].keys[i];
+    const char *names[KEYS_MAX];
+    int count = 0;
+    for (; key_at(id, count, ret_key); count++) {
+        names[count] = ret_key->name;
+        if (strcmp(ret_key->name, name) == 0)
+            return true;
     }
-    *ret_nearest = nearest_name(name, names, sections[id].key_count);
-    return NULL;
+    *ret_nearest = nearest_name(name, names, count);
+    return false;
 }
 
 /* --- sections ------------------------------------------------------------------------------------- */
+
+const ConfModel *conf_model(const Conf *conf, const char *name)
+{
+    for (int i = 0; i < conf->model_count; i++)
+        if (strcmp(conf->models[i].name, name) == 0)
+            return &conf->models[i];
+    return NULL;
+}
+
+const ConfReference *conf_reference(const Conf *conf, const char *name)
+{
+    for (int i = 0; i < conf->reference_count; i++)
+        if (strcmp(conf->references[i].name, name) == 0)
+            return &conf->references[i];
+    return NULL;
+}
+
+const char *conf_reference_path(const ConfReference *reference)
+{
+    return reference->statistics ? reference->statistics : reference->images;
+}
 
 static ConfModel *model_row(Conf *conf, const char *name)
 {
@@ -233,7 +279,7 @@ static bool section_find(Conf *conf, const char *title, SectionId *ret_id, void 
         return true;
     }
     if (!*title)
-        return err_set(err, ERR_USAGE, "a key stands before the first section; begin with [daemon]");
+        return err_set(err, ERR_USAGE, "a key comes before the first section; begin with [daemon]");
     char *first = xasprintf("%.*s", (int)word, title);
     const char *nearest = nearest_name(first, names, SECTIONS);
     free(first);
@@ -251,13 +297,13 @@ bool conf_key_set(Conf *conf, const char *section, const char *name, const char 
     const char *nearest = NULL;
     if (!section_find(conf, section, &id, &object, err))
         return false;
-    const Key *key = key_find(id, name, &nearest);
-    if (!key)
+    Key key;
+    if (!key_find(id, name, &key, &nearest))
         return err_set(err, ERR_USAGE, "unknown key '%s' in [%s]%s%s%s", name, section,
                        nearest ? ". Did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
     if (!value || !*value)
         return err_set(err, ERR_USAGE, "key '%s' in [%s] has no value", name, section);
-    return key_set(key, object, folder, value, err);
+    return key_set(&key, object, folder, value, err);
 }
 
 bool conf_keys_environment(Conf *conf, Err *err)
@@ -276,9 +322,10 @@ bool conf_keys_environment(Conf *conf, Err *err)
 
 static void free_texts(SectionId id, void *object)
 {
-    for (int i = 0; i < sections[id].key_count; i++)
-        if (sections[id].keys[i].type != KEY_INT)
-            free(*(char **)((char *)object + sections[id].keys[i].offset));
+    Key key;
+    for (int i = 0; key_at(id, i, &key); i++)
+        if (key.type != KEY_INT)
+            free(*(char **)((char *)object + key.offset));
 }
 
 void conf_keys_free(Conf *conf)
@@ -300,13 +347,13 @@ void conf_keys_free(Conf *conf)
 static void print_section(Buf *out, SectionId id, const char *name, const void *object)
 {
     buf_printf(out, "%s[%s%s%s]\n", out->len ? "\n" : "", sections[id].name, name ? " " : "", name ? name : "");
-    for (int i = 0; i < sections[id].key_count; i++) {
-        const Key *key = &sections[id].keys[i];
-        const void *place = (const char *)object + key->offset;
-        if (key->type == KEY_INT)
-            buf_printf(out, "%s = %d\n", key->name, *(const int *)place);
+    Key key;
+    for (int i = 0; key_at(id, i, &key); i++) {
+        const void *place = (const char *)object + key.offset;
+        if (key.type == KEY_INT)
+            buf_printf(out, "%s = %d\n", key.name, *(const int *)place);
         else if (*(char *const *)place)
-            buf_printf(out, "%s = %s\n", key->name, *(char *const *)place);
+            buf_printf(out, "%s = %s\n", key.name, *(char *const *)place);
     }
 }
 
@@ -327,17 +374,18 @@ char *conf_describe(void)
 {
     Buf out = {0};
     buf_printf(&out, "# ddq.conf\n\nThis page is printed by `ddq help configuration`.\n\n"
-                     "Later layers win, key by key: what is built in (the digits model), /etc/ddq/ddq.conf, "
-                     "~/.config/ddq/ddq.conf,\n"
-                     "`DDQ_*` variables, flags. `--conf FILE` or `DDQ_CONF` replaces the two files. Relative paths "
-                     "start at the file they stand in,\n"
-                     "`~/` is the home folder. An unknown section or key is an error that names the file, the line and "
-                     "the nearest name.\n");
+                     "Settings are read in this order; a later one overrides an earlier one, key by key:\n"
+                     "the built-in file (the digits model), /etc/ddq/ddq.conf, ~/.config/ddq/ddq.conf, `DDQ_*`\n"
+                     "environment variables, command-line flags. `--conf FILE` or `DDQ_CONF` replaces the two files.\n"
+                     "A relative path is relative to the folder of the file that contains it; `~/` is the home\n"
+                     "folder. An unknown section or key is an error that names the file, the line and the nearest\n"
+                     "name.\n");
     for (SectionId id = 0; id < SECTIONS; id++) {
         buf_printf(&out, "\n## [%s%s]\n\n%s\n\n| key | |\n|---|---|\n", sections[id].name,
                    sections[id].named ? " NAME" : "", sections[id].help);
-        for (int i = 0; i < sections[id].key_count; i++)
-            buf_printf(&out, "| `%s` | %s |\n", sections[id].keys[i].name, sections[id].keys[i].help);
+        Key key;
+        for (int i = 0; key_at(id, i, &key); i++)
+            buf_printf(&out, "| `%s` | %s |\n", key.name, key.help);
     }
     return out.data;
 }

@@ -1,11 +1,11 @@
-/* The table of ddq.conf's keys, for conf.c alone. */
+/* The table of ddq.conf's keys. Only conf.c includes this. */
 #ifndef CORE_CONF_KEYS_H
 #define CORE_CONF_KEYS_H
 
 #include "core/conf.h"
 
-/* Sets [section] name = value. folder is where relative paths start, NULL: the current one. Rows for a model or a
- * reference appear with their first key. */
+/* Sets [section] name = value. Relative paths are relative to folder (NULL: the current one). The first key of a
+ * model or reference adds its row. */
 bool conf_key_set(Conf *conf, const char *section, const char *name, const char *value, const char *folder, Err *err);
 bool conf_keys_environment(Conf *conf, Err *err); /* DDQ_X sets the key x of [daemon] */
 void conf_keys_free(Conf *conf);                  /* everything the Conf holds, not itself */

@@ -25,7 +25,7 @@ static bool check_teacher(const JobSpec *spec, JobForm form, Err *err)
                        "job field teacher_start_t: %d, wanted less than %d, the last of t_list: the teacher draws "
                        "the tokens between the two",
                        spec->teacher_start_t, spec->t_list[1]);
-    if (form == FORM_EXEC && !spec->teacher)
+    if (form == FORM_EXEC && !spec->files[ROLE_TEACHER])
         return err_set(err, ERR_USAGE, "job field teacher: missing, and teacher_start_t %d needs it",
                        spec->teacher_start_t);
     return true;
@@ -60,7 +60,7 @@ static bool check_sampler(const JobSpec *spec, JobForm form, Err *err)
             "the others from the continuous head");
     if (!check_teacher(spec, form, err))
         return false;
-    if (form == FORM_EXEC && !spec->student && !student_is_optional)
+    if (form == FORM_EXEC && !spec->files[ROLE_STUDENT] && !student_is_optional)
         return err_set(
             err, ERR_USAGE,
             "job field student: missing, and it is optional only where the teacher runs alone (teacher_start_t 0)");

@@ -16,6 +16,7 @@
 #include "core/err.h"
 #include "core/jobkind.h"
 #include "core/metric.h"
+#include "core/model.h"
 #include "core/nearest.h"
 
 typedef enum JobForm { FORM_QUEUED, FORM_EXEC } JobForm;
@@ -46,9 +47,10 @@ typedef struct JobSpec {
     char *recipe; /* the recipe this came from, for the report */
     char *model;  /* [model NAME] of ddq.conf */
     /* files, EXEC form */
-    char *student, *tokenizer, *teacher;
-    int heads; /* 0: the model's width / 64 */
-    int grid;  /* tokens a side; 0: by the noise file or the tokenizer's levels (worker/models/sampler.h) */
+    char *family;             /* of the model (core/model.h); NULL: the first one */
+    char *files[MODEL_ROLES]; /* of the model, by role; NULL: none */
+    int heads;                /* 0: the model's width / 64 */
+    int grid; /* tokens a side; 0: by the noise file or the tokenizer's levels (worker/models/sampler.h) */
     /* the sampler (docs/dev/models.md) */
     int *t_list;
     int t_count;

@@ -102,10 +102,9 @@ static bool check_models(Check *check, Err *err)
 {
     for (int i = 0; i < check->conf->model_count; i++) {
         const ConfModel *model = &check->conf->models[i];
-        if (!readable("model", model->name, model->student, err) ||
-            !readable("model", model->name, model->teacher, err) ||
-            !readable("model", model->name, model->tokenizer, err))
-            return false;
+        for (ModelRole role = 0; role < MODEL_ROLES; role++)
+            if (!readable("model", model->name, model->files[role], err))
+                return false;
     }
     return check->conf->model_count > 0 ? true : skip(check, "no [model NAME] in the configuration");
 }

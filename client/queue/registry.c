@@ -9,6 +9,7 @@
 #include "core/jobspec.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "core/model.h"
 
 enum { NAMES_MAX = 512 };
 
@@ -70,24 +71,41 @@ static bool check_name(const cJSON *hosts, const char *what, const char *field, 
     return false;
 }
 
-/* With a teacher_start_t the teacher draws; without one only the student does. */
-static bool check_parts(const cJSON *hosts, const cJSON *job, Err *err)
+/* A file that this job needs and that the model of one host lacks; MODEL_ROLES when the host has all. Hosts of an
+ * earlier version announce no family and only some roles: what is not announced is there. */
+static ModelRole lacks(const cJSON *model, const JobSpec *spec)
 {
-    const char *name = json_text(job, "model", ""),
-               *part = cJSON_HasObjectItem(job, "teacher_start_t") ? "teacher" : "student";
+    const ModelFamily *family = model_family(json_text(model, "family", ""));
+    ModelRole role = 0;
+    while (family && role < MODEL_ROLES &&
+           !(family->use(spec, role) == FILE_REQUIRED &&
+             cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(model, model_role_name(role)))))
+        role++;
+    return family ? role : MODEL_ROLES;
+}
+
+/* Some host has all files of the model that the job needs. */
+static bool check_files(const cJSON *hosts, const cJSON *job, Err *err)
+{
+    JobSpec *spec;
     const cJSON *host;
-    if (!*name)
+    const char *name = json_text(job, "model", "");
+    ModelRole role = MODEL_ROLES;
+    if (!*name || !jobspec_parse(job, FORM_QUEUED, &spec, NULL)) /* plan.c says what is wrong with it */
         return true;
     cJSON_ArrayForEach(host, hosts)
     {
         const cJSON *model = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(host, "models"), name);
-        if (model && !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(model, part)))
-            return true;
+        if (model && (role = lacks(model, spec)) == MODEL_ROLES)
+            break;
     }
+    jobspec_free(spec);
+    if (role == MODEL_ROLES)
+        return true;
     return err_set(err, ERR_USAGE,
                    "the model '%.60s' has no %s, and this job needs it. Its checkpoint is named in the daemon's "
                    "ddq.conf, [model %.60s]",
-                   name, part, name);
+                   name, model_role_name(role), name);
 }
 
 bool registry_check(Cmd *cmd, const cJSON *jobs, Err *err)
@@ -104,7 +122,7 @@ bool registry_check(Cmd *cmd, const cJSON *jobs, Err *err)
         cJSON_ArrayForEach(job, jobs) ok =
             ok && check_name(hosts, "model", "models", json_text(job, "model", ""), err) &&
             check_name(hosts, "reference", "references", json_text(job, "reference", ""), err) &&
-            check_parts(hosts, job, err);
+            check_files(hosts, job, err);
     cJSON_Delete(hosts);
     return ok;
 }

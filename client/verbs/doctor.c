@@ -233,10 +233,9 @@ static Health check_files(Doctor *doctor)
         return say(doctor, HEALTH_SKIPPED, "the configuration cannot be read");
     for (int i = 0; i < conf->model_count; i++) {
         const ConfModel *model = &conf->models[i];
-        if (file_missing(doctor, "model", model->name, model->student) ||
-            file_missing(doctor, "model", model->name, model->teacher) ||
-            file_missing(doctor, "model", model->name, model->tokenizer))
-            return HEALTH_BAD;
+        for (ModelRole role = 0; role < MODEL_ROLES; role++)
+            if (file_missing(doctor, "model", model->name, model->files[role]))
+                return HEALTH_BAD;
     }
     for (int i = 0; i < conf->reference_count; i++) {
         const ConfReference *reference = &conf->references[i];

@@ -8,6 +8,7 @@
 #include "client/terminal/table.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "core/model.h"
 
 /* Adds `host` to the entry called `name`, which is made at its first host. */
 static cJSON *entry(cJSON *list, const char *name, const char *host)
@@ -43,6 +44,18 @@ static cJSON *gather(const cJSON *hosts)
     return all;
 }
 
+/* The files that other models of the same family may lack. */
+static Buf has_of(const cJSON *model)
+{
+    Buf has = {0};
+    const ModelFamily *family = model_family(json_text(model, "family", ""));
+    for (ModelRole role = 0; family && role < MODEL_ROLES; role++)
+        if (family->files[role] == FILE_OPTIONAL &&
+            cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(model, model_role_name(role))))
+            buf_printf(&has, "%s%s", has.len ? ", " : "", model_role_name(role));
+    return has;
+}
+
 static void add_rows(Table *table, const cJSON *list, const char *kind)
 {
     const cJSON *item, *host;
@@ -51,17 +64,13 @@ static void add_rows(Table *table, const cJSON *list, const char *kind)
         Buf hosts = {0};
         cJSON_ArrayForEach(host, cJSON_GetObjectItemCaseSensitive(item, "hosts"))
             buf_printf(&hosts, "%s%s", hosts.len ? " " : "", host->valuestring);
-        bool student = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "student"));
-        bool teacher = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(item, "teacher"));
+        Buf has = has_of(item);
         table_cell(table, COLOR_PLAIN, kind);
         table_cell(table, COLOR_BOLD, json_text(item, "name", ""));
-        table_cell(table, COLOR_PLAIN,
-                   student && teacher ? "student, teacher"
-                   : student          ? "student"
-                   : teacher          ? "teacher"
-                                      : "");
+        table_cell(table, COLOR_PLAIN, has.data ? has.data : "");
         table_cell(table, COLOR_DIM, hosts.data);
         buf_free(&hosts);
+        buf_free(&has);
     }
 }
 

@@ -123,18 +123,15 @@ static bool use_model(const Conf *conf, JobSpec *spec, Err *err)
         free(names);
         return false;
     }
-    bool teacher = spec->teacher_start_t >= 0;
-    if (teacher && !model->teacher)
-        return err_set(err, ERR_NOT_FOUND, "teacher_start_t asks for the teacher, and [model %s] of host %s names none",
-                       model->name, conf->host);
-    if (!teacher && !model->student)
-        return err_set(err, ERR_NOT_FOUND,
-                       "few-step sampling needs a student, and [model %s] of host %s names none; set "
-                       "teacher_start_t to sample with the teacher",
-                       model->name, conf->host);
-    set(&spec->student, model->student);
-    set(&spec->teacher, teacher ? model->teacher : NULL);
-    set(&spec->tokenizer, model->tokenizer);
+    const ModelFamily *family = model_family(model->family);
+    for (ModelRole role = 0; role < MODEL_ROLES; role++) {
+        FileUse use = family->use(spec, role);
+        if (use == FILE_REQUIRED && !model->files[role])
+            return err_set(err, ERR_NOT_FOUND, "the job needs a %s (%s), and [model %s] of host %s has none",
+                           model_role_name(role), family->why(spec, role), model->name, conf->host);
+        set(&spec->files[role], use == FILE_UNUSED ? NULL : model->files[role]);
+    }
+    set(&spec->family, model_family_word(family));
     spec->heads = model->heads;
     spec->grid = model->grid;
     return true;

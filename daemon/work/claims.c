@@ -42,7 +42,7 @@ static cJSON *warm_names(const Conf *conf, const Worker *worker)
     cJSON *names = cJSON_CreateArray();
     for (int i = 0; i < conf->model_count; i++) {
         const ConfModel *model = &conf->models[i];
-        if (in_list(worker->warm, model->student) || in_list(worker->warm, model->teacher))
+        if (in_list(worker->warm, model_main_file(model->files)))
             cJSON_AddItemToArray(names, cJSON_CreateString(model->name));
     }
     return names;

@@ -31,13 +31,18 @@ static cJSON *workers_list(const Daemon *d)
     return list;
 }
 
+/* {name: {family, and per role whether this host has the file}} */
 static cJSON *models_object(const Conf *conf)
 {
     cJSON *models = cJSON_CreateObject();
     for (int i = 0; i < conf->model_count; i++) {
-        cJSON *one = cJSON_AddObjectToObject(models, conf->models[i].name);
-        cJSON_AddBoolToObject(one, "student", conf->models[i].student != NULL);
-        cJSON_AddBoolToObject(one, "teacher", conf->models[i].teacher != NULL);
+        const ConfModel *model = &conf->models[i];
+        const ModelFamily *family = model_family(model->family);
+        cJSON *one = cJSON_AddObjectToObject(models, model->name);
+        cJSON_AddStringToObject(one, "family", family->name);
+        for (ModelRole role = 0; role < MODEL_ROLES; role++)
+            if (family->files[role] != FILE_UNUSED)
+                cJSON_AddBoolToObject(one, model_role_name(role), model->files[role] != NULL);
     }
     return models;
 }

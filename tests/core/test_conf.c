@@ -54,9 +54,9 @@ static void test_the_digits_model_is_always_there(void **state)
     assert_ok(conf_load(NULL, &conf, &err), err);
     const ConfModel *digits = conf_model(conf, "digits");
     assert_non_null(digits);
-    assert_string_equal(digits->student, SOURCE_DIR "/models/digits/student.pt");
-    assert_int_equal(access(digits->teacher, R_OK), 0);
-    assert_int_equal(access(digits->tokenizer, R_OK), 0);
+    assert_string_equal(digits->files[ROLE_STUDENT], SOURCE_DIR "/models/digits/student.pt");
+    assert_int_equal(access(digits->files[ROLE_TEACHER], R_OK), 0);
+    assert_int_equal(access(digits->files[ROLE_TOKENIZER], R_OK), 0);
     assert_int_equal(access(conf_reference(conf, "digits")->statistics, R_OK), 0);
     assert_int_equal(access(conf_reference(conf, "digits")->inception, R_OK), 0);
     assert_null(conf_model(conf, "digit"));
@@ -85,7 +85,7 @@ static void test_layers(void **state)
     assert_null(conf->workers); /* a named file replaces the user's */
     assert_int_equal(conf->chunk_ms, 700);
     assert_int_equal(conf_model(conf, "digits")->heads, 4); /* a later layer adds to a section */
-    assert_non_null(conf_model(conf, "digits")->student);
+    assert_non_null(conf_model(conf, "digits")->files[ROLE_STUDENT]);
     conf_free(conf);
 
     setenv("DDQ_LEASE_MS", "soon", 1);
@@ -111,9 +111,9 @@ static void test_paths_are_relative_to_the_file(void **state)
     char *roots = xasprintf("%s/data:/srv:%s/mine", folder, folder);
     assert_string_equal(conf->input_roots, roots);
     free(roots);
-    assert_text(xasprintf("%s", conf_model(conf, "m")->student + strlen(folder)), "/s.pt");
-    assert_string_equal(conf_model(conf, "m")->tokenizer, "/abs/t.pt");
-    assert_null(conf_model(conf, "m")->teacher);
+    assert_text(xasprintf("%s", conf_model(conf, "m")->files[ROLE_STUDENT] + strlen(folder)), "/s.pt");
+    assert_string_equal(conf_model(conf, "m")->files[ROLE_TOKENIZER], "/abs/t.pt");
+    assert_null(conf_model(conf, "m")->files[ROLE_TEACHER]);
     assert_null(conf_reference(conf, "r")->inception);
 
     /* What is printed reads back as the same configuration. */
@@ -142,7 +142,7 @@ static void test_a_long_path_is_kept_whole(void **state)
     strcpy(text + len + 3000, "\n");
     char *path = write_file("long.conf", text);
     assert_ok(conf_load(path, &conf, &err), err);
-    assert_int_equal(strlen(conf_model(conf, "m")->student), 3001);
+    assert_int_equal(strlen(conf_model(conf, "m")->files[ROLE_STUDENT]), 3001);
     conf_free(conf);
     free(path);
 }
@@ -169,7 +169,8 @@ static void test_bad_files(void **state)
         {"[daemon]\nredis = rediss://h\n", "bad.conf:2", {"TLS", "tunnel", ""}},
         {"[daemon]\n\njust words\n", "bad.conf:3", {"key = value", "", ""}},
         {"[model m]\nstudent = a\n", "[model m]", {"no tokenizer", "", ""}},
-        {"[model m]\ntokenizer = a\n", "[model m]", {"no student", "", ""}},
+        {"[model m]\ntokenizer = a\n", "[model m]", {"no student and no teacher", "", ""}},
+        {"[model m]\nfamily = var\ntokenizer = a\n", "[model m]", {"'var'", "llamagen-dd", ""}},
         {"[reference r]\ninception = a\n", "[reference r]", {"no statistics", "no images", ""}},
         {"[reference r]\nstatistics = a\nimages = b\n", "[reference r]", {"statistics and images", "one of them", ""}},
         {"[reference r]\nimages = b\npipeline = both\n", "[reference r]", {"'both'", "pt or tf", ""}},

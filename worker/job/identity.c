@@ -90,12 +90,13 @@ static bool add_reference(Identity *identity, const char *path, Err *err)
 
 static bool add_inputs(const JobSpec *spec, const ImageSource *source, Identity *identity, Err *err)
 {
-    bool teacher = spec->teacher_start_t >= 0;
-    return add_file(identity, "student", spec->student, err) &&
-           add_file(identity, "teacher", teacher ? spec->teacher : NULL, err) &&
-           add_file(identity, "tokenizer", spec->tokenizer, err) && add_file(identity, "noise", spec->noise, err) &&
-           add_file(identity, "labels", spec->labels, err) && add_file(identity, "inception", spec->inception, err) &&
-           add_reference(identity, spec->reference, err) &&
+    const ModelFamily *family = model_family(spec->family);
+    for (ModelRole role = 0; family && role < MODEL_ROLES; role++)
+        if (family->use(spec, role) != FILE_UNUSED &&
+            !add_file(identity, model_role_name(role), spec->files[role], err))
+            return false;
+    return add_file(identity, "noise", spec->noise, err) && add_file(identity, "labels", spec->labels, err) &&
+           add_file(identity, "inception", spec->inception, err) && add_reference(identity, spec->reference, err) &&
            (!spec->source || add_source(identity, "images", spec->source, source, err));
 }
 
@@ -108,8 +109,10 @@ bool identity_make(const JobSpec *spec, JobPipeline pipeline, const ImageSource 
     cJSON *parts = jobspec_to_json(spec, FORM_EXEC);
     jobspec_drop(parts, CHANGES_SPEED);
     jobspec_drop(parts, ADMINISTRATIVE);
-    if (spec->teacher_start_t < 0)
-        cJSON_DeleteItemFromObjectCaseSensitive(parts, "teacher"); /* given, but not used */
+    const ModelFamily *family = model_family(spec->family);
+    for (ModelRole role = 0; family && role < MODEL_ROLES; role++)
+        if (family->use(spec, role) == FILE_UNUSED) /* it may be given all the same */
+            cJSON_DeleteItemFromObjectCaseSensitive(parts, model_role_name(role));
     cJSON_DeleteItemFromObjectCaseSensitive(parts, "pipeline");
     if (spec->inception && pipeline != PIPELINE_PT)
         cJSON_AddStringToObject(parts, "pipeline", job_pipeline_name(pipeline));

@@ -24,7 +24,7 @@ typedef struct IdentityInput {
 } IdentityInput;
 
 typedef struct Identity {
-    IdentityInput inputs[8];
+    IdentityInput inputs[MODEL_ROLES + 5]; /* the model's, noise, labels, inception, reference, images */
     int count;
     cJSON *parts; /* the fields behind `images`, for saying what differs */
     char images[65], job[65];

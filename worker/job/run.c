@@ -165,9 +165,9 @@ static bool load_sampler(Run *run, const Hooks *hooks, bool *ret_warm, Err *err)
 {
     const JobSpec *spec = run->spec;
     run->files = (SamplerFiles){
-        .student = spec->student,
-        .teacher = spec->teacher_start_t >= 0 ? spec->teacher : NULL,
-        .tokenizer = spec->tokenizer,
+        .student = spec->files[ROLE_STUDENT],
+        .teacher = spec->teacher_start_t >= 0 ? spec->files[ROLE_TEACHER] : NULL,
+        .tokenizer = spec->files[ROLE_TOKENIZER],
         .heads = spec->heads,
         .grid = spec->grid ? spec->grid : inputs_grid(&run->inputs),
     };
