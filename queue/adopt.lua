@@ -48,10 +48,10 @@ end
 
 --- ddq_adopt {submitted{}, spec{}, by, folder, have[]?, finished?, images?, fid?, metrics{}?}
 ---   -> {id, state, done, known}
---- A job comes back from its folder. submitted: what was submitted once, as job.json holds it; it comes back under its
---- own id, user and name; the jobs it waited for are over. by: who asks; only its owner or root may. have: ranges
---- "LO-HI" of images whose manifests are there; finished: its report is there too, with so many images, this fid and
---- these metrics. A job that the queue knows already is left as it is (known: true).
+--- Restores a job from its folder under its own id, user and name. submitted: the submitted job, as job.json holds
+--- it; the jobs of its `after` count as ended. by: the calling user; only the owner or root may adopt. have: ranges
+--- "LO-HI" of images with manifests; finished: the report exists too, with this number of images, this fid and
+--- these metrics. A job that is already in the queue is left unchanged (known: true).
 function F.adopt(a)
     local job, by = given(a, 'submitted'), text_arg(a, 'by', NAME)
     if type(job) ~= 'table' then refuse('usage', 'submitted is ' .. shown(job) .. ', wanted an object') end

@@ -259,12 +259,12 @@ end
 
 --- ddq_claim {host, worker, pid, device, uuid?, root, lease_ms, chunk_ms, offers[], warm[], free_mib?}
 ---   -> {token, job, user, kind, phase, lo, hi, n, spec{}, asked{}, folder, again}, or status empty
---- Takes a range for an idle worker. offers: what this host can do ("model:digits", "reference:digits", "inception");
---- warm: names of models in memory; device cpu or cuda, with the GPU's uuid; free_mib: memory that the worker could use,
---- what it holds itself included: a job that took more on such a device is left to others. phase survey: say how many
---- images there are; images: make or measure images lo..hi-1; report: all else. asked: what was submitted beside the
---- spec, for the folder's job.json. A worker has one lease: if it has one already, its answer was lost, and it gets what
---- is left of that again (again: true).
+--- Takes a range for an idle worker. offers: what this host has ("model:digits", "reference:digits", "inception");
+--- warm: names of the models in memory; device: cpu or cuda, with the GPU's uuid; free_mib: memory that the worker
+--- could use, including what it holds now; jobs that took more on such a device are skipped. phase survey: count
+--- the images; images: make or measure images lo..hi-1; report: everything else. asked: the submitted fields
+--- besides the spec, for job.json. A worker has at most one lease: if it already has one, the earlier answer was
+--- lost, and it gets the rest of that lease again (again: true).
 function F.claim(a)
     local time = now()
     local worker = worker_ready({host = text_arg(a, 'host', NAME), name = text_arg(a, 'worker', LABEL),

@@ -10,9 +10,10 @@ local function verdict(lease)
 end
 
 --- ddq_renew {lease_ms, leases: [{token, upto, rate?, stage?, pid?}]} -> {leases: {TOKEN: ok | lost | cancel | yield}}
---- Moves deadlines; a lease that ran out but that nobody took lives on. upto: the first index not safely on disk; rate:
---- images a second. lost: the range is somebody else's; cancel: the job is over; yield: stop at the next batch and give
---- back, as the job is held, or out of its window, or an interactive job waits.
+--- Extends deadlines; an expired lease that nobody has claimed becomes valid again. upto: the first index that is
+--- not safely on disk; rate: images per second. lost: the range was reassigned; cancel: the job has ended; yield:
+--- stop after this batch and return the rest, because the job is held or outside its window, or an interactive job
+--- waits.
 function F.renew(a)
     local deadline, verdicts, items = now() + number_arg(a, 'lease_ms', 100, DAY_MS, 15000), {}, list_arg(a, 'leases', 1000)
     for i = 1, #items do
@@ -61,9 +62,9 @@ local function put_rest(lease)
 end
 
 --- ddq_finish {token, upto, ms, fid?, metrics{}?, images?, peak_mib?} -> {job, state}, or status already or stale
---- The range is done up to `upto`; what is left of it goes back. ms: time spent on it, without loading models. The
---- survey's finish says how many images the job has, the report's completes it. metrics: numbers by name, kept as
---- they are told. peak_mib: the most memory that the worker had, on its device.
+--- Ends a lease whose range is done up to `upto`; the rest of it becomes pending again. ms: time spent on it,
+--- without loading models. The survey's finish reports the number of images; the report's completes the job.
+--- metrics: numbers by name, stored unchanged. peak_mib: the worker's peak memory on its device.
 function F.finish(a)
     local ms, images = amount_arg(a, 'ms'), number_arg(a, 'images', 1, 1e9, 0)
     local fid, metrics = amount_arg(a, 'fid'), figures_arg(a, 'metrics', 100)
@@ -86,7 +87,8 @@ function F.finish(a)
 end
 
 --- ddq_giveback {token, upto, ms?} -> as finish
---- A worker that yields or drains, or a claim that came too late: the rest of the range goes back, nobody is blamed.
+--- Ends a lease of a worker that yields or drains, or of a claim that arrived too late: the rest of the range
+--- becomes pending again, and no loss is counted.
 function F.giveback(a)
     local lease, answer = close(a, amount_arg(a, 'ms'))
     if not lease then return answer end
@@ -97,10 +99,10 @@ end
 local POLICIES = {fail = true, retry = true, hold = true}
 
 --- ddq_fail {token, upto, kind, policy, text, crash?} -> {job, state, again}, or status already or stale
---- policy fail: the job cannot succeed. hold: a person must act first. retry: once more. crash: its worker died over it,
---- and did not say the text itself; a range that is lost so three times without progress is split, and an image that
---- kills its worker three times alone is given up. A range that fails five times with an error fails its job. again: the
---- range will be tried again.
+--- Ends a lease with a failure. policy fail: the job cannot succeed; hold: a person must act first; retry: try
+--- again. crash: the worker died, so the text is not its own. A range that is lost by three crashes without
+--- progress is split; an image that crashes its worker three times alone is given up. Five errors without progress
+--- fail the job. again: the range will be tried again.
 function F.fail(a)
     local policy, kind = text_arg(a, 'policy', WORD), text_arg(a, 'kind', WORD, true) or 'internal'
     local text = sentence_arg(a, 'text', 2000, 'failed (' .. kind .. ') and did not say why')
@@ -168,9 +170,9 @@ local function count_workers(time)
 end
 
 --- ddq_reap {} -> {reaped, next_ms}
---- Ranges whose leases ran out go back; every daemon calls it now and then. What was on disk counts. At most 100 a call;
---- next_ms says when the next lease runs out, -1 if there is none. After a restart of Redis the leases that ran out
---- meanwhile get one period more, so that those who live can renew them.
+--- Makes ranges of expired leases pending again; every daemon calls it regularly. What was on disk counts. At most
+--- 100 per call; next_ms: when the next lease expires, -1 if there is none. After a restart of Redis, leases that
+--- expired meanwhile get one more period, so that live workers can renew them.
 function F.reap()
     local time, reaped = now(), 0
     spare_after_restart(time)
@@ -212,9 +214,9 @@ end
 
 --- ddq_beat {host, boot, pid, version, workers[], models{}, references[], root, drain, ttl_ms, gone?}
 ---   -> {drains{}}, or status taken
---- A daemon says that it lives, and what it has; gone: true says good-bye. workers: [{name, device, uuid, state, pid, job,
---- memory_mib, free_mib, ...}]. boot tells daemons apart: another one that is alive under the same host name is refused.
---- drains: as in ddq_hosts; the daemon keeps those workers from work, and lets the others.
+--- A daemon's heartbeat, with what it offers; gone: true unregisters it. workers: [{name, device, uuid, state, pid,
+--- job, memory_mib, free_mib, ...}]. boot identifies the daemon: another live one with the same host name is
+--- refused. drains: as in ddq_hosts; the daemon drains those workers and resumes the others.
 function F.beat(a)
     local host, boot = text_arg(a, 'host', NAME), text_arg(a, 'boot', LABEL)
     local ttl, pid = number_arg(a, 'ttl_ms', 100, DAY_MS, 15000), number_arg(a, 'pid', 0, 2 ^ 31, 0)
@@ -247,8 +249,8 @@ function F.beat(a)
 end
 
 --- ddq_log {job, lines[]} -> {}
---- Log lines of a job, texts or {level, text}; the last 2,000 are kept. Each goes to the job's live channel as
---- {"type":"log","job","level","text"}.
+--- Appends log lines of a job, texts or {level, text}; the last 2,000 are kept. Each is published on the job's live
+--- channel as {"type":"log","job","level","text"}.
 function F.log(a)
     local id, lines = job_arg(a, 'job'), list_arg(a, 'lines', 1000)
     for i = 1, #lines do
@@ -261,9 +263,9 @@ function F.log(a)
 end
 
 --- ddq_check {} -> {version, schema, born, time_ms, redis_version, appendonly, maxmemory_policy}
---- Which library this is and how its server is set; schema is the data's (0: no data yet), born when the data began, by
---- which a Redis that came back empty is known (0: no data yet). A function may not call
---- CONFIG, so whoever wants to know appendfsync asks for it beside this.
+--- The library's version and the server's configuration. schema: version of the data (0: no data yet); born: when
+--- the data began (0: no data yet), from which a daemon detects that Redis came back empty. A function may not call
+--- CONFIG, so callers ask for appendfsync separately.
 function F.check()
     return {version = SCHEMA, schema = tonumber(call('HGET', P .. 'meta', 'schema') or 0), time_ms = now(),
         born = tonumber(call('HGET', P .. 'meta', 'born') or 0),

@@ -59,9 +59,9 @@ function rate_of(id)
 end
 
 --- ddq_group {group, user} -> {group, user, states{}, jobs, ended, images, done, rate, left_ms?, points[]}
---- A sweep as one: how many jobs are in which state, images and how many are done, images a second now, how long the rest
---- takes at that rate, and whether all has ended. points, in order: {id, name, point{}, state, reason, images, done, fid?,
---- metrics{}?}. group: NAME of this user, or USER/NAME.
+--- A sweep as a whole: number of jobs per state, images in total and done, images per second now, the remaining
+--- time at that rate, and whether all jobs have ended. points, in order: {id, name, point{}, state, reason, images,
+--- done, fid?, metrics{}?}. group: NAME of this user, or USER/NAME.
 function F.group(a)
     local owner, name = known_group_arg(a)
     local answer, points, images, done, rate = states_of(owner, name), list(), 0, 0, 0
@@ -81,7 +81,7 @@ function F.group(a)
 end
 
 --- ddq_groups {user?, limit?} -> {groups[]}
---- Sweeps, the latest first: {group, user, states{}, jobs, ended}.
+--- Lists sweeps, the latest first: {group, user, states{}, jobs, ended}.
 function F.groups(a)
     local user, limit = text_arg(a, 'user', NAME, true), number_arg(a, 'limit', 1, 1000, 100)
     local groups = list()
@@ -92,7 +92,7 @@ function F.groups(a)
 end
 
 --- ddq_group_cancel {group, user} -> {group, user, states{}, jobs, ended, cancelled}
---- Ends all jobs of a sweep that have not ended. Only its owner or root may.
+--- Cancels all jobs of a sweep that have not ended. Only the owner or root may.
 function F.group_cancel(a)
     local owner, name, user = known_group_arg(a)
     if user ~= owner and user ~= 'root' then

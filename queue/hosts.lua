@@ -20,8 +20,8 @@ function drains_of(host)
 end
 
 --- ddq_hosts {} -> {hosts[]}
---- What each daemon said of itself last (see ddq_beat), with age_ms, alive, and drains{}: worker, or * for the whole host,
---- -> why it takes nothing; the latest first.
+--- The last heartbeat of each daemon (see ddq_beat), with age_ms, alive, and drains{}: worker, or * for the whole
+--- host, -> reason of the drain; the latest first.
 function F.hosts()
     local hosts, time = list(), now()
     local seen = call('ZREVRANGE', P .. 'hosts', 0, 999, 'WITHSCORES')
@@ -58,8 +58,9 @@ end
 local function tell_host(op, host) call('PUBLISH', P .. 'ctl', encode({op = op, host = host})) end
 
 --- ddq_drain {host, worker?, user, reason?} -> {host, worker?, reason}
---- The host, or one worker of it, takes nothing any more until ddq_resume: its workers finish their batch, give back the
---- rest without blame, and end, so that their device is free. It holds over restarts of the daemon and of Redis.
+--- The host, or one worker of it, takes no more work until ddq_resume: its workers finish their batch, return the
+--- rest without counting a loss, and exit, so that their devices are free. A drain survives restarts of the daemon
+--- and of Redis.
 function F.drain(a)
     local user, why = text_arg(a, 'user', NAME), sentence_arg(a, 'reason', 300, '')
     local host, worker = place_arg(a)
@@ -70,7 +71,7 @@ function F.drain(a)
 end
 
 --- ddq_resume {host, worker?, user} -> {host, worker?, changed}
---- Takes a drain back; that of a host takes those of its workers with it. changed: there was one.
+--- Ends a drain; resuming a host also resumes its workers. changed: there was a drain.
 function F.resume(a)
     text_arg(a, 'user', NAME)
     local host, worker = text_arg(a, 'host', NAME), text_arg(a, 'worker', LABEL, true)

@@ -160,17 +160,18 @@ end
 
 --- ddq_submit {id, user, kind, spec{}, images, name?, model?, device?, priority?, needs[]?, after[]?, after_failed?, tier?,
 ---     max_gpus?, at?, window?, group?, point{}?, new?, hold?, pace?, load?} -> {id, state, folder, duplicate}
---- A new job: queued, or waiting for the jobs of `after`. The same id again changes nothing and answers duplicate: true;
---- so does, for a day, the same spec, name and parents of the same user under another id, whose job is answered then,
---- unless that failed, was cancelled or lacks images, or new is true.
---- kind is sample (images > 0), evaluate or statistics (images = 0: their survey says how many). needs: what a host must
---- offer, "model:NAME", "reference:NAME", "inception". device: cpu, cuda, a UUID, or any (absent). priority -100..100
---- orders the user's own jobs. tier: interactive, normal (absent) or scavenger. max_gpus: workers at once. at: ms since
---- 1970, not before. window: the hours of a day it may run in, "22:00-07:00" in UTC or "22:00-07:00+02:00". after_failed:
---- what it does when a job of `after` does not end done: fail (absent), run all the same, or hold. group: the name of a
---- sweep of this user that it belongs to; point: the fields that vary in it. hold: true: held from its first moment. pace,
---- load: jobs with the same text take the same time per image, the same memory (absent: "KIND MODEL"). More images than
---- the user's quota has room for are refused.
+--- Adds a job: queued, or waiting for the jobs of `after`. Repeating an id changes nothing and answers duplicate:
+--- true. The same spec, name and parents from the same user under another id within a day is also a duplicate, and
+--- the answer names the existing job, unless that job failed, was cancelled or has missing images, or new is true.
+--- kind is sample (images > 0), evaluate or statistics (images = 0: the survey counts them). needs: what a host
+--- must offer, "model:NAME", "reference:NAME", "inception". device: cpu, cuda, a UUID, or absent for any. priority
+--- -100..100 orders the user's own jobs. tier: interactive, normal (default) or scavenger. max_gpus: the most
+--- workers at a time. at: earliest start, ms since 1970. window: the hours of the day in which it may run,
+--- "22:00-07:00" in UTC or "22:00-07:00+02:00". after_failed: what to do if a job of `after` does not end done:
+--- fail (default), run anyway, or hold. group: the name of this user's sweep that the job is part of; point: the
+--- fields that vary in the sweep. hold: true submits the job on hold. pace,
+--- load: jobs with the same text take the same time per image, the same memory (default: "KIND MODEL"). A submit
+--- that exceeds the user's quota of queued images is refused.
 function F.submit(a, adopted_folder)
     local job = wanted_job(a)
     local id, user, images = job.id, job.user, job.images
@@ -221,20 +222,20 @@ function ask(a, event, to, reason)
 end
 
 --- ddq_cancel {id, user} -> {id, state}
---- Ends a job at once; its live leases hear "cancel" at their next renew. What is on disk stays. Only its owner or root
---- may, as with hold, release and prio. A job that has ended refuses.
+--- Ends a job at once; its live leases get "cancel" at their next renew. Files on disk stay. Only the owner or root
+--- may cancel, hold, release or prio a job. Refused if the job has ended.
 function F.cancel(a)
     return ask(a, 'cancel', 'cancelled', 'cancelled by ' .. text_arg(a, 'user', NAME))
 end
 
 --- ddq_hold {id, user, reason?} -> {id, state}
---- Nobody claims from it until release; live leases hear "yield" and give back what they have not made.
+--- Stops claims of the job until it is released; live leases get "yield" and return what they have not made.
 function F.hold(a)
     return ask(a, 'hold', 'held', sentence_arg(a, 'reason', 500, 'held by ' .. text_arg(a, 'user', NAME)))
 end
 
 --- ddq_release {id, user} -> {id, state}
---- A held job goes on where it was, or waits again for the jobs it waits for.
+--- Continues a held job where it was, or lets it wait again for the jobs of `after`.
 function F.release(a)
     local id, _, state = own_job_arg(a)
     if state ~= 'held' then refuse('refused', 'job ' .. id .. ' is ' .. state .. ', not held; release changes nothing') end
@@ -245,7 +246,7 @@ function F.release(a)
 end
 
 --- ddq_prio {id, user, priority} -> {id, state, priority}
---- Among the user's own jobs the higher one runs first.
+--- Sets the priority among the user's own jobs; higher runs first.
 function F.prio(a)
     local id, _, state = own_job_arg(a)
     local priority = number_arg(a, 'priority', -100, 100)

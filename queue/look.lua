@@ -96,11 +96,11 @@ local function with_need(ids, need)
 end
 
 --- ddq_list {user?, state?, active?, needs?, limit?, rows?} -> {jobs[], more} or {columns[], rows[], more}
---- Newest first; active: only those that have not ended; needs: only those that need this ("reference:digits"). A job is
---- {id, user, kind, model, name, state, reason, error?, tier, group?, point{}?, max_gpus?, at?, window?, after[]?, device, folder,
---- output, images, n, done, bad, errors, priority, created, started?, finished?, rate?, workers, fid?, metrics{}?}. With
---- rows: true each is a list in the order of columns, what a table shows, and five times as fast. more: not every job was
---- looked at.
+--- Newest first; active: only jobs that have not ended; needs: only jobs that need this ("reference:digits"). A job
+--- is {id, user, kind, model, name, state, reason, error?, tier, group?, point{}?, max_gpus?, at?, window?,
+--- after[]?, device, folder, output, images, n, done, bad, errors, priority, created, started?, finished?, rate?,
+--- workers, fid?, metrics{}?}. With rows: true each job is a list in the order of columns, the content of a table
+--- row, which is five times as fast. more: not all jobs were looked at.
 function F.list(a)
     local user, state = text_arg(a, 'user', NAME, true), text_arg(a, 'state', WORD, true)
     if state and not TRANSITIONS[state] then refuse('usage', 'state is ' .. shown(state) .. ', which no job has') end
@@ -122,9 +122,9 @@ function F.list(a)
 end
 
 --- ddq_show {id} -> {job{}, leases[]}
---- The id may be a unique prefix. job is as in list, with spec, needs, missing[] (images that were given up, at most 100)
---- and, while it is queued, a reason with numbers. A lease is {token, phase, lo, hi, upto, host, worker, device, pid,
---- rate, stage, since}.
+--- The id may be a unique prefix. job is as in ddq_list, with spec, needs, missing[] (images that were given up, at
+--- most 100) and, while it is queued, a reason with numbers. A lease is {token, phase, lo, hi, upto, host, worker,
+--- device, pid, rate, stage, since}.
 function F.show(a)
     local id = job_arg(a, 'id')
     local view, leases = job_view(id, true)
@@ -145,8 +145,8 @@ local function stream_rows(rows)
 end
 
 --- ddq_events {after?, count?} -> {events[], last}
---- Transitions {id, job, user, event, from, to, reason}, oldest first. after: the last one seen. Without it, the newest
---- `count`. An event's id begins with its time in ms.
+--- Transitions {id, job, user, event, from, to, reason}, oldest first. after: id of the last event that the caller
+--- has. Without it, the newest `count`. An event's id begins with its time in ms.
 function F.events(a)
     local after, count = text_arg(a, 'after', STREAM_ID, true), number_arg(a, 'count', 1, 10000, 100)
     local rows
@@ -162,7 +162,8 @@ function F.events(a)
 end
 
 --- ddq_logs {id, after?, count?} -> {lines[], last}
---- What the workers of a job said, {id, level, text}, oldest first; after: the last one seen.
+--- Log lines from the workers of a job, {id, level, text}, oldest first; after: id of the last line that the caller
+--- has.
 function F.logs(a)
     local id, after = job_arg(a, 'id'), text_arg(a, 'after', STREAM_ID, true)
     local count, from = number_arg(a, 'count', 1, 10000, 1000), after and '(' .. after or '-'

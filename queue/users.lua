@@ -44,11 +44,11 @@ local function user_rows(user)
 end
 
 --- ddq_share {user?, weight?, by?} -> {users[]}
---- Who has had how much: {user, weight, ahead_ms, runnable, used_ms, interactive_ms, workers, queued, day, quota{}}, whose
---- turn it is first; or that of one user. ahead_ms: virtual time ahead of where service has got to; used_ms: work of
---- lately, half of it forgotten a half-life; interactive_ms: of this hour; workers: at work now; queued: images still to
---- be made; day: images claimed today (UTC). With user and weight (0.01..1000; everybody has 1) an administrator, by,
---- sets how much of the machines this user gets.
+--- Usage per user, the next user first, or of one user: {user, weight, ahead_ms, runnable, used_ms, interactive_ms,
+--- workers, queued, day, quota{}}. ahead_ms: virtual time ahead of the floor; used_ms: recent usage, halving every
+--- half-life; interactive_ms: interactive work of this hour; workers: busy now; queued: images still to be made;
+--- day: images claimed today (UTC). With user and weight (0.01..1000; default 1) the administrator `by` sets the
+--- user's weight.
 function F.share(a)
     local user, weight = text_arg(a, 'user', NAME, true), given(a, 'weight')
     if weight ~= nil then
@@ -63,9 +63,9 @@ function F.share(a)
 end
 
 --- ddq_quota {user?, workers?, queued?, day?, by?} -> {users[], everybody{}}
---- What users may have: workers at once, images queued, images a day (UTC). Rows as in ddq_share. With user ("*":
---- everybody without an own one) and numbers an administrator, by, sets them; -1 takes a quota away. A submit over queued
---- is refused, the others make jobs wait.
+--- Quotas per user: workers at a time, images queued, images per day (UTC). Rows as in ddq_share. With user ("*":
+--- default for users without their own quota) and numbers the administrator `by` sets them; -1 removes a quota. A
+--- submit that exceeds queued is refused; the other two make jobs wait.
 function F.quota(a)
     local everybody = given(a, 'user') == '*'
     local user, changes = not everybody and text_arg(a, 'user', NAME, true) or nil, {}
@@ -87,10 +87,10 @@ function F.quota(a)
 end
 
 --- ddq_settings {aging_ms?, interactive_ms?, slack_ms?, half_life_ms?, same_ms?, admins[]?, by?} -> {the same}
---- What an administrator may change. aging_ms: a job that waits this long gains a tier (0: never); interactive_ms: work an
---- hour that a user may have as interactive; slack_ms: virtual time by which a warm model may go first; half_life_ms: how
---- fast it is forgotten that a user had more; same_ms: how long the same spec is the same job; admins: users who may
---- change these, weights and quotas, beside root.
+--- Settings that an administrator may change. aging_ms: a job that waits this long moves up one tier (0: never);
+--- interactive_ms: interactive work per user and hour; slack_ms: virtual time by which a job with a warm model may
+--- go first; half_life_ms: half-life of recorded usage; same_ms: how long a repeated spec counts as the same job;
+--- admins: users besides root who may change settings, weights and quotas.
 function F.settings(a)
     local changes = {}
     for name in pairs(SETTINGS) do

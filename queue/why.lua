@@ -298,17 +298,17 @@ end
 
 --- ddq_why {id} -> {id, state, text, code?, before?, users_before?, ahead_ms?, next_user?, next_free_ms?, need_mib?,
 ---     best_free_mib?, best_free_on?, workers?, workers_fit?, workers_all?, eta_ms?, left_ms?}
---- Why a job is where it is, as one sentence, text, and its numbers: jobs that come before it; users whose turn is earlier,
---- the first of them, and how much work this user is ahead; when a worker is free that could take it; what memory it
---- needs and the best there is; on how many workers it runs, how many could take it, and how many there are; in how long
---- it starts and how long it takes to its end, by the speeds measured. code: what keeps all workers from it: offer,
+--- Why a job is in its state: one sentence, text, and the numbers in it: jobs before it; users whose turn is
+--- earlier, the first of them, and how much work this user is ahead; when a suitable worker is free; the memory it
+--- needs and the most that is available; on how many workers it runs, how many could take it, and how many exist;
+--- the time until its start and until its end, from measured speeds. code: why no worker can take it: offer,
 --- device, memory, workers, day (quotas), closed, max_gpus, drained.
 function F.why(a) return why_of(job_arg(a, 'id')) end
 
 --- ddq_estimate {as ddq_submit} -> {as ddq_why, ms_image?, work_ms?, memory{}, best_free_mib?}
---- What a submit would mean; it queues nothing. ms_image: the measured mean on the devices that are there now; work_ms: what
---- all images take on one of them; memory: MiB by kind of device (cpu, cuda) that such jobs took; best_free_mib: the most
---- that a worker could use. A submit that would be refused is refused.
+--- What a submit would do; it queues nothing. ms_image: mean of the measured times per image on the present
+--- devices; work_ms: time for all images on one of them; memory: MiB that such jobs took, by kind of device (cpu,
+--- cuda); best_free_mib: the most that a worker has available. Refused if the submit would be refused.
 function F.estimate(a)
     local job = wanted_job(a)
     local id, waits, bad = job.id, parents_arg(a, job.after_failed)
