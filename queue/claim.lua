@@ -194,7 +194,7 @@ local function mend(id)
         end
     end
     call('ZREM', P .. 'aging', id)
-    return {status = 'empty', text = 'job ' .. id .. ' stood in the queue and has no work; somebody removed keys by hand'}
+    return {status = 'empty', text = 'job ' .. id .. ' is queued but has no work; keys were removed by hand'}
 end
 
 -- The lease this worker already has: a claim is repeated when its answer was lost.

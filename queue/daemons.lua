@@ -49,7 +49,7 @@ local function close(a, used_ms)
         if call('ZSCORE', P .. 'fin', token) then
             return nil, {status = 'already', text = 'token ' .. token .. ' was finished before'}
         end
-        local text = 'token ' .. token .. ' is no lease any more: it ran out and its range went elsewhere'
+        local text = 'token ' .. token .. ' is no longer a lease: it expired and its range was reassigned'
         return nil, {status = 'stale', text = text}
     end
     drop(lease, upto, used_ms == ELAPSED and now() - lease.since or used_ms)
@@ -105,7 +105,7 @@ local POLICIES = {fail = true, retry = true, hold = true}
 --- fail the job. again: the range will be tried again.
 function F.fail(a)
     local policy, kind = text_arg(a, 'policy', WORD), text_arg(a, 'kind', WORD, true) or 'internal'
-    local text = sentence_arg(a, 'text', 2000, 'failed (' .. kind .. ') and did not say why')
+    local text = sentence_arg(a, 'text', 2000, 'failed (' .. kind .. ') without an error text')
     if not POLICIES[policy] then refuse('usage', 'policy is ' .. shown(policy) .. ', wanted fail, retry or hold') end
     local lease, answer = close(a, ELAPSED)
     if not lease then return answer end
@@ -161,7 +161,7 @@ local function forget(time)
     end
 end
 
--- Workers of hosts that fell silent do not count when a job's tail is shared out.
+-- Workers of hosts without heartbeats do not count when a job's tail is shared out.
 local function count_workers(time)
     for _, host in ipairs(call('HKEYS', P .. 'workers')) do
         local ttl, seen = call('HGET', P .. 'host:' .. host, 'ttl_ms'), call('ZSCORE', P .. 'hosts', host)
@@ -179,7 +179,7 @@ function F.reap()
     for _, token in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', time, 'LIMIT', 0, MAX_REAP)) do
         local lease = lease_get(token)
         if lease then
-            local text = 'worker ' .. lease.worker .. ' of host ' .. lease.host .. ' fell silent'
+            local text = 'worker ' .. lease.worker .. ' of host ' .. lease.host .. ' stopped sending heartbeats'
             drop(lease, lease.upto)
             lose(lease, 'silence', text)
             settle(lease.job, text .. '; waits for a free worker')

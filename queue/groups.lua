@@ -8,7 +8,7 @@ local MAX_POINTS = 1000
 function group_arg(a, user)
     local group = text_arg(a, 'group', NAME, true)
     if group and call('ZCARD', group_key(user, group)) >= MAX_POINTS then
-        refuse('refused', 'group ' .. group .. ' has ' .. MAX_POINTS .. ' jobs, and that is the most; take another name')
+        refuse('refused', 'group ' .. group .. ' has ' .. MAX_POINTS .. ' jobs, which is the maximum; use another name')
     end
     return group
 end
@@ -34,7 +34,7 @@ local function known_group_arg(a)
     local owner, name = group:match('^([^/]+)/([^/]+)$')
     owner, name = owner or user, name or group
     if call('EXISTS', group_key(owner, name)) == 0 then
-        refuse('not_found', 'group ' .. name .. ' of ' .. owner .. ' not found; ddq_groups lists what is there')
+        refuse('not_found', 'group ' .. name .. ' of ' .. owner .. ' not found; ddq_groups lists the groups')
     end
     return owner, name, user
 end

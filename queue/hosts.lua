@@ -36,13 +36,13 @@ function F.hosts()
     return {hosts = hosts}
 end
 
--- The host, and the worker of it if one is named, that somebody wants to drain or to resume.
+-- The host to drain or resume, and its worker if one is named.
 local function place_arg(a)
     local host, worker = text_arg(a, 'host', NAME), text_arg(a, 'worker', LABEL, true)
     local about = call('HGET', P .. 'host:' .. host, 'about')
     if not about then
         local known = table.concat(call('ZREVRANGE', P .. 'hosts', 0, 19), ', ')
-        refuse('not_found', 'no host ' .. host .. ' has been seen today; there are: ' .. (known == '' and 'none' or known))
+        refuse('not_found', 'host ' .. host .. ' has sent no heartbeat today; known hosts: ' .. (known == '' and 'none' or known))
     end
     local names = {}
     for _, one in ipairs(worker and cjson.decode(about).workers or {}) do
@@ -50,7 +50,7 @@ local function place_arg(a)
         if names[#names] == worker then return host, worker end
     end
     if worker then
-        refuse('not_found', 'host ' .. host .. ' has no worker ' .. worker .. '; it has: ' .. table.concat(names, ', '))
+        refuse('not_found', 'host ' .. host .. ' has no worker ' .. worker .. '; its workers: ' .. table.concat(names, ', '))
     end
     return host
 end

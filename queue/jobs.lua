@@ -24,8 +24,8 @@ function parents_arg(a, after_failed)
         local state = job_get(id, 'state')
         if FINAL[state] and spoilt(id) then
             if after_failed == 'fail' then
-                refuse('refused', 'job ' .. id .. ', which this one is to wait for, is ' .. spoilt(id) ..
-                    ' and will never be done in full')
+                refuse('refused', 'this job is to wait for job ' .. id .. ', which is ' .. spoilt(id) ..
+                    ' and will never be complete')
             end
             bad = bad or 'it waited for job ' .. id .. ', which is ' .. spoilt(id)
         end
@@ -72,13 +72,13 @@ local function point_arg(a)
     return text
 end
 
--- Room for so many images more in the user's quota?
+-- Refuses if the user's quota has no room for these images.
 function check_quota(user, images)
     local most = quota(quotas_get(), user, 'queued')
     local owed = tonumber(call('HGET', P .. 'owed', user) or 0)
     if most and owed + images > most then
         refuse('refused', 'this job has ' .. int(images) .. ' images, ' .. user .. ' has ' .. int(owed) ..
-            ' queued, and the quota is ' .. int(most) .. '; wait for some, or ask for more (ddq quota)')
+            ' queued, and the quota is ' .. int(most) .. '; wait, or ask an administrator for a larger quota (ddq quota)')
     end
 end
 
@@ -210,7 +210,7 @@ local function own_job_arg(a)
     return id, user, state
 end
 
--- The transition that a person asked for. A job that has ended refuses; one that is held already is held.
+-- A transition that a person requested. Refused if the job has ended; holding a held job changes nothing.
 function ask(a, event, to, reason)
     local id, _, state = own_job_arg(a)
     if state == to and not FINAL[to] then return {id = id, state = state} end

@@ -103,7 +103,7 @@ end
 --- row, which is five times as fast. more: not all jobs were looked at.
 function F.list(a)
     local user, state = text_arg(a, 'user', NAME, true), text_arg(a, 'state', WORD, true)
-    if state and not TRANSITIONS[state] then refuse('usage', 'state is ' .. shown(state) .. ', which no job has') end
+    if state and not TRANSITIONS[state] then refuse('usage', 'state is ' .. shown(state) .. ', which is not a state of jobs') end
     local limit, need = number_arg(a, 'limit', 1, 100000, 100), text_arg(a, 'needs', LABEL, true)
     local active = a.active == true or (state and not FINAL[state])
     local key = P .. (active and 'active' or 'jobs') .. (user and ':' .. user or '')

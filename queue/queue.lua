@@ -11,7 +11,7 @@
 --     users.lua    what users may have
 --     hosts.lua    hosts, and drains on them
 --     adopt.lua    jobs that come back from their folders
---     claim.lua    who is next, and who makes room
+--     claim.lua    who is next, and who yields
 --     why.lua      why a job waits, with numbers
 --     look.lua     what callers see: list, show, events, logs, hosts
 --     upgrade.lua  data of an older schema
@@ -40,7 +40,7 @@ local MAX_REAP, MAX_KIDS = 100, 256  -- how much one call cleans up; the next ca
 local MAX_PARENTS = 32               -- jobs that one job may wait for
 local FIRST_CHUNK = 8                -- images of a kind of work whose speed nobody has measured
 local CREDIT_MS = 600000             -- a user who could not run may be this far behind the others, not more
--- What a loss without progress counts: crashes below 16, errors above. A host that fell silent is weaker evidence.
+-- What a loss without progress counts: crashes below 16, errors above. A host without heartbeats is weaker evidence.
 local BLAME = {crash = 2, silence = 1, error = 16}
 local CRASHES_MAX = 6                -- then a range is split, and an image that is alone is given up
 local ERRORS_MAX = 5                 -- then the job fails
@@ -250,8 +250,8 @@ local function job_arg(a, name)
     if job_get(prefix, 'state') then return prefix end
     local found = call('ZRANGEBYLEX', P .. 'ids', '[' .. prefix, '[' .. prefix .. '\255', 'LIMIT', 0, 6)
     if #found == 1 and job_get(found[1], 'state') then return found[1] end
-    if #found < 2 then refuse('not_found', 'job ' .. prefix .. ' not found; ddq ls --all lists what is ' ..
-        'there, and ddq adopt FOLDER brings back one that Redis has lost') end
+    if #found < 2 then refuse('not_found', 'job ' .. prefix .. ' not found; ddq ls --all lists all ' ..
+        'jobs, and ddq adopt FOLDER restores one that Redis has lost') end
     local some = table.concat(found, ', ', 1, math.min(#found, 5)) .. (#found > 5 and ' and more' or '')
     refuse('not_found', 'job ' .. prefix .. ' is not unique, it may be ' .. some .. '; give more characters')
 end
@@ -351,8 +351,8 @@ end
 -- What a job does when one that it waited for did not end well: after_failed of ddq_submit.
 local AFTER_FAILED = {fail = 'fail', hold = 'hold', run = false}
 
--- Tells a job that one that it waits for has ended.
-local function tell_kid(kid, state, id)
+-- Updates a job after one that it waits for has ended.
+local function update_kid(kid, state, id)
     local why, wish = spoilt(id), job_get(kid, 'after_failed') or 'fail'
     local left = job_add(kid, 'parents', -1)
     local event = why and AFTER_FAILED[wish]
@@ -375,7 +375,7 @@ local function tell_kids()
         if not kid then
             call('SREM', P .. 'ended', id)
         elseif state and not FINAL[state] then
-            tell_kid(kid, state, id)
+            update_kid(kid, state, id)
         end
     end
 end

@@ -5,7 +5,7 @@ local function admin_arg(a)
     local by = text_arg(a, 'by', NAME)
     local admins = ' ' .. (call('HGET', P .. 'settings', 'admins') or '') .. ' '
     if by ~= 'root' and not admins:find(' ' .. by .. ' ', 1, true) then
-        refuse('permission', by .. ' may not change this; root may, and whom ddq settings names as admins')
+        refuse('permission', by .. ' may not change this; only root and the admins of ddq settings may')
     end
 end
 
@@ -75,7 +75,7 @@ function F.quota(a)
     if next(changes) then
         admin_arg(a)
         if not everybody then text_arg(a, 'user', NAME) end
-        if call('HLEN', P .. 'quotas') >= 3000 then refuse('refused', 'there are quotas of 1,000 users; take some away') end
+        if call('HLEN', P .. 'quotas') >= 3000 then refuse('refused', '1,000 users already have quotas; remove some') end
     end
     for name, value in pairs(changes) do
         local field = (everybody and '*' or user) .. ' ' .. name

@@ -34,7 +34,7 @@ local function speed_on(pace, look)
     return look.speeds[pace] or nil
 end
 
--- The work that a job still has, in ms on one worker; nil where nobody knows.
+-- The work that a job still has, in ms on one worker; nil if unknown.
 local function work_ms(id, look)
     local pace, images, done, bad = job_get(id, 'pace', 'images', 'done', 'bad')
     local ms = pace and images ~= '0' and speed_on(pace, look)
@@ -74,8 +74,8 @@ local function rivals_of(rank, time)
     return rivals
 end
 
--- What goes before a queued job: its user's jobs, those of lower ranks, and users whose turn is earlier. unknown: nobody
--- has measured what some of it takes.
+-- What goes before a queued job: its user's jobs, those of lower ranks, and users whose turn is earlier. unknown: the
+-- time of some of it was never measured.
 local function ahead_of(job, look)
     local rank, mine = job.capped and 1 or job.rank, turn_get(job.user) or floor_get()
     local ahead = {others_ms = 0, weights = weight_of(job.user), users = 0}
@@ -128,47 +128,47 @@ local function look_at_workers(job, time)
     return look
 end
 
--- Why no worker could take a job, by what they said; the first that applies is told.
+-- Why no worker could take a job, by the code of the refusal; the first row that applies is used.
 local REFUSALS = {
     {'closed', function(why, job, time)
         return 'may run from ' .. clock_text(time + why.wait) .. ', in ' .. span(why.wait) ..
             (why.window and '; its window is ' .. why.window or '')
     end},
     {'workers', function(why)
-        return 'your quota is ' .. many(why.most, 'worker') .. ' at once, and ' .. why.busy .. ' work for you'
+        return 'your quota allows ' .. many(why.most, 'worker') .. ' at a time, and you use ' .. why.busy
     end},
     {'day', function(why, job, time)
-        return 'your quota is ' .. int(why.most) .. ' images a day, and ' .. int(why.made) ..
-            ' are made; it goes on at 00:00 UTC, in ' .. span(DAY_MS - time % DAY_MS)
+        return 'your quota allows ' .. int(why.most) .. ' images per day, and ' .. int(why.made) ..
+            ' are made; the job continues at 00:00 UTC, in ' .. span(DAY_MS - time % DAY_MS)
     end},
-    {'max_gpus', function(why) return 'it runs on ' .. why.busy .. ' workers, and max_gpus is ' .. why.most end},
+    {'max_gpus', function(why) return 'it already runs on ' .. why.busy .. ' workers; max_gpus is ' .. why.most end},
     {'memory', function(why)
-        return 'needs ' .. gigabytes(why.need) .. ', best free ' .. gigabytes(why.free) .. ' on ' .. why.on
+        return 'needs ' .. gigabytes(why.need) .. ', most free: ' .. gigabytes(why.free) .. ' on ' .. why.on
     end},
     {'device', function(why)
-        return 'wants device ' .. why.wish .. ', and no worker that is alive and has what it needs is one'
+        return 'needs device ' .. why.wish .. ', but no suitable live worker has it'
     end},
     {'offer', function(why)
         local section = why.lack:gsub(':', ' ')
-        return 'no daemon that is alive has ' .. section .. '; one gets it by [' .. section .. '] in its ddq.conf'
+        return 'no live daemon has ' .. section .. '; add [' .. section .. '] to the ddq.conf of one'
     end},
     {'drained', function(why)
-        return 'the workers that are there are drained (' .. why.why .. '); ddq resume lets them work'
+        return 'all suitable workers are drained (' .. why.why .. '); ddq resume ends a drain'
     end},
 }
 
-local function nobody(job, look, time)
+local function none_fits(job, look, time)
     for i = 1, #REFUSALS do
         local why = look.refusals[REFUSALS[i][1]]
         if why then return REFUSALS[i][2](why, job, time), why end
     end
     if #call('ZRANGEBYSCORE', P .. 'hosts', time - 60000, '+inf', 'LIMIT', 0, 1) > 0 then
-        return 'no worker is there: the daemons that are alive have none, or drain'
+        return 'no worker is available: the live daemons have none or are draining'
     end
-    return 'no daemon is alive; ddqd on any host that reaches this Redis will take it'
+    return 'no daemon is alive; start ddqd on any host that can reach this Redis'
 end
 
--- The numbers of what stands before a job that some workers could take.
+-- The numbers of what is ahead of a job that some workers could take.
 local function count_ahead(job, look, answer)
     local ahead = ahead_of(job, look)
     local share = weight_of(job.user) / ahead.weights
@@ -182,7 +182,7 @@ local function count_ahead(job, look, answer)
 end
 
 -- The same in words.
-local function tell_ahead(job, look, answer)
+local function ahead_text(job, look, answer)
     local words, machine = {}, look.has_gpu and 'GPU' or 'worker'
     local function add(text) words[#words + 1] = text end
     if answer.before > 0 then add(many(answer.before, 'job') .. ' before yours') end
@@ -192,14 +192,14 @@ local function tell_ahead(job, look, answer)
             ' GPU-minutes') .. ' ahead of the next user')
     end
     if #words == 0 then add('next in turn') end
-    if look.yields then add(look.yields .. ' makes room when its batch ends') end
+    if look.yields then add(look.yields .. ' yields when its batch ends') end
     add(look.free_ms > 0 and 'next free ' .. machine .. ' in about ' .. span(look.free_ms) or 'a ' .. machine .. ' is free')
     if answer.need_mib then
         add('needs ' .. gigabytes(answer.need_mib) .. ', which ' .. #look.fit .. ' of ' .. #look.workers ..
             ' workers have free')
     end
-    if job.rank < job.tier then add('it waited long and counts as ' .. TIER_NAMES[job.rank]) end
-    if job.capped then add('you had ' .. span(job.capped) .. ' as interactive this hour, so it counts as normal') end
+    if job.rank < job.tier then add('moved up to ' .. TIER_NAMES[job.rank] .. ' after a long wait') end
+    if job.capped then add('you used ' .. span(job.capped) .. ' of interactive time this hour, so it counts as normal') end
     if answer.eta_ms and answer.eta_ms > look.free_ms + 1000 then add('starts in about ' .. span(answer.eta_ms)) end
     return table.concat(words, '; ')
 end
@@ -208,13 +208,13 @@ local function why_queued(job, time)
     local look = look_at_workers(job, time)
     local answer = {workers_fit = #look.fit, workers_all = #look.workers}
     if call('EXISTS', job_key(job.id, 'ranges')) == 0 then
-        answer.text = job.reason .. '; what was lost is tried again within seconds'
+        answer.text = job.reason .. '; lost ranges are retried within seconds'
     elseif #look.fit > 0 then
         count_ahead(job, look, answer)
-        answer.text = tell_ahead(job, look, answer)
+        answer.text = ahead_text(job, look, answer)
     else
         local why
-        answer.text, why = nobody(job, look, time)
+        answer.text, why = none_fits(job, look, time)
         why = why or {}
         answer.code, answer.eta_ms = why.code, why.wait
         if why.code == 'memory' then
@@ -277,7 +277,7 @@ local REASONS = {
     queued = why_queued,
     running = why_running,
     waiting = why_waiting,
-    held = function(job) return {text = 'held: ' .. job.reason .. '; ddq release ' .. job.id .. ' lets it go on'} end,
+    held = function(job) return {text = 'held: ' .. job.reason .. '; ddq release ' .. job.id .. ' continues it'} end,
 }
 
 function why_of(id)
@@ -290,8 +290,8 @@ function why_of(id)
     end
     local an_hour, had = setting('interactive_ms'), urgent_ms(job.user, time, setting('interactive_ms'))
     if job.rank == 0 and had >= an_hour then job.capped = had end
-    local answer = REASONS[job.state] and REASONS[job.state](job, time) or {text = job.state .. ' since ' ..
-        span(time - tonumber(job.finished or time)) .. (job.reason ~= '' and ': ' .. job.reason or '')}
+    local answer = REASONS[job.state] and REASONS[job.state](job, time) or {text = job.state .. ' ' ..
+        span(time - tonumber(job.finished or time)) .. ' ago' .. (job.reason ~= '' and ': ' .. job.reason or '')}
     answer.id, answer.state = id, job.state
     return answer
 end
@@ -312,7 +312,7 @@ function F.why(a) return why_of(job_arg(a, 'id')) end
 function F.estimate(a)
     local job = wanted_job(a)
     local id, waits, bad = job.id, parents_arg(a, job.after_failed)
-    if call('EXISTS', job_key(id)) == 1 then refuse('usage', 'job ' .. id .. ' is there already; ask ddq_why about it') end
+    if call('EXISTS', job_key(id)) == 1 then refuse('usage', 'job ' .. id .. ' already exists; ask ddq_why about it') end
     check_quota(job.user, counted(job.kind) and job.images or 0)
     local load, pace = job.load, job.pace
     local state = (bad or a.hold == true) and 'held' or #waits > 0 and 'waiting' or 'queued'

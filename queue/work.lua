@@ -128,7 +128,7 @@ function open_report(id, images, bad)
     local text = (bad > 1 and 'images ' or 'image ') .. table.concat(numbers, ', ') ..
         (bad > #numbers and ' and ' .. bad - #numbers .. ' more' or '') .. ' could not be made: ' .. job_get(id, 'error')
     if bad >= images then return apply(id, 'fail', text) end
-    apply(id, 'complete', text .. ', the other ' .. int(images - bad) .. ' are there, a report is not')
+    apply(id, 'complete', text .. '; the other ' .. int(images - bad) .. ' exist, without a report')
 end
 
 -- A survey said how many images there are.
@@ -165,7 +165,7 @@ function lose(lease, how, text)
     local blame = (lo == lease.lo and lease.blame or 0) + BLAME[how]
     local crashes, errors = blame % BLAME.error, math.floor(blame / BLAME.error)
     if errors >= ERRORS_MAX then
-        apply(id, 'fail', 'failed ' .. errors .. ' times at the same place, the last time: ' .. text)
+        apply(id, 'fail', 'failed ' .. errors .. ' times at the same place, last error: ' .. text)
         return false
     end
     if crashes < CRASHES_MAX then
@@ -174,7 +174,7 @@ function lose(lease, how, text)
         return true
     end
     if lease.phase ~= 'images' then
-        apply(id, 'fail', 'its ' .. lease.phase .. ' failed again and again, the last time: ' .. text)
+        apply(id, 'fail', 'its ' .. lease.phase .. ' failed repeatedly, last error: ' .. text)
         return false
     end
     if hi - lo > 1 then -- each half may fail once before it is split again; alone, an image has all its tries

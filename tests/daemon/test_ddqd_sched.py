@@ -8,7 +8,7 @@ def test_an_interactive_job_goes_first_at_the_next_batch():
         slow = farm.submit(images=150, how="ms=20")
         farm.running(slow, done=30)
         quick = farm.submit(images=4, how="ms=1", asks={"tier": "interactive"})
-        assert "makes room when its batch ends" in farm.redis.fcall("why", id=quick)["text"] or farm.show(quick)["state"] != "queued"
+        assert "yields when its batch ends" in farm.redis.fcall("why", id=quick)["text"] or farm.show(quick)["state"] != "queued"
         farm.wait(quick, seconds=5)
         assert farm.show(slow)["done"] < 150  # it had not to wait for the end of a range of seconds
         assert "asked to yield" in farm.log()
@@ -27,7 +27,7 @@ def test_a_worker_takes_what_fits_its_memory(tmp_path):
         wait_for(lambda: farm.redis.fcall("hosts")["hosts"][0]["workers"][0].get("free_mib") == 5722, 10, "less is free")
         job = farm.submit(images=4, how="peak=8678")
         why = farm.redis.fcall("why", id=job)
-        assert why["code"] == "memory" and "needs 9.1 GB, best free 6.0 GB on " in why["text"]
+        assert why["code"] == "memory" and "needs 9.1 GB, most free: 6.0 GB on " in why["text"]
         other = farm.submit(images=4, batch=1, asks={"load": "batch=1"})
         farm.wait(other)  # of another load, so nobody knows that it would not fit
         assert farm.show(job)["state"] == "queued"

@@ -103,7 +103,7 @@ static void errors_end_the_job_with_their_sentence(void **state)
         time_passes();
     }
     say(QUEUE_SHOW, "{'id':'aaaa'}",
-        "job.reason=failed 5 times at the same place, the last time: boom; job.bad=0; job.errors=5");
+        "job.reason=failed 5 times at the same place, last error: boom; job.bad=0; job.errors=5");
 }
 
 static void crashes_and_errors_have_a_budget_each(void **state)
@@ -178,7 +178,7 @@ static void a_drained_host_takes_nothing(void **state)
     claim("b", "status=empty; text=drained by bob: a new fan");
     submit("aaaaaa0002", "cyd", 8, "");
     say(QUEUE_SHOW, "{'id':'aaaaaa0002'}",
-        "job.reason~the workers that are there are drained (drained by bob: a new fan); ddq resume");
+        "job.reason~all suitable workers are drained (drained by bob: a new fan); ddq resume");
     claim("a", "lo=0; again=true"); /* what it holds it gives back itself */
     BEAT("drains.*=drained by bob: a new fan");
     say(QUEUE_HOSTS, "{}", "hosts.0.drains.*=drained by bob: a new fan");
@@ -198,8 +198,8 @@ static void a_drained_worker_leaves_the_others_alone(void **state)
     claim("a", "status=empty; text=drained by bob");
     claim("b", "lo=0");
     BEAT("drains.a=drained by bob");
-    say(QUEUE_DRAIN, "{'host':'h','worker':'c','user':'bob'}", "status=not_found; text~it has: a, b");
-    say(QUEUE_DRAIN, "{'host':'i','user':'bob'}", "status=not_found; text~there are: h");
+    say(QUEUE_DRAIN, "{'host':'h','worker':'c','user':'bob'}", "status=not_found; text~its workers: a, b");
+    say(QUEUE_DRAIN, "{'host':'i','user':'bob'}", "status=not_found; text~known hosts: h");
     freeReplyObject(
         redis_do(redis, "DEL {ddq}:host:h")); /* it was away for a day, and is forgotten but for its drain */
     say(QUEUE_RESUME, "{'host':'h','worker':'a','user':'bob'}", "changed=true");

@@ -109,7 +109,7 @@ static void a_survey_that_always_fails(void **state)
         RETRY("b", 0, i < 2 ? "state=queued; again=true" : "state=failed; again=false");
         time_passes();
     }
-    say(QUEUE_SHOW, "{'id':'aaaaaa0002'}", "job.state=failed; job.reason~its survey failed again and again");
+    say(QUEUE_SHOW, "{'id':'aaaaaa0002'}", "job.state=failed; job.reason~its survey failed repeatedly");
 }
 
 static void chunks_follow_the_measured_speed(void **state)
@@ -235,7 +235,7 @@ static void reaped_progress_is_kept(void **state)
     time_passes();
     say(QUEUE_REAP, "{}", "reaped=1");
     say(QUEUE_SHOW, "{'id':'aaaa'}",
-        "job.state=queued; job.done=5; job.errors=1; job.error~worker a of host h fell silent");
+        "job.state=queued; job.done=5; job.errors=1; job.error~worker a of host h stopped sending heartbeats");
     claim("b", "lo=5; hi=8");
 }
 
@@ -296,7 +296,7 @@ static void a_bad_image_is_found_and_put_aside(void **state)
     assert_int_equal(crashes, 3 + 1 + 1 + 3); /* 8 three times, 4 and 2 once, 1 three times */
     say(QUEUE_SHOW, "{'id':'aaaa'}",
         "job.state=done; job.done=7; job.bad=1; job.missing=[5]; job.reason=image 5 could not be made: boom, the other "
-        "7 are there, a report is not; job.errors=8");
+        "7 exist, without a report; job.errors=8");
 }
 
 static void a_job_of_bad_images_fails(void **state)
@@ -381,7 +381,7 @@ static void a_report_that_always_fails(void **state)
         RETRY("a", 1, i < 2 ? "state=queued; again=true" : "state=failed; again=false");
         time_passes();
     }
-    say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=failed; job.reason~the last time: boom");
+    say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=failed; job.reason~last error: boom");
 }
 
 static void policies(void **state)

@@ -134,7 +134,7 @@ static void an_interactive_job_makes_one_worker_yield(void **state)
     say(QUEUE_RENEW, "{'leases':[{'token':'$cpu0','upto':2},{'token':'$cpu1','upto':9}]}", "leases~yield");
     say(QUEUE_RENEW, "{'leases':[{'token':'$cpu0','upto':2}]}", "leases~ok");     /* the latest lease */
     say(QUEUE_RENEW, "{'leases':[{'token':'$cpu1','upto':10}]}", "leases~yield"); /* as often as it asks */
-    say(QUEUE_WHY, "{'id':'bbbbbb0001'}", "state=queued; text~n1:cpu1 makes room");
+    say(QUEUE_WHY, "{'id':'bbbbbb0001'}", "state=queued; text~n1:cpu1 yields");
     submit("cccccc0001", "cyd", 1, "'tier':'interactive'"); /* and another one for another job */
     say(QUEUE_RENEW, "{'leases':[{'token':'$cpu0','upto':2}]}", "leases~yield");
     say(QUEUE_GIVEBACK, "{'token':'$cpu1','upto':11}", "");
@@ -304,7 +304,7 @@ static void jobs_that_need_more_than_a_worker_has_are_skipped(void **state)
     claim_on("n1", "cpu0", ",'free_mib':4000", "job=bbbbbb0001");
     claim_on("n2", "cpu0", ",'free_mib':5722", "job=bbbbbb0001"); /* bob's again, though it is ada's turn */
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}",
-        "code=memory; text~needs 9.1 GB, best free 6.0 GB on n2:cpu0; need_mib=8678; best_free_mib=5722; "
+        "code=memory; text~needs 9.1 GB, most free: 6.0 GB on n2:cpu0; need_mib=8678; best_free_mib=5722; "
         "best_free_on=n2:cpu0; workers_fit=0; workers_all=2");
     beat("n3", 1, "idle", ",'free_mib':9000");
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "text~which 1 of 3 workers have free; workers_fit=1");
@@ -352,7 +352,7 @@ static void quota_of_workers_makes_wait(void **state)
     }
     assert_int_equal(ada, 2);
     beat("n1", 1, "idle", "");
-    say(QUEUE_WHY, "{'id':'aaaaaa0002'}", "code=workers; text~your quota is 2 workers at once, and 2 work for you");
+    say(QUEUE_WHY, "{'id':'aaaaaa0002'}", "code=workers; text~your quota allows 2 workers at a time, and you use 2");
     say(QUEUE_SHARE, "{'user':'ada'}", "users.0.workers=2; users.0.quota.workers=2");
 }
 
@@ -369,7 +369,7 @@ static void quota_of_a_day_makes_wait(void **state)
     finish_whole(claim("a", "lo=18; hi=20"), 1);
     claim("a", "status=empty");
     beat("n1", 1, "idle", "");
-    say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "code=day; text~20 images a day, and 20 are made; text~00:00 UTC");
+    say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "code=day; text~20 images per day, and 20 are made; text~00:00 UTC");
     say(QUEUE_QUOTA, "{'user':'ada','day':21,'by':'root'}", "");
     claim("a", "lo=20; hi=21");
 }

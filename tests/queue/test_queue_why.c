@@ -51,7 +51,7 @@ static void numbers_add_up(void **state)
     say(QUEUE_SHOW, "{'id':'aaaaaa0003'}", "job.reason~2 jobs before yours; you are"); /* and show says the same */
     submit("cccccc0001", "cyd", 600, "'tier':'interactive'");
     say(QUEUE_WHY, "{'id':'bbbbbb0001'}", "before=1; text~1 job before yours");
-    say(QUEUE_WHY, "{'id':'cccccc0001'}", "before=0; text~next in turn; text~n1:cuda:0 makes room");
+    say(QUEUE_WHY, "{'id':'cccccc0001'}", "before=0; text~next in turn; text~n1:cuda:0 yields");
     free(token);
 }
 
@@ -78,11 +78,11 @@ static void nobody_can(void **state)
     submit("aaaaaa0001", "ada", 8, "'device':'GPU-77'");
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "text~no daemon is alive; workers_all=0; workers_fit=0");
     beat("n1", 0, "");
-    say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "text~no worker is there");
+    say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "text~no worker is available");
     beat("n1", 2, ",'drain':true");
-    say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "text~no worker is there");
+    say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "text~no worker is available");
     beat("n1", 2, "");
-    say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "code=device; text~wants device GPU-77");
+    say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "code=device; text~needs device GPU-77");
     submit("aaaaaa0002", "ada", 8, "'needs':['model:faces']");
     say(QUEUE_WHY, "{'id':'aaaaaa0002'}", "code=offer; text~has model faces; text~[model faces] in its ddq.conf");
 }
@@ -106,10 +106,10 @@ static void every_state_has_a_sentence(void **state)
         "state=waiting; text~waits for job aaaaaa0001, which is running, 0% done, about 17 min left");
     say(QUEUE_HOLD, "{'id':'aaaaaa0001','user':'ada','reason':'disk is full'}", "");
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}",
-        "state=held; text~held: disk is full; text~ddq release aaaaaa0001 lets it go on");
+        "state=held; text~held: disk is full; text~ddq release aaaaaa0001 continues it");
     say(QUEUE_WHY, "{'id':'kkkkkk0001'}", "text=waits for job aaaaaa0001, which is held");
     say(QUEUE_CANCEL, "{'id':'aaaaaa0001','user':'ada'}", "");
-    say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "state=cancelled; text=cancelled since 0 s: cancelled by ada");
+    say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "state=cancelled; text=cancelled 0 s ago: cancelled by ada");
     say(QUEUE_WHY, "{'id':'zzzz'}", "status=not_found");
     free(token);
 }
@@ -122,7 +122,7 @@ static void a_lost_range_waits_a_little(void **state)
     for (int i = 0; i < 2; i++)
         say_f(QUEUE_FAIL, "state=queued", "{'token':'%s','upto':0,'policy':'retry','text':'boom'}",
               text_at(claim_gpu(0, ""), "token"));
-    say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "text~boom; what was lost is tried again within seconds");
+    say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "text~boom; lost ranges are retried within seconds");
 }
 
 /* --- sweeps ----------------------------------------------------------------------------------------------- */
