@@ -79,7 +79,7 @@ static void bad_arguments(void **state)
         {QUEUE_RELEASE, "{'id':'k3f','user':'ada'}", "status=refused; text~queued, not held"},
         {QUEUE_PRIO, "{'id':'k3f','user':'ada','priority':-101}", "status=usage; text~-100"},
         {QUEUE_SHARE, "{'user':'ada','weight':0}", "status=usage; text~0.01"},
-        {QUEUE_LIST, "{'state':'lost'}", "status=usage; text~no job has"},
+        {QUEUE_LIST, "{'state':'lost'}", "status=usage; text~not a state of jobs"},
         {QUEUE_LIST, "{'limit':0}", "status=usage; text~limit"},
         {QUEUE_SHOW, "{'id':'*'}", "status=usage; text~id is '*'"},
         {QUEUE_EVENTS, "{'after':'-'}", "status=usage; text~stream"},
@@ -192,7 +192,7 @@ static void jobs_that_wait_for_others(void **state)
     say(QUEUE_CANCEL, "{'id':'aaaaaa0002','user':'ada'}", "state=cancelled");
     say(QUEUE_SHOW, "{'id':'kkkkkk0001'}", "job.state=failed; job.reason~aaaaaa0002, which is cancelled");
     say(QUEUE_SHOW, "{'id':'kkkkkk0003'}", "job.state=failed; job.reason~kkkkkk0002, which is failed");
-    say(QUEUE_SUBMIT, JOB("'after':['kkkkkk0003']"), "status=refused; text~never be done");
+    say(QUEUE_SUBMIT, JOB("'after':['kkkkkk0003']"), "status=refused; text~never be complete");
     submit("kkkkkk0004", "ada", 0, "'after':['aaaaaa0001']"); /* done already: nothing to wait for */
     submit("kkkkkk0005", "ada", 0, "'after':['kkkkkk0004']");
     do_evaluation("a", "kkkkkk0004");

@@ -190,7 +190,7 @@ static void tokens_fence(void **state)
     claim("a", "lo=4; hi=8");
     time_passes();
     say(QUEUE_REAP, "{}", "reaped=1; next_ms=-1");
-    FINISH("a", 8, "status=stale; text~ran out");
+    FINISH("a", 8, "status=stale; text~expired");
     say(QUEUE_RENEW, "{'leases':[{'token':'$a','upto':8},{'token':'17','upto':1}]}", "leases~lost; leases.17=lost");
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.done=4; job.state=queued; job.errors=1");
     claim("b", "lo=4; hi=8");
@@ -295,8 +295,8 @@ static void a_bad_image_is_found_and_put_aside(void **state)
     assert_int_equal(images, 7);
     assert_int_equal(crashes, 3 + 1 + 1 + 3); /* 8 three times, 4 and 2 once, 1 three times */
     say(QUEUE_SHOW, "{'id':'aaaa'}",
-        "job.state=done; job.done=7; job.bad=1; job.missing=[5]; job.reason=image 5 could not be made: boom, the other "
-        "7 exist, without a report; job.errors=8");
+        "job.state=done; job.done=7; job.bad=1; job.missing=[5]; job.reason~image 5 could not be made: boom; "
+        "job.reason~the other 7 exist, without a report; job.errors=8");
 }
 
 static void a_job_of_bad_images_fails(void **state)

@@ -183,7 +183,7 @@ static void jobs_that_aged_make_nobody_yield(void **state)
     submit("bbbbbb0001", "bob", 8, "");
     redis_say("ZINCRBY {ddq}:aging -1800000 bbbbbb0001");
     say(QUEUE_REAP, "{}", "");
-    say(QUEUE_WHY, "{'id':'bbbbbb0001'}", "text~waited long and counts as interactive");
+    say(QUEUE_WHY, "{'id':'bbbbbb0001'}", "text~moved up to interactive");
     say(QUEUE_RENEW, "{'leases':[{'token':'$cpu0','upto':2}]}", "leases~ok");
 }
 
@@ -513,7 +513,7 @@ static void what_a_failed_parent_means(void **state)
     submit("kkkkkk0006", "ada", 8, "'after':['aaaaaa0001'],'after_failed':'hold'");
     say(QUEUE_SHOW, "{'id':'kkkkkk0005'}", "job.state=queued");
     say(QUEUE_SHOW, "{'id':'kkkkkk0006'}", "job.state=held; job.reason~which is cancelled");
-    say(QUEUE_SUBMIT, SAME("kkkkkk0007", ",'after':['aaaaaa0001']"), "status=refused; text~never be done");
+    say(QUEUE_SUBMIT, SAME("kkkkkk0007", ",'after':['aaaaaa0001']"), "status=refused; text~never be complete");
     say(QUEUE_SUBMIT, SAME("kkkkkk0007", ",'after_failed':'shrug'"), "status=usage; text~fail, hold, run");
 }
 

@@ -66,9 +66,8 @@ static void interactive_work_that_counts_as_normal(void **state)
     submit("bbbbbb0001", "bob", 1000, "");
     submit("cccccc0001", "cyd", 1000, "'tier':'interactive'");
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}",
-        "text~1 job before yours; text~8 GPU-seconds ahead of the next user; text~you had 8 s as interactive this "
-        "hour; "
-        "before=1; next_user=bob");
+        "text~1 job before yours; text~8 GPU-seconds ahead of the next user; text~you used 8 s of "
+        "interactive time this hour; before=1; next_user=bob");
     say(QUEUE_WHY, "{'id':'bbbbbb0001'}", "before=1"); /* cyd's, not ada's */
 }
 
@@ -84,7 +83,7 @@ static void nobody_can(void **state)
     beat("n1", 2, "");
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "code=device; text~needs device GPU-77");
     submit("aaaaaa0002", "ada", 8, "'needs':['model:faces']");
-    say(QUEUE_WHY, "{'id':'aaaaaa0002'}", "code=offer; text~has model faces; text~[model faces] in its ddq.conf");
+    say(QUEUE_WHY, "{'id':'aaaaaa0002'}", "code=offer; text~has model faces; text~add [model faces]");
 }
 
 static void every_state_has_a_sentence(void **state)
