@@ -112,7 +112,7 @@ def test_prio(desk):
 def test_share(desk):
     desk.submit(images=30)
     desk.ddq("submit", "digits-demo", DDQ_USER="bob")
-    assert "root may" in desk.ddq("share", "bob", "3", code=77).stderr
+    assert "only root and the admins" in desk.ddq("share", "bob", "3", code=77).stderr
     rows = {row["user"]: row for row in json.loads(desk.ddq("share", "bob", "3", "--json", DDQ_USER="root").stdout)["users"]}
     assert rows["bob"]["weight"] == 3
     rows = {row["user"]: row for row in desk.json("share")["users"]}
@@ -127,7 +127,7 @@ def test_share(desk):
 def test_settings_and_who_may(desk):
     assert desk.json("settings")["slack_ms"] == 60000 and "30m00s" in desk.ddq("settings").stdout
     for words in (["settings", "slack", "2m"], ["share", "ada", "2"], ["quota", "ada", "--day", "5"]):
-        assert "root may" in desk.ddq(*words, code=77).stderr
+        assert "only root and the admins" in desk.ddq(*words, code=77).stderr
     assert json.loads(desk.ddq("settings", "admins", "ada,eve", "--json", DDQ_USER="root").stdout)["admins"] == ["ada", "eve"]
     assert desk.json("settings", "slack", "1.5m")["slack_ms"] == 90000 and "ada,eve" in desk.ddq("settings").stdout
     desk.ddq("share", "ada", "2")
@@ -141,7 +141,7 @@ def test_settings_and_who_may(desk):
 
 def test_quota(desk):
     desk.submit(images=30)
-    assert "root may" in desk.ddq("quota", "ada", "--gpus", "9", code=77).stderr
+    assert "only root and the admins" in desk.ddq("quota", "ada", "--gpus", "9", code=77).stderr
     desk.ddq("quota", "ada", "--gpus", "2", "--queued", "100", DDQ_USER="root")
     desk.ddq("quota", "*", "--day", "1000", DDQ_USER="root")
     told = desk.json("quota")
