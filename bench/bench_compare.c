@@ -140,8 +140,11 @@ static bool run_student(Backend *be, const Options *options, Results *results, E
         noise_normal(0, (uint64_t)i, noise + (size_t)i * TOKENS * CHANNELS, TOKENS * CHANNELS);
     }
     Sampler *sampler = sampler_open_weights(&from_student, NULL, &from_tokenizer, 0, GRID, be, err);
-    SamplerBatch batch = {
-        .count = b, .labels = labels, .noise = noise, .codes = results->codes, .margin = results->margin};
+    ModelBatch batch = {.count = b,
+                        .condition = {.labels = labels},
+                        .noise = noise,
+                        .codes = results->codes,
+                        .margin = results->margin};
     bool ok = sampler && sampler_reserve(sampler, b, err) && sampler_run(sampler, &plan, &batch, NULL, NULL, err);
     sampler_close(sampler);
     free(labels), free(noise);

@@ -184,11 +184,11 @@ static bool time_batch(Bench *bench, int64_t first, Timer *ret_timer, Err *err)
     int side = sampler_info(bench->sampler)->image_size, b = bench->batch;
     size_t bytes = (size_t)b * (size_t)side * (size_t)side * 3;
     SamplerPlan plan = plan_of(bench->recipe);
-    SamplerBatch batch = {.count = b,
-                          .labels = bench->labels,
-                          .noise = bench->noise,
-                          .uniform = bench->uniform,
-                          .pixels = bench->writer ? xmalloc(bytes) : bench->pixels};
+    ModelBatch batch = {.count = b,
+                        .condition = {.labels = bench->labels},
+                        .noise = bench->noise,
+                        .uniform = bench->uniform,
+                        .pixels = bench->writer ? xmalloc(bytes) : bench->pixels};
     *ret_timer = (Timer){.since = mono_seconds(), .stage = INPUTS};
     clock_t before = clock();
     fill_inputs(bench, first);

@@ -6,7 +6,7 @@
  *     family   the models of one kind: the roles they have. worker/models/family.h is the worker's half: how they run
  *
  * To add a role: a value here, its row in model.c, its row in core/jobspec.c. To add a family: a row in model.c, a row
- * in worker/models/family.c (docs/howto.md). */
+ * in worker/models/family.c (docs/dev/howto.md). */
 #ifndef CORE_MODEL_H
 #define CORE_MODEL_H
 

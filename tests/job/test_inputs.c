@@ -9,7 +9,7 @@
 
 enum { TOKENS = 4, CHANNELS = 2, CLASSES = 5, IMAGES = 7 };
 
-static const SamplerInfo info = {.grid = 2, .tokens = TOKENS, .channels = CHANNELS, .classes = CLASSES};
+static const ModelInfo info = {.grid = 2, .tokens = TOKENS, .channels = CHANNELS, .classes = CLASSES};
 
 static void test_rules(void **state)
 {
@@ -73,7 +73,7 @@ static void test_files(void **state)
     assert_memory_equal(noise, values + 2 * TOKENS * CHANNELS, sizeof noise);
     spec.images = 8;
     assert_err(inputs_fit(&inputs, &info, &err), err, "labels", "label 99 at place 7");
-    const SamplerInfo other = {.tokens = 16, .channels = CHANNELS, .classes = CLASSES};
+    const ModelInfo other = {.tokens = 16, .channels = CHANNELS, .classes = CLASSES};
     spec.images = IMAGES;
     assert_err(inputs_fit(&inputs, &other, &err), err, "noise.npy", "[9,4,2]", "[n,16,2]");
     inputs_close(&inputs);
@@ -139,7 +139,7 @@ static void test_ahead(void **state)
             inputs_ahead_take(ahead, takes[i].lo, takes[i].count, takes[i].next_lo, takes[i].next, &err);
         assert_non_null(batch);
         assert_int_equal(batch->lo, takes[i].lo);
-        assert_memory_equal(batch->labels, labels, n * sizeof *labels);
+        assert_memory_equal(batch->condition.labels, labels, n * sizeof *labels);
         assert_memory_equal(batch->noise, noise, n * TOKENS * CHANNELS * sizeof *noise);
         assert_memory_equal(batch->uniform, uniform, n * TOKENS * sizeof *uniform);
     }

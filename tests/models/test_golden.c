@@ -30,7 +30,7 @@ typedef struct Case {
     const char *group, *name; /* "few" or "teacher", then the case's own */
     int t_list[8];
     SamplerPlan plan;
-    SamplerBatch batch;
+    ModelBatch batch;
     bool flipped[MAX_BATCH]; /* a code of the image went the other way: what depends on it cannot be compared */
     int flips, codes;        /* so far, of how many */
     double off;              /* the largest error of a margin */
@@ -219,12 +219,12 @@ static void run_set(const GoldenSet *set, int few, int teacher)
     Case c = {.set = set, .npz = npz, .sampler = golden_sampler(set, be, set->batch)};
     size_t side = (size_t)sampler_info(c.sampler)->image_size;
     NpyArray noise = golden_array(npz, "noise"), label = golden_array(npz, "label");
-    c.batch = (SamplerBatch){.count = set->batch,
-                             .labels = label.data,
-                             .noise = noise.data,
-                             .codes = codes,
-                             .vectors = vectors,
-                             .margin = margin};
+    c.batch = (ModelBatch){.count = set->batch,
+                           .condition = {.labels = label.data},
+                           .noise = noise.data,
+                           .codes = codes,
+                           .vectors = vectors,
+                           .margin = margin};
     c.pixels = golden_slow() && side > 64 ? NULL : xmalloc((size_t)set->batch * side * side * 3);
     cJSON *cases = read_cases(set->cases);
     run_group(&c, cases, "few_step", "few", few);

@@ -29,13 +29,13 @@ static Images *images_new(uint64_t seed)
 static void run_some(Sampler *sampler, const SamplerPlan *plan, Images *images, int lo, int count)
 {
     Err err = {0};
-    SamplerBatch batch = {.count = count,
-                          .labels = images->labels + lo,
-                          .noise = images->noise + lo * L * C,
-                          .uniform = plan->argmax ? NULL : images->uniform + lo * L,
-                          .codes = images->codes + lo * L,
-                          .vectors = images->vectors + lo * L * C,
-                          .pixels = images->pixels + lo * PIXELS};
+    ModelBatch batch = {.count = count,
+                        .condition = {.labels = images->labels + lo},
+                        .noise = images->noise + lo * L * C,
+                        .uniform = plan->argmax ? NULL : images->uniform + lo * L,
+                        .codes = images->codes + lo * L,
+                        .vectors = images->vectors + lo * L * C,
+                        .pixels = images->pixels + lo * PIXELS};
     assert_ok(sampler_run(sampler, plan, &batch, NULL, NULL, &err), err);
 }
 
@@ -149,7 +149,7 @@ static void test_teacher_alone(void **state)
     int32_t codes[3 * L];
     uint8_t pixels[3 * PIXELS];
     SamplerPlan plan = {TO_END, 2, 0, 0, 2, -1, 0, 1, 1, true};
-    SamplerBatch batch = {.count = 3, .labels = label.data, .codes = codes, .pixels = pixels};
+    ModelBatch batch = {.count = 3, .condition = {.labels = label.data}, .codes = codes, .pixels = pixels};
     assert_ok(sampler_run(sampler, &plan, &batch, NULL, NULL, &err), err);
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < L; j++) {
@@ -222,11 +222,11 @@ static void test_stages(void **state)
     for (size_t i = 0; i < countof(rows); i++) {
         Err err = {0};
         Log log = {""};
-        SamplerBatch batch = {.count = 1,
-                              .labels = images->labels,
-                              .noise = images->noise,
-                              .uniform = images->uniform,
-                              .pixels = images->pixels};
+        ModelBatch batch = {.count = 1,
+                            .condition = {.labels = images->labels},
+                            .noise = images->noise,
+                            .uniform = images->uniform,
+                            .pixels = images->pixels};
         assert_ok(sampler_run(sampler, &PLANS[rows[i].plan].plan, &batch, log_stage, &log, &err), err);
         assert_string_equal(log.text, rows[i].stages);
     }
@@ -339,7 +339,7 @@ static void test_grid(void **state)
         SamplerFiles files = {.student = set->student, .tokenizer = set->tokenizer, .grid = rows[i].grid};
         Sampler *sampler = sampler_open(&files, be, &err);
         assert_ok(sampler, err);
-        const SamplerInfo *info = sampler_info(sampler);
+        const ModelInfo *info = sampler_info(sampler);
         assert_int_equal(info->grid, rows[i].want);
         assert_int_equal(info->tokens, rows[i].want * rows[i].want);
         assert_int_equal(info->image_size, rows[i].side);
@@ -356,7 +356,8 @@ static void test_batches_refused(void **state)
     Sampler *sampler = golden_sampler(TINY, be, 2);
     Images *images = images_new(1);
     SamplerPlan plan = PLANS[0].plan;
-    SamplerBatch batch = {.count = 3, .labels = images->labels, .noise = images->noise, .codes = images->codes};
+    ModelBatch batch = {
+        .count = 3, .condition = {.labels = images->labels}, .noise = images->noise, .codes = images->codes};
     assert_err(sampler_run(sampler, &plan, &batch, NULL, NULL, &err), err, "batch of 3", "2");
     batch.count = 2;
     images->labels[1] = 10;

@@ -109,7 +109,7 @@ static bool labels_fit(const Inputs *inputs, Err *err)
     return true;
 }
 
-bool inputs_fit(Inputs *inputs, const SamplerInfo *info, Err *err)
+bool inputs_fit(Inputs *inputs, const ModelInfo *info, Err *err)
 {
     inputs->info = *info;
     const NpyArray *noise = &inputs->noise;

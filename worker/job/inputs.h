@@ -10,12 +10,12 @@
 #include "core/err.h"
 #include "core/jobspec.h"
 #include "worker/arrays/npy.h"
-#include "worker/models/sampler.h"
+#include "worker/models/family.h"
 
 typedef struct Inputs {     /* starts as {0} */
     const JobSpec *spec;    /* must live as long */
     NpyArray noise, labels; /* data NULL: by rule */
-    SamplerInfo info;       /* since inputs_fit */
+    ModelInfo info;         /* since inputs_fit */
 } Inputs;
 
 bool inputs_open(const JobSpec *spec, Inputs *ret_inputs, Err *err);
@@ -24,7 +24,7 @@ void inputs_close(Inputs *inputs);
 /* Tokens a side as the noise file has them; 0 when there is none. */
 int inputs_grid(const Inputs *inputs);
 
-bool inputs_fit(Inputs *inputs, const SamplerInfo *info, Err *err);
+bool inputs_fit(Inputs *inputs, const ModelInfo *info, Err *err);
 
 /* The label of image i for a model of so many classes; needs no inputs_fit. */
 int64_t inputs_label(const Inputs *inputs, int64_t i, int classes);

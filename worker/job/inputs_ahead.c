@@ -1,5 +1,4 @@
-/* Two buffers that change places, one thread a batch: starting one takes some microseconds, a batch takes milliseconds.
- */
+/* Two buffers that change places, one thread per batch: starting one takes microseconds, a batch milliseconds. */
 #include "worker/job/inputs_ahead.h"
 
 #include <pthread.h>
@@ -9,7 +8,8 @@
 
 typedef struct Buffer {
     InputsBatch batch;
-    bool good; /* filled without a failure */
+    int32_t *labels; /* [B] of the batch's condition */
+    bool good;       /* filled without a failure */
     Err err;
 } Buffer;
 
@@ -26,7 +26,7 @@ static void fill(const Inputs *inputs, Buffer *buffer)
     InputsBatch *batch = &buffer->batch;
     err_clear(&buffer->err);
     buffer->good =
-        inputs_fill(inputs, batch->lo, batch->count, batch->labels, batch->noise, batch->uniform, &buffer->err);
+        inputs_fill(inputs, batch->lo, batch->count, buffer->labels, batch->noise, batch->uniform, &buffer->err);
 }
 
 static void *fill_thread(void *ctx)
@@ -52,10 +52,12 @@ InputsAhead *inputs_ahead_open(const Inputs *inputs, int most, bool uniform, Err
     ahead->inputs = inputs;
     for (int i = 0; i < 2; i++) {
         InputsBatch *batch = &ahead->buffers[i].batch;
-        batch->labels = malloc(b * sizeof *batch->labels);
+        int32_t *labels = malloc(b * sizeof *labels);
+        ahead->buffers[i].labels = labels;
+        batch->condition = (Condition){.kind = CONDITION_LABELS, .labels = labels};
         batch->noise = malloc(numbers * sizeof *batch->noise);
         batch->uniform = uniform ? malloc(tokens * sizeof *batch->uniform) : NULL;
-        good = good && batch->labels && batch->noise && (batch->uniform || !uniform);
+        good = good && labels && batch->noise && (batch->uniform || !uniform);
     }
     if (good)
         return ahead;
@@ -70,7 +72,7 @@ void inputs_ahead_close(InputsAhead *ahead)
         return;
     join(ahead);
     for (int i = 0; i < 2; i++) {
-        free(ahead->buffers[i].batch.labels);
+        free(ahead->buffers[i].labels);
         free(ahead->buffers[i].batch.noise);
         free(ahead->buffers[i].batch.uniform);
     }

@@ -10,10 +10,10 @@
 
 typedef struct InputsBatch {
     int64_t lo;
-    int count;       /* B */
-    int32_t *labels; /* [B] */
-    float *noise;    /* [B,L,C] */
-    float *uniform;  /* [B,L]; NULL: not wanted */
+    int count; /* B */
+    Condition condition;
+    float *noise;   /* [B,L,C] */
+    float *uniform; /* [B,L]; NULL: not wanted */
 } InputsBatch;
 
 typedef struct InputsAhead InputsAhead;

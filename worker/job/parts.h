@@ -26,11 +26,11 @@ struct Run {
     ImageSource *source;  /* evaluate, statistics; the model cache's */
     PieceNeeds keeps;     /* what a piece of this job holds */
     Inputs inputs;        /* sample */
-    Sampler *sampler;     /* the model cache's; NULL until run_load */
-    SamplerFiles files;
-    Precision precision; /* of the sampler */
-    SamplerPlan plan;
-    int spare_batch;     /* what the cache's spare sampler has room for; 0 until it is wanted */
+    const Family *family; /* sample: how the model is run */
+    Model *model;         /* the model cache's; NULL until run_load */
+    ModelFiles files;
+    Precision precision; /* of the model */
+    int spare_batch;     /* what the cache's spare model has room for; 0 until it is wanted */
     MeasurePlan measure; /* its net is NULL: not wanted, or not loaded yet */
     bool loaded;
     int batch;

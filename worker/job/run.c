@@ -78,7 +78,8 @@ Run *run_open(ModelCache *models, const JobSpec *spec, Err *err)
                  .warnings = cJSON_CreateArray()};
     bool good = model_cache_serves(models, spec->device, err) && pipeline_choose(spec, &run->pipeline, err) &&
                 open_source(run, err) && identity_make(spec, run->pipeline, run->source, &run->identity, err) &&
-                (!jobkind_of(spec->kind)->uses_model || inputs_open(spec, &run->inputs, err)) &&
+                (!jobkind_of(spec->kind)->uses_model ||
+                 ((run->family = family_find(spec->family, err)) && inputs_open(spec, &run->inputs, err))) &&
                 folder_check(spec->output, &run->identity, err);
     if (!good) {
         run_close(run);
@@ -105,22 +106,6 @@ void run_close(Run *run)
 
 /* --- loading --------------------------------------------------------------------------------------- */
 
-static SamplerPlan plan_of(const JobSpec *spec)
-{
-    return (SamplerPlan){
-        .t_list = spec->t_list,
-        .t_count = spec->t_count,
-        .split_t = spec->split_t < 0 ? 0 : spec->split_t,
-        .teacher_start_t = spec->teacher_start_t,
-        .cfg_scale = (float)spec->cfg_scale,
-        .cfg_interval = spec->cfg_interval,
-        .top_k = spec->top_k,
-        .top_p = (float)spec->top_p,
-        .temperature = (float)spec->temperature,
-        .argmax = spec->pick == PICK_ARGMAX,
-    };
-}
-
 static int wanted_batch(const Run *run)
 {
     int wanted = run->spec->batch ? run->spec->batch : model_cache_is_host(run->models) ? BATCH_CPU : BATCH_CUDA;
@@ -130,7 +115,7 @@ static int wanted_batch(const Run *run)
 bool run_reserve(Run *run, int wanted, const Hooks *hooks, Err *err)
 {
     for (run->batch = wanted;; run->batch /= 2) {
-        if (sampler_reserve(run->sampler, run->batch, err))
+        if (run->family->reserve(run->model, run->batch, err))
             break;
         if (!err || err->kind != ERR_MEMORY)
             return false;
@@ -148,38 +133,26 @@ bool run_reserve(Run *run, int wanted, const Hooks *hooks, Err *err)
 }
 
 /* Weights that fp16 cannot hold are taken in bf16, as batches are (sample.c). */
-static bool take_sampler(Run *run, const Hooks *hooks, bool *ret_warm, Err *err)
+static bool take_model(Run *run, const Hooks *hooks, bool *ret_warm, Err *err)
 {
     Err why = {0};
     run->precision = model_cache_precision(run->models, run->spec->precision);
-    run->sampler = model_cache_sampler(run->models, &run->files, run->precision, ret_warm, &why);
-    if (!run->sampler && why.kind == ERR_NUMERIC && run->precision == PREC_F16) {
+    run->model = model_cache_model(run->models, run->family, &run->files, run->precision, ret_warm, &why);
+    if (!run->model && why.kind == ERR_NUMERIC && run->precision == PREC_F16) {
         run_note(run, hooks, "%s; the model is taken in bf16", why.text);
         run->precision = PREC_BF16;
-        run->sampler = model_cache_sampler(run->models, &run->files, run->precision, ret_warm, &why);
+        run->model = model_cache_model(run->models, run->family, &run->files, run->precision, ret_warm, &why);
     }
-    return run->sampler || err_set(err, why.kind, "%s", why.text);
+    return run->model || err_set(err, why.kind, "%s", why.text);
 }
 
-static bool load_sampler(Run *run, const Hooks *hooks, bool *ret_warm, Err *err)
+static bool load_model(Run *run, const Hooks *hooks, bool *ret_warm, Err *err)
 {
     const JobSpec *spec = run->spec;
-    run->files = (SamplerFiles){
-        .student = spec->files[ROLE_STUDENT],
-        .teacher = spec->teacher_start_t >= 0 ? spec->files[ROLE_TEACHER] : NULL,
-        .tokenizer = spec->files[ROLE_TOKENIZER],
-        .heads = spec->heads,
-        .grid = spec->grid ? spec->grid : inputs_grid(&run->inputs),
-    };
-    if (!take_sampler(run, hooks, ret_warm, err))
+    run->files = family_files(spec, inputs_grid(&run->inputs));
+    if (!take_model(run, hooks, ret_warm, err))
         return false;
-    run->plan = plan_of(spec);
-    const SamplerInfo *info = sampler_info(run->sampler);
-    if (spec->split_t < 0 && spec->t_list[spec->t_count - 1] < info->tokens)
-        return err_set(err, ERR_USAGE,
-                       "job field split_t: missing, and the student runs at t %d (the teacher alone has t_list 0,%d)",
-                       spec->t_list[spec->t_count - 1], info->tokens);
-    return sampler_check(run->sampler, &run->plan, err) && inputs_fit(&run->inputs, info, err) &&
+    return run->family->check(run->model, spec, err) && inputs_fit(&run->inputs, &run->model->info, err) &&
            run_reserve(run, wanted_batch(run), hooks, err);
 }
 
@@ -190,7 +163,7 @@ bool run_load(Run *run, const Hooks *hooks, Err *err)
     double start = mono_seconds();
     bool warm = true, warm_features = true;
     stopwatch_enter(&run->watch, STAGE_LOAD);
-    bool good = !jobkind_of(run->spec->kind)->uses_model || load_sampler(run, hooks, &warm, err);
+    bool good = !jobkind_of(run->spec->kind)->uses_model || load_model(run, hooks, &warm, err);
     if (good && run->spec->inception) {
         Precision precision = model_cache_feature_precision(run->models, run->spec->precision);
         run->measure.net = model_cache_inception(run->models, run->spec->inception, precision, &warm_features, err);
@@ -226,8 +199,8 @@ static cJSON *made_by(const Run *run)
         if (run->precision != meant)
             cJSON_AddStringToObject(made, "instead_of", precision_name(meant));
     }
-    if (run->sampler)
-        cJSON_AddNumberToObject(made, "classes", sampler_info(run->sampler)->classes);
+    if (run->model)
+        cJSON_AddNumberToObject(made, "classes", run->model->info.classes);
     if (run->measure.net)
         cJSON_AddStringToObject(made, "feature_precision",
                                 precision_name(model_cache_feature_precision(run->models, run->spec->precision)));
@@ -254,8 +227,8 @@ static int png_threads(const Run *run)
 Writer *run_writer(Run *run, int side, Err *err)
 {
     WriterPlan plan = {.output = run->spec->output, .keeps = run->keeps, .side = side, .threads = png_threads(run)};
-    if (run->sampler) {
-        const SamplerInfo *info = sampler_info(run->sampler);
+    if (run->model) {
+        const ModelInfo *info = &run->model->info;
         plan.rows[ARRAY_CODES] = row(sizeof(int32_t), 1, info->tokens, 0, 0);
         plan.rows[ARRAY_VECTORS] = row(sizeof(float), 2, info->tokens, info->channels, 0);
         plan.rows[ARRAY_PIXELS] = row(1, 3, side, side, 3);

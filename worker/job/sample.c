@@ -1,9 +1,9 @@
 /* Making images: for every gap that no valid piece covers, batch by batch
  *
- *   inputs -> sampler_run -> features of the pixels just made -> writer
+ *   inputs -> Family.run -> features of the pixels just made -> writer
  *
- * The inputs of a batch are made while the one before is sampled; the writer encodes and flushes beside the next one.
- * At a stop or a failure what was made so far still becomes a piece, so it is not made again. */
+ * The inputs of a batch are made while the one before is sampled; the writer encodes and flushes while the next one is
+ * sampled. At a stop or a failure the images made so far still become a piece, so they are not made again. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ typedef struct Making {
     Run *run;
     const Hooks *hooks;
     Filling filling;
-    bool claimed; /* the folder; with the first batch, so the first step does not wait for the disk */
+    bool claimed; /* the folder is; done with the first batch, so the first step does not wait for the disk */
     InputsAhead *ahead;
     int64_t gap_end; /* of the gap that is being filled */
     const char *stage;
@@ -42,7 +42,7 @@ static void *room(int64_t count, size_t size, Err *err)
 
 static bool batch_room(const Making *making, WriterBatch *batch, Err *err)
 {
-    const SamplerInfo *info = sampler_info(making->run->sampler);
+    const ModelInfo *info = &making->run->model->info;
     const bool *keeps = making->run->keeps.arrays;
     const int64_t n = batch->count, tokens = n * info->tokens;
     void **arrays = batch->arrays;
@@ -54,7 +54,7 @@ static bool batch_room(const Making *making, WriterBatch *batch, Err *err)
 /* A pixel is always a number, so what overflowed shows in the vectors alone. */
 static bool vectors_finite(const Making *making, const WriterBatch *batch, Err *err)
 {
-    const SamplerInfo *info = sampler_info(making->run->sampler);
+    const ModelInfo *info = &making->run->model->info;
     const float *vectors = batch->arrays[ARRAY_VECTORS];
     const int64_t row = (int64_t)info->tokens * info->channels;
     for (int64_t i = 0; i < batch->count * row; i++)
@@ -73,35 +73,36 @@ static int batch_size(const Making *making, int64_t at)
 }
 
 /* The batch, `part` images at a time. */
-static bool sample_parts(Making *making, Sampler *sampler, const InputsBatch *inputs, const WriterBatch *batch,
-                         int part, Err *err)
+static bool sample_parts(Making *making, Model *model, const InputsBatch *inputs, const WriterBatch *batch, int part,
+                         Err *err)
 {
-    const SamplerInfo *info = sampler_info(sampler);
+    const ModelInfo *info = &model->info;
     const size_t tokens = (size_t)info->tokens, values = tokens * (size_t)info->channels,
                  bytes = (size_t)info->image_size * (size_t)info->image_size * 3;
+    const Stages stages = {on_stage, making};
     int32_t *codes = batch->arrays[ARRAY_CODES];
     for (int from = 0; from < batch->count; from += part) {
         const size_t i = (size_t)from;
-        SamplerBatch work = {
+        ModelBatch work = {
             .count = batch->count - from < part ? batch->count - from : part,
-            .labels = inputs->labels + i,
+            .condition = condition_from(inputs->condition, i),
             .noise = inputs->noise + i * values,
             .uniform = inputs->uniform ? inputs->uniform + i * tokens : NULL,
             .codes = codes ? codes + i * tokens : NULL,
             .vectors = (float *)batch->arrays[ARRAY_VECTORS] + i * values,
             .pixels = (uint8_t *)batch->arrays[ARRAY_PIXELS] + i * bytes,
         };
-        if (!sampler_run(sampler, &making->run->plan, &work, on_stage, making, err))
+        if (!model->family->run(model, making->run->spec, &work, &stages, err))
             return false;
     }
     return true;
 }
 
-/* Room in the spare sampler for as much of a batch as fits beside the other one. */
-static bool spare_reserve(Run *run, Sampler *spare, Err *err)
+/* Room in the spare model for as much of a batch as fits beside the other one. */
+static bool spare_reserve(Run *run, Model *spare, Err *err)
 {
     int count = run->spare_batch ? run->spare_batch : run->batch;
-    for (; !sampler_reserve(spare, count, err); count /= 2)
+    for (; !spare->family->reserve(spare, count, err); count /= 2)
         if (err->kind != ERR_MEMORY || count == 1)
             return err_wrap(err, "fp16 cannot hold some numbers of this model, and bf16 beside it does not fit; choose "
                                  "precision bf16");
@@ -113,7 +114,7 @@ static bool spare_reserve(Run *run, Sampler *spare, Err *err)
 static bool sample_again(Making *making, const InputsBatch *inputs, WriterBatch *batch, const Err *why, Err *err)
 {
     Run *run = making->run;
-    Sampler *spare = model_cache_spare(run->models, &run->files, err);
+    Model *spare = model_cache_spare(run->models, run->family, &run->files, err);
     if (!spare || !spare_reserve(run, spare, err))
         return false;
     run_note(run, making->hooks, "%s; such batches are made again in bf16", why->text);
@@ -129,7 +130,7 @@ static bool sample_batch(Making *making, WriterBatch *batch, Err *err)
         inputs_ahead_take(making->ahead, batch->lo, batch->count, next, batch_size(making, next), err);
     if (!inputs)
         return false;
-    bool good = sample_parts(making, run->sampler, inputs, batch, batch->count, err);
+    bool good = sample_parts(making, run->model, inputs, batch, batch->count, err);
     if (!good && run->precision == PREC_F16 && err->kind == ERR_NUMERIC) {
         Err why = *err;
         good = sample_again(making, inputs, batch, &why, err);
@@ -140,7 +141,7 @@ static bool sample_batch(Making *making, WriterBatch *batch, Err *err)
 static bool make_batch(Making *making, WriterBatch *batch, Err *err)
 {
     Run *run = making->run;
-    const int side = sampler_info(run->sampler)->image_size;
+    const int side = run->model->info.image_size;
     if (!batch_room(making, batch, err) || !sample_batch(making, batch, err))
         return false;
     if (run->keeps.arrays[ARRAY_FEATURES]) {
@@ -178,12 +179,12 @@ static bool add_batch(Making *making, WriterBatch *batch, Err *err)
 static bool open_inputs(Making *making, Err *err)
 {
     const Run *run = making->run;
-    bool draws = run->plan.teacher_start_t >= 0 && !run->plan.argmax;
-    making->ahead = inputs_ahead_open(&run->inputs, run->batch, draws, err);
+    making->ahead = inputs_ahead_open(&run->inputs, run->batch, run->family->draws(run->spec), err);
     return making->ahead != NULL;
 }
 
-/* After a batch that did not fit: others use the device too, and what was free when the job began may be gone. */
+/* After a batch that did not fit: other programs use the device too, so there may be less free memory than when the
+ * job began. */
 static bool shrink(Making *making, Err *err)
 {
     Run *run = making->run;
@@ -226,7 +227,7 @@ static bool fill_gaps(Making *making, Err *err)
         return true;
     if (!run_load(run, making->hooks, err) || !open_inputs(making, err))
         return false;
-    making->filling.writer = run_writer(run, sampler_info(run->sampler)->image_size, err);
+    making->filling.writer = run_writer(run, run->model->info.image_size, err);
     return making->filling.writer && filling_gaps(&making->filling, fill_gap, making, err);
 }
 

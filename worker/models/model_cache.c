@@ -1,4 +1,4 @@
-/* Two slots, sampler and Inception, each with the key of what is in it. */
+/* Slots: the model, the same in bf16, Inception and a source of images, each with the key of what is in it. */
 #include "worker/models/model_cache.h"
 
 #include <inttypes.h>
@@ -8,14 +8,20 @@
 
 #include "core/mem.h"
 
+typedef struct Slot {
+    Model *model;            /* NULL: empty, as is all the rest */
+    char *key;               /* family, sizes, precision */
+    char *keys[MODEL_ROLES]; /* of the files */
+    char *main_file;
+} Slot;
+
 struct ModelCache {
     char *device;
     int threads;
     char *folder;
     Backend *backends[PREC_BF16 + 1]; /* by precision, opened when first wanted */
     char device_name[128];
-    Sampler *sampler, *spare;
-    char *sampler_key, *sampler_key_without_teacher, *spare_key, *main_file;
+    Slot model, spare;
     Inception *inception;
     char *inception_key;
     ImageSource *source;
@@ -30,23 +36,20 @@ ModelCache *model_cache_new(const char *device, int threads)
     return models;
 }
 
-static void drop_spare(ModelCache *models)
+static void drop_slot(Slot *slot)
 {
-    sampler_close(models->spare);
-    free(models->spare_key);
-    models->spare = NULL;
-    models->spare_key = NULL;
+    model_close(slot->model);
+    free(slot->key);
+    free(slot->main_file);
+    for (int i = 0; i < MODEL_ROLES; i++)
+        free(slot->keys[i]);
+    *slot = (Slot){0};
 }
 
-static void drop_sampler(ModelCache *models)
+static void drop_models(ModelCache *models)
 {
-    drop_spare(models);
-    sampler_close(models->sampler);
-    free(models->sampler_key);
-    free(models->sampler_key_without_teacher);
-    free(models->main_file);
-    models->sampler = NULL;
-    models->sampler_key = models->sampler_key_without_teacher = models->main_file = NULL;
+    drop_slot(&models->spare);
+    drop_slot(&models->model);
 }
 
 static void drop_inception(ModelCache *models)
@@ -70,7 +73,7 @@ void model_cache_free(ModelCache *models)
 {
     if (!models)
         return;
-    drop_sampler(models);
+    drop_models(models);
     drop_inception(models);
     drop_source(models);
     for (size_t i = 0; i < countof(models->backends); i++)
@@ -129,20 +132,20 @@ Backend *model_cache_backend(ModelCache *models, Precision precision, Err *err)
 
 Precision model_cache_precision(const ModelCache *models, JobPrecision precision)
 {
-    static const Precision said[] = {[PRECISION_FP32] = PREC_F32,
-                                     [PRECISION_TF32] = PREC_TF32,
-                                     [PRECISION_FP16] = PREC_F16,
-                                     [PRECISION_BF16] = PREC_BF16};
+    static const Precision named[] = {[PRECISION_FP32] = PREC_F32,
+                                      [PRECISION_TF32] = PREC_TF32,
+                                      [PRECISION_FP16] = PREC_F16,
+                                      [PRECISION_BF16] = PREC_BF16};
     if (precision == PRECISION_AUTO)
         return model_cache_is_host(models) ? PREC_F32 : PREC_F16;
-    return said[precision];
+    return named[precision];
 }
 
 Precision model_cache_feature_precision(const ModelCache *models, JobPrecision precision)
 {
-    Precision said = model_cache_precision(models, precision);
-    if (said == PREC_F32 || said == PREC_TF32)
-        return said;
+    Precision chosen = model_cache_precision(models, precision);
+    if (chosen == PREC_F32 || chosen == PREC_TF32)
+        return chosen;
     return model_cache_is_host(models) ? PREC_F32 : PREC_TF32;
 }
 
@@ -155,7 +158,7 @@ const char *precision_name(Precision precision)
 
 /* --- the models ------------------------------------------------------------------------------------ */
 
-/* "path:inode:size:mtime;" — a file that is not there has a key too; opening it says the rest. */
+/* "path:inode:size:mtime;" — a missing file has a key too; opening it fails with the reason. */
 static void key_add(Buf *key, const char *path)
 {
     struct stat st = {0};
@@ -166,51 +169,65 @@ static void key_add(Buf *key, const char *path)
         buf_printf(key, "%s;", path ? path : "");
 }
 
-static char *key_of(const SamplerFiles *files, const char *teacher, Precision precision)
+/* The keys alone: no model yet. */
+static Slot slot_of(const Family *family, const ModelFiles *files, Precision precision)
 {
-    Buf key = {0};
-    key_add(&key, files->student);
-    key_add(&key, files->tokenizer);
-    key_add(&key, teacher);
-    buf_printf(&key, "%d;%d;%d", files->heads, files->grid, precision);
-    return key.data;
+    Slot slot = {.key = xasprintf("%s;%d;%d;%d", family->name, files->heads, files->grid, precision)};
+    for (int i = 0; i < MODEL_ROLES; i++) {
+        Buf key = {0};
+        if (files->files[i])
+            key_add(&key, files->files[i]);
+        slot.keys[i] = key.data;
+    }
+    slot.main_file = xstrdup(model_main_file(files->files));
+    return slot;
 }
 
-Sampler *model_cache_sampler(ModelCache *models, const SamplerFiles *files, Precision precision, bool *ret_warm,
-                             Err *err)
+/* A model with more files than wanted serves too: what it computes does not depend on a file that is not used. */
+static bool serves(const Slot *slot, const Slot *wanted)
 {
-    char *key = key_of(files, files->teacher, precision), *without = key_of(files, NULL, precision);
-    bool warm = models->sampler && (strcmp(key, models->sampler_key) == 0 ||
-                                    (!files->teacher && strcmp(without, models->sampler_key_without_teacher) == 0));
+    bool same = slot->model && strcmp(slot->key, wanted->key) == 0;
+    for (int i = 0; same && i < MODEL_ROLES; i++)
+        same = !wanted->keys[i] || (slot->keys[i] && strcmp(slot->keys[i], wanted->keys[i]) == 0);
+    return same;
+}
+
+static void fill(ModelCache *models, Slot *slot, Slot *wanted, const Family *family, const ModelFiles *files,
+                 Precision precision, Err *err)
+{
+    Backend *be = model_cache_backend(models, precision, err);
+    wanted->model = be ? family->open(files, be, err) : NULL;
+    if (!wanted->model)
+        drop_slot(wanted);
+    *slot = *wanted;
+}
+
+Model *model_cache_model(ModelCache *models, const Family *family, const ModelFiles *files, Precision precision,
+                         bool *ret_warm, Err *err)
+{
+    Slot wanted = slot_of(family, files, precision);
+    bool warm = serves(&models->model, &wanted);
     if (ret_warm)
         *ret_warm = warm;
     if (warm) {
-        free(key);
-        free(without);
-        return models->sampler;
+        drop_slot(&wanted);
+    } else {
+        drop_models(models); /* first: two models may not fit */
+        fill(models, &models->model, &wanted, family, files, precision, err);
     }
-    drop_sampler(models); /* first: two sets need not fit */
-    Backend *be = model_cache_backend(models, precision, err);
-    models->sampler = be ? sampler_open(files, be, err) : NULL;
-    models->sampler_key = key;
-    models->sampler_key_without_teacher = without;
-    models->main_file = xstrdup(files->student ? files->student : files->teacher);
-    if (!models->sampler)
-        drop_sampler(models);
-    return models->sampler;
+    return models->model.model;
 }
 
-Sampler *model_cache_spare(ModelCache *models, const SamplerFiles *files, Err *err)
+Model *model_cache_spare(ModelCache *models, const Family *family, const ModelFiles *files, Err *err)
 {
-    char *key = key_of(files, files->teacher, PREC_BF16);
-    if (!models->spare || strcmp(key, models->spare_key) != 0) {
-        drop_spare(models);
-        Backend *be = model_cache_backend(models, PREC_BF16, err);
-        models->spare = be ? sampler_open(files, be, err) : NULL;
-        models->spare_key = xstrdup(key);
+    Slot wanted = slot_of(family, files, PREC_BF16);
+    if (serves(&models->spare, &wanted)) {
+        drop_slot(&wanted);
+    } else {
+        drop_slot(&models->spare);
+        fill(models, &models->spare, &wanted, family, files, PREC_BF16, err);
     }
-    free(key);
-    return models->spare;
+    return models->spare.model;
 }
 
 Inception *model_cache_inception(ModelCache *models, const char *path, Precision precision, bool *ret_warm, Err *err)
@@ -237,8 +254,8 @@ Inception *model_cache_inception(ModelCache *models, const char *path, Precision
 char *model_cache_warm(const ModelCache *models)
 {
     cJSON *list = cJSON_CreateArray();
-    if (models->main_file)
-        cJSON_AddItemToArray(list, cJSON_CreateString(models->main_file));
+    if (models->model.main_file)
+        cJSON_AddItemToArray(list, cJSON_CreateString(models->model.main_file));
     char *text = cJSON_PrintUnformatted(list);
     cJSON_Delete(list);
     return text;

@@ -1,4 +1,4 @@
-/* The model cache: what a worker keeps between jobs. One device, its backends by precision, one sampler and one
+/* The model cache: what a worker keeps between jobs. One device, its backends by precision, one model and one
  * Inception network in memory, one source of images. Asking for what is warm costs a few stat calls; asking for
  * something else replaces it.
  *
@@ -10,8 +10,8 @@
 #include "core/jobspec.h"
 #include "kernels/backend.h"
 #include "worker/images/images.h"
+#include "worker/models/family.h"
 #include "worker/models/inception.h"
-#include "worker/models/sampler.h"
 
 typedef struct ModelCache ModelCache;
 ModelCache *model_cache_new(const char *device, int threads);
@@ -33,17 +33,17 @@ Precision model_cache_precision(const ModelCache *models, JobPrecision precision
 Precision model_cache_feature_precision(const ModelCache *models, JobPrecision precision);
 const char *precision_name(Precision precision);
 
-/* The device itself, for products that are no model's. It belongs to the cache. */
+/* The device itself, for matrix products outside models. It belongs to the cache. */
 Backend *model_cache_backend(ModelCache *models, Precision precision, Err *err);
-/* *ret_warm (may be NULL) says whether it was in memory. A sampler with a teacher serves a plan without one. */
-Sampler *model_cache_sampler(ModelCache *models, const SamplerFiles *files, Precision precision, bool *ret_warm,
-                             Err *err);
-/* The same model in bf16 beside the one that is in memory, for batches that fp16 has no room for; loaded when first
- * asked for, and dropped with the other. */
-Sampler *model_cache_spare(ModelCache *models, const SamplerFiles *files, Err *err);
+/* *ret_warm (may be NULL): whether it was in memory. A model with more files than asked for serves as well. */
+Model *model_cache_model(ModelCache *models, const Family *family, const ModelFiles *files, Precision precision,
+                         bool *ret_warm, Err *err);
+/* The same model in bf16 beside the one that is in memory, for batches with numbers that fp16 cannot hold; loaded when
+ * it is first asked for, and dropped with the other. */
+Model *model_cache_spare(ModelCache *models, const Family *family, const ModelFiles *files, Err *err);
 Inception *model_cache_inception(ModelCache *models, const char *path, Precision precision, bool *ret_warm, Err *err);
-/* The images of a job (named by its output folder), which is asked for them range by range: listed anew when a folder
- * changed since, or for another job. */
+/* The images of a job (named by its output folder), which is asked for them range by range: listed again when a
+ * folder has changed, or for another job. */
 ImageSource *model_cache_source(ModelCache *models, const char *job, const char *path, Err *err);
 /* The device's name once a backend was opened, else "". */
 const char *model_cache_device_name(const ModelCache *models);

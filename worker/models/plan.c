@@ -1,19 +1,35 @@
-/* Plans, checked. A new field of SamplerPlan gets its range here and its sentence. */
+/* Plans, made of a job and checked. A new field of SamplerPlan is filled, and gets its range and its message, here. */
 #include "worker/models/plan.h"
 
 #include <math.h>
+
+SamplerPlan plan_of_job(const JobSpec *spec)
+{
+    return (SamplerPlan){
+        .t_list = spec->t_list,
+        .t_count = spec->t_count,
+        .split_t = spec->split_t < 0 ? 0 : spec->split_t,
+        .teacher_start_t = spec->teacher_start_t,
+        .cfg_scale = (float)spec->cfg_scale,
+        .cfg_interval = spec->cfg_interval,
+        .top_k = spec->top_k,
+        .top_p = (float)spec->top_p,
+        .temperature = (float)spec->temperature,
+        .argmax = spec->pick == PICK_ARGMAX,
+    };
+}
 
 bool plan_uses_teacher(const SamplerPlan *plan)
 {
     return plan->teacher_start_t >= 0;
 }
 
-bool plan_uses_student(const SamplerPlan *plan, const SamplerInfo *info)
+bool plan_uses_student(const SamplerPlan *plan, const ModelInfo *info)
 {
     return !plan_uses_teacher(plan) || plan->teacher_start_t > 0 || plan->t_list[plan->t_count - 1] < info->tokens;
 }
 
-static bool check_t_list(const SamplerPlan *plan, const SamplerInfo *info, Err *err)
+static bool check_t_list(const SamplerPlan *plan, const ModelInfo *info, Err *err)
 {
     const int *t = plan->t_list;
     bool teacher = plan_uses_teacher(plan);
@@ -57,7 +73,7 @@ static bool check_choice(const SamplerPlan *plan, Err *err)
     return true;
 }
 
-bool plan_check(const SamplerPlan *plan, const SamplerInfo *info, bool student, bool teacher, Err *err)
+bool plan_check(const SamplerPlan *plan, const ModelInfo *info, bool student, bool teacher, Err *err)
 {
     if (plan->teacher_start_t < -1)
         return err_set(err, ERR_USAGE, "teacher_start_t: it is %d, wanted -1 (no teacher) or 0 to %d",

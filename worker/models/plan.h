@@ -4,11 +4,14 @@
 
 #include "worker/models/sampler.h"
 
+/* What the fields of a job say. A new field of SamplerPlan is read here. */
+SamplerPlan plan_of_job(const JobSpec *spec);
+
 /* student, teacher: whether the sampler has one. The error says which value, what it is and what it may be. */
-bool plan_check(const SamplerPlan *plan, const SamplerInfo *info, bool student, bool teacher, Err *err);
+bool plan_check(const SamplerPlan *plan, const ModelInfo *info, bool student, bool teacher, Err *err);
 
 bool plan_uses_teacher(const SamplerPlan *plan);
 /* The teacher alone, from the first token to the last, needs no student (and no noise). */
-bool plan_uses_student(const SamplerPlan *plan, const SamplerInfo *info);
+bool plan_uses_student(const SamplerPlan *plan, const ModelInfo *info);
 
 #endif

@@ -4,8 +4,8 @@
  * codebook, so nothing is searched for. A token below min(t, split_t) came from the codebook and is its own nearest
  * row; of duplicate rows the search would find the first, and so do we.
  *
- * Student, teacher and decoder run one after another and share one slab. To add a sampler, add its story beside
- * few_step and with_teacher; to add a model, open it in load_all and give it its part of layout. */
+ * Student, teacher and decoder run one after another and share one slab. To add a sampler, add its function
+ * beside few_step and with_teacher; to add a model, open it in load_all and give it its part of layout. */
 #include "worker/models/sampler.h"
 
 #include <math.h>
@@ -23,7 +23,7 @@ enum { MAX_GRID = 128 };
 
 struct Sampler {
     Backend *be;
-    SamplerInfo info;
+    ModelInfo info;
     Codebook book;
     Decoder decoder;
     Student student; /* tf.be NULL: there is none */
@@ -39,11 +39,6 @@ struct Sampler {
     StudentResult found;               /* as large as [B,L] */
     TeacherResult drawn;
 };
-
-typedef struct Stages {
-    void (*call)(const char *name, void *ctx);
-    void *ctx;
-} Stages;
 
 static void enter(const Stages *stages, const char *name)
 {
@@ -95,12 +90,12 @@ static bool load_all(Sampler *s, const Weights *student, const Weights *teacher,
         (teacher && !teacher_load(&s->teacher, teacher, s->be, heads, grid, err)))
         return false;
     const Transformer *any = student ? &s->student.tf : &s->teacher.tf;
-    s->info = (SamplerInfo){.grid = grid,
-                            .tokens = grid * grid,
-                            .channels = s->book.channels,
-                            .codes = s->book.codes,
-                            .classes = any->classes,
-                            .image_size = s->decoder.image_size};
+    s->info = (ModelInfo){.grid = grid,
+                          .tokens = grid * grid,
+                          .channels = s->book.channels,
+                          .codes = s->book.codes,
+                          .classes = any->classes,
+                          .image_size = s->decoder.image_size};
     return fits(s, student, teacher, tokenizer, err);
 }
 
@@ -144,7 +139,7 @@ Sampler *sampler_open(const SamplerFiles *files, Backend *be, Err *err)
     return s;
 }
 
-const SamplerInfo *sampler_info(const Sampler *sampler)
+const ModelInfo *sampler_info(const Sampler *sampler)
 {
     return &sampler->info;
 }
@@ -278,10 +273,14 @@ static void take_step(Sampler *s, const StudentStep *step)
 }
 
 /* One student step at t: tokens t..end-1 are found from data 0..t-1 and the batch's noise. */
-static bool student_at(Sampler *s, const SamplerPlan *plan, const SamplerBatch *batch, int t, int end, Err *err)
+static bool student_at(Sampler *s, const SamplerPlan *plan, const ModelBatch *batch, int t, int end, Err *err)
 {
-    StudentStep step = {
-        .b = batch->count, .t = t, .split = plan->split_t, .end = end, .labels = batch->labels, .latents = s->latents};
+    StudentStep step = {.b = batch->count,
+                        .t = t,
+                        .split = plan->split_t,
+                        .end = end,
+                        .labels = batch->condition.labels,
+                        .latents = s->latents};
     size_t c = (size_t)s->info.channels, tokens = (size_t)s->info.tokens;
     for (int i = 0; i < batch->count; i++) {
         float *dst = s->latents + (size_t)i * (size_t)end * c;
@@ -295,7 +294,7 @@ static bool student_at(Sampler *s, const SamplerPlan *plan, const SamplerBatch *
     return true;
 }
 
-static bool few_step(Sampler *s, const SamplerPlan *plan, const SamplerBatch *batch, const Stages *stages, Err *err)
+static bool few_step(Sampler *s, const SamplerPlan *plan, const ModelBatch *batch, const Stages *stages, Err *err)
 {
     for (int i = 0; i < plan->t_count; i++) {
         int end = i + 1 < plan->t_count ? plan->t_list[i + 1] : s->info.tokens; /* what the next step reads */
@@ -326,7 +325,7 @@ static bool snap(Sampler *s, int b, int from, int upto, Err *err)
 }
 
 /* The teacher's prefix: a student step, every token snapped to the codebook. */
-static bool find_prefix(Sampler *s, const SamplerPlan *plan, const SamplerBatch *batch, Err *err)
+static bool find_prefix(Sampler *s, const SamplerPlan *plan, const ModelBatch *batch, Err *err)
 {
     int start = plan->teacher_start_t, tokens = s->info.tokens;
     if (!student_at(s, plan, batch, plan->t_list[0], start, err) ||
@@ -341,7 +340,7 @@ static bool find_prefix(Sampler *s, const SamplerPlan *plan, const SamplerBatch 
     return true;
 }
 
-static bool with_teacher(Sampler *s, const SamplerPlan *plan, const SamplerBatch *batch, const Stages *stages, Err *err)
+static bool with_teacher(Sampler *s, const SamplerPlan *plan, const ModelBatch *batch, const Stages *stages, Err *err)
 {
     int start = plan->teacher_start_t, end = plan->t_list[1], count = end - start;
     if (start) {
@@ -352,7 +351,7 @@ static bool with_teacher(Sampler *s, const SamplerPlan *plan, const SamplerBatch
     TeacherDraw draw = {.b = batch->count,
                         .start = start,
                         .end = end,
-                        .labels = batch->labels,
+                        .labels = batch->condition.labels,
                         .prefix = s->prefix,
                         .cfg_scale = plan->cfg_scale,
                         .cfg_interval = plan->cfg_interval,
@@ -375,14 +374,17 @@ static bool with_teacher(Sampler *s, const SamplerPlan *plan, const SamplerBatch
     return student_at(s, plan, batch, end, s->info.tokens, err);
 }
 
-static bool check_batch(const Sampler *s, const SamplerPlan *plan, const SamplerBatch *batch, Err *err)
+static bool check_batch(const Sampler *s, const SamplerPlan *plan, const ModelBatch *batch, Err *err)
 {
     if (batch->count < 1 || batch->count > s->reserved)
         return err_set(err, ERR_INTERNAL, "batch of %d images, room was made for %d", batch->count, s->reserved);
+    if (batch->condition.kind != CONDITION_LABELS)
+        return err_set(err, ERR_INTERNAL, "the batch has a condition of kind %d, and this model takes labels",
+                       (int)batch->condition.kind);
     for (int i = 0; i < batch->count; i++)
-        if (batch->labels[i] < 0 || batch->labels[i] >= s->info.classes)
+        if (batch->condition.labels[i] < 0 || batch->condition.labels[i] >= s->info.classes)
             return err_set(err, ERR_USAGE, "label %d of the batch is %d, this model has classes 0 to %d", i,
-                           batch->labels[i], s->info.classes - 1);
+                           batch->condition.labels[i], s->info.classes - 1);
     if (plan_uses_student(plan, &s->info) && !batch->noise)
         return err_set(err, ERR_INTERNAL, "the batch has no noise and the student needs it");
     if (plan_uses_teacher(plan) && !plan->argmax && !batch->uniform)
@@ -390,7 +392,7 @@ static bool check_batch(const Sampler *s, const SamplerPlan *plan, const Sampler
     return true;
 }
 
-bool sampler_run(Sampler *s, const SamplerPlan *plan, SamplerBatch *batch, void (*stage)(const char *name, void *ctx),
+bool sampler_run(Sampler *s, const SamplerPlan *plan, ModelBatch *batch, void (*stage)(const char *name, void *ctx),
                  void *ctx, Err *err)
 {
     Stages stages = {stage, ctx};

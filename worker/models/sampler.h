@@ -1,4 +1,5 @@
-/* The Distilled Decoding samplers: labels and noise in, codes, latent vectors and pixels out.
+/* The Distilled Decoding samplers: labels and noise in, codes, latent vectors and pixels out. This is the family
+ * LlamaGen-DD; other code reaches it through worker/models/family.h.
  *
  *     Sampler *s = sampler_open(&files, be, err);                weights into the backend, once
  *     sampler_run(s, &plan, &batch, err);                        any number of times
@@ -8,7 +9,7 @@
 #ifndef WORKER_MODELS_SAMPLER_H
 #define WORKER_MODELS_SAMPLER_H
 
-#include "kernels/backend.h"
+#include "worker/models/family.h"
 
 typedef struct Sampler Sampler;
 
@@ -19,15 +20,10 @@ typedef struct SamplerFiles {
 } SamplerFiles;
 
 /* The grid is in no checkpoint: rotary positions are computed and convolutions take any size. With grid 0 it follows
- * from the tokenizer's levels: 5 (VQ-16) 16, 4 (VQ-8) 32, 3 (the digits family) 8. Who has a noise file [n,L,C] knows
- * better and passes sqrt(L). */
+ * from the tokenizer's levels: 5 (VQ-16) 16, 4 (VQ-8) 32, 3 (the digits family) 8. A noise file [n,L,C] gives sqrt(L).
+ */
 
-typedef struct SamplerInfo {
-    int grid, tokens, channels, codes, classes; /* L = tokens = grid*grid; classes without the null class */
-    int image_size;                             /* pixels a side */
-} SamplerInfo;
-
-/* What to sample; checked by sampler_check before any work. */
+/* What to sample: plan_of_job (plan.h) makes it of a job, sampler_check checks it before any work. */
 typedef struct SamplerPlan {
     const int *t_list;
     int t_count;
@@ -39,18 +35,6 @@ typedef struct SamplerPlan {
     bool argmax;
 } SamplerPlan;
 
-/* One batch. Host memory, owned by the caller. Outputs that are NULL are not written. */
-typedef struct SamplerBatch {
-    int count;             /* B */
-    const int32_t *labels; /* [B] */
-    const float *noise;    /* [B,L,C] */
-    const float *uniform;  /* [B,L] in [0,1), one a token the teacher draws; NULL with argmax */
-    int32_t *codes;        /* [B,L]; -1 where the continuous head was used */
-    float *vectors;        /* [B,L,C] what the decoder gets */
-    uint8_t *pixels;       /* [B,S,S,3] */
-    float *margin;         /* [B,L] top-1 minus top-2 logit where an argmax chose the code, else NaN; tests */
-} SamplerBatch;
-
 /* Loads and packs. Sizes are read off tensor shapes; a file that does not fit the others is an error. */
 Sampler *sampler_open(const SamplerFiles *files, Backend *be, Err *err);
 /* The same from any source of weights (worker/models/weights.h), needed until it returns: benchmarks bring random ones.
@@ -59,7 +43,7 @@ struct Weights;
 Sampler *sampler_open_weights(const struct Weights *student, const struct Weights *teacher,
                               const struct Weights *tokenizer, int heads, int grid, Backend *be, Err *err);
 void sampler_close(Sampler *sampler); /* NULL is fine */
-const SamplerInfo *sampler_info(const Sampler *sampler);
+const ModelInfo *sampler_info(const Sampler *sampler);
 
 /* Makes room for batches of up to `count`; may be called again with another size. False with ERR_MEMORY if it does not
  * fit. */
@@ -70,7 +54,7 @@ bool sampler_check(const Sampler *sampler, const SamplerPlan *plan, Err *err);
 
 /* Runs one batch, count <= what was reserved. `stage` is called (if not NULL) as the work goes on: "student",
  * "teacher", "decode". */
-bool sampler_run(Sampler *sampler, const SamplerPlan *plan, SamplerBatch *batch,
+bool sampler_run(Sampler *sampler, const SamplerPlan *plan, ModelBatch *batch,
                  void (*stage)(const char *name, void *ctx), void *ctx, Err *err);
 
 #endif
