@@ -352,7 +352,7 @@ def test_a_file_system_that_never_answers():
     (farm.root / "bob").mkdir(parents=True)
     with farm, Hang(farm.root / "bob") as hang:
         farm.wait(farm.submit(images=20, how="ms=0"))
-        long = farm.submit(images=300, how="ms=10")
+        long = farm.submit(images=1200, how="ms=10")  # longer than it takes to notice the folder
         farm.running(long, done=3)
         metric(port, "loop_lag_seconds")
         waited = waited_s(farm.daemon.pid)
@@ -364,14 +364,14 @@ def test_a_file_system_that_never_answers():
         found = farm.wait(stuck, state="held")
         assert "has not answered for 1 s" in found["reason"] and f"bob/{stuck}" in found["reason"], found
         made = len(farm.trace(long))
-        wait_for(lambda: len(farm.trace(long)) > made + 5, 5, "the other job goes on")
+        wait_for(lambda: len(farm.trace(long)) > made + 5, 60, "the other job goes on")
         lag = metric(port, "loop_lag_seconds") - (waited_s(farm.daemon.pid) - waited)
         assert lag < 0.05, lag
         hang.heal()
         farm.redis.fcall("release", id=stuck, user="bob")
         farm.wait(stuck)
         farm.wait(long)
-        farm.check_output(long, 300)
+        farm.check_output(long, 1200)
         assert farm.stop() == 0
 
 
@@ -387,7 +387,7 @@ def test_a_daemon_ends_though_a_file_system_hangs():
         start = time.monotonic()
         assert farm.stop(wait=20) == 0
         assert time.monotonic() - start < 15
-    assert "ended all the same" in farm.log_text
+    assert "exiting anyway" in farm.log_text
 
 
 # --- time ---
