@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "core/conf_keys.h"
+#include "core/conf_parts.h"
 #include "core/datadir.h"
 #include "core/mem.h"
 

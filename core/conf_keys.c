@@ -1,7 +1,7 @@
 /* The keys of ddq.conf: one row per key with its type, its place in the struct and a sentence. All code here iterates
  * over the rows: it reads values, suggests the nearest name, prints a configuration and docs/configuration.md. To add a
  * key: a field in conf.h, a row here. The files of a model are rows of core/model.c. */
-#include "core/conf_keys.h"
+#include "core/conf_parts.h"
 
 #include <ctype.h>
 #include <errno.h>

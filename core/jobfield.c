@@ -1,5 +1,5 @@
 /* One row a type: decode (JSON -> member), encode (member -> JSON), text (flag -> JSON), what it may be in words. */
-#include "core/jobfield.h"
+#include "core/jobspec_parts.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* What depends on the model's sizes is checked when it is loaded, what depends on the reference when it is opened. */
-#include "core/jobrules.h"
+#include "core/jobspec_parts.h"
 
 #include <stdlib.h>
 

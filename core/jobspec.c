@@ -10,9 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/jobfield.h"
-#include "core/jobrules.h"
-#include "core/jobtraits.h"
+#include "core/jobspec_parts.h"
 #include "core/mem.h"
 
 #define AT(name)   offsetof(JobSpec, name), sizeof(((JobSpec *)0)->name)

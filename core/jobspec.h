@@ -16,7 +16,7 @@
 #include "core/err.h"
 #include "core/jobkind.h"
 #include "core/metric.h"
-#include "core/model.h"
+#include "core/modelrole.h"
 #include "core/nearest.h"
 
 typedef enum JobForm { FORM_QUEUED, FORM_EXEC } JobForm;

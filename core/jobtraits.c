@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/jobfield.h"
 #include "core/jobkind.h"
+#include "core/jobspec_parts.h"
 #include "core/mem.h"
 
 enum { KEY_MAX = 300 }; /* bytes of a pace or a load; the queue cuts there as well */

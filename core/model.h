@@ -5,7 +5,7 @@
  *              heartbeat (a host has the file or not) and a field of a job in EXEC form (its path)
  *     family   the models of one kind: the roles they have. worker/models/family.h is the worker's half: how they run
  *
- * To add a role: a value here, its row in model.c, its row in core/jobspec.c. To add a family: a row in model.c, a row
+ * To add a role: a value in modelrole.h, its row in model.c, its row in core/jobspec.c. To add a family: a row in model.c, a row
  * in worker/models/family.c (docs/dev/howto.md). */
 #ifndef CORE_MODEL_H
 #define CORE_MODEL_H
@@ -13,10 +13,7 @@
 #include <stdbool.h>
 
 #include "core/err.h"
-
-/* In the order in which they are shown. The first file that a model has identifies it: workers report that one as
- * loaded. Files that models share come last. */
-typedef enum ModelRole { ROLE_STUDENT, ROLE_TEACHER, ROLE_TOKENIZER, MODEL_ROLES } ModelRole;
+#include "core/modelrole.h"
 
 typedef enum FileUse {
     FILE_UNUSED,   /* the family has no such file; the job does not read it */

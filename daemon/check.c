@@ -10,10 +10,10 @@
 #include <sys/wait.h>
 
 #include "core/mem.h"
-#include "daemon/workers/devices.h"
-#include "daemon/redis/standalone.h"
 #include "daemon/base/statedir.h"
 #include "daemon/redis/handshake.h"
+#include "daemon/redis/standalone.h"
+#include "daemon/workers/devices.h"
 
 enum { REDIS_MS = 5000 };
 

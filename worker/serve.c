@@ -15,8 +15,8 @@
 #include "core/log.h"
 #include "kernels/backend.h"
 #include "kernels/ledger.h"
-#include "worker/job/run.h"
 #include "worker/channel.h"
+#include "worker/job/run.h"
 #include "worker/models/model_cache.h"
 
 enum { PROGRESS_MS = 200 };

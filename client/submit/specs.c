@@ -6,11 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/nearest.h"
 #include "core/file.h"
 #include "core/jobspec.h"
 #include "core/jobtraits.h"
 #include "core/mem.h"
+#include "core/nearest.h"
 #include "core/recipe.h"
 
 enum { FILE_MAX = 4 << 20 }; /* bytes; a list of 100,000 classes fits */

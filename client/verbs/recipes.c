@@ -4,9 +4,9 @@
 
 #include "client/cmd.h"
 #include "client/terminal/table.h"
-#include "core/nearest.h"
 #include "core/jobspec.h"
 #include "core/mem.h"
+#include "core/nearest.h"
 #include "core/recipe.h"
 
 static cJSON *recipe_json(const Recipe *recipe)

@@ -14,9 +14,9 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "daemon/redis/link.h"
 #include "daemon/base/sched.h"
 #include "daemon/redis/handshake.h"
+#include "daemon/redis/link.h"
 
 typedef enum StoreState { STORE_AWAY, STORE_CONNECTING, STORE_HANDSHAKE, STORE_READY } StoreState;
 

@@ -10,10 +10,10 @@
 
 #include "core/json.h"
 #include "core/mem.h"
-#include "daemon/work/state.h"
+#include "daemon/base/sched.h"
 #include "daemon/work/leases.h"
 #include "daemon/work/reports.h"
-#include "daemon/base/sched.h"
+#include "daemon/work/state.h"
 
 /* --- 1 asking --------------------------------------------------------------------------------------- */
 

@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "core/json.h"
+#include "daemon/base/sched.h"
 #include "daemon/work/bad_devices.h"
-#include "daemon/work/state.h"
 #include "daemon/work/progress.h"
 #include "daemon/work/reports.h"
-#include "daemon/base/sched.h"
+#include "daemon/work/state.h"
 
 int leases_count(const Daemon *d)
 {

@@ -12,14 +12,14 @@
 #include "core/log.h"
 #include "daemon/base/http.h"
 #include "daemon/base/journal.h"
-#include "daemon/work/lease.h"
 #include "daemon/base/notify.h"
 #include "daemon/base/options.h"
+#include "daemon/base/statedir.h"
+#include "daemon/redis/standalone.h"
+#include "daemon/redis/store.h"
 #include "daemon/specs/registry.h"
 #include "daemon/specs/resolving.h"
-#include "daemon/redis/standalone.h"
-#include "daemon/base/statedir.h"
-#include "daemon/redis/store.h"
+#include "daemon/work/lease.h"
 #include "daemon/workers/workers.h"
 
 /* How late the tick came, which is how long something held the loop. */

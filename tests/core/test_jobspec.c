@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "core/jobfield.h"
+#include "core/jobspec_parts.h"
 #include "core/jobtraits.h"
 #include "tests/test.h"
 

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/json.h"
 #include "core/figure.h"
+#include "core/json.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/references.h"

@@ -10,6 +10,7 @@
 
 #include "core/jobtraits.h"
 #include "core/mem.h"
+#include "core/model.h"
 #include "worker/evaluate/pipeline.h"
 #include "worker/files/map.h"
 #include "worker/images/images.h"

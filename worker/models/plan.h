@@ -2,7 +2,19 @@
 #ifndef WORKER_MODELS_PLAN_H
 #define WORKER_MODELS_PLAN_H
 
-#include "worker/models/sampler.h"
+#include "worker/models/family.h"
+
+/* What to sample: plan_of_job makes it of a job, sampler_check checks it before any work. */
+typedef struct SamplerPlan {
+    const int *t_list;
+    int t_count;
+    int split_t;
+    int teacher_start_t; /* -1: few-step */
+    float cfg_scale;
+    int cfg_interval, top_k;
+    float top_p, temperature;
+    bool argmax;
+} SamplerPlan;
 
 /* What the fields of a job say. A new field of SamplerPlan is read here. */
 SamplerPlan plan_of_job(const JobSpec *spec);

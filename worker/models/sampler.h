@@ -10,6 +10,7 @@
 #define WORKER_MODELS_SAMPLER_H
 
 #include "worker/models/family.h"
+#include "worker/models/plan.h"
 
 typedef struct Sampler Sampler;
 
@@ -22,18 +23,6 @@ typedef struct SamplerFiles {
 /* The grid is in no checkpoint: rotary positions are computed and convolutions take any size. With grid 0 it follows
  * from the tokenizer's levels: 5 (VQ-16) 16, 4 (VQ-8) 32, 3 (the digits family) 8. A noise file [n,L,C] gives sqrt(L).
  */
-
-/* What to sample: plan_of_job (plan.h) makes it of a job, sampler_check checks it before any work. */
-typedef struct SamplerPlan {
-    const int *t_list;
-    int t_count;
-    int split_t;
-    int teacher_start_t; /* -1: few-step */
-    float cfg_scale;
-    int cfg_interval, top_k;
-    float top_p, temperature;
-    bool argmax;
-} SamplerPlan;
 
 /* Loads and packs. Sizes are read off tensor shapes; a file that does not fit the others is an error. */
 Sampler *sampler_open(const SamplerFiles *files, Backend *be, Err *err);

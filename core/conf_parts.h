@@ -1,6 +1,6 @@
 /* The table of ddq.conf's keys. Only conf.c includes this. */
-#ifndef CORE_CONF_KEYS_H
-#define CORE_CONF_KEYS_H
+#ifndef CORE_CONF_PARTS_H
+#define CORE_CONF_PARTS_H
 
 #include "core/conf.h"
 

@@ -1,12 +1,14 @@
-/* The types that a job field can have: JSON value <-> JobSpec member <-> text of a flag.
+/* What the files of the job spec share: jobspec.c (the table), jobfield.c (the types that a field can have: JSON value <->
+ * JobSpec member <-> text of a flag), jobrules.c (rules between fields), jobtraits.c (questions to the table). Others
+ * include core/jobspec.h or core/jobtraits.h.
  *
  * jobspec.c holds the rows; a type holds what all rows of that type do. To add a type: an enum value here, its three
  * functions and its row in jobfield.c. */
-#ifndef CORE_JOBFIELD_H
-#define CORE_JOBFIELD_H
+#ifndef CORE_JOBSPEC_PARTS_H
+#define CORE_JOBSPEC_PARTS_H
 
+#include "core/jobroles.h"
 #include "core/jobspec.h"
-#include "core/jobtraits.h"
 
 typedef enum FieldType {
     TYPE_TEXT,    /* char *: a path or free text */
@@ -46,5 +48,14 @@ cJSON *jobfield_encode(const JobField *field, const JobSpec *spec);
 cJSON *jobfield_from_text(const JobField *field, const char *text, Err *err);
 /* "1 to 4096", "fp32, tf32, fp16 or bf16": what the field may be. Caller frees. */
 char *jobfield_may_be(const JobField *field);
+
+/* --- jobrules.c --------------------------------------------------------------------------------------- */
+
+/* The metrics of a job that does not name any: fid where something is compared, else none. An evaluate job always
+ * compares unless it says otherwise, so that one without a reference is told that the reference is missing. */
+unsigned jobrules_metrics(const JobSpec *spec);
+
+/* All fields are decoded and defaults are in place; `metrics` too. The sentence names the field that has to change. */
+bool jobrules_check(const JobSpec *spec, JobForm form, Err *err);
 
 #endif
