@@ -100,5 +100,5 @@ def test_a_kernel_that_faults_is_blamed_on_the_range_and_the_worker_is_replaced(
 
 
 def test_mistakes_are_said(farm):
-    assert "no host h2" in ddq(farm, "drain", "h2", code=102)
+    assert "host h2 has sent no heartbeat" in ddq(farm, "drain", "h2", code=102)
     assert "has no worker cpu:7" in ddq(farm, "drain", "h1:cpu:7", code=102)
