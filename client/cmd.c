@@ -12,8 +12,8 @@
 
 #include "client/terminal/term.h"
 #include "core/file.h"
-#include "core/jobspec.h"
 #include "core/mem.h"
+#include "spec/jobspec.h"
 
 /* --- the command line ----------------------------------------------------------------------------------- */
 

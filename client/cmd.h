@@ -9,7 +9,7 @@
 
 #include "client/redis.h"
 #include "client/verb.h"
-#include "core/conf.h"
+#include "spec/conf/conf.h"
 
 struct Cmd {
     const Verb *verb;

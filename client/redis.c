@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/conf.h"
 #include "core/mem.h"
+#include "spec/conf/conf.h"
 
 enum { CONNECT_S = 2, COMMAND_S = 5, LOADING_TRIES = 20, LOADING_MS = 250 };
 

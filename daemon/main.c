@@ -5,13 +5,13 @@
 
 #include "core/flags.h"
 #include "core/help.h"
-#include "core/lifecycle.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "core/proto.h"
 #include "daemon/check.h"
 #include "daemon/daemon.h"
 #include "queue/queue.h"
+#include "spec/lifecycle.h"
+#include "spec/proto.h"
 
 enum { SECONDS_MAX = 86400 };
 

@@ -66,7 +66,7 @@ local TRANSITIONS = {
 }
 local FINAL = {done = true, failed = true, cancelled = true}
 
--- The kinds of job, as in core/jobkind.c. reads_source: a survey counts its images; else the submit does.
+-- The kinds of job, as in spec/jobkind.c. reads_source: a survey counts its images; else the submit does.
 local KINDS = {
     sample = {reads_source = false, counts_against_quota = true},
     evaluate = {reads_source = true, counts_against_quota = false},

@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#include "core/proto.h"
+#include "spec/proto.h"
 
 typedef struct Task Task;
 struct Task {

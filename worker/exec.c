@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "core/figure.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "spec/figure.h"
 #include "worker/job/run.h"
 #include "worker/models/model_cache.h"
 #include "worker/report/report.h"

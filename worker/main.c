@@ -3,15 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/fid_flags.h"
 #include "core/help.h"
-#include "core/jobspec.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/nearest.h"
-#include "core/proto.h"
 #include "kernels/backend.h"
 #include "kernels/settle.h"
+#include "spec/fid_flags.h"
+#include "spec/jobspec.h"
+#include "spec/proto.h"
 #include "worker/commands/fid.h"
 #include "worker/commands/reference.h"
 #include "worker/exec.h"

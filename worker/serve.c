@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "core/jobspec.h"
 #include "core/log.h"
 #include "kernels/backend.h"
 #include "kernels/ledger.h"
+#include "spec/jobspec.h"
 #include "worker/channel.h"
 #include "worker/job/run.h"
 #include "worker/models/model_cache.h"

@@ -1,4 +1,4 @@
-/* `ddq-worker serve`: the worker's end of the line protocol (core/proto.h), on fd 3. */
+/* `ddq-worker serve`: the worker's end of the line protocol (spec/proto.h), on fd 3. */
 #ifndef WORKER_SERVE_H
 #define WORKER_SERVE_H
 

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "client/queue/job.h"
-#include "core/figure.h"
-#include "core/html.h"
 #include "core/json.h"
+#include "spec/figure.h"
+#include "spec/html.h"
 
 static const cJSON *get(const cJSON *object, const char *name)
 {

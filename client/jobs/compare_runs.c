@@ -7,10 +7,10 @@
 #include <sys/stat.h>
 
 #include "client/queue/job.h"
-#include "core/figure.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "spec/figure.h"
 
 enum { REPORT_MAX = 64 << 20 }; /* bytes; a report with a list of 100,000 classes is far below */
 

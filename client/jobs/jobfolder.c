@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include "client/queue/job.h"
-#include "core/figure.h"
 #include "core/file.h"
-#include "core/jobspec.h"
-#include "core/jobtraits.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "spec/figure.h"
+#include "spec/jobspec.h"
+#include "spec/jobtraits.h"
 
 enum { JSON_MAX = 1 << 24, RANGES_MAX = 20000 /* that ddq_adopt takes; what lies behind is found by the worker */ };
 

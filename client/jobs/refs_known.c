@@ -8,7 +8,7 @@
 #include "client/queue/registry.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "core/references.h"
+#include "spec/references.h"
 
 const cJSON *refs_find(const cJSON *references, const char *name)
 {

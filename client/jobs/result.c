@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include "client/queue/job.h"
-#include "core/figure.h"
-#include "core/jobkind.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "spec/figure.h"
+#include "spec/jobkind.h"
 
 /* A line with the path, if the file is there or the folder is not to be seen from here. */
 static void print_path(const char *label, const char *folder, const char *file, bool visible)

@@ -6,9 +6,9 @@
 
 #include "client/queue/job.h"
 #include "client/terminal/table.h"
-#include "core/figure.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "spec/figure.h"
 
 enum { POINT_FIELDS = 6, TITLE_COLUMNS = 3, FIGURES = 5 };
 

@@ -7,7 +7,7 @@
 
 #include "client/cmd.h"
 #include "client/terminal/term.h"
-#include "core/lifecycle.h"
+#include "spec/lifecycle.h"
 
 JobState job_state(const cJSON *job);
 Color job_state_color(JobState state);

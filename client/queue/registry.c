@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "client/queue/job.h"
-#include "core/jobspec.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "core/model.h"
 #include "core/nearest.h"
+#include "spec/jobspec.h"
+#include "spec/model.h"
 
 enum { NAMES_MAX = 512 };
 

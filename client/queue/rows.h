@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "core/err.h"
-#include "core/lifecycle.h"
+#include "spec/lifecycle.h"
 
 typedef struct JobRow {
     const char *id, *user, *model, *name, *reason, *kind, *state_word;

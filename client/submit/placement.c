@@ -7,8 +7,8 @@
 
 #include "client/queue/target.h"
 #include "client/terminal/when.h"
-#include "core/jobspec.h"
 #include "core/mem.h"
+#include "spec/jobspec.h"
 
 enum { PARENTS_MAX = 32 }; /* as the queue has it */
 

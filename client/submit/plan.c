@@ -10,9 +10,9 @@
 #include "client/submit/placement.h"
 #include "client/submit/specs.h"
 #include "client/submit/then.h"
-#include "core/jobtraits.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "spec/jobtraits.h"
 
 /* --- reading ------------------------------------------------------------------------------------------------ */
 

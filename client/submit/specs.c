@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include "core/file.h"
-#include "core/jobspec.h"
-#include "core/jobtraits.h"
 #include "core/mem.h"
 #include "core/nearest.h"
-#include "core/recipe.h"
+#include "spec/jobspec.h"
+#include "spec/jobtraits.h"
+#include "spec/recipe.h"
 
 enum { FILE_MAX = 4 << 20 }; /* bytes; a list of 100,000 classes fits */
 

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "client/queue/job.h"
-#include "core/jobspec.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/nearest.h"
+#include "spec/jobspec.h"
 
 enum { AXES_MAX = 8, POINTS_MAX = 1000, GROUP_MAX = 48, NAME_MAX_LEN = 64 };
 

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "client/queue/job.h"
-#include "core/jobspec.h"
-#include "core/jobtraits.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "spec/jobspec.h"
+#include "spec/jobtraits.h"
 
 static bool saves_png(const cJSON *job)
 {

@@ -11,10 +11,10 @@
 #include "client/jobs/compare_runs.h"
 #include "client/queue/job.h"
 #include "client/queue/target.h"
-#include "core/figure.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "spec/figure.h"
 
 enum { NAME_MAX_COLUMNS = 40 };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "client/cmd.h"
-#include "core/jobspec.h"
+#include "spec/jobspec.h"
 
 static void print_flags(const Verb *verb)
 {

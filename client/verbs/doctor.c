@@ -14,7 +14,7 @@
 #include "client/terminal/table.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "core/recipe.h"
+#include "spec/recipe.h"
 
 typedef enum Health { HEALTH_OK, HEALTH_BAD, HEALTH_SKIPPED } Health;
 static const char *const health_names[] = {"ok", "bad", "skipped"};

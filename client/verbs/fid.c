@@ -4,8 +4,8 @@
 
 #include "client/cmd.h"
 #include "client/jobs/program.h"
-#include "core/fid_flags.h"
 #include "core/mem.h"
+#include "spec/fid_flags.h"
 
 static bool fid_run(Cmd *cmd, Err *err)
 {

@@ -7,8 +7,8 @@
 #include "client/cmd.h"
 #include "client/terminal/term.h"
 #include "core/help.h"
-#include "core/jobspec.h"
 #include "core/mem.h"
+#include "spec/jobspec.h"
 
 static const struct {
     int code;

@@ -9,10 +9,10 @@
 #include "client/queue/rows.h"
 #include "client/queue/tree.h"
 #include "client/terminal/table.h"
-#include "core/jobspec.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/nearest.h"
+#include "spec/jobspec.h"
 
 enum { LIMIT = 1000 };
 

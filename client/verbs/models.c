@@ -8,7 +8,7 @@
 #include "client/terminal/table.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "core/model.h"
+#include "spec/model.h"
 
 /* Adds `host` to the entry called `name`, which is made at its first host. */
 static cJSON *entry(cJSON *list, const char *name, const char *host)

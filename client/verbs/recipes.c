@@ -4,10 +4,10 @@
 
 #include "client/cmd.h"
 #include "client/terminal/table.h"
-#include "core/jobspec.h"
 #include "core/mem.h"
 #include "core/nearest.h"
-#include "core/recipe.h"
+#include "spec/jobspec.h"
+#include "spec/recipe.h"
 
 static cJSON *recipe_json(const Recipe *recipe)
 {

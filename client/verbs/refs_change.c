@@ -15,7 +15,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "core/references.h"
+#include "spec/references.h"
 
 /* --- before anything is done ------------------------------------------------------------------------ */
 

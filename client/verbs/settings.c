@@ -7,10 +7,10 @@
 #include "client/queue/job.h"
 #include "client/terminal/table.h"
 #include "client/terminal/when.h"
-#include "core/jobspec.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/nearest.h"
+#include "spec/jobspec.h"
 
 /* The last one is a list of names, the others are times. */
 static const struct {

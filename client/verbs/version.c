@@ -1,7 +1,7 @@
 #include <stdio.h>
 
 #include "client/cmd.h"
-#include "core/proto.h"
+#include "spec/proto.h"
 
 static bool version_run(Cmd *cmd, Err *err)
 {

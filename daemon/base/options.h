@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-#include "core/conf.h"
 #include "core/err.h"
+#include "spec/conf/conf.h"
 
 /* Flags win over the configuration, at the start and at every reload. NULL: not given. */
 typedef struct Options {

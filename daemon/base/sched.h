@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 #include "core/clock.h"
-#include "core/lifecycle.h"
+#include "spec/lifecycle.h"
 
 /* What a decision needs to know about a worker. */
 typedef struct SchedRow {

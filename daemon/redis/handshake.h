@@ -11,9 +11,9 @@
 
 #include <stdbool.h>
 
-#include "core/conf.h"
 #include "core/err.h"
 #include "daemon/redis/link.h"
+#include "spec/conf/conf.h"
 
 typedef struct Handshake {
     RedisLink *link;

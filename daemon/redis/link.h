@@ -17,8 +17,8 @@
 #include <uv.h>
 
 #include "core/clock.h"
-#include "core/conf.h"
 #include "core/err.h"
+#include "spec/conf/conf.h"
 
 typedef struct RedisLink RedisLink;
 typedef struct redisReply RedisReply;

@@ -17,9 +17,9 @@
 #include <uv.h>
 
 #include "core/clock.h"
-#include "core/conf.h"
 #include "core/err.h"
 #include "queue/queue.h"
+#include "spec/conf/conf.h"
 
 typedef struct Store Store;
 

@@ -9,7 +9,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
-#include "core/references.h"
+#include "spec/references.h"
 
 enum { SETTLED_S = 2 };
 

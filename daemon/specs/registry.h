@@ -1,4 +1,4 @@
-/* The registered references as this host last saw them (core/references.h): scanned in the thread pool, because the
+/* The registered references as this host last saw them (spec/references.h): scanned in the thread pool, because the
  * output root may be a network folder, and kept in memory for heartbeats, claims and jobs.
  *
  *     registry_init(&registry, loop, output_root, on_changed, owner);

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/jobspec.h"
 #include "core/mem.h"
-#include "core/references.h"
+#include "spec/jobspec.h"
+#include "spec/references.h"
 
 /* --- paths ------------------------------------------------------------------------------------------ */
 

@@ -11,9 +11,9 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
-#include "core/conf.h"
 #include "core/err.h"
-#include "core/jobspec.h"
+#include "spec/conf/conf.h"
+#include "spec/jobspec.h"
 
 typedef struct Resolve {
     const Conf *conf;      /* models, references, output_root, input_roots */

@@ -8,7 +8,6 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "core/conf.h"
 #include "core/log.h"
 #include "daemon/base/http.h"
 #include "daemon/base/journal.h"
@@ -21,6 +20,7 @@
 #include "daemon/specs/resolving.h"
 #include "daemon/work/lease.h"
 #include "daemon/workers/workers.h"
+#include "spec/conf/conf.h"
 
 /* How late the tick came, which is how long something held the loop. */
 typedef struct Lag {

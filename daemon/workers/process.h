@@ -15,8 +15,8 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/proto.h"
 #include "daemon/workers/devices.h"
+#include "spec/proto.h"
 
 typedef struct ProcessHooks {
     void (*on_message)(void *owner, ProtoType type, const cJSON *message);

@@ -1,6 +1,6 @@
 /* The table and its deadlines. The rules:
  *
- *   - a row changes state in worker_apply only, by the table of core/lifecycle.c;
+ *   - a row changes state in worker_apply only, by the table of spec/lifecycle.c;
  *   - a process ends in one place, worker_gone, whatever ended it: it is called once, after all of its output was read;
  *   - a stop escalates (STOP_ASKED, STOP_TERM, STOP_KILL), each step with a deadline in the row. */
 #include "daemon/workers/workers.h"

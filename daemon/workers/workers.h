@@ -19,11 +19,11 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/lifecycle.h"
 #include "core/log.h"
-#include "core/proto.h"
 #include "daemon/workers/devices.h"
 #include "daemon/workers/process.h"
+#include "spec/lifecycle.h"
+#include "spec/proto.h"
 
 enum { WORKERS_MAX = DEVICES_MAX };
 

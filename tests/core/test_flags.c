@@ -1,10 +1,10 @@
 /* The parser and the help printer of all programs. */
 #include "tests/test.h"
 
-#include "core/fid_flags.h"
 #include "core/flags.h"
 #include "core/help.h"
-#include "core/metric.h"
+#include "spec/fid_flags.h"
+#include "spec/metric.h"
 
 static const Flag own[] = {
     {"limit", 'n', "N", "list at most N jobs"},

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A scripted worker: speaks the protocol of core/proto.h on fd 3, and misbehaves on request.
+"""A scripted worker: speaks the protocol of spec/proto.h on fd 3, and misbehaves on request.
 
 The job's free text `recipe` says how, as words "NAME=VALUE":
     ms=N              an image takes N ms (default 2)

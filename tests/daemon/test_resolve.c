@@ -4,8 +4,8 @@
 
 #include <sys/stat.h>
 
-#include "core/jobspec.h"
 #include "daemon/specs/resolve.h"
+#include "spec/jobspec.h"
 
 static char *folder; /* root/ (output), inputs/ (allowed), secret/ (not) */
 static Conf *conf;

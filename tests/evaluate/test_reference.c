@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/references.h"
+#include "spec/references.h"
 #include "worker/evaluate/reference_register.h"
 #include "worker/files/map.h"
 #include "worker/images/images.h"

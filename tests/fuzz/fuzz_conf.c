@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "core/conf.h"
 #include "core/mem.h"
+#include "spec/conf/conf.h"
 
 static bool load(const char *text, size_t size, Conf **ret_conf, Err *err)
 {

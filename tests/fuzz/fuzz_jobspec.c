@@ -1,5 +1,5 @@
 /* Any text is a job spec that goes there and back unchanged, or an error with a sentence. */
-#include "core/jobspec.h"
+#include "spec/jobspec.h"
 
 #include <assert.h>
 #include <stdlib.h>

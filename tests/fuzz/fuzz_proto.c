@@ -1,5 +1,5 @@
 /* Any bytes give the same messages whether they arrive at once or one by one. */
-#include "core/proto.h"
+#include "spec/proto.h"
 
 #include <assert.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* The state tables of jobs and workers and the table of job kinds: all pairs, the same tables in Lua, the printed page.
  */
-#include "core/lifecycle.h"
+#include "spec/lifecycle.h"
 
-#include "core/jobkind.h"
+#include "spec/jobkind.h"
 #include "tests/queue/transcript.h"
 
 /* A table of constants as it stands in queue.lua, and an expression of it to ask inside Redis. Caller frees. */
@@ -137,7 +137,7 @@ static void pages_are_what_is_printed(void **unused)
     assert_true(fread(page, 1, 65535, file) > 0);
     fclose(file);
     if (strcmp(page, printed) != 0)
-        fail_msg("docs/lifecycle.md is not what core/lifecycle.c prints; run: scripts/docs");
+        fail_msg("docs/lifecycle.md is not what spec/lifecycle.c prints; run: scripts/docs");
     free(printed);
     free(page);
     assert_int_equal(system("cd " SOURCE_DIR " && DDQ_BIN=" BIN_DIR " scripts/docs --check"),

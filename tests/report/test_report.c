@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "core/figure.h"
+#include "spec/figure.h"
 #include "tests/test.h"
 #include "worker/report/svg.h"
 

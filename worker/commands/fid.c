@@ -10,11 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/figure.h"
 #include "core/json.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "core/references.h"
+#include "spec/figure.h"
+#include "spec/references.h"
 #include "worker/commands/fid_options.h"
 #include "worker/commands/tool.h"
 #include "worker/evaluate/evaluation.h"

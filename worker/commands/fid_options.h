@@ -3,8 +3,8 @@
 #define WORKER_COMMANDS_FID_OPTIONS_H
 
 #include "core/flags.h"
-#include "core/jobspec.h"
 #include "kernels/backend.h"
+#include "spec/jobspec.h"
 #include "worker/models/inception.h"
 
 typedef struct FidOptions {
@@ -21,7 +21,7 @@ typedef struct FidOptions {
     bool save_stats, json, quiet, num_workers;
 } FidOptions;
 
-/* The values of fid_flags (core/fid_flags.h) and two arguments. The texts stay the caller's. */
+/* The values of fid_flags (spec/fid_flags.h) and two arguments. The texts stay the caller's. */
 bool fid_options_read(const CommandLine *line, FidOptions *ret_options, Err *err);
 
 #endif

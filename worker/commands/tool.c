@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "core/mem.h"
-#include "core/references.h"
 #include "kernels/backend.h"
+#include "spec/references.h"
 
 enum { FRAME_MS = 100, DEVICES_MAX = 64 };
 

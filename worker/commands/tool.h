@@ -13,9 +13,9 @@
 #include <cjson/cJSON.h>
 
 #include "core/clock.h"
-#include "core/conf.h"
 #include "core/err.h"
 #include "core/hooks.h"
+#include "spec/conf/conf.h"
 
 typedef struct Tool {
     const char *name; /* what messages begin with */

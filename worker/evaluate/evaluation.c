@@ -1,4 +1,4 @@
-/* One function per metric and the table that runs them. To add a metric: its rows in core/metric.h, a function and a
+/* One function per metric and the table that runs them. To add a metric: its rows in spec/metric.h, a function and a
  * row here. */
 #include "worker/evaluate/evaluation.h"
 

@@ -11,7 +11,7 @@
 #define WORKER_EVALUATE_MEASURE_H
 
 #include "core/hooks.h"
-#include "core/jobspec.h"
+#include "spec/jobspec.h"
 #include "worker/images/images.h"
 #include "worker/models/inception.h"
 

@@ -4,7 +4,7 @@
 #define WORKER_EVALUATE_PIPELINE_H
 
 #include "core/err.h"
-#include "core/jobspec.h"
+#include "spec/jobspec.h"
 
 /* PT, TF or BOTH: the job's; else the one that its reference states; else PT. A reference that does not exist, was made
  * with another pipeline, or lacks what a metric compares is an error that names what would be accepted. */

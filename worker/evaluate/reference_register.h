@@ -1,4 +1,4 @@
-/* Registering a reference: an entry in the folder that all hosts share (core/references.h). */
+/* Registering a reference: an entry in the folder that all hosts share (spec/references.h). */
 #ifndef WORKER_EVALUATE_REFERENCE_REGISTER_H
 #define WORKER_EVALUATE_REFERENCE_REGISTER_H
 

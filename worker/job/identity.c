@@ -1,4 +1,4 @@
-/* Fields come from the spec's own JSON; their role in the table of job fields (core/jobspec.c) says in which identity
+/* Fields come from the spec's own JSON; their role in the table of job fields (spec/jobspec.c) says in which identity
  * they are. */
 #include "worker/job/identity.h"
 
@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/jobtraits.h"
 #include "core/mem.h"
-#include "core/model.h"
+#include "spec/jobtraits.h"
+#include "spec/model.h"
 #include "worker/evaluate/pipeline.h"
 #include "worker/files/map.h"
 #include "worker/images/images.h"

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "core/err.h"
-#include "core/jobspec.h"
+#include "spec/jobspec.h"
 #include "worker/images/images.h"
 
 #define IDENTITY_ALGORITHM                                                                                             \

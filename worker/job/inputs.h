@@ -8,7 +8,7 @@
 #define WORKER_JOB_INPUTS_H
 
 #include "core/err.h"
-#include "core/jobspec.h"
+#include "spec/jobspec.h"
 #include "worker/arrays/npy.h"
 #include "worker/models/family.h"
 

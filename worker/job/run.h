@@ -17,7 +17,7 @@
 
 #include "core/err.h"
 #include "core/hooks.h"
-#include "core/jobspec.h"
+#include "spec/jobspec.h"
 #include "worker/models/model_cache.h"
 
 typedef struct Run Run;
@@ -38,7 +38,7 @@ void run_expect(Run *run, int64_t images);
 /* *ret_upto is set in any case. */
 bool run_images(Run *run, int64_t lo, int64_t hi, const Hooks *hooks, int64_t *ret_upto, Err *err);
 bool run_report(Run *run, const Hooks *hooks, double *ret_fid, Err *err); /* *ret_fid NaN when none was asked */
-/* After the report: its figures (core/figure.h) as one flat object of numbers, those of a second pipeline with tf_ in
+/* After the report: its figures (spec/figure.h) as one flat object of numbers, those of a second pipeline with tf_ in
  * front; NULL when there is no figure. The caller owns it. */
 cJSON *run_figures(const Run *run);
 

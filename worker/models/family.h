@@ -13,13 +13,13 @@
  *   - `run` allocates no memory; everything it needs was made by `open` and `reserve`.
  *   - After a failure the outputs of the batch are undefined, and the model can run the next batch.
  *
- * A family's files and roles are its row in core/model.c. To add a family: docs/dev/howto.md. */
+ * A family's files and roles are its row in spec/model.c. To add a family: docs/dev/howto.md. */
 #ifndef WORKER_MODELS_FAMILY_H
 #define WORKER_MODELS_FAMILY_H
 
-#include "core/jobspec.h"
-#include "core/model.h"
 #include "kernels/backend.h"
+#include "spec/jobspec.h"
+#include "spec/model.h"
 
 /* --- a model ------------------------------------------------------------------------------------------ */
 
@@ -79,7 +79,7 @@ typedef struct Stages {
 /* --- the table ---------------------------------------------------------------------------------------- */
 
 typedef struct Family {
-    const char *name; /* of its row in core/model.c */
+    const char *name; /* of its row in spec/model.c */
     /* Files that do not fit each other are an error; ERR_NUMERIC: the precision of `be` cannot hold a weight. */
     Model *(*open)(const ModelFiles *files, Backend *be, Err *err);
     void (*close)(Model *model);
@@ -94,8 +94,8 @@ typedef struct Family {
 
 extern const Family family_llamagen_dd; /* llamagen_dd.c */
 
-const Family *family_find(const char *name, Err *err); /* as core/model.h; ERR_USAGE when there is none */
-/* Of a job's files only those that the job reads (core/model.h). grid: where the spec gives none. */
+const Family *family_find(const char *name, Err *err); /* as spec/model.h; ERR_USAGE when there is none */
+/* Of a job's files only those that the job reads (spec/model.h). grid: where the spec gives none. */
 ModelFiles family_files(const JobSpec *spec, int grid);
 void model_close(Model *model); /* by its family; NULL is fine */
 

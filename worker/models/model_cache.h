@@ -7,8 +7,8 @@
 #ifndef WORKER_MODELS_MODEL_CACHE_H
 #define WORKER_MODELS_MODEL_CACHE_H
 
-#include "core/jobspec.h"
 #include "kernels/backend.h"
+#include "spec/jobspec.h"
 #include "worker/images/images.h"
 #include "worker/models/family.h"
 #include "worker/models/inception.h"

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/figure.h"
-#include "core/html.h"
 #include "core/json.h"
+#include "spec/figure.h"
+#include "spec/html.h"
 #include "worker/report/report.h"
 #include "worker/report/svg.h"
 

@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/figure.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "spec/figure.h"
 #include "worker/files/map.h"
 #include "worker/images/grid.h"
 #include "worker/report/parts.h"

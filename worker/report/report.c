@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 #include "core/clock.h"
-#include "core/figure.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "spec/figure.h"
 #include "worker/job/folder.h"
 
 /* cJSON prints fifteen digits; a FID is worth all of its bits, so numbers go in as text. */

@@ -1,9 +1,0 @@
-/* What one file of a model is for; core/model.h says which families have which. */
-#ifndef CORE_MODELROLE_H
-#define CORE_MODELROLE_H
-
-/* In the order in which they are shown. The first file that a model has identifies it: workers report that one as
- * loaded. Files that models share come last. */
-typedef enum ModelRole { ROLE_STUDENT, ROLE_TEACHER, ROLE_TOKENIZER, MODEL_ROLES } ModelRole;
-
-#endif

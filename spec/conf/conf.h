@@ -1,0 +1,82 @@
+/* ddq.conf: an INI file, read in layers: built-in < /etc/ddq/ddq.conf < ~/.config/ddq/ddq.conf < DDQ_* < flags.
+ *
+ *     [daemon]                             [model digits]
+ *     redis = unix:/run/ddq/redis.sock     student = models/digits/student.pt
+ *     output_root = /srv/ddq               teacher = ...        tokenizer = ...       family = llamagen-dd
+ *     state = /var/lib/ddq                 [inception]
+ *     workers = cuda,cpu:1                 weights = pt_inception-2015-12-05-6726825d.pth
+ *     input_roots = /data:/home            [reference imagenet256]
+ *     lease_ms = 15000                     statistics = imagenet256/statistic.pth
+ *     chunk_ms = 30000                     inception = other.pth     (optional: where it differs)
+ *                                          pipeline = pt             (optional: where the file does not say)
+ *                                      [reference photos]
+ *                                          images = /data/photos     (a folder or .npz, in place of statistics)
+ *
+ * The lowest layer is models/ddq.conf of the data folder (core/datadir.h), which names the digits model. Relative
+ * paths are relative to the folder of their file, those of DDQ_* to the current folder; ~/ is the home folder. DDQ_X is
+ * the key x of [daemon]. An unknown section or key is an error with the file, the line and the nearest name. */
+#ifndef SPEC_CONF_CONF_H
+#define SPEC_CONF_CONF_H
+
+#include <stdbool.h>
+
+#include "core/err.h"
+#include "spec/model.h"
+
+typedef struct ConfModel {
+    char *name;
+    char *family;             /* NULL: the first one (spec/model.h) */
+    char *files[MODEL_ROLES]; /* paths; NULL: the model has none. A read configuration holds whole models only */
+    int heads, grid;          /* 0: by the files (docs/jobspec.md) */
+} ConfModel;
+
+typedef struct ConfReference {
+    char *name, *statistics, *images; /* a file or folder; one of the two is NULL */
+    char *inception;                  /* NULL: the [inception] one */
+    char *pipeline;                   /* "pt", "tf" or NULL */
+} ConfReference;
+
+typedef struct Conf {
+    /* [daemon] and DDQ_REDIS, DDQ_OUTPUT_ROOT, DDQ_STATE, DDQ_WORKERS, ... NULL where no layer sets a value, except
+     * state (conf_default_state), host (this machine's name), lease_ms and chunk_ms. */
+    char *redis; /* unix:PATH, redis://[:password@]host[:port][/db] or host:port; NULL: stand-alone default */
+    char *output_root, *state, *workers, *worker_program, *host, *input_roots, *http, *recipes, *user;
+    int lease_ms, chunk_ms;
+    ConfModel *models;
+    int model_count;
+    ConfReference *references;
+    int reference_count;
+    char *inception; /* default weights */
+} Conf;
+
+/* Reads the layers; `path` (NULL: DDQ_CONF, if set) replaces the two default files. */
+bool conf_load(const char *path, Conf **ret_conf, Err *err);
+void conf_free(Conf *conf);
+
+const ConfModel *conf_model(const Conf *conf, const char *name); /* NULL if there is none */
+const ConfReference *conf_reference(const Conf *conf, const char *name);
+const char *conf_reference_path(const ConfReference *reference); /* its statistics or its images */
+
+/* As a file that conf_load would read to the same values (ddqd --print-config). Caller frees. */
+char *conf_print(const Conf *conf);
+
+/* docs/configuration.md. Caller frees. */
+char *conf_describe(void);
+
+/* Where the stand-alone server of a state folder listens: "unix:DIR/redis.sock", or a shorter path under
+ * XDG_RUNTIME_DIR or /tmp when DIR is too long for a socket address. Caller frees. */
+char *conf_standalone_url(const char *state_dir);
+/* Default state folder: $XDG_STATE_HOME/ddq, ~/.local/state/ddq, or /var/lib/ddq for root under systemd. Caller frees.
+ */
+char *conf_default_state(void);
+
+/* A parsed Redis address (redis_url.c). */
+typedef struct RedisUrl {
+    char path[108]; /* unix socket, or empty */
+    char host[256];
+    int port, db;
+    char password[256];
+} RedisUrl;
+bool redis_url_parse(const char *url, RedisUrl *ret_url, Err *err);
+
+#endif

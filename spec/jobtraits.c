@@ -1,0 +1,124 @@
+#include "spec/jobtraits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "spec/jobkind.h"
+#include "spec/jobspec_parts.h"
+
+enum { KEY_MAX = 300 }; /* bytes of a pace or a load; the queue cuts there as well */
+
+FieldRole jobspec_field_role(const char *name)
+{
+    const JobField *row;
+    for (int i = 0; (row = jobspec_row(i)); i++)
+        if (strcmp(row->name, name) == 0)
+            return row->role;
+    return (FieldRole)0;
+}
+
+bool jobspec_field_has(const char *name, unsigned trait)
+{
+    const JobField *row;
+    for (int i = 0; (row = jobspec_row(i)); i++)
+        if (row->traits & trait && strcmp(row->name, name) == 0)
+            return true;
+    return false;
+}
+
+void jobspec_drop(cJSON *object, FieldRole role)
+{
+    const JobField *row;
+    for (int i = 0; (row = jobspec_row(i)); i++)
+        if (row->role == role)
+            cJSON_DeleteItemFromObjectCaseSensitive(object, row->name);
+}
+
+/* --- what the queue gets -------------------------------------------------------------------------- */
+
+static const cJSON *value_of(const cJSON *spec, const char *name)
+{
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(spec, name);
+    return cJSON_IsNull(value) ? NULL : value;
+}
+
+static const char *text_of(const cJSON *spec, const char *name)
+{
+    const char *text = cJSON_GetStringValue(value_of(spec, name));
+    return text ? text : "";
+}
+
+static cJSON *needs_of(const cJSON *spec, const JobKindRow *kind)
+{
+    cJSON *needs = cJSON_CreateArray();
+    const char *name;
+    for (int i = 0; (name = jobspec_field_name(i)); i++)
+        if (jobspec_field_has(name, NAMES_OFFER) && *text_of(spec, name)) {
+            char *need = xasprintf("%s:%s", name, text_of(spec, name));
+            cJSON_AddItemToArray(needs, cJSON_CreateString(need));
+            free(need);
+        }
+    bool measures = (kind && kind->needs_network) || cJSON_GetArraySize(value_of(spec, "metrics")) > 0;
+    if (measures && !*text_of(spec, "reference")) /* a host that offers the reference has the network */
+        cJSON_AddItemToArray(needs, cJSON_CreateString("inception"));
+    return needs;
+}
+
+/* " VALUE" for each field with the trait, " -" where it is absent. */
+static void add_values(Buf *key, const cJSON *spec, unsigned trait)
+{
+    const char *name;
+    for (int i = 0; (name = jobspec_field_name(i)); i++) {
+        if (!jobspec_field_has(name, trait))
+            continue;
+        const cJSON *value = value_of(spec, name);
+        char *text = value ? cJSON_PrintUnformatted(value) : NULL;
+        buf_printf(key, " %s", text ? text : "-");
+        cJSON_free(text);
+    }
+}
+
+static void add_presence(Buf *key, const cJSON *spec, unsigned trait)
+{
+    const char *name;
+    for (int i = 0; (name = jobspec_field_name(i)); i++)
+        if (jobspec_field_has(name, trait))
+            buf_printf(key, " %s", value_of(spec, name) ? "teacher" : "-");
+}
+
+/* The words are those of earlier versions, so speeds and memory that were measured then still count. */
+static void add_key(cJSON *args, const char *name, const cJSON *spec, unsigned values, unsigned presence)
+{
+    Buf key = {0};
+    buf_printf(&key, "%s %s", text_of(spec, "kind"), text_of(spec, "model"));
+    add_values(&key, spec, values);
+    add_presence(&key, spec, presence);
+    if (key.len > KEY_MAX)
+        key.data[KEY_MAX] = 0;
+    cJSON_DeleteItemFromObjectCaseSensitive(args, name);
+    cJSON_AddStringToObject(args, name, key.data);
+    buf_free(&key);
+}
+
+void jobspec_add_keys(cJSON *args, const cJSON *spec)
+{
+    add_key(args, "pace", spec, PACE, 0);
+    add_key(args, "load", spec, LOAD, LOAD_IF_SET);
+}
+
+cJSON *jobspec_submission(const cJSON *spec)
+{
+    const JobKindRow *kind = jobkind_named(text_of(spec, "kind"));
+    cJSON *args = cJSON_CreateObject();
+    const char *name;
+    for (int i = 0; (name = jobspec_field_name(i)); i++) {
+        const cJSON *value = value_of(spec, name);
+        bool is_path = cJSON_IsString(value) && jobspec_field_has(name, LOCAL_FILE); /* `images` of a survey */
+        if (value && !is_path && jobspec_field_has(name, SUBMITTED))
+            cJSON_AddItemToObject(args, name, cJSON_Duplicate(value, true));
+    }
+    cJSON_AddItemToObject(args, "needs", needs_of(spec, kind));
+    jobspec_add_keys(args, spec);
+    return args;
+}

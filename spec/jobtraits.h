@@ -1,0 +1,27 @@
+/* Questions to the table of job fields (jobspec.c): what a field changes, and who else has to know it. The columns are
+ * in spec/jobspec_parts.h. Nothing outside the table lists field names. */
+#ifndef SPEC_JOBTRAITS_H
+#define SPEC_JOBTRAITS_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "spec/jobroles.h"
+
+/* Of the field of that name; 0 and false if there is none. A name has a trait when one of its rows has it. */
+FieldRole jobspec_field_role(const char *name);
+bool jobspec_field_has(const char *name, unsigned trait);
+
+/* Removes the fields of that role from a spec in JSON. */
+void jobspec_drop(cJSON *object, FieldRole role);
+
+/* Adds `pace` and `load` to the arguments of ddq_submit (or to what was submitted once, for ddq_adopt), in place of old
+ * ones. Jobs with the same pace take the same time per image on the same device; jobs with the same load take the same
+ * memory. spec: JSON, QUEUED form, complete. */
+void jobspec_add_keys(cJSON *args, const cJSON *spec);
+
+/* The arguments of ddq_submit that follow from a spec (JSON, QUEUED form, complete): the SUBMITTED fields; `needs`,
+ * what a host must offer; `pace` and `load`. The caller owns the result. */
+cJSON *jobspec_submission(const cJSON *spec);
+
+#endif

@@ -1,0 +1,50 @@
+/* Model families: which files a model has, and which of them a job reads. All programs iterate over the roles here;
+ * only a family's own code names one.
+ *
+ *     role     what one file of a model is for: "student". It is the key of [model NAME] in ddq.conf, a field of the
+ *              heartbeat (a host has the file or not) and a field of a job in EXEC form (its path)
+ *     family   the models of one kind: the roles they have. worker/models/family.h is the worker's half: how they run
+ *
+ * To add a role: a value in modelrole.h, its row in model.c, its row in spec/jobspec.c. To add a family: a row in
+ * model.c, a row in worker/models/family.c (docs/dev/howto.md). */
+#ifndef SPEC_MODEL_H
+#define SPEC_MODEL_H
+
+#include <stdbool.h>
+
+#include "core/err.h"
+#include "spec/modelrole.h"
+
+typedef enum FileUse {
+    FILE_UNUSED,   /* the family has no such file; the job does not read it */
+    FILE_OPTIONAL, /* a model has one or more of these; the job reads the file if the model has it */
+    FILE_REQUIRED, /* every model has it; the job cannot run without it */
+} FileUse;
+
+struct JobSpec;
+
+typedef struct ModelFamily {
+    const char *name;           /* "llamagen-dd": `family` in [model NAME] and in a job */
+    const char *help;           /* "a model is a tokenizer and a student, a teacher or both" */
+    FileUse files[MODEL_ROLES]; /* what a model has */
+    FileUse (*use)(const struct JobSpec *spec, ModelRole role); /* what a job reads */
+    /* Why a job requires an optional file, in brackets: "teacher_start_t is set". */
+    const char *(*why)(const struct JobSpec *spec, ModelRole role);
+} ModelFamily;
+
+const char *model_role_name(ModelRole role);
+const char *model_role_help(ModelRole role); /* one sentence */
+
+/* By name; NULL or "" is the first family, which needs no name. NULL when there is none of that name. */
+const ModelFamily *model_family(const char *name);
+const ModelFamily *model_family_at(int i); /* NULL past the last */
+/* As a job names it: NULL for the first family. */
+const char *model_family_word(const ModelFamily *family);
+
+/* True when `files` (paths or NULL, by role) are a whole model of this family; else ERR_USAGE with what is missing:
+ * "no tokenizer; a model is ..." */
+bool model_check(const ModelFamily *family, char *const files[MODEL_ROLES], Err *err);
+/* The first file, which identifies the model. */
+const char *model_main_file(char *const files[MODEL_ROLES]);
+
+#endif

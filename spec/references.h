@@ -1,0 +1,31 @@
+/* The registered references: OUTPUT_ROOT/references/, which all hosts of a queue share.
+ *
+ *     references/imagenet256.json     {"name", "kind", "path", "pipeline"?, "images"?, "dims"?, "sha256", "inception"?,
+ *                                      "features", "spatial", "user", "source", "version"}
+ *     references/imagenet256.npz      its statistics, when they were copied here ("path" is then this name alone)
+ *
+ * path else names images or a file where they lie, and lies where jobs may read. The .json appears last and goes first,
+ * so what it names is there. `ddq refs` and statistics jobs write here, daemons and workers read. */
+#ifndef SPEC_REFERENCES_H
+#define SPEC_REFERENCES_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "core/err.h"
+
+/* Letters, digits, '.', '_' and '-', none of '.' and '-' first, at most 64: never a path. Sections of ddq.conf too. */
+bool references_name_ok(const char *name);
+
+char *references_folder(const char *output_root);                                /* caller frees */
+char *references_file(const char *folder, const char *name, const char *suffix); /* FOLDER/NAME.json; caller frees */
+
+/* One entry with "path" made absolute; links, large files and what does not look like an entry are errors. The caller
+ * owns *ret_entry. */
+bool references_read(const char *folder, const char *name, cJSON **ret_entry, Err *err);
+
+/* All that can be read, by name: {"imagenet256": {...}}. A folder that is not there has none. The caller owns it.
+ * ret_bad (may be NULL): the sentence about the first one that cannot be read, text "" if there is none. */
+cJSON *references_scan(const char *folder, Err *ret_bad);
+
+#endif

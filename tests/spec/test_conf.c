@@ -1,0 +1,282 @@
+/* ddq.conf: layers, relative paths, every way a line can be wrong, Redis addresses, socket places. */
+#include "tests/test.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "core/datadir.h"
+#include "spec/conf/conf.h"
+
+static char *folder;
+
+static char *write_file(const char *name, const char *text)
+{
+    char *path = xasprintf("%s/%s", folder, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+    return path;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    folder = test_folder();
+    setenv("HOME", folder, 1);
+    static const char *const names[] = {"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "INVOCATION_ID",
+                                        "DDQ_REDIS",       "DDQ_CONF",       "DDQ_WORKERS",     "DDQ_LEASE_MS",
+                                        "DDQ_OUTPUT_ROOT", "DDQ_STATE",      "DDQ_USER",        "DDQ_HOST",
+                                        "DDQ_HTTP",        "DDQ_RECIPES",    "DDQ_INPUT_ROOTS", "DDQ_CHUNK_MS"};
+    for (size_t i = 0; i < countof(names); i++)
+        unsetenv(names[i]);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    test_folder_remove(folder);
+    return 0;
+}
+
+static void assert_text(char *got, const char *wanted)
+{
+    assert_string_equal(got, wanted);
+    free(got);
+}
+
+static void test_the_digits_model_is_always_there(void **state)
+{
+    (void)state;
+    Conf *conf;
+    Err err = {0};
+    assert_ok(conf_load(NULL, &conf, &err), err);
+    const ConfModel *digits = conf_model(conf, "digits");
+    assert_non_null(digits);
+    assert_string_equal(digits->files[ROLE_STUDENT], SOURCE_DIR "/models/digits/student.pt");
+    assert_int_equal(access(digits->files[ROLE_TEACHER], R_OK), 0);
+    assert_int_equal(access(digits->files[ROLE_TOKENIZER], R_OK), 0);
+    assert_int_equal(access(conf_reference(conf, "digits")->statistics, R_OK), 0);
+    assert_int_equal(access(conf_reference(conf, "digits")->inception, R_OK), 0);
+    assert_null(conf_model(conf, "digit"));
+    assert_null(conf->inception);
+    assert_int_equal(conf->lease_ms, 15000);
+    conf_free(conf);
+}
+
+static void test_layers(void **state)
+{
+    (void)state;
+    Conf *conf;
+    Err err = {0};
+    char *dir = xasprintf("%s/.config", folder), *sub = xasprintf("%s/ddq", dir);
+    assert_int_equal(mkdir(dir, 0700) | mkdir(sub, 0700), 0);
+    free(write_file(".config/ddq/ddq.conf", "[daemon]\nworkers = cpu:1\nlease_ms = 2000\nchunk_ms=500\n"));
+    setenv("DDQ_LEASE_MS", "3000", 1);
+    assert_ok(conf_load(NULL, &conf, &err), err);
+    assert_string_equal(conf->workers, "cpu:1");
+    assert_int_equal(conf->lease_ms, 3000); /* the variable wins over the file */
+    assert_int_equal(conf->chunk_ms, 500);
+    conf_free(conf);
+
+    char *path = write_file("other.conf", "[daemon]\nchunk_ms = 700\n[model digits]\nheads = 4\n");
+    assert_ok(conf_load(path, &conf, &err), err);
+    assert_null(conf->workers); /* a named file replaces the user's */
+    assert_int_equal(conf->chunk_ms, 700);
+    assert_int_equal(conf_model(conf, "digits")->heads, 4); /* a later layer adds to a section */
+    assert_non_null(conf_model(conf, "digits")->files[ROLE_STUDENT]);
+    conf_free(conf);
+
+    setenv("DDQ_LEASE_MS", "soon", 1);
+    assert_err(conf_load(path, &conf, &err), err, "DDQ_LEASE_MS", "lease_ms", "soon", "1000");
+    free(path);
+    free(dir);
+    free(sub);
+}
+
+static void test_paths_are_relative_to_the_file(void **state)
+{
+    (void)state;
+    Conf *conf;
+    Err err = {0};
+    char *path = write_file("a.conf", "[daemon]\noutput_root = jobs\nstate = ./st\nredis = unix:r.sock\n"
+                                      "input_roots = data:/srv:~/mine\nworkers = cpu:2\n"
+                                      "[model m]\n  student = s.pt ; a remark\n tokenizer = /abs/t.pt\n# note\n"
+                                      "[reference r]\nstatistics = s.npz\n[inception]\nweights = w.pth\n");
+    assert_ok(conf_load(path, &conf, &err), err);
+    assert_text(xasprintf("%s", conf->output_root + strlen(folder)), "/jobs");
+    assert_text(xasprintf("%s", conf->state + strlen(folder)), "/st");
+    assert_int_equal(strncmp(conf->redis, "unix:/tmp/", 10), 0);
+    char *roots = xasprintf("%s/data:/srv:%s/mine", folder, folder);
+    assert_string_equal(conf->input_roots, roots);
+    free(roots);
+    assert_text(xasprintf("%s", conf_model(conf, "m")->files[ROLE_STUDENT] + strlen(folder)), "/s.pt");
+    assert_string_equal(conf_model(conf, "m")->files[ROLE_TOKENIZER], "/abs/t.pt");
+    assert_null(conf_model(conf, "m")->files[ROLE_TEACHER]);
+    assert_null(conf_reference(conf, "r")->inception);
+
+    /* What is printed reads back as the same configuration. */
+    char *printed = conf_print(conf);
+    char *again = write_file("b.conf", printed);
+    Conf *second;
+    assert_ok(conf_load(again, &second, &err), err);
+    char *reprinted = conf_print(second);
+    assert_string_equal(printed, reprinted);
+    conf_free(conf);
+    conf_free(second);
+    free(printed);
+    free(reprinted);
+    free(again);
+    free(path);
+}
+
+static void test_a_long_path_is_kept_whole(void **state)
+{
+    (void)state;
+    Conf *conf;
+    Err err = {0};
+    char text[3100] = "[model m]\ntokenizer = /t\nstudent = /";
+    size_t len = strlen(text);
+    memset(text + len, 'p', 3000);
+    strcpy(text + len + 3000, "\n");
+    char *path = write_file("long.conf", text);
+    assert_ok(conf_load(path, &conf, &err), err);
+    assert_int_equal(strlen(conf_model(conf, "m")->files[ROLE_STUDENT]), 3001);
+    conf_free(conf);
+    free(path);
+}
+
+static void test_bad_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *line, *words[3];
+    } cases[] = {
+        {"[daemon]\nredis = unix:/a\nworker = cpu\n", "bad.conf:3", {"worker", "workers", "[daemon]"}},
+        {"[deamon]\nredis = unix:/a\n", "bad.conf:2", {"deamon", "daemon", ""}},
+        {"[models]\nx = 1\n", "bad.conf:2", {"models", "model", ""}},
+        {"redis = unix:/a\n", "bad.conf:1", {"before the first section", "", ""}},
+        {"[model]\nstudent = a\n", "bad.conf:2", {"wants a name", "[model digits]", ""}},
+        {"[model ../x]\nstudent = a\n", "bad.conf:2", {"wants a name", "", ""}},
+        {"[daemon x]\nredis = a\n", "bad.conf:2", {"takes no name", "[daemon]", ""}},
+        {"[daemon]\nlease_ms = 10s\n", "bad.conf:2", {"lease_ms", "10s", "1000"}},
+        {"[daemon]\nlease_ms = 1\n", "bad.conf:2", {"lease_ms", "1000", ""}},
+        {"[daemon]\nlease_ms = 99999999999999999999\n", "bad.conf:2", {"lease_ms", "", ""}},
+        {"[daemon]\ninput_roots = ::\n", "bad.conf:2", {"input_roots", "::", "colons"}},
+        {"[daemon]\nworkers = c\001pu\n", "bad.conf:2", {"workers", "control", ""}},
+        {"[daemon]\nworkers =\n", "bad.conf:2", {"workers", "no value", ""}},
+        {"[daemon]\nredis = rediss://h\n", "bad.conf:2", {"TLS", "tunnel", ""}},
+        {"[daemon]\n\njust words\n", "bad.conf:3", {"key = value", "", ""}},
+        {"[model m]\nstudent = a\n", "[model m]", {"no tokenizer", "", ""}},
+        {"[model m]\ntokenizer = a\n", "[model m]", {"no student and no teacher", "", ""}},
+        {"[model m]\nfamily = var\ntokenizer = a\n", "[model m]", {"'var'", "llamagen-dd", ""}},
+        {"[reference r]\ninception = a\n", "[reference r]", {"no statistics", "no images", ""}},
+        {"[reference r]\nstatistics = a\nimages = b\n", "[reference r]", {"statistics and images", "one of them", ""}},
+        {"[reference r]\nimages = b\npipeline = both\n", "[reference r]", {"'both'", "pt or tf", ""}},
+    };
+    for (size_t i = 0; i < countof(cases); i++) {
+        Conf *conf = NULL;
+        Err err = {0};
+        char *path = write_file("bad.conf", cases[i].text);
+        assert_err(conf_load(path, &conf, &err), err, cases[i].line, cases[i].words[0], cases[i].words[1],
+                   cases[i].words[2]);
+        assert_null(conf);
+        free(path);
+    }
+    Conf *conf = NULL;
+    Err err = {0};
+    assert_err(conf_load("/nowhere/ddq.conf", &conf, &err), err, "/nowhere/ddq.conf", "No such file");
+}
+
+static void test_redis_addresses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *path, *host;
+        int port, db;
+        const char *password;
+    } good[] = {
+        {"unix:/run/ddq/redis.sock", "/run/ddq/redis.sock", "", 6379, 0, ""},
+        {"unix:///run/r", "/run/r", "", 6379, 0, ""},
+        {"/run/r", "/run/r", "", 6379, 0, ""},
+        {"redis://h", "", "h", 6379, 0, ""},
+        {"redis://h:7000/3", "", "h", 7000, 3, ""},
+        {"redis://:s%40:x@h:1", "", "h", 1, 0, "s@:x"},
+        {"redis://default:pw@h/", "", "h", 6379, 0, "pw"},
+        {"redis://[::1]:7001", "", "::1", 7001, 0, ""},
+        {"host:6380", "", "host", 6380, 0, ""},
+        {"host", "", "host", 6379, 0, ""},
+    };
+    for (size_t i = 0; i < countof(good); i++) {
+        RedisUrl url;
+        Err err = {0};
+        assert_ok(redis_url_parse(good[i].text, &url, &err), err);
+        assert_string_equal(url.path, good[i].path);
+        assert_string_equal(url.host, good[i].host);
+        assert_int_equal(url.port, good[i].port);
+        assert_int_equal(url.db, good[i].db);
+        assert_string_equal(url.password, good[i].password);
+    }
+    static const char *const bad[][2] = {
+        {"", "not one of"},          {"unix:", "without a path"},
+        {"http://h", "redis://"},    {"redis://h:0", "host[:port]"},
+        {"redis://h:70000", ""},     {"redis://h/x", "database"},
+        {"redis://ada:p@h", "user"}, {"redis://:%4@h", "%XX"},
+        {"redis://:%00@h", ""},      {"[::1", "host[:port]"},
+        {"redis://", "host[:port]"}, {":6379", "host[:port]"},
+        {"rediss://h", "TLS"},       {"h:6379x", "host[:port]"},
+        {"redis://p@h", "password"},
+    };
+    for (size_t i = 0; i < countof(bad); i++) {
+        RedisUrl url = {.port = -7};
+        Err err = {0};
+        assert_err(redis_url_parse(bad[i][0], &url, &err), err, bad[i][1]);
+        assert_int_equal(err.kind, ERR_USAGE);
+        assert_int_equal(url.port, -7); /* untouched */
+    }
+    char path[200] = "unix:/";
+    memset(path + 6, 'p', 150);
+    RedisUrl url;
+    Err err = {0};
+    assert_err(redis_url_parse(path, &url, &err), err, "107", "shorter");
+}
+
+static void test_socket_of_a_state_folder(void **state)
+{
+    (void)state;
+    assert_text(conf_standalone_url("/var/lib/ddq/"), "unix:/var/lib/ddq/redis.sock");
+    char deep[200] = "/";
+    memset(deep + 1, 'd', 150);
+    char *url = conf_standalone_url(deep), *same = conf_standalone_url(deep);
+    RedisUrl parsed;
+    Err err = {0};
+    assert_ok(redis_url_parse(url, &parsed, &err), err);
+    assert_string_equal(url, same);
+    deep[150] = 'e';
+    char *other = conf_standalone_url(deep);
+    assert_string_not_equal(url, other);
+    free(url);
+    free(same);
+    free(other);
+
+    char *wanted = xasprintf("%s/.local/state/ddq", folder);
+    assert_text(conf_default_state(), wanted);
+    free(wanted);
+    setenv("XDG_STATE_HOME", "/srv/state", 1);
+    assert_text(conf_default_state(), "/srv/state/ddq");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_the_digits_model_is_always_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_layers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_paths_are_relative_to_the_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_long_path_is_kept_whole, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bad_files, setup, teardown),
+        cmocka_unit_test(test_redis_addresses),
+        cmocka_unit_test_setup_teardown(test_socket_of_a_state_folder, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
