@@ -15,7 +15,7 @@
 #include "bench/random_models.h"
 #include "core/mem.h"
 #include "core/philox.h"
-#include "kernels/settle.h"
+#include "kernels/omp_env.h"
 #include "worker/models/decoder.h"
 #include "worker/models/sampler.h"
 #include "worker/models/teacher.h"
@@ -65,14 +65,14 @@ static bool run_teacher(Backend *be, const Options *options, Results *results, E
         prefix[i] = noise_label(2, (uint64_t)i, CODES);
     Teacher teacher = {0};
     TeacherWork work = {0};
-    Slab slab = {0};
+    Workspace workspace = {0};
     bool ok = teacher_load(&teacher, &weights, be, 0, GRID, err);
     if (ok) {
-        teacher_layout(&teacher, &slab, b, &work);
-        ok = slab_open(&slab, be, err);
+        teacher_layout(&teacher, &workspace, b, &work);
+        ok = workspace_open(&workspace, be, err);
     }
     if (ok) {
-        teacher_layout(&teacher, &slab, b, &work);
+        teacher_layout(&teacher, &workspace, b, &work);
         teacher_work_open(&teacher, b, &work);
         TeacherDraw draw = {.b = b,
                             .start = n,
@@ -87,7 +87,7 @@ static bool run_teacher(Backend *be, const Options *options, Results *results, E
         ok = teacher_draw(&teacher, &work, &draw, &result, err);
         teacher_work_close(&work);
     }
-    slab_close(&slab);
+    workspace_close(&workspace);
     teacher_free(&teacher);
     free(labels), free(prefix), free(ids), free(margin);
     random_model_free(&model);
@@ -100,25 +100,25 @@ static bool run_decoder(Backend *be, const Options *options, Results *results, E
     Weights weights = random_weights(&model);
     Decoder decoder = {0};
     DecoderWork work = {0};
-    Slab slab = {0};
+    Workspace workspace = {0};
     int b = options->images;
     float *vectors = xmalloc((size_t)b * TOKENS * CHANNELS * sizeof *vectors);
     for (int i = 0; i < b; i++)
         noise_normal(3, (uint64_t)i, vectors + (size_t)i * TOKENS * CHANNELS, TOKENS * CHANNELS);
     bool ok = decoder_load(&decoder, &weights, be, GRID, err);
     if (ok) {
-        decoder_layout(&decoder, &slab, b, &work);
-        ok = slab_open(&slab, be, err);
+        decoder_layout(&decoder, &workspace, b, &work);
+        ok = workspace_open(&workspace, be, err);
     }
     if (ok) {
         results->side = decoder.image_size;
         results->pixels = xmalloc((size_t)b * (size_t)decoder.image_size * (size_t)decoder.image_size * 3);
-        decoder_layout(&decoder, &slab, b, &work);
+        decoder_layout(&decoder, &workspace, b, &work);
         decoder_work_open(&decoder, &work);
         ok = decoder_run(&decoder, &work, vectors, b, results->pixels, NULL, NULL, err);
         decoder_work_close(&work);
     }
-    slab_close(&slab);
+    workspace_close(&workspace);
     decoder_free(&decoder);
     free(vectors);
     random_model_free(&model);
@@ -268,7 +268,7 @@ int main(int argc, char **argv)
     Options options;
     Results wanted = {0}, found = {0};
     Err err = {0};
-    settle(argv);
+    omp_env_set(argv);
     if (!parse(argc, argv, &options)) {
         fprintf(stderr, "usage: bench_compare [--device cuda] [--precision fp32|tf32|fp16|bf16] [--images 4] "
                         "[--tokens 60]\n");

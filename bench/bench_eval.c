@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
-#include "kernels/settle.h"
+#include "kernels/omp_env.h"
 #include "tests/procedural.h"
 #include "worker/images/reader.h"
 #include "worker/metrics/fid.h"
@@ -69,7 +69,7 @@ typedef struct PngWork {
     size_t size;
     Backend *be;
     Tensor u8;
-    Map input;
+    FeatureMap input;
 } PngWork;
 
 static void encode_work(void *ctx)
@@ -107,8 +107,8 @@ static void bench_png(void)
     PngWork w = {.rgb = procedural_image("img/0"), .be = backend_open("cpu", PREC_F32, 1, &err)};
     must(w.be != NULL, &err);
     w.u8 = (Tensor){be_alloc(w.be, SIDE * SIDE * 3, &err), DTYPE_U8, 4, {1, SIDE, SIDE, 3}};
-    w.input = (Map){be_alloc(w.be, be_map_bytes(w.be, 1, INCEPTION_SIDE, INCEPTION_SIDE, 3), &err), 1, INCEPTION_SIDE,
-                    INCEPTION_SIDE, 3};
+    w.input = (FeatureMap){be_alloc(w.be, be_map_bytes(w.be, 1, INCEPTION_SIDE, INCEPTION_SIDE, 3), &err), 1,
+                           INCEPTION_SIDE, INCEPTION_SIDE, 3};
     measure("PNG encode, 256x256, one core", "ms", 1e3, 200, encode_work, &w);
     printf("%-44s %9zu %-6s of %d\n", "PNG size", w.size, "bytes", SIDE * SIDE * 3);
     measure("PNG decode, one core", "ms", 1e3, 200, decode_work, &w);
@@ -286,7 +286,7 @@ static void bench_frechet(void)
 
 int main(int argc, char **argv)
 {
-    settle(argv);
+    omp_env_set(argv);
     static const struct {
         const char *name;
         void (*run)(void);

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "core/clock.h"
-#include "kernels/settle.h"
+#include "kernels/omp_env.h"
 #include "tests/procedural.h"
 #include "worker/metrics/metrics.h"
 
@@ -194,7 +194,7 @@ static bool wanted(const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    settle(argv);
+    omp_env_set(argv);
     Err err = {0};
     int64_t fakes = argc > 1 ? strtoll(argv[1], NULL, 10) : 50000,
             reals = argc > 2 ? strtoll(argv[2], NULL, 10) : 50000;

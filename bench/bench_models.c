@@ -22,7 +22,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/philox.h"
-#include "kernels/settle.h"
+#include "kernels/omp_env.h"
 #include "tests/procedural.h"
 #include "worker/job/writer.h"
 #include "worker/models/inception.h"
@@ -360,7 +360,7 @@ int main(int argc, char **argv)
 {
     Options options;
     Err err = {0};
-    settle(argv);
+    omp_env_set(argv);
     if (!parse(argc, argv, &options))
         return usage();
     Bench bench = {.options = &options};

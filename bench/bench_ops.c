@@ -56,9 +56,9 @@ static Tensor tensor(int ndim, int64_t a, int64_t b, int64_t c, int64_t d)
     return t;
 }
 
-static Map map(int b, int h, int w, int c)
+static FeatureMap map(int b, int h, int w, int c)
 {
-    Map m = {.data = memory(be_map_bytes(be, b, h, w, c)), .b = b, .h = h, .w = w, .c = c};
+    FeatureMap m = {.data = memory(be_map_bytes(be, b, h, w, c)), .b = b, .h = h, .w = w, .c = c};
     Tensor host = tensor(2, (int64_t)b * h * w, c, 0, 0);
     be_map_from_rows(be, host, m); /* clean padding */
     be_free(be, host.data);
@@ -68,7 +68,7 @@ static Map map(int b, int h, int w, int c)
 /* All that any row may need; what a row does not use stays empty. */
 typedef struct Job {
     const Row *row;
-    Map x, y;
+    FeatureMap x, y;
     Tensor t[5];
     Linear *linear;
     Conv *conv;
@@ -118,7 +118,7 @@ static void prepare_conv(Job *job)
 
 static void call_conv(const Job *job)
 {
-    be_conv(be, job->conv, job->x, job->row->flags & SUM ? job->y : (Map){0}, job->y);
+    be_conv(be, job->conv, job->x, job->row->flags & SUM ? job->y : (FeatureMap){0}, job->y);
 }
 
 static void prepare_maps(Job *job)
@@ -272,7 +272,7 @@ static void prepare_pick(Job *job)
 
 static void call_pick(const Job *job)
 {
-    be_pick(be, job->t[0], 8000, 1, 1, job->t[1], job->t[2], none());
+    be_sample(be, job->t[0], 8000, 1, 1, job->t[1], job->t[2], none());
 }
 
 static const struct {

@@ -10,7 +10,7 @@
 
 #include "core/mem.h"
 #include "kernels/backend_ops.h"
-#include "kernels/ledger.h"
+#include "kernels/device_memory.h"
 
 enum { DEVICES_MAX = 64, DRIVERS_MAX = 4 };
 
@@ -190,7 +190,7 @@ bool backend_want(Backend *be, const char *op, const char *name, const Tensor *t
     return false;
 }
 
-bool backend_want_map(Backend *be, const char *op, const char *name, const Map *m, int b, int h, int w, int c)
+bool backend_want_map(Backend *be, const char *op, const char *name, const FeatureMap *m, int b, int h, int w, int c)
 {
     const int found[4] = {m->b, m->h, m->w, m->c}, want[4] = {b, h, w, c};
     bool good = m->data && m->b >= 0 && m->h > 0 && m->w > 0 && m->c > 0;
@@ -215,7 +215,7 @@ void *be_alloc(Backend *be, size_t bytes, Err *err)
     if (memory) {
         be->counters.allocations++;
         be->counters.allocated_bytes += (int64_t)bytes;
-        ledger_add(memory, bytes);
+        device_memory_add(memory, bytes);
     }
     return memory;
 }
@@ -223,7 +223,7 @@ void *be_alloc(Backend *be, size_t bytes, Err *err)
 void be_free(Backend *be, void *memory)
 {
     if (memory) {
-        ledger_remove(memory);
+        device_memory_remove(memory);
         be->ops->free(be, memory);
     }
 }

@@ -1,8 +1,8 @@
 /* Backend: one flat table of coarse ops; model code holds a Backend and does not know which one it is.
  *
  * Rules
- * - Tensor and Map arguments point at the backend's memory (be_alloc); `const float *` arguments of *_pack functions
- *   point at host memory.
+ * - Tensor and FeatureMap arguments point at the backend's memory (be_alloc); `const float *` arguments of *_pack
+ * functions point at host memory.
  * - Ops are queued in order. Errors are sticky: the first failing op is kept with its name and shapes, later ops do
  *   nothing, be_check reports. Shape checks are shared by all backends (backend.c) and speak.
  * - An op may allocate (scratch, a compiled kernel) only when it meets a shape for the first time. A second pass
@@ -54,8 +54,8 @@ typedef struct DeviceInfo {
     X(rope_split)                                                                                                      \
     X(attention)                                                                                                       \
     X(argmax_linear)                                                                                                   \
-    X(guide)                                                                                                           \
-    X(pick)                                                                                                            \
+    X(cfg)                                                                                                             \
+    X(sample)                                                                                                          \
     X(nearest_code)                                                                                                    \
     X(conv)                                                                                                            \
     X(group_norm)                                                                                                      \
@@ -178,13 +178,13 @@ void be_attention(Backend *be, Tensor q, Tensor k, Tensor v, Tensor v_class, int
 void be_argmax_linear(Backend *be, const Linear *head, Tensor x, Tensor ids, Tensor margin);
 
 /* y = uncond + (cond - uncond) * scale, any equal shapes; y may be either. */
-void be_guide(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y);
+void be_cfg(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y);
 
 /* One token a row from logits [R,V]: divide by max(temperature,1e-5); keep the top_k (0: all; ties with the k-th stay);
  * nucleus top_p (first entry always kept); softmax; the smallest id whose cumulative probability in id order exceeds
  * uniform[R]. uniform data NULL: argmax, first on ties. probs [R,V] receives the filtered distribution unless NULL. */
-void be_pick(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
-             Tensor probs);
+void be_sample(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
+               Tensor probs);
 
 /* ids[R] = the row of codebook [V,C] nearest to x[R,C] by squared distance, first on ties. */
 void be_nearest_code(Backend *be, Tensor x, Tensor codebook, Tensor ids);
@@ -202,33 +202,33 @@ Conv *be_conv_pack(Backend *be, const float *w, const float *bias, const ConvSha
                    Err *err);
 void be_conv_free(Backend *be, Conv *conv);
 /* y = conv(x) + bias (+ residual unless its data is NULL; residual and y may be the same map). Zero padding. */
-void be_conv(Backend *be, const Conv *conv, Map x, Map residual, Map y);
+void be_conv(Backend *be, const Conv *conv, FeatureMap x, FeatureMap residual, FeatureMap y);
 
 /* GroupNorm over `groups` groups of channels, eps 1e-6, affine gamma/beta [C], then SiLU if silu. y may be x. */
-void be_group_norm(Backend *be, Map x, Tensor gamma, Tensor beta, int groups, bool silu, Map y);
+void be_group_norm(Backend *be, FeatureMap x, Tensor gamma, Tensor beta, int groups, bool silu, FeatureMap y);
 
 /* y = softmax(q k^T * scale) v over all pixels of an image, one head of C channels; q,k,v,y [B,h,w,C]. */
-void be_pixel_attention(Backend *be, Map q, Map k, Map v, float scale, Map y);
+void be_pixel_attention(Backend *be, FeatureMap q, FeatureMap k, FeatureMap v, float scale, FeatureMap y);
 
 /* Rows [B*h*w, C] <-> map [B,h,w,C]. */
-void be_map_from_rows(Backend *be, Tensor rows, Map y);
-void be_map_to_rows(Backend *be, Map x, Tensor rows);
+void be_map_from_rows(Backend *be, Tensor rows, FeatureMap y);
+void be_map_to_rows(Backend *be, FeatureMap x, Tensor rows);
 
 /* u8 [B,h,w,3] = clamp(((x + 1) / 2) * 255 + 0.5, 0, 255) truncated; x [B,h,w,3]. */
-void be_to_u8(Backend *be, Map x, Tensor u8);
+void be_to_u8(Backend *be, FeatureMap x, Tensor u8);
 
 /* The Inception input: images u8 [B,h,w,3] -> y [B,299,299,3]. docs/fid.md, "Resize". */
 typedef enum Resize { RESIZE_PT, RESIZE_TF } Resize;
-void be_resize_inception(Backend *be, Tensor u8, Resize pipeline, Map y);
+void be_resize_inception(Backend *be, Tensor u8, Resize pipeline, FeatureMap y);
 
 typedef enum Pool { POOL_MAX, POOL_AVG /* divisor: pixels inside the image */ } Pool;
-void be_pool(Backend *be, Map x, Pool kind, int size, int stride, int pad, Map y);
+void be_pool(Backend *be, FeatureMap x, Pool kind, int size, int stride, int pad, FeatureMap y);
 
 /* y = the maps x[0..n-1] side by side along the channels. */
-void be_concat(Backend *be, const Map *x, int n, Map y);
+void be_concat(Backend *be, const FeatureMap *x, int n, FeatureMap y);
 
 /* y[B,C] = mean over the pixels. */
-void be_global_mean(Backend *be, Map x, Tensor y);
+void be_global_mean(Backend *be, FeatureMap x, Tensor y);
 
 #ifdef __cplusplus
 }

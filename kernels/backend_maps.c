@@ -37,7 +37,7 @@ void be_conv_free(Backend *be, Conv *conv)
         be->ops->conv_free(be, conv);
 }
 
-void be_conv(Backend *be, const Conv *conv, Map x, Map residual, Map y)
+void be_conv(Backend *be, const Conv *conv, FeatureMap x, FeatureMap residual, FeatureMap y)
 {
     BEGIN(conv);
     const ConvShape *s = &conv->shape;
@@ -51,7 +51,7 @@ void be_conv(Backend *be, const Conv *conv, Map x, Map residual, Map y)
         be->ops->conv(be, conv, x, residual, y);
 }
 
-void be_group_norm(Backend *be, Map x, Tensor gamma, Tensor beta, int groups, bool silu, Map y)
+void be_group_norm(Backend *be, FeatureMap x, Tensor gamma, Tensor beta, int groups, bool silu, FeatureMap y)
 {
     BEGIN(group_norm);
     if (!WANT_MAP(x, -1, -1, -1, -1) || !WANT(gamma, DTYPE_F32, 1, x.c, 0, 0, 0) ||
@@ -63,7 +63,7 @@ void be_group_norm(Backend *be, Map x, Tensor gamma, Tensor beta, int groups, bo
         be->ops->group_norm(be, x, gamma, beta, groups, silu, y);
 }
 
-void be_pixel_attention(Backend *be, Map q, Map k, Map v, float scale, Map y)
+void be_pixel_attention(Backend *be, FeatureMap q, FeatureMap k, FeatureMap v, float scale, FeatureMap y)
 {
     BEGIN(pixel_attention);
     if (WANT_MAP(q, -1, -1, -1, -1) && WANT_MAP(k, q.b, q.h, q.w, q.c) && WANT_MAP(v, q.b, q.h, q.w, q.c) &&
@@ -71,28 +71,28 @@ void be_pixel_attention(Backend *be, Map q, Map k, Map v, float scale, Map y)
         be->ops->pixel_attention(be, q, k, v, scale, y);
 }
 
-void be_map_from_rows(Backend *be, Tensor rows, Map y)
+void be_map_from_rows(Backend *be, Tensor rows, FeatureMap y)
 {
     BEGIN(map_from_rows);
     if (WANT_MAP(y, -1, -1, -1, -1) && WANT(rows, DTYPE_F32, 2, (int64_t)y.b * y.h * y.w, y.c, 0, 0) && y.b)
         be->ops->map_from_rows(be, rows, y);
 }
 
-void be_map_to_rows(Backend *be, Map x, Tensor rows)
+void be_map_to_rows(Backend *be, FeatureMap x, Tensor rows)
 {
     BEGIN(map_to_rows);
     if (WANT_MAP(x, -1, -1, -1, -1) && WANT(rows, DTYPE_F32, 2, (int64_t)x.b * x.h * x.w, x.c, 0, 0) && x.b)
         be->ops->map_to_rows(be, x, rows);
 }
 
-void be_to_u8(Backend *be, Map x, Tensor u8)
+void be_to_u8(Backend *be, FeatureMap x, Tensor u8)
 {
     BEGIN(to_u8);
     if (WANT_MAP(x, -1, -1, -1, 3) && WANT(u8, DTYPE_U8, 4, x.b, x.h, x.w, 3) && x.b)
         be->ops->to_u8(be, x, u8);
 }
 
-void be_resize_inception(Backend *be, Tensor u8, Resize pipeline, Map y)
+void be_resize_inception(Backend *be, Tensor u8, Resize pipeline, FeatureMap y)
 {
     BEGIN(resize_inception);
     if (!WANT(u8, DTYPE_U8, 4, -1, -1, -1, 3) || !WANT_MAP(y, (int)u8.shape[0], 299, 299, 3))
@@ -104,7 +104,7 @@ void be_resize_inception(Backend *be, Tensor u8, Resize pipeline, Map y)
         be->ops->resize_inception(be, u8, pipeline, y);
 }
 
-void be_pool(Backend *be, Map x, Pool kind, int size, int stride, int pad, Map y)
+void be_pool(Backend *be, FeatureMap x, Pool kind, int size, int stride, int pad, FeatureMap y)
 {
     BEGIN(pool);
     if (!WANT_MAP(x, -1, -1, -1, -1))
@@ -116,7 +116,7 @@ void be_pool(Backend *be, Map x, Pool kind, int size, int stride, int pad, Map y
         be->ops->pool(be, x, kind, size, stride, pad, y);
 }
 
-void be_concat(Backend *be, const Map *x, int n, Map y)
+void be_concat(Backend *be, const FeatureMap *x, int n, FeatureMap y)
 {
     BEGIN(concat);
     int c = 0;
@@ -129,7 +129,7 @@ void be_concat(Backend *be, const Map *x, int n, Map y)
         be->ops->concat(be, x, n, y);
 }
 
-void be_global_mean(Backend *be, Map x, Tensor y)
+void be_global_mean(Backend *be, FeatureMap x, Tensor y)
 {
     BEGIN(global_mean);
     if (WANT_MAP(x, -1, -1, -1, -1) && WANT(y, DTYPE_F32, 2, x.b, x.c, 0, 0) && x.b)

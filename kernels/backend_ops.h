@@ -51,22 +51,22 @@ typedef struct BackendOps {
     void (*rope_split)(Backend *be, Tensor qkv, Tensor cos_sin, int heads, int first, Tensor q, Tensor k, Tensor v);
     void (*attention)(Backend *be, Tensor q, Tensor k, Tensor v, Tensor v_class, int heads, int first, Tensor y);
     void (*argmax_linear)(Backend *be, const Linear *head, Tensor x, Tensor ids, Tensor margin);
-    void (*guide)(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y);
-    void (*pick)(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
-                 Tensor probs);
+    void (*cfg)(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y);
+    void (*sample)(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
+                   Tensor probs);
     void (*nearest_code)(Backend *be, Tensor x, Tensor codebook, Tensor ids);
 
     /* maps */
-    void (*conv)(Backend *be, const Conv *conv, Map x, Map residual, Map y);
-    void (*group_norm)(Backend *be, Map x, Tensor gamma, Tensor beta, int groups, bool silu, Map y);
-    void (*pixel_attention)(Backend *be, Map q, Map k, Map v, float scale, Map y);
-    void (*map_from_rows)(Backend *be, Tensor rows, Map y);
-    void (*map_to_rows)(Backend *be, Map x, Tensor rows);
-    void (*to_u8)(Backend *be, Map x, Tensor u8);
-    void (*resize_inception)(Backend *be, Tensor u8, Resize pipeline, Map y);
-    void (*pool)(Backend *be, Map x, Pool kind, int size, int stride, int pad, Map y);
-    void (*concat)(Backend *be, const Map *x, int n, Map y);
-    void (*global_mean)(Backend *be, Map x, Tensor y);
+    void (*conv)(Backend *be, const Conv *conv, FeatureMap x, FeatureMap residual, FeatureMap y);
+    void (*group_norm)(Backend *be, FeatureMap x, Tensor gamma, Tensor beta, int groups, bool silu, FeatureMap y);
+    void (*pixel_attention)(Backend *be, FeatureMap q, FeatureMap k, FeatureMap v, float scale, FeatureMap y);
+    void (*map_from_rows)(Backend *be, Tensor rows, FeatureMap y);
+    void (*map_to_rows)(Backend *be, FeatureMap x, Tensor rows);
+    void (*to_u8)(Backend *be, FeatureMap x, Tensor u8);
+    void (*resize_inception)(Backend *be, Tensor u8, Resize pipeline, FeatureMap y);
+    void (*pool)(Backend *be, FeatureMap x, Pool kind, int size, int stride, int pad, FeatureMap y);
+    void (*concat)(Backend *be, const FeatureMap *x, int n, FeatureMap y);
+    void (*global_mean)(Backend *be, FeatureMap x, Tensor y);
 
     /* statistics */
 } BackendOps;
@@ -97,7 +97,7 @@ void backend_fail(Backend *be, ErrKind kind, const char *format, ...) __attribut
  * -1 is any size. */
 bool backend_want(Backend *be, const char *op, const char *name, const Tensor *t, Dtype dtype, int ndim, int64_t a,
                   int64_t b, int64_t c, int64_t d);
-bool backend_want_map(Backend *be, const char *op, const char *name, const Map *m, int b, int h, int w, int c);
+bool backend_want_map(Backend *be, const char *op, const char *name, const FeatureMap *m, int b, int h, int w, int c);
 /* Counts a call. False when an earlier op failed: then the call does nothing. */
 bool backend_begin(Backend *be, BackendOp op);
 

@@ -135,26 +135,26 @@ void be_argmax_linear(Backend *be, const Linear *head, Tensor x, Tensor ids, Ten
         be->ops->argmax_linear(be, head, x, ids, margin);
 }
 
-void be_guide(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y)
+void be_cfg(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y)
 {
-    BEGIN(guide);
+    BEGIN(cfg);
     const int64_t *s = y.shape;
     if (want_range(be, op, "ndim", y.ndim, 1, 4) && WANT(y, DTYPE_F32, y.ndim, s[0], s[1], s[2], s[3]) &&
         WANT(cond, DTYPE_F32, y.ndim, s[0], s[1], s[2], s[3]) &&
         WANT(uncond, DTYPE_F32, y.ndim, s[0], s[1], s[2], s[3]) && tensor_count(&y))
-        be->ops->guide(be, cond, uncond, scale, y);
+        be->ops->cfg(be, cond, uncond, scale, y);
 }
 
-void be_pick(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
-             Tensor probs)
+void be_sample(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
+               Tensor probs)
 {
-    BEGIN(pick);
+    BEGIN(sample);
     if (WANT(logits, DTYPE_F32, 2, -1, -1, 0, 0) && want_range(be, op, "V", logits.shape[1], 1, INT32_MAX) &&
         want_range(be, op, "top_k", top_k, 0, INT32_MAX) &&
         (!uniform.data || WANT(uniform, DTYPE_F32, 1, logits.shape[0], 0, 0, 0)) &&
         WANT(ids, DTYPE_I32, 1, logits.shape[0], 0, 0, 0) &&
         (!probs.data || WANT(probs, DTYPE_F32, 2, logits.shape[0], logits.shape[1], 0, 0)) && logits.shape[0])
-        be->ops->pick(be, logits, top_k, top_p, temperature, uniform, ids, probs);
+        be->ops->sample(be, logits, top_k, top_p, temperature, uniform, ids, probs);
 }
 
 void be_nearest_code(Backend *be, Tensor x, Tensor codebook, Tensor ids)

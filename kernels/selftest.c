@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "kernels/slab.h"
+#include "kernels/workspace.h"
 
 typedef struct Self {
     Backend *be;
-    Slab slab;
+    Workspace workspace;
     const char *what;
     Err *err;
     bool good;
@@ -27,7 +27,7 @@ static float pattern(int64_t i, int salt)
 
 static Tensor empty(Self *self, int ndim, int64_t a, int64_t b)
 {
-    return slab_take(&self->slab, DTYPE_F32, ndim, a, b, 0, 0);
+    return workspace_take(&self->workspace, DTYPE_F32, ndim, a, b, 0, 0);
 }
 
 /* A tensor of the backend and the same numbers on the host. */
@@ -154,13 +154,13 @@ static void check_conv(Self *self)
         for (int c = 0; c < C * C && row >= 0 && row < SIDE && col >= 0 && col < SIDE; c++)
             want[p / 9 * C + c / C] += (double)x[(row * SIDE + col) * C + c % C] * w[c * 9 + p % 9];
     }
-    Map a = slab_take_map(&self->slab, self->be, 1, SIDE, SIDE, C),
-        b = slab_take_map(&self->slab, self->be, 1, SIDE, SIDE, C);
+    FeatureMap a = workspace_take_map(&self->workspace, self->be, 1, SIDE, SIDE, C),
+               b = workspace_take_map(&self->workspace, self->be, 1, SIDE, SIDE, C);
     Conv *conv = be_conv_pack(self->be, w, NULL, &shape, SIDE, SIDE, self->err);
     self->good = conv != NULL;
     if (conv) {
         be_map_from_rows(self->be, in, a);
-        be_conv(self->be, conv, a, (Map){0}, b);
+        be_conv(self->be, conv, a, (FeatureMap){0}, b);
         be_map_to_rows(self->be, b, out);
         near(self, out, want);
     }
@@ -179,13 +179,13 @@ bool backend_selftest(Backend *be, Err *err)
 {
     Err local = {0};
     Self self = {.be = be, .err = err ? err : &local, .good = true};
-    self.slab.size = SLAB_BYTES;
-    self.good = slab_open(&self.slab, be, self.err);
+    self.workspace.size = SLAB_BYTES;
+    self.good = workspace_open(&self.workspace, be, self.err);
     for (size_t i = 0; self.good && i < countof(checks); i++) {
-        slab_rewind(&self.slab, 0);
+        workspace_rewind(&self.workspace, 0);
         self.what = checks[i].what;
         checks[i].run(&self);
     }
-    slab_close(&self.slab);
+    workspace_close(&self.workspace);
     return self.good;
 }

@@ -22,10 +22,10 @@ typedef struct Tensor {
 
 /* A feature map of the convolutional parts. Logical shape [B, height, width, C]; the layout in memory belongs to
  * the backend (blocks of 16 channels on the CPU, NHWC on CUDA), so only backend ops read it. */
-typedef struct Map {
+typedef struct FeatureMap {
     void *data;
     int b, h, w, c;
-} Map;
+} FeatureMap;
 
 size_t dtype_size(Dtype dtype);
 const char *dtype_name(Dtype dtype); /* "f32" */

@@ -8,7 +8,7 @@
 #include "core/mem.h"
 #include "core/nearest.h"
 #include "kernels/backend.h"
-#include "kernels/settle.h"
+#include "kernels/omp_env.h"
 #include "spec/fid_flags.h"
 #include "spec/jobspec.h"
 #include "spec/proto.h"
@@ -306,7 +306,7 @@ static int run(int row, int count, char *const *words)
 int main(int argc, char **argv)
 {
     LogLevel level;
-    settle(argv);
+    omp_env_set(argv);
     mapped_guard();
     const char *wanted = getenv("DDQ_LOG");
     if (wanted && log_level_parse(wanted, &level))

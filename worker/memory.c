@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "kernels/ledger.h"
+#include "kernels/device_memory.h"
 
 /* The part of nvml.h that is asked for; 0 means success everywhere. */
 typedef struct NvmlMemory {
@@ -56,5 +56,5 @@ static int64_t host_free_bytes(void)
 int64_t memory_usable_mib(const char *device)
 {
     int64_t bytes = strcmp(device, "cpu") == 0 ? host_free_bytes() : gpu_free_bytes(device);
-    return bytes < 0 ? -1 : (bytes + ledger_held()) >> 20;
+    return bytes < 0 ? -1 : (bytes + device_memory_held()) >> 20;
 }

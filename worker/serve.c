@@ -13,7 +13,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "kernels/backend.h"
-#include "kernels/ledger.h"
+#include "kernels/device_memory.h"
 #include "spec/jobspec.h"
 #include "worker/channel.h"
 #include "worker/job/run.h"
@@ -96,7 +96,7 @@ static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
 static void on_loaded(void *ctx, double seconds)
 {
     const Serve *serve = ctx;
-    ledger_restart(); /* what was there before it is none of this job's need */
+    device_memory_restart(); /* what was there before it is none of this job's need */
     send_loaded(serve, serve->task->job, seconds);
 }
 
@@ -175,7 +175,7 @@ static void answer(const Serve *serve, bool good, const Done *done, double secon
     cJSON *fields = fields_of(serve->task, done->upto);
     if (good) {
         cJSON_AddNumberToObject(fields, "ms", seconds * 1000);
-        cJSON_AddNumberToObject(fields, "peak_mib", (double)(ledger_peak() >> 20));
+        cJSON_AddNumberToObject(fields, "peak_mib", (double)(device_memory_peak() >> 20));
         if (isfinite(done->fid))
             cJSON_AddNumberToObject(fields, "fid", done->fid);
         if (done->figures)
@@ -200,7 +200,7 @@ static bool do_task(Serve *serve, Task *task)
     Err err = {0};
     Done done = {.upto = task->lo, .fid = NAN};
     double start = mono_seconds();
-    ledger_restart();
+    device_memory_restart();
     serve->task = task;
     serve->sent_at = 0;
     serve->sent_upto = -1;

@@ -199,7 +199,7 @@ static void turn_pixels(const Cpu *cpu, const float *k, int64_t pixels, int bloc
         cpu->isa->transpose(k + (b * pixels + first) * BLOCK, BLOCK, n, BLOCK, panel + b * BLOCK * PANEL, PANEL);
 }
 
-void cpu_pixel_attention(Backend *be, Map q, Map k, Map v, float scale, Map y)
+void cpu_pixel_attention(Backend *be, FeatureMap q, FeatureMap k, FeatureMap v, float scale, FeatureMap y)
 {
     Cpu *cpu = cpu_of(be);
     int64_t pixels = (int64_t)q.h * q.w, ld = round_up(pixels, PANEL), channels = map_blocks(q.c) * BLOCK;

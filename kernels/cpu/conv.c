@@ -41,7 +41,7 @@ void cpu_conv_free(Backend *be, Conv *base)
     free(conv);
 }
 
-void cpu_conv(Backend *be, const Conv *base, Map x, Map residual, Map y)
+void cpu_conv(Backend *be, const Conv *base, FeatureMap x, FeatureMap residual, FeatureMap y)
 {
     const CpuConv *conv = (const CpuConv *)base;
     for (int b = 0; b < x.b && !be->failed; b++) {

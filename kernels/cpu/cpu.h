@@ -62,12 +62,12 @@ static inline int map_blocks(int c)
     return (c + BLOCK - 1) / BLOCK;
 }
 
-static inline size_t map_image_floats(const Map *m) /* of one image */
+static inline size_t map_image_floats(const FeatureMap *m) /* of one image */
 {
     return (size_t)map_blocks(m->c) * BLOCK * (size_t)m->h * (size_t)m->w;
 }
 
-static inline float *map_image(const Map *m, int b)
+static inline float *map_image(const FeatureMap *m, int b)
 {
     return (float *)m->data + (size_t)b * map_image_floats(m);
 }
@@ -81,12 +81,12 @@ void cpu_linear(Backend *be, const Linear *linear, Tensor x, Tensor y, bool accu
 Conv *cpu_conv_pack(Backend *be, const float *w, const float *bias, const ConvShape *shape, int h_hint, int w_hint,
                     Err *err);
 void cpu_conv_free(Backend *be, Conv *conv);
-void cpu_conv(Backend *be, const Conv *conv, Map x, Map residual, Map y);
+void cpu_conv(Backend *be, const Conv *conv, FeatureMap x, FeatureMap residual, FeatureMap y);
 
 void cpu_rms_norm(Backend *be, Tensor x, Tensor gain, Tensor y);
 void cpu_layer_norm_modulate(Backend *be, Tensor x, Tensor shift_scale, Tensor y);
 void cpu_swiglu(Backend *be, Tensor x, Tensor y);
-void cpu_group_norm(Backend *be, Map x, Tensor gamma, Tensor beta, int groups, bool silu, Map y);
+void cpu_group_norm(Backend *be, FeatureMap x, Tensor gamma, Tensor beta, int groups, bool silu, FeatureMap y);
 
 void cpu_embed_latents(Backend *be, Tensor x, Tensor w, Tensor bias, Tensor nd, int first, int known, Tensor h);
 void cpu_gather(Backend *be, Tensor table, Tensor ids, Tensor y);
@@ -94,21 +94,21 @@ void cpu_slice(Backend *be, Tensor x, int from, Tensor y);
 void cpu_rope_split(Backend *be, Tensor qkv, Tensor cos_sin, int heads, int first, Tensor q, Tensor k, Tensor v);
 
 void cpu_attention(Backend *be, Tensor q, Tensor k, Tensor v, Tensor v_class, int heads, int first, Tensor y);
-void cpu_pixel_attention(Backend *be, Map q, Map k, Map v, float scale, Map y);
+void cpu_pixel_attention(Backend *be, FeatureMap q, FeatureMap k, FeatureMap v, float scale, FeatureMap y);
 
 void cpu_argmax_linear(Backend *be, const Linear *head, Tensor x, Tensor ids, Tensor margin);
 void cpu_nearest_code(Backend *be, Tensor x, Tensor codebook, Tensor ids);
-void cpu_guide(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y);
-void cpu_pick(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
-              Tensor probs);
+void cpu_cfg(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y);
+void cpu_sample(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
+                Tensor probs);
 
-void cpu_map_from_rows(Backend *be, Tensor rows, Map y);
-void cpu_map_to_rows(Backend *be, Map x, Tensor rows);
-void cpu_to_u8(Backend *be, Map x, Tensor u8);
-void cpu_concat(Backend *be, const Map *x, int n, Map y);
+void cpu_map_from_rows(Backend *be, Tensor rows, FeatureMap y);
+void cpu_map_to_rows(Backend *be, FeatureMap x, Tensor rows);
+void cpu_to_u8(Backend *be, FeatureMap x, Tensor u8);
+void cpu_concat(Backend *be, const FeatureMap *x, int n, FeatureMap y);
 
-void cpu_resize_inception(Backend *be, Tensor u8, Resize pipeline, Map y);
-void cpu_pool(Backend *be, Map x, Pool kind, int size, int stride, int pad, Map y);
-void cpu_global_mean(Backend *be, Map x, Tensor y);
+void cpu_resize_inception(Backend *be, Tensor u8, Resize pipeline, FeatureMap y);
+void cpu_pool(Backend *be, FeatureMap x, Pool kind, int size, int stride, int pad, FeatureMap y);
+void cpu_global_mean(Backend *be, FeatureMap x, Tensor y);
 
 #endif

@@ -15,7 +15,7 @@ static void block_from_rows(const float *rows, int c, int block, int pixels, flo
     }
 }
 
-void cpu_map_from_rows(Backend *be, Tensor rows, Map y)
+void cpu_map_from_rows(Backend *be, Tensor rows, FeatureMap y)
 {
     int pixels = y.h * y.w, blocks = map_blocks(y.c);
 #pragma omp parallel for num_threads(cpu_of(be)->threads) schedule(static)
@@ -24,7 +24,7 @@ void cpu_map_from_rows(Backend *be, Tensor rows, Map y)
                         pixels, (float *)y.data + (size_t)i * (size_t)pixels * BLOCK);
 }
 
-void cpu_map_to_rows(Backend *be, Map x, Tensor rows)
+void cpu_map_to_rows(Backend *be, FeatureMap x, Tensor rows)
 {
     int pixels = x.h * x.w, blocks = map_blocks(x.c);
 #pragma omp parallel for num_threads(cpu_of(be)->threads) schedule(static)
@@ -38,7 +38,7 @@ void cpu_map_to_rows(Backend *be, Map x, Tensor rows)
 }
 
 /* Channels that do not start at a block go one by one: the widths of the published networks never need it. */
-static void concat_channels(const Map *x, int b, const Map *y, int at)
+static void concat_channels(const FeatureMap *x, int b, const FeatureMap *y, int at)
 {
     size_t pixels = (size_t)y->h * (size_t)y->w;
     for (int c = 0; c < x->c; c++) {
@@ -49,7 +49,7 @@ static void concat_channels(const Map *x, int b, const Map *y, int at)
     }
 }
 
-static void clear_padding(const Map *y, int b)
+static void clear_padding(const FeatureMap *y, int b)
 {
     size_t pixels = (size_t)y->h * (size_t)y->w;
     float *block = map_image(y, b) + (size_t)(map_blocks(y->c) - 1) * pixels * BLOCK;
@@ -58,7 +58,7 @@ static void clear_padding(const Map *y, int b)
             block[p * BLOCK + (size_t)c] = 0;
 }
 
-void cpu_concat(Backend *be, const Map *x, int n, Map y)
+void cpu_concat(Backend *be, const FeatureMap *x, int n, FeatureMap y)
 {
     size_t pixels = (size_t)y.h * (size_t)y.w;
 #pragma omp parallel for num_threads(cpu_of(be)->threads) schedule(static)

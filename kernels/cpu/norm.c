@@ -175,7 +175,7 @@ static void group_affine(const double *partial, int parts, int pixels, int c, in
     }
 }
 
-void cpu_group_norm(Backend *be, Map x, Tensor gamma, Tensor beta, int groups, bool silu, Map y)
+void cpu_group_norm(Backend *be, FeatureMap x, Tensor gamma, Tensor beta, int groups, bool silu, FeatureMap y)
 {
     Cpu *cpu = cpu_of(be);
     int pixels = x.h * x.w, blocks = map_blocks(x.c), parts = (pixels + STAT_PIXELS - 1) / STAT_PIXELS;

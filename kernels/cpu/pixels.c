@@ -7,7 +7,7 @@
 
 #include "kernels/cpu/cpu.h"
 
-void cpu_to_u8(Backend *be, Map x, Tensor u8)
+void cpu_to_u8(Backend *be, FeatureMap x, Tensor u8)
 {
     int64_t pixels = (int64_t)x.h * x.w;
 #pragma omp parallel for num_threads(cpu_of(be)->threads) schedule(static)
@@ -91,7 +91,7 @@ CPU_CLONES static void mix_rows(const float *restrict top, const float *restrict
     }
 }
 
-void cpu_resize_inception(Backend *be, Tensor u8, Resize pipeline, Map y)
+void cpu_resize_inception(Backend *be, Tensor u8, Resize pipeline, FeatureMap y)
 {
     int64_t h = u8.shape[1], w = u8.shape[2];
     Tap rows[SIDE], columns[SIDE];

@@ -46,7 +46,7 @@ static int at_most(int value, int most)
     return value > most ? most : value;
 }
 
-void cpu_pool(Backend *be, Map x, Pool kind, int size, int stride, int pad, Map y)
+void cpu_pool(Backend *be, FeatureMap x, Pool kind, int size, int stride, int pad, FeatureMap y)
 {
     int blocks = map_blocks(x.c);
 #pragma omp parallel for num_threads(cpu_of(be)->threads) schedule(static)
@@ -64,7 +64,7 @@ void cpu_pool(Backend *be, Map x, Pool kind, int size, int stride, int pad, Map 
     }
 }
 
-void cpu_global_mean(Backend *be, Map x, Tensor y)
+void cpu_global_mean(Backend *be, FeatureMap x, Tensor y)
 {
     int blocks = map_blocks(x.c);
 #pragma omp parallel for num_threads(cpu_of(be)->threads) schedule(static)

@@ -87,7 +87,7 @@ CPU_CLONES static void guide(const float *cond, const float *uncond, float scale
         y[i] = uncond[i] + (cond[i] - uncond[i]) * scale;
 }
 
-void cpu_guide(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y)
+void cpu_cfg(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y)
 {
     enum { CHUNK = 1 << 13 };
     int64_t n = tensor_count(&y);

@@ -35,7 +35,7 @@ enum Overflow { OVERFLOW_NONE, OVERFLOW_ROWS, OVERFLOW_MAPS, OVERFLOW_IMAGE };
 
 /* Whose statistics are in SCRATCH_STATS: [map.b][parts][channels] of a map, for the op after the op-th. */
 struct CudaStats {
-    Map map;
+    FeatureMap map;
     int parts;
     int64_t op;
 };
@@ -164,29 +164,29 @@ void cuda_embed_latents(Backend *be, Tensor x, Tensor w, Tensor bias, Tensor nd,
 void cuda_gather(Backend *be, Tensor table, Tensor ids, Tensor y);
 void cuda_slice(Backend *be, Tensor x, int from, Tensor y);
 void cuda_rope_split(Backend *be, Tensor qkv, Tensor cos_sin, int heads, int first, Tensor q, Tensor k, Tensor v);
-void cuda_guide(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y);
+void cuda_cfg(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y);
 
 void cuda_attention(Backend *be, Tensor q, Tensor k, Tensor v, Tensor v_class, int heads, int first, Tensor y);
 
 void cuda_argmax_linear(Backend *be, const Linear *head, Tensor x, Tensor ids, Tensor margin);
 void cuda_nearest_code(Backend *be, Tensor x, Tensor codebook, Tensor ids);
-void cuda_pick(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
-               Tensor probs);
+void cuda_sample(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
+                 Tensor probs);
 
-void cuda_map_from_rows(Backend *be, Tensor rows, Map y);
-void cuda_map_to_rows(Backend *be, Map x, Tensor rows);
-void cuda_concat(Backend *be, const Map *x, int n, Map y);
-void cuda_to_u8(Backend *be, Map x, Tensor u8);
-void cuda_resize_inception(Backend *be, Tensor u8, Resize pipeline, Map y);
-void cuda_pool(Backend *be, Map x, Pool kind, int size, int stride, int pad, Map y);
-void cuda_global_mean(Backend *be, Map x, Tensor y);
-void cuda_pixel_attention(Backend *be, Map q, Map k, Map v, float scale, Map y);
+void cuda_map_from_rows(Backend *be, Tensor rows, FeatureMap y);
+void cuda_map_to_rows(Backend *be, FeatureMap x, Tensor rows);
+void cuda_concat(Backend *be, const FeatureMap *x, int n, FeatureMap y);
+void cuda_to_u8(Backend *be, FeatureMap x, Tensor u8);
+void cuda_resize_inception(Backend *be, Tensor u8, Resize pipeline, FeatureMap y);
+void cuda_pool(Backend *be, FeatureMap x, Pool kind, int size, int stride, int pad, FeatureMap y);
+void cuda_global_mean(Backend *be, FeatureMap x, Tensor y);
+void cuda_pixel_attention(Backend *be, FeatureMap q, FeatureMap k, FeatureMap v, float scale, FeatureMap y);
 
 Conv *cuda_conv_pack(Backend *be, const float *w, const float *bias, const ConvShape *shape, int h_hint, int w_hint,
                      Err *err);
 void cuda_conv_free(Backend *be, Conv *conv);
-void cuda_conv(Backend *be, const Conv *conv, Map x, Map residual, Map y);
-void cuda_group_norm(Backend *be, Map x, Tensor gamma, Tensor beta, int groups, bool silu, Map y);
+void cuda_conv(Backend *be, const Conv *conv, FeatureMap x, FeatureMap residual, FeatureMap y);
+void cuda_group_norm(Backend *be, FeatureMap x, Tensor gamma, Tensor beta, int groups, bool silu, FeatureMap y);
 
 } // namespace GPU_SPACE
 

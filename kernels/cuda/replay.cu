@@ -2,7 +2,7 @@
  *
  * The first time a key comes its ops run as they are queued, since they may meet shapes for the first time and ask for
  * scratch, which a recording must not. The second time they are recorded; from then on one launch queues them all.
- * Recordings hold addresses, so freeing memory (of weights, of a slab, of scratch that grows) forgets all of them. */
+ * Recordings hold addresses, so freeing memory (of weights, of a workspace, of scratch that grows) forgets all of them. */
 #include "kernels/cuda/cuda.h"
 
 #include <stdlib.h>

@@ -157,7 +157,7 @@ static __global__ void __launch_bounds__(THREADS)
         y[i] = uncond[i] + (cond[i] - uncond[i]) * scale;
 }
 
-void cuda_guide(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y)
+void cuda_cfg(Backend *be, Tensor cond, Tensor uncond, float scale, Tensor y)
 {
     Cuda *cuda = cuda_of(be);
     int64_t count = tensor_count(&y);

@@ -1,10 +1,10 @@
 import pytest
 
-from desk import Desk
+from session import Session
 
 
 @pytest.fixture
-def desk():
-    desk = Desk()
-    yield desk
-    desk.close()
+def session():
+    session = Session()
+    yield session
+    session.close()

@@ -7,8 +7,8 @@ import pytest
 ID = "ab3de6gh9j"
 
 
-def folder_of(desk, name="mine", user="ada", job=ID, images=100, pieces=((0, 64),), report=None, **changes):
-    folder = desk.folder / "jobs" / user / name
+def folder_of(session, name="mine", user="ada", job=ID, images=100, pieces=((0, 64),), report=None, **changes):
+    folder = session.folder / "jobs" / user / name
     (folder / "blocks").mkdir(parents=True)
     spec = {"kind": "sample", "model": "digits", "t_list": [0, 20], "split_t": 20, "images": images, "seed": 3}
     submitted = {"id": job, "user": user, "kind": "sample", "model": "digits", "images": images, "name": name, "priority": 5,
@@ -24,10 +24,10 @@ def folder_of(desk, name="mine", user="ada", job=ID, images=100, pieces=((0, 64)
 
 
 @pytest.fixture
-def lab(desk):
-    (desk.folder / "jobs").mkdir()
-    desk.beat(root=str(desk.folder / "jobs"))
-    return desk
+def lab(session):
+    (session.folder / "jobs").mkdir()
+    session.beat(root=str(session.folder / "jobs"))
+    return session
 
 
 def test_a_job_comes_back_under_its_id_with_what_is_there(lab):

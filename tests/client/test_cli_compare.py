@@ -15,10 +15,10 @@ def run_of(folder, where, **changes):
 
 
 @pytest.fixture
-def away(desk):
-    """A desk whose Redis is gone."""
-    desk.stop()
-    return desk
+def away(session):
+    """A session whose Redis is gone."""
+    session.stop()
+    return session
 
 
 def test_alike(away, tmp_path):
@@ -134,17 +134,17 @@ def test_figures_of_a_strange_kind_are_not_shown(away, tmp_path):
     assert "none of these runs measured anything" in away.ddq("compare", one, one).stdout
 
 
-def test_jobs_by_id(desk):
-    ids = [desk.submit(images=1, reference="digits") for _ in range(2)]
-    assert "is queued, and only" in desk.ddq("compare", *ids, code=2).stderr
+def test_jobs_by_id(session):
+    ids = [session.submit(images=1, reference="digits") for _ in range(2)]
+    assert "is queued, and only" in session.ddq("compare", *ids, code=2).stderr
     for job in ids:
-        desk.complete(job)
-    assert "not visible" in desk.ddq("compare", *ids, code=102).stderr
+        session.complete(job)
+    assert "not visible" in session.ddq("compare", *ids, code=102).stderr
     for job, fid in zip(ids, (1.5, 2.5)):
-        folder = desk.folder / "jobs/ada" / job
+        folder = session.folder / "jobs/ada" / job
         folder.mkdir(parents=True)
         (folder / "report.json").write_text(json.dumps({**ALIKE, "fid": fid}))
-    told = desk.json("compare", *ids)
+    told = session.json("compare", *ids)
     assert [r["name"] for r in told["runs"]] == ids and told["figures"][0]["values"][1]["delta"] == 1
-    assert "zzzz not found" in desk.ddq("compare", ids[0], "zzzz", code=102).stderr
-    assert "two runs at least" in desk.ddq("compare", ids[0], code=2).stderr
+    assert "zzzz not found" in session.ddq("compare", ids[0], "zzzz", code=102).stderr
+    assert "two runs at least" in session.ddq("compare", ids[0], code=2).stderr

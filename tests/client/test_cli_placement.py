@@ -9,30 +9,30 @@ def ms(iso):
     return datetime.datetime.fromisoformat(iso.replace("Z", "+00:00")).timestamp() * 1000
 
 
-def test_the_flags_reach_the_queue(desk):
-    job = desk.submit("--tier", "scavenger", "--max-gpus", "2", "--at", "2099-01-02T03:04Z", "--window", "22:00-7:00+02:00", "-p", "-5", "--hold")
-    shown = desk.json("show", job)
+def test_the_flags_reach_the_queue(session):
+    job = session.submit("--tier", "scavenger", "--max-gpus", "2", "--at", "2099-01-02T03:04Z", "--window", "22:00-7:00+02:00", "-p", "-5", "--hold")
+    shown = session.json("show", job)
     assert (shown["tier"], shown["max_gpus"], shown["window"], shown["priority"]) == ("scavenger", 2, "22:00-07:00+02:00", -5)
     assert shown["at"] == ms("2099-01-02T03:04Z") and shown["state"] == "held" and "held by ada" in shown["reason"]
-    text = desk.ddq("show", job).stdout
+    text = session.ddq("show", job).stdout
     for word in ("scavenger", "2099-01-02T03:04:00Z", "22:00-07:00+02:00", "max-gpus"):
         assert word in text
-    assert desk.json("release", job)["jobs"][0]["state"] == "queued"
+    assert session.json("release", job)["jobs"][0]["state"] == "queued"
 
 
 @pytest.mark.parametrize("text, zone, seconds", [
     ("+90s", "UTC", 90), ("+1.5m", "UTC", 90), ("+2h", "UTC", 7200), ("+1d", "UTC", 86400)])
-def test_at_from_now(desk, text, zone, seconds):
+def test_at_from_now(session, text, zone, seconds):
     before = datetime.datetime.now().timestamp()
-    at = desk.json("show", desk.submit("--at", text))["at"] / 1000
+    at = session.json("show", session.submit("--at", text))["at"] / 1000
     assert before + seconds - 1 <= at <= before + seconds + 30
 
 
-def test_times_without_a_zone_are_those_of_this_machine(desk):
-    desk.env["TZ"] = "XYZ-5:30"  # five and a half hours east
-    shown = desk.json("show", desk.submit("--at", "2099-01-02 03:04", "--window", "22:00-07:00"))
+def test_times_without_a_zone_are_those_of_this_machine(session):
+    session.env["TZ"] = "XYZ-5:30"  # five and a half hours east
+    shown = session.json("show", session.submit("--at", "2099-01-02 03:04", "--window", "22:00-07:00"))
     assert shown["at"] == ms("2099-01-01T21:34Z") and shown["window"] == "22:00-07:00+05:30"
-    at = desk.json("show", desk.submit("--at", "12:15"))["at"]
+    at = session.json("show", session.submit("--at", "12:15"))["at"]
     assert at % 86400000 == ms("1970-01-01T06:45Z") and 0 <= at / 1000 - datetime.datetime.now().timestamp() <= 86400
 
 
@@ -45,137 +45,137 @@ def test_times_without_a_zone_are_those_of_this_machine(desk):
     (["--window", "22:00-07:61"], "--window"), (["--after-failed", "run"], "there is none"), (["--after-failed", "maybe", "--after", "@"], "fail, run or hold"),
     (["--then", "dance"], "wanted evaluate"), (["--priority", "0.5"], "whole number"),
 ])
-def test_wrong_values_are_named_and_nothing_is_queued(desk, words, said):
-    done = desk.ddq("submit", "digits-2step", *words, code=2)
+def test_wrong_values_are_named_and_nothing_is_queued(session, words, said):
+    done = session.ddq("submit", "digits-2step", *words, code=2)
     assert said in done.stderr and done.stdout == ""
-    assert desk.json("ls", "--all")["jobs"] == []
+    assert session.json("ls", "--all")["jobs"] == []
 
 
-def test_after_several_and_what_happens_when_one_fails(desk):
-    parents = [desk.submit() for _ in range(3)]
-    job = desk.submit("--after", ",".join(parents[:2]), "--after", parents[2], "--after-failed", "hold")
-    shown = desk.json("show", job)
+def test_after_several_and_what_happens_when_one_fails(session):
+    parents = [session.submit() for _ in range(3)]
+    job = session.submit("--after", ",".join(parents[:2]), "--after", parents[2], "--after-failed", "hold")
+    shown = session.json("show", job)
     assert shown["state"] == "waiting" and shown["after"] == parents
-    runs = desk.submit("--after", parents[0], "--after-failed", "run")
-    fails = desk.submit("--after", parents[0])
-    desk.ddq("cancel", parents[0])
-    assert desk.json("show", fails)["state"] == "failed" and desk.json("show", runs)["state"] == "queued"
+    runs = session.submit("--after", parents[0], "--after-failed", "run")
+    fails = session.submit("--after", parents[0])
+    session.ddq("cancel", parents[0])
+    assert session.json("show", fails)["state"] == "failed" and session.json("show", runs)["state"] == "queued"
     for parent in parents[1:]:
-        desk.ddq("cancel", parent)
-    assert desk.json("show", job)["state"] == "held"
+        session.ddq("cancel", parent)
+    assert session.json("show", job)["state"] == "held"
 
 
-def test_the_tree_of_dependencies(desk):
-    first, other = desk.submit(), desk.submit()
-    second = desk.submit("--after", first)
-    third = desk.submit("--after", f"{second},{other}")
-    fourth = desk.submit("--after", first)
-    lines = desk.ddq("ls", "-t").stdout.splitlines()[1:]
+def test_the_tree_of_dependencies(session):
+    first, other = session.submit(), session.submit()
+    second = session.submit("--after", first)
+    third = session.submit("--after", f"{second},{other}")
+    fourth = session.submit("--after", first)
+    lines = session.ddq("ls", "-t").stdout.splitlines()[1:]
     assert [line.split("  ")[0].strip() for line in lines] in (
         [other, f"└─ {third}", first, f"├─ {second}", f"└─ {fourth}"],)
     assert f"also after {second}" in lines[1]
-    assert "`- " in desk.ddq("ls", "--tree", LC_ALL="C").stdout
-    jobs = {job["id"]: job for job in desk.json("ls", "-t")["jobs"]}
+    assert "`- " in session.ddq("ls", "--tree", LC_ALL="C").stdout
+    jobs = {job["id"]: job for job in session.json("ls", "-t")["jobs"]}
     assert jobs[third]["after"] == [second, other] and "after" not in jobs[first]
 
 
-def test_then_evaluate_is_a_second_job(desk):
-    told = desk.json("submit", "digits-2step", "--then", "evaluate", "--name", "two", "--tier", "scavenger", "--new")
-    sample, evaluation = [desk.json("show", job) for job in told["ids"]]
+def test_then_evaluate_is_a_second_job(session):
+    told = session.json("submit", "digits-2step", "--then", "evaluate", "--name", "two", "--tier", "scavenger", "--new")
+    sample, evaluation = [session.json("show", job) for job in told["ids"]]
     assert sample["kind"] == "sample" and sample["needs"] == "model:digits" and "reference" not in sample["spec"]
     assert evaluation["kind"] == "evaluate" and evaluation["state"] == "waiting" and evaluation["after"] == [sample["id"]]
     assert evaluation["spec"]["images"] == sample["folder"] + "/images" and evaluation["name"] == "two.evaluate"
     assert evaluation["spec"]["reference"] == "digits" and evaluation["spec"]["metrics"] == ["fid"] and evaluation["tier"] == "scavenger"
     assert evaluation["spec"]["published_fid"] == 1.663 and evaluation["needs"] == "reference:digits"
-    again = [desk.json("submit", "digits-2step", "--then", "evaluate") for _ in range(2)]
+    again = [session.json("submit", "digits-2step", "--then", "evaluate") for _ in range(2)]
     assert again[0]["ids"] == again[1]["ids"]
-    pairs = desk.json("submit", "digits-2step", "--then", "evaluate", "--sweep", "seed=1,2", "--name", "both")
+    pairs = session.json("submit", "digits-2step", "--then", "evaluate", "--sweep", "seed=1,2", "--name", "both")
     assert pairs["group"] == "ada/both.evaluate" and len(pairs["ids"]) == 4
-    assert [p["point"] for p in desk.json("show", "both.evaluate")["points"]] == [{"seed": 1}, {"seed": 2}]
+    assert [p["point"] for p in session.json("show", "both.evaluate")["points"]] == [{"seed": 1}, {"seed": 2}]
     for words, said in ((["--save", "npz"], "PNG"), (["--kind", "evaluate", "--images", "x"], "samples")):
         base = ["submit", "--reference", "digits"] if "--kind" in words else ["submit", "digits-2step"]
-        assert said in desk.ddq(*base, *words, "--then", "evaluate", code=2).stderr
+        assert said in session.ddq(*base, *words, "--then", "evaluate", code=2).stderr
     job = json.dumps({"model": "digits", "t_list": [0, 20], "split_t": 20, "images": 1})
-    assert "--reference" in desk.ddq("submit", "-", "--then", "evaluate", stdin=job, code=2).stderr
+    assert "--reference" in session.ddq("submit", "-", "--then", "evaluate", stdin=job, code=2).stderr
 
 
-def test_prio(desk):
-    job = desk.submit()
-    assert desk.json("prio", job, "9")["jobs"] == [{"id": job, "state": "queued", "priority": 9}]
-    assert desk.ddq("prio", "@", "-q", "-9").stdout == job + "\n" and desk.json("show", job)["priority"] == -9
+def test_prio(session):
+    job = session.submit()
+    assert session.json("prio", job, "9")["jobs"] == [{"id": job, "state": "queued", "priority": 9}]
+    assert session.ddq("prio", "@", "-q", "-9").stdout == job + "\n" and session.json("show", job)["priority"] == -9
     for bad in ("x", "101", "1.5", ""):
-        assert "from -100 to 100" in desk.ddq("prio", job, bad, code=2).stderr
-    assert "belongs to ada" in desk.ddq("prio", job, "1", DDQ_USER="bob", code=77).stderr
-    desk.ddq("prio", job, code=2)
+        assert "from -100 to 100" in session.ddq("prio", job, bad, code=2).stderr
+    assert "belongs to ada" in session.ddq("prio", job, "1", DDQ_USER="bob", code=77).stderr
+    session.ddq("prio", job, code=2)
 
 
-def test_share(desk):
-    desk.submit(images=30)
-    desk.ddq("submit", "digits-demo", DDQ_USER="bob")
-    assert "only root and the admins" in desk.ddq("share", "bob", "3", code=77).stderr
-    rows = {row["user"]: row for row in json.loads(desk.ddq("share", "bob", "3", "--json", DDQ_USER="root").stdout)["users"]}
+def test_share(session):
+    session.submit(images=30)
+    session.ddq("submit", "digits-demo", DDQ_USER="bob")
+    assert "only root and the admins" in session.ddq("share", "bob", "3", code=77).stderr
+    rows = {row["user"]: row for row in json.loads(session.ddq("share", "bob", "3", "--json", DDQ_USER="root").stdout)["users"]}
     assert rows["bob"]["weight"] == 3
-    rows = {row["user"]: row for row in desk.json("share")["users"]}
+    rows = {row["user"]: row for row in session.json("share")["users"]}
     assert rows["ada"]["weight"] == 1 and rows["ada"]["queued"] == 30
-    lines = {line.split()[0]: line.split() for line in desk.ddq("share").stdout.splitlines()}
+    lines = {line.split()[0]: line.split() for line in session.ddq("share").stdout.splitlines()}
     assert lines["bob"][1:3] == ["3", "75%"] and lines["ada"][1:3] == ["1", "25%"]
-    assert desk.ddq("share", "ada", "-q").stdout == "ada\n"
+    assert session.ddq("share", "ada", "-q").stdout == "ada\n"
     for bad in ("0", "many", "2000"):
-        assert "0.01 to 1000" in desk.ddq("share", "bob", bad, code=2, DDQ_USER="root").stderr
+        assert "0.01 to 1000" in session.ddq("share", "bob", bad, code=2, DDQ_USER="root").stderr
 
 
-def test_settings_and_who_may(desk):
-    assert desk.json("settings")["slack_ms"] == 60000 and "30m00s" in desk.ddq("settings").stdout
+def test_settings_and_who_may(session):
+    assert session.json("settings")["slack_ms"] == 60000 and "30m00s" in session.ddq("settings").stdout
     for words in (["settings", "slack", "2m"], ["share", "ada", "2"], ["quota", "ada", "--day", "5"]):
-        assert "only root and the admins" in desk.ddq(*words, code=77).stderr
-    assert json.loads(desk.ddq("settings", "admins", "ada,eve", "--json", DDQ_USER="root").stdout)["admins"] == ["ada", "eve"]
-    assert desk.json("settings", "slack", "1.5m")["slack_ms"] == 90000 and "ada,eve" in desk.ddq("settings").stdout
-    desk.ddq("share", "ada", "2")
-    assert desk.json("settings", "admins", "none")["admins"] == []
-    desk.ddq("settings", "slack", "2m", code=77)
+        assert "only root and the admins" in session.ddq(*words, code=77).stderr
+    assert json.loads(session.ddq("settings", "admins", "ada,eve", "--json", DDQ_USER="root").stdout)["admins"] == ["ada", "eve"]
+    assert session.json("settings", "slack", "1.5m")["slack_ms"] == 90000 and "ada,eve" in session.ddq("settings").stdout
+    session.ddq("share", "ada", "2")
+    assert session.json("settings", "admins", "none")["admins"] == []
+    session.ddq("settings", "slack", "2m", code=77)
     for words, said in ((["slak", "2m"], "Did you mean 'slack'?"), (["slack"], "is missing"), (["slack", "2"], "90s"), (["slack", "-2m"], "90s"),
                         (["slack", "2w"], "90s")):
-        assert said in desk.ddq("settings", *words, code=2, DDQ_USER="root").stderr
-    assert "admins 1" in desk.ddq("settings", "admins", "a b", code=2, DDQ_USER="root").stderr
+        assert said in session.ddq("settings", *words, code=2, DDQ_USER="root").stderr
+    assert "admins 1" in session.ddq("settings", "admins", "a b", code=2, DDQ_USER="root").stderr
 
 
-def test_quota(desk):
-    desk.submit(images=30)
-    assert "only root and the admins" in desk.ddq("quota", "ada", "--gpus", "9", code=77).stderr
-    desk.ddq("quota", "ada", "--gpus", "2", "--queued", "100", DDQ_USER="root")
-    desk.ddq("quota", "*", "--day", "1000", DDQ_USER="root")
-    told = desk.json("quota")
+def test_quota(session):
+    session.submit(images=30)
+    assert "only root and the admins" in session.ddq("quota", "ada", "--gpus", "9", code=77).stderr
+    session.ddq("quota", "ada", "--gpus", "2", "--queued", "100", DDQ_USER="root")
+    session.ddq("quota", "*", "--day", "1000", DDQ_USER="root")
+    told = session.json("quota")
     assert told["everybody"] == {"day": 1000} and told["users"][0]["quota"] == {"workers": 2, "queued": 100, "day": 1000}
-    done = desk.ddq("submit", "digits-demo", "--images", "71", code=75)
+    done = session.ddq("submit", "digits-demo", "--images", "71", code=75)
     assert "71 images" in done.stderr and "30 queued" in done.stderr and "100" in done.stderr
-    assert ["ada", "0", "2", "30", "100", "0", "1,000"] in [line.split() for line in desk.ddq("quota").stdout.splitlines()]
-    desk.ddq("quota", "ada", "--queued", "none", DDQ_USER="root")
-    desk.ddq("submit", "digits-demo", "--images", "71")
-    assert "say whose" in desk.ddq("quota", "--gpus", "1", code=2).stderr
+    assert ["ada", "0", "2", "30", "100", "0", "1,000"] in [line.split() for line in session.ddq("quota").stdout.splitlines()]
+    session.ddq("quota", "ada", "--queued", "none", DDQ_USER="root")
+    session.ddq("submit", "digits-demo", "--images", "71")
+    assert "say whose" in session.ddq("quota", "--gpus", "1", code=2).stderr
     for bad in ("-1", "1.5", "x", ""):
-        assert "none or a whole number" in desk.ddq("quota", "ada", "--day", bad, code=2).stderr
+        assert "none or a whole number" in session.ddq("quota", "ada", "--day", bad, code=2).stderr
 
 
-def test_dry_run_says_what_it_would_cost_and_queues_nothing(desk):
-    assert "no daemon is alive" in desk.ddq("submit", "digits-2step", "--dry-run").stdout
-    desk.beat(workers=[{"name": "cpu:0", "device": "cpu", "state": "idle", "job": "", "pid": 8, "memory_mib": 2048, "free_mib": 4096}])
-    (told,) = desk.json("submit", "digits-2step", "--dry-run")["jobs"]
+def test_dry_run_says_what_it_would_cost_and_queues_nothing(session):
+    assert "no daemon is alive" in session.ddq("submit", "digits-2step", "--dry-run").stdout
+    session.beat(workers=[{"name": "cpu:0", "device": "cpu", "state": "idle", "job": "", "pid": 8, "memory_mib": 2048, "free_mib": 4096}])
+    (told,) = session.json("submit", "digits-2step", "--dry-run")["jobs"]
     assert told["images"] == 5000 and "work_ms" not in told and "next in turn" in told["text"] and "id" not in told
-    job = desk.ddq("submit", "digits-2step", "-q").stdout.strip()
-    lease = desk.claim()
-    desk.call("finish", token=lease["token"], upto=lease["hi"], ms=(lease["hi"] - lease["lo"]) * 20, peak_mib=1536)
-    keys = set(desk.redis("KEYS", "*").split())
-    (told,) = desk.json("submit", "digits-2step", "--images", "1000", "--dry-run")["jobs"]
+    job = session.ddq("submit", "digits-2step", "-q").stdout.strip()
+    lease = session.claim()
+    session.call("finish", token=lease["token"], upto=lease["hi"], ms=(lease["hi"] - lease["lo"]) * 20, peak_mib=1536)
+    keys = set(session.redis("KEYS", "*").split())
+    (told,) = session.json("submit", "digits-2step", "--images", "1000", "--dry-run")["jobs"]
     assert told["ms_image"] == pytest.approx(20, rel=0.01) and told["work_ms"] == pytest.approx(20000, rel=0.01)
     assert told["memory"] == {"cpu": 1536} and told["best_free_mib"] == 4096 and told["before"] == 1 and told["left_ms"] > told["eta_ms"] > 0
-    table = desk.ddq("submit", "digits-2step", "--images", "1000", "--dry-run")
+    table = session.ddq("submit", "digits-2step", "--images", "1000", "--dry-run")
     assert "1.5 GiB" in table.stdout and "20s" in table.stdout and "nothing is queued" in table.stderr
-    sweep = desk.json("submit", "digits-2step", "--sweep", "seed=1,2", "--then", "evaluate", "--dry-run")["jobs"]
+    sweep = session.json("submit", "digits-2step", "--sweep", "seed=1,2", "--then", "evaluate", "--dry-run")["jobs"]
     assert [row["point"] for row in sweep] == [{"seed": 1}, {"seed": 2}]
-    assert "1 job before yours" in desk.ddq("run", "digits-2step", "--dry-run", "-q").stdout
-    assert "may run from" in desk.ddq("submit", "digits-2step", "--at", "+2h", "--dry-run", "-q").stdout
-    assert "waits for job" in desk.ddq("submit", "digits-2step", "--after", job, "--dry-run", "-q").stdout
-    desk.ddq("quota", "ada", "--queued", "5000", DDQ_USER="root")
-    assert "5000" in desk.ddq("submit", "digits-2step", "--new", "--dry-run", code=75).stderr
-    assert [row["id"] for row in desk.json("ls", "--all")["jobs"]] == [job]
-    assert {key for key in set(desk.redis("KEYS", "*").split()) - keys if ":lane:" not in key} <= {"{ddq}:quotas"}
+    assert "1 job before yours" in session.ddq("run", "digits-2step", "--dry-run", "-q").stdout
+    assert "may run from" in session.ddq("submit", "digits-2step", "--at", "+2h", "--dry-run", "-q").stdout
+    assert "waits for job" in session.ddq("submit", "digits-2step", "--after", job, "--dry-run", "-q").stdout
+    session.ddq("quota", "ada", "--queued", "5000", DDQ_USER="root")
+    assert "5000" in session.ddq("submit", "digits-2step", "--new", "--dry-run", code=75).stderr
+    assert [row["id"] for row in session.json("ls", "--all")["jobs"]] == [job]
+    assert {key for key in set(session.redis("KEYS", "*").split()) - keys if ":lane:" not in key} <= {"{ddq}:quotas"}

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from desk import DDQ, ROOT, Desk
+from session import DDQ, ROOT, Session
 
 
 FAKE_DAEMON = """#!/usr/bin/python3
@@ -38,26 +38,26 @@ while True:
 @pytest.fixture
 def bench():
     """A folder with the client and a ddqd beside it that is a script; nothing runs yet."""
-    desk = Desk()
-    desk.stop()
+    session = Session()
+    session.stop()
     for name in ("bin", ".local", ".local/state", ".local/state/ddq"):
-        (desk.folder / name).mkdir()
-    shutil.copy(DDQ, desk.folder / "bin/ddq")
-    (desk.folder / "bin/ddqd").write_text(FAKE_DAEMON)
-    (desk.folder / "bin/ddqd").chmod(0o755)
-    desk.state = desk.folder / ".local/state/ddq"
-    desk.env.pop("DDQ_REDIS")
-    desk.job = json.dumps({"model": "digits", "t_list": [0], "split_t": 2, "images": 3})
-    yield desk
-    if (desk.state / "pids").exists():
-        for pid in map(int, (desk.state / "pids").read_text().split()[:2]):
+        (session.folder / name).mkdir()
+    shutil.copy(DDQ, session.folder / "bin/ddq")
+    (session.folder / "bin/ddqd").write_text(FAKE_DAEMON)
+    (session.folder / "bin/ddqd").chmod(0o755)
+    session.state = session.folder / ".local/state/ddq"
+    session.env.pop("DDQ_REDIS")
+    session.job = json.dumps({"model": "digits", "t_list": [0], "split_t": 2, "images": 3})
+    yield session
+    if (session.state / "pids").exists():
+        for pid in map(int, (session.state / "pids").read_text().split()[:2]):
             os.kill(pid, signal.SIGKILL)
-    desk.close()
+    session.close()
 
 
-def run(desk, *words):
-    return subprocess.Popen([desk.folder / "bin/ddq", "run", "-", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, env=desk.env, cwd=desk.folder)
+def run(session, *words):
+    return subprocess.Popen([session.folder / "bin/ddq", "run", "-", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, env=session.env, cwd=session.folder)
 
 
 def test_run_starts_a_daemon_once(bench):
@@ -100,9 +100,9 @@ def test_ctrl_c_in_run_leaves_daemon_and_job(bench):
     assert bench.json("show", job)["state"] == "queued"
 
 
-def test_run_starts_nothing_for_a_redis_that_is_named(desk):
-    done = desk.ddq("run", "digits-demo", code=69)
-    assert "no ddqd serves" in done.stderr and desk.json("ls")["jobs"] == []
+def test_run_starts_nothing_for_a_redis_that_is_named(session):
+    done = session.ddq("run", "digits-demo", code=69)
+    assert "no ddqd serves" in done.stderr and session.json("ls")["jobs"] == []
 
 
 def test_an_installed_program_has_its_recipes_beside_it(bench):

@@ -5,11 +5,11 @@ import time
 import pytest
 
 
-def test_submit_says_the_id_alone_when_quiet(desk):
-    done = desk.ddq("submit", "digits-2step", "--quiet")
+def test_submit_says_the_id_alone_when_quiet(session):
+    done = session.ddq("submit", "digits-2step", "--quiet")
     job = done.stdout.strip()
     assert done.stdout == job + "\n" and len(job) == 10 and done.stderr == ""
-    shown = desk.json("show", job)
+    shown = session.json("show", job)
     assert shown["state"] == "queued" and shown["done"] == 0 and shown["images"] == 5000 and shown["user"] == "ada"
     assert shown["kind"] == "sample" and shown["model"] == "digits" and shown["reason"] and shown["leases"] == []
     assert shown["spec"]["recipe"] == "digits-2step" and shown["spec"]["published_fid"] == 1.663
@@ -17,69 +17,69 @@ def test_submit_says_the_id_alone_when_quiet(desk):
     assert shown["needs"] == "model:digits reference:digits"
 
 
-def test_submit_with_words(desk):
-    done = desk.ddq("submit", "digits-2step")
+def test_submit_with_words(session):
+    done = session.ddq("submit", "digits-2step")
     job = done.stdout.strip()
     assert f"ddq watch {job}" in done.stderr and f"ddq cancel {job}" in done.stderr
     assert "no daemon is alive" in done.stderr
-    assert desk.json("submit", "digits-2step") .keys() == {"id", "ids"}
+    assert session.json("submit", "digits-2step") .keys() == {"id", "ids"}
 
 
-def test_submit_from_file_stdin_and_flags(desk):
+def test_submit_from_file_stdin_and_flags(session):
     job = {"kind": "sample", "model": "digits", "t_list": [0], "split_t": 20, "images": 3}
-    (desk.folder / "job.json").write_text(json.dumps(job))
-    (desk.folder / "plain").write_text(json.dumps(job))
-    from_file = desk.ddq("submit", "job.json", "-q").stdout.strip()
-    from_plain = desk.ddq("submit", "plain", "-q").stdout.strip()
-    from_stdin = desk.ddq("submit", "-", "--quiet", stdin=json.dumps(job)).stdout.strip()
-    from_flags = desk.ddq("submit", "--model", "digits", "--t-list=0", "--split_t", "20", "--images", "3", "-q").stdout.strip()
-    specs = [desk.json("show", i)["spec"] for i in (from_file, from_plain, from_stdin, from_flags)]
+    (session.folder / "job.json").write_text(json.dumps(job))
+    (session.folder / "plain").write_text(json.dumps(job))
+    from_file = session.ddq("submit", "job.json", "-q").stdout.strip()
+    from_plain = session.ddq("submit", "plain", "-q").stdout.strip()
+    from_stdin = session.ddq("submit", "-", "--quiet", stdin=json.dumps(job)).stdout.strip()
+    from_flags = session.ddq("submit", "--model", "digits", "--t-list=0", "--split_t", "20", "--images", "3", "-q").stdout.strip()
+    specs = [session.json("show", i)["spec"] for i in (from_file, from_plain, from_stdin, from_flags)]
     assert specs[0] == specs[1] == specs[2] == specs[3]
     assert specs[0]["t_list"] == [0] and specs[0]["cfg_scale"] == 2.0
 
 
-def test_flags_change_what_a_file_says_and_every_field_is_one(desk):
-    job = desk.ddq("submit", "digits-teacher-7", "-q", "--seed", "9", "--teacher-start-t", "10", "--save", "png,codes",
+def test_flags_change_what_a_file_says_and_every_field_is_one(session):
+    job = session.ddq("submit", "digits-teacher-7", "-q", "--seed", "9", "--teacher-start-t", "10", "--save", "png,codes",
                    "--classes", "1,2,3", "--top-p", "0.5", "--device", "cpu", "--name", "mine", "--batch", "2").stdout.strip()
-    shown = desk.json("show", job)
+    shown = session.json("show", job)
     spec = shown["spec"]
     assert (spec["seed"], spec["teacher_start_t"], spec["save"], spec["classes"], spec["top_p"]) == (9, 10, ["png", "codes"], [1, 2, 3], 0.5)
     assert shown["device"] == "cpu" and shown["name"] == "mine"
     assert "published_fid" not in spec  # other numbers than the published ones
 
 
-def test_the_published_fid_stays_with_another_seed(desk):
-    done = desk.ddq("submit", "digits-2step", "--seed", "5")
-    assert desk.json("show", "@")["spec"]["published_fid"] == 1.663
+def test_the_published_fid_stays_with_another_seed(session):
+    done = session.ddq("submit", "digits-2step", "--seed", "5")
+    assert session.json("show", "@")["spec"]["published_fid"] == 1.663
     assert "published" not in done.stderr
-    done = desk.ddq("submit", "digits-2step", "--images", "64")
+    done = session.ddq("submit", "digits-2step", "--images", "64")
     assert "published FID is left out" in done.stderr
 
 
-def test_a_table_is_several_jobs(desk):
-    ids = desk.ddq("submit", "digits-table", "--quiet").stdout.split()
+def test_a_table_is_several_jobs(session):
+    ids = session.ddq("submit", "digits-table", "--quiet").stdout.split()
     assert len(ids) == len(set(ids)) == 6
-    assert [desk.json("show", i)["spec"]["published_fid"] for i in ids] == [0.749, 1.715, 1.663, 1.112, 0.928, 0.915]
-    assert desk.json("show", "@")["id"] == ids[-1]
-    done = desk.ddq("submit", "digits-table", "--name", "x", code=2)
+    assert [session.json("show", i)["spec"]["published_fid"] for i in ids] == [0.749, 1.715, 1.663, 1.112, 0.928, 0.915]
+    assert session.json("show", "@")["id"] == ids[-1]
+    done = session.ddq("submit", "digits-table", "--name", "x", code=2)
     assert "--name" in done.stderr and done.stdout == ""
 
 
-def test_files_that_are_here_are_named_absolutely(desk):
-    (desk.folder / "noise.npy").write_text("")
-    job = desk.submit(noise="noise.npy", labels="elsewhere.npy")
-    spec = desk.json("show", job)["spec"]
-    assert spec["noise"] == str(desk.folder / "noise.npy") and spec["labels"] == "elsewhere.npy"
+def test_files_that_are_here_are_named_absolutely(session):
+    (session.folder / "noise.npy").write_text("")
+    job = session.submit(noise="noise.npy", labels="elsewhere.npy")
+    spec = session.json("show", job)["spec"]
+    assert spec["noise"] == str(session.folder / "noise.npy") and spec["labels"] == "elsewhere.npy"
 
 
-def test_evaluate_and_statistics(desk):
-    (desk.folder / "pictures").mkdir()
-    job = desk.ddq("submit", "--kind", "evaluate", "--images", "pictures", "--reference", "digits", "-q").stdout.strip()
-    shown = desk.json("show", job)
+def test_evaluate_and_statistics(session):
+    (session.folder / "pictures").mkdir()
+    job = session.ddq("submit", "--kind", "evaluate", "--images", "pictures", "--reference", "digits", "-q").stdout.strip()
+    shown = session.json("show", job)
     assert shown["kind"] == "evaluate" and shown["images"] == 0 and shown["needs"] == "reference:digits"
-    assert shown["spec"]["images"] == str(desk.folder / "pictures")
-    job = desk.ddq("submit", "-q", "--images", "pictures", "--kind", "statistics").stdout.strip()
-    assert desk.json("show", job)["needs"] == "inception"
+    assert shown["spec"]["images"] == str(session.folder / "pictures")
+    job = session.ddq("submit", "-q", "--images", "pictures", "--kind", "statistics").stdout.strip()
+    assert session.json("show", job)["needs"] == "inception"
 
 
 @pytest.mark.parametrize("job, words", [
@@ -96,45 +96,45 @@ def test_evaluate_and_statistics(desk):
     ('{"model": "digits", "t_list": [0], "split_t": 2, "images": 1, "name": "../x"}', ["name"]),
     ('[{"model": "digits", "t_list": [0], "split_t": 2, "images": 1}, {}]', ["job 2 of 2", "model"]),
 ])
-def test_bad_jobs_queue_nothing(desk, job, words):
-    done = desk.ddq("submit", "-", code=2, stdin=job)
+def test_bad_jobs_queue_nothing(session, job, words):
+    done = session.ddq("submit", "-", code=2, stdin=job)
     assert done.stdout == ""
     for word in words:
         assert word in done.stderr
-    assert desk.json("ls", "--all")["jobs"] == []
+    assert session.json("ls", "--all")["jobs"] == []
 
 
-def test_unknown_recipe_and_missing_file(desk):
-    assert "Did you mean 'digits-2step'?" in desk.ddq("submit", "digit-2step", code=2).stderr
-    assert "nowhere.json" in desk.ddq("submit", "nowhere.json", code=102).stderr
-    assert "say what" in desk.ddq("submit", code=2).stderr
+def test_unknown_recipe_and_missing_file(session):
+    assert "Did you mean 'digits-2step'?" in session.ddq("submit", "digit-2step", code=2).stderr
+    assert "nowhere.json" in session.ddq("submit", "nowhere.json", code=102).stderr
+    assert "say what" in session.ddq("submit", code=2).stderr
 
 
-def test_names_are_held_against_living_daemons(desk):
-    desk.beat()
-    done = desk.ddq("submit", "-", code=2, stdin='{"model": "digit", "t_list": [0], "split_t": 2, "images": 1}')
+def test_names_are_held_against_living_daemons(session):
+    session.beat()
+    done = session.ddq("submit", "-", code=2, stdin='{"model": "digit", "t_list": [0], "split_t": 2, "images": 1}')
     assert "Did you mean 'digits'?" in done.stderr and "llamagen-l-dd" in done.stderr
-    done = desk.ddq("submit", "l-2step", code=2)
+    done = session.ddq("submit", "l-2step", code=2)
     assert "imagenet256" in done.stderr and "They know: digits" in done.stderr
-    assert "no daemon" not in desk.ddq("submit", "digits-2step").stderr
-    done = desk.ddq("submit", "--model", "llamagen-l-dd", "--t-list", "0,80", "--teacher-start-t", "0", "--split-t", "1", "--images", "1", code=2)
+    assert "no daemon" not in session.ddq("submit", "digits-2step").stderr
+    done = session.ddq("submit", "--model", "llamagen-l-dd", "--t-list", "0,80", "--teacher-start-t", "0", "--split-t", "1", "--images", "1", code=2)
     assert "no teacher" in done.stderr
-    desk.beat(ttl_ms=1000, boot="b")
+    session.beat(ttl_ms=1000, boot="b")
     time.sleep(1.2)  # it has not been heard of since: its word counts no more
-    assert "no daemon is alive" in desk.ddq("submit", "l-2step").stderr
+    assert "no daemon is alive" in session.ddq("submit", "l-2step").stderr
 
 
-def test_user_names_are_made_safe(desk):
-    job = desk.ddq("submit", "digits-demo", "-q", DDQ_USER="../we ird:/" + "x" * 60).stdout.strip()
-    user = desk.json("show", job)["user"]
+def test_user_names_are_made_safe(session):
+    job = session.ddq("submit", "digits-demo", "-q", DDQ_USER="../we ird:/" + "x" * 60).stdout.strip()
+    user = session.json("show", job)["user"]
     assert user == "_._we_ird__" + "x" * 21
-    assert "control character" in desk.ddq("submit", "digits-demo", DDQ_USER="a\nb", code=2).stderr
+    assert "control character" in session.ddq("submit", "digits-demo", DDQ_USER="a\nb", code=2).stderr
 
 
-def test_after_and_priority(desk):
-    first = desk.submit()
-    second = desk.submit("--after", first, "--priority", "5")
-    shown = desk.json("show", second)
+def test_after_and_priority(session):
+    first = session.submit()
+    second = session.submit("--after", first, "--priority", "5")
+    shown = session.json("show", second)
     assert shown["state"] == "waiting" and first in shown["reason"] and shown["priority"] == 5
-    assert "--priority" in desk.ddq("submit", "digits-demo", "--priority", "high", code=2).stderr
-    assert "--after" in desk.ddq("submit", "digits-demo", "--after", "zzzzzz", code=102).stderr
+    assert "--priority" in session.ddq("submit", "digits-demo", "--priority", "high", code=2).stderr
+    assert "--after" in session.ddq("submit", "digits-demo", "--after", "zzzzzz", code=102).stderr

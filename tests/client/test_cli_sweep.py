@@ -8,73 +8,73 @@ from test_cli_compare import ALIKE
 SWEEP = ["submit", "digits-2step", "--images", "10", "--sweep", "split_t=10,20", "--sweep", "seed=1,2"]
 
 
-def sweep(desk, *more):
-    return desk.json(*SWEEP, *more)
+def sweep(session, *more):
+    return session.json(*SWEEP, *more)
 
 
-def test_every_combination_is_a_job_and_all_are_one_group(desk):
-    told = sweep(desk)
+def test_every_combination_is_a_job_and_all_are_one_group(session):
+    told = sweep(session)
     user, name = told["group"].split("/")
     assert user == "ada" and name.startswith("digits-2step-split_t-seed-") and len(told["ids"]) == 4
-    shown = [desk.json("show", job) for job in told["ids"]]
+    shown = [session.json("show", job) for job in told["ids"]]
     assert [s["point"] for s in shown] == [{"split_t": t, "seed": s} for t in (10, 20) for s in (1, 2)]
     assert [(s["spec"]["split_t"], s["spec"]["seed"]) for s in shown] == [(10, 1), (10, 2), (20, 1), (20, 2)]
     assert [s["name"] for s in shown] == [f"{name}.split_t-{t}.seed-{s}" for t in (10, 20) for s in (1, 2)]
     assert {s["group"] for s in shown} == {name}
     for word in ("@", name, told["group"]):
-        group = desk.json("show", word)
+        group = session.json("show", word)
         assert group["jobs"] == 4 and group["state"] == "queued" and group["images"] == 40
-    assert desk.ddq("show", name, "-q").stdout == "queued\n"
-    table = desk.ddq("show", "@").stdout
+    assert session.ddq("show", name, "-q").stdout == "queued\n"
+    table = session.ddq("show", "@").stdout
     assert all(job in table for job in told["ids"]) and "4 queued" in table and "split_t" in table
-    assert sweep(desk)["ids"] == told["ids"]  # the same sweep again is the same jobs
-    other = sweep(desk, "--new")
+    assert sweep(session)["ids"] == told["ids"]  # the same sweep again is the same jobs
+    other = sweep(session, "--new")
     assert other["group"] != told["group"] and not set(other["ids"]) & set(told["ids"])
-    assert desk.ddq("ls", "--sweeps", "-q").stdout.split() == [other["group"], told["group"]]
-    assert desk.json("ls", "--sweeps")["groups"][1]["states"] == {"queued": 4} and "4 queued" in desk.ddq("ls", "--sweeps").stdout
-    assert desk.ddq("ls", "--sweeps", "-q", "-u", "bob").stdout == ""
+    assert session.ddq("ls", "--sweeps", "-q").stdout.split() == [other["group"], told["group"]]
+    assert session.json("ls", "--sweeps")["groups"][1]["states"] == {"queued": 4} and "4 queued" in session.ddq("ls", "--sweeps").stdout
+    assert session.ddq("ls", "--sweeps", "-q", "-u", "bob").stdout == ""
 
 
-def test_a_group_wherever_a_job_id_goes(desk):
-    desk.beat()
-    told = desk.json("submit", "digits-2step", "--images", "10", "--sweep", "seed=1,2,3", "--name", "seeds", "--hold")
+def test_a_group_wherever_a_job_id_goes(session):
+    session.beat()
+    told = session.json("submit", "digits-2step", "--images", "10", "--sweep", "seed=1,2,3", "--name", "seeds", "--hold")
     assert told["group"] == "ada/seeds"
     ids = told["ids"]
-    assert [desk.json("show", job)["state"] for job in ids] == ["held"] * 3
-    assert [row["state"] for row in desk.json("release", "seeds")["jobs"]] == ["queued"] * 3
-    assert "no job of it" in desk.ddq("release", "seeds").stderr
-    assert len(desk.json("hold", "ada/seeds", "--reason", "lunch")["jobs"]) == 3 and len(desk.json("release", "@")["jobs"]) == 3
-    assert [row["priority"] for row in desk.json("prio", "seeds", "7")["jobs"]] == [7] * 3
-    assert [row["id"] for row in desk.json("why", "seeds")["jobs"]] == ids and desk.ddq("why", "seeds").stdout.count("\n") == 3
-    later = desk.submit("--after", "seeds")
-    assert sorted(desk.json("show", later)["after"]) == sorted(ids)
-    assert "a sweep of 3 jobs" in desk.ddq("logs", "seeds", code=2).stderr
-    assert "seeds" in desk.ddq("cancel", "seeds", DDQ_USER="bob", code=102).stderr  # bob has none of that name
-    assert "belongs to ada" in desk.ddq("cancel", "ada/seeds", DDQ_USER="bob", code=77).stderr
-    assert [row["state"] for row in desk.json("cancel", "seeds")["jobs"]] == ["cancelled"] * 3
-    assert desk.json("show", "seeds")["state"] == "cancelled"
-    desk.ddq("wait", "seeds", code=103)
-    assert "have ended" in desk.ddq("why", "seeds").stderr
+    assert [session.json("show", job)["state"] for job in ids] == ["held"] * 3
+    assert [row["state"] for row in session.json("release", "seeds")["jobs"]] == ["queued"] * 3
+    assert "no job of it" in session.ddq("release", "seeds").stderr
+    assert len(session.json("hold", "ada/seeds", "--reason", "lunch")["jobs"]) == 3 and len(session.json("release", "@")["jobs"]) == 3
+    assert [row["priority"] for row in session.json("prio", "seeds", "7")["jobs"]] == [7] * 3
+    assert [row["id"] for row in session.json("why", "seeds")["jobs"]] == ids and session.ddq("why", "seeds").stdout.count("\n") == 3
+    later = session.submit("--after", "seeds")
+    assert sorted(session.json("show", later)["after"]) == sorted(ids)
+    assert "a sweep of 3 jobs" in session.ddq("logs", "seeds", code=2).stderr
+    assert "seeds" in session.ddq("cancel", "seeds", DDQ_USER="bob", code=102).stderr  # bob has none of that name
+    assert "belongs to ada" in session.ddq("cancel", "ada/seeds", DDQ_USER="bob", code=77).stderr
+    assert [row["state"] for row in session.json("cancel", "seeds")["jobs"]] == ["cancelled"] * 3
+    assert session.json("show", "seeds")["state"] == "cancelled"
+    session.ddq("wait", "seeds", code=103)
+    assert "have ended" in session.ddq("why", "seeds").stderr
 
 
-def test_wait_watch_and_compare_as_one(desk):
-    desk.beat()
-    ids = desk.json("submit", "digits-2step", "--images", "10", "--sweep", "cfg-scale=1,1.5", "--name", "cfg")["ids"]
-    assert "there is none" in desk.ddq("compare", "cfg", code=2).stderr
-    waiting = desk.start_ddq("watch", "cfg")
-    desk.until_heard()
+def test_wait_watch_and_compare_as_one(session):
+    session.beat()
+    ids = session.json("submit", "digits-2step", "--images", "10", "--sweep", "cfg-scale=1,1.5", "--name", "cfg")["ids"]
+    assert "there is none" in session.ddq("compare", "cfg", code=2).stderr
+    waiting = session.start_ddq("watch", "cfg")
+    session.until_heard()
     for job, fid in zip(ids, (4.25, 3.5)):
-        desk.complete(job, metrics={"fid": fid})
-        folder = desk.folder / "jobs" / desk.json("show", job)["folder"]
+        session.complete(job, metrics={"fid": fid})
+        folder = session.folder / "jobs" / session.json("show", job)["folder"]
         folder.mkdir(parents=True)
         (folder / "report.json").write_text(json.dumps({**ALIKE, "name": job, "fid": fid}))
     out, said = waiting.communicate(timeout=20)
     assert waiting.returncode == 0 and "cfg_scale" in out and "4.25" in out and "3.5" in out and "ada/cfg" in said
-    (told,) = desk.json("wait", "cfg")["jobs"]
+    (told,) = session.json("wait", "cfg")["jobs"]
     assert told["id"] == "ada/cfg" and told["exit_code"] == 0 and [p["point"] for p in told["points"]] == [{"cfg_scale": 1}, {"cfg_scale": 1.5}]
-    assert [run["name"] for run in desk.json("compare", "cfg")["runs"]] == ids
-    assert len(desk.json("compare", "cfg", ids[0])["runs"]) == 3
-    desk.ddq("wait", "cfg", "--timeout", "5")
+    assert [run["name"] for run in session.json("compare", "cfg")["runs"]] == ids
+    assert len(session.json("compare", "cfg", ids[0])["runs"]) == 3
+    session.ddq("wait", "cfg", "--timeout", "5")
 
 
 @pytest.mark.parametrize("words, said", [
@@ -90,21 +90,21 @@ def test_wait_watch_and_compare_as_one(desk):
     (["seed=1,2", "--seed", "3"], "leave one of them out"),
     (["seed=" + ",".join(map(str, range(40))), "--sweep", "split_t=" + ",".join(map(str, range(1, 30)))], "1160 jobs"),
 ])
-def test_bad_sweeps_queue_nothing(desk, words, said):
-    assert said in desk.ddq("submit", "digits-2step", "--sweep", *words, code=2).stderr
-    assert desk.json("ls", "--all")["jobs"] == []
+def test_bad_sweeps_queue_nothing(session, words, said):
+    assert said in session.ddq("submit", "digits-2step", "--sweep", *words, code=2).stderr
+    assert session.json("ls", "--all")["jobs"] == []
 
 
-def test_lists_are_parted_by_semicolons_and_a_table_is_no_sweep(desk):
-    ids = desk.json("submit", "digits-2step", "--sweep", "t_list=0;0,20")["ids"]
-    assert [desk.json("show", job)["point"] for job in ids] == [{"t_list": [0]}, {"t_list": [0, 20]}]
-    assert "these are 6" in desk.ddq("submit", "digits-table", "--sweep", "seed=1,2", code=2).stderr
+def test_lists_are_parted_by_semicolons_and_a_table_is_no_sweep(session):
+    ids = session.json("submit", "digits-2step", "--sweep", "t_list=0;0,20")["ids"]
+    assert [session.json("show", job)["point"] for job in ids] == [{"t_list": [0]}, {"t_list": [0, 20]}]
+    assert "these are 6" in session.ddq("submit", "digits-table", "--sweep", "seed=1,2", code=2).stderr
 
 
-def test_a_sweep_fits_the_quota_as_a_whole(desk):
-    desk.ddq("quota", "ada", "--queued", "45", DDQ_USER="root")
-    first = sweep(desk)["ids"]  # 40 images
-    done = desk.ddq("submit", "digits-2step", "--images", "3", "--sweep", "seed=5,6", code=75)
+def test_a_sweep_fits_the_quota_as_a_whole(session):
+    session.ddq("quota", "ada", "--queued", "45", DDQ_USER="root")
+    first = sweep(session)["ids"]  # 40 images
+    done = session.ddq("submit", "digits-2step", "--images", "3", "--sweep", "seed=5,6", code=75)
     assert "6 images" in done.stderr and "40 queued" in done.stderr and "45" in done.stderr and done.stdout == ""
-    assert sweep(desk)["ids"] == first and len(desk.json("ls")["jobs"]) == 4
-    assert "5000 images" in desk.ddq("submit", "digits-2step", code=75).stderr
+    assert sweep(session)["ids"] == first and len(session.json("ls")["jobs"]) == 4
+    assert "5000 images" in session.ddq("submit", "digits-2step", code=75).stderr

@@ -11,30 +11,30 @@ import time
 
 import pytest
 
-from desk import DDQ
+from session import DDQ
 
 ENTER, LEAVE = b"\033[?1049h\033[?25l\033[?7l", b"\033[?7h\033[?25h\033[?1049l"
 
 
-def busy(desk):
+def busy(session):
     """Two workers, one of which makes images."""
-    job = desk.submit(images=32)
+    job = session.submit(images=32)
     worker = {"name": "cpu:0", "device": "cpu", "state": "busy", "job": job, "pid": 8, "memory_mib": 2048, "about": "a processor"}
-    desk.beat(workers=[worker, {**worker, "name": "cpu:1", "state": "idle", "job": ""}])
-    desk.renew(desk.claim(), 4, rate=12.0)
+    session.beat(workers=[worker, {**worker, "name": "cpu:1", "state": "idle", "job": ""}])
+    session.renew(session.claim(), 4, rate=12.0)
     return job
 
 
-def test_once(desk):
-    assert "no daemon is alive" in desk.ddq("top", "--once").stdout
-    job, other = busy(desk), desk.submit()
-    desk.ddq("hold", other, "--reason", "evil\033]0;title\007")
-    done = desk.ddq("top", "--once").stdout
+def test_once(session):
+    assert "no daemon is alive" in session.ddq("top", "--once").stdout
+    job, other = busy(session), session.submit()
+    session.ddq("hold", other, "--reason", "evil\033]0;title\007")
+    done = session.ddq("top", "--once").stdout
     lines = [line.split() for line in done.splitlines()]
     assert "hosts 1  workers 2, busy 1  images 12/s" in done and "running 1" in done and "held 1" in done
     assert ["node1", "cpu:0", "busy", "2.0", "GiB", "digits", job, "ada", "12/s", "12%", "sampling"] in lines
     assert "ada" in [line[0] for line in lines if len(line) > 5] and "100%" in done and "\033" not in done and "evil" in done
-    told = desk.json("top")
+    told = session.json("top")
     assert told["working"][job]["leases"][0]["rate"] == 12 and [j["id"] for j in told["jobs"]] == [other, job]
     assert told["users"][0]["user"] == "ada" and len(told["hosts"][0]["workers"]) == 2
 
@@ -42,12 +42,12 @@ def test_once(desk):
 class Screen:
     """ddq top on a terminal of its own."""
 
-    def __init__(self, desk, *words, columns=100, lines=24):
+    def __init__(self, session, *words, columns=100, lines=24):
         self.text = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             time.sleep(0.1)  # until the size is set
-            os.execve(DDQ, ["ddq", "top", *words], {**desk.env, "TERM": "xterm"})
+            os.execve(DDQ, ["ddq", "top", *words], {**session.env, "TERM": "xterm"})
         self.resize(columns, lines)
         self.before = termios.tcgetattr(self.fd)[3]
 
@@ -78,9 +78,9 @@ class Screen:
 
 
 @pytest.mark.parametrize("how, code", [(b"q", 0), (b"\033", 0), (b"\003", 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)])
-def test_the_terminal_is_given_back(desk, how, code):
-    job = busy(desk)
-    screen = Screen(desk)
+def test_the_terminal_is_given_back(session, how, code):
+    job = busy(session)
+    screen = Screen(session)
     text = screen.until(lambda text: job.encode() in text and b"sampling" in text)
     assert ENTER in text and LEAVE not in text
     assert not termios.tcgetattr(screen.fd)[3] & (termios.ICANON | termios.ECHO)
@@ -92,27 +92,27 @@ def test_the_terminal_is_given_back(desk, how, code):
     assert screen.end() == code
 
 
-def test_it_is_kept_fresh_and_fits_the_window(desk):
-    job = busy(desk)
-    screen = Screen(desk, "--interval", "0.2", "--color", "never", columns=60, lines=9)
+def test_it_is_kept_fresh_and_fits_the_window(session):
+    job = busy(session)
+    screen = Screen(session, "--interval", "0.2", "--color", "never", columns=60, lines=9)
     screen.until(lambda text: b"12%" in text)
-    lease = desk.json("show", job)["leases"][0]
-    desk.renew(lease, 8, rate=10.0)
+    lease = session.json("show", job)["leases"][0]
+    session.renew(lease, 8, rate=10.0)
     page = screen.until(lambda text: b"25%" in text and text.count(b"\033[H") > 2).split(b"\033[H")[-2].decode()
     rows = re.sub(r"\033\[[?0-9]*[a-zA-Z]", "", page).split("\r\n")
     assert len(rows) <= 9 and all(len(row) <= 60 for row in rows[1:]), rows
     screen.resize(120, 40)
     screen.until(lambda text: b"REASON" in text)
-    desk.stop()  # a Redis that is away ends nothing
+    session.stop()  # a Redis that is away ends nothing
     screen.until(lambda text: b"Trying again" in text)
-    desk.start()
+    session.start()
     screen.until(lambda text: b"no daemon is alive" in text)
     os.write(screen.fd, b"q")
     assert screen.end() == 0
 
 
-def test_where_it_cannot_be_drawn(desk):
-    assert "--once" in desk.ddq("top", code=2).stderr
-    assert "--interval" in desk.ddq("top", "--interval", "0", code=2).stderr
-    desk.stop()
-    desk.ddq("top", code=69)
+def test_where_it_cannot_be_drawn(session):
+    assert "--once" in session.ddq("top", code=2).stderr
+    assert "--interval" in session.ddq("top", "--interval", "0", code=2).stderr
+    session.stop()
+    session.ddq("top", code=69)

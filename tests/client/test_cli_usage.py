@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from desk import BIN, ROOT, Desk
+from session import BIN, ROOT, Session
 
 
 @pytest.mark.parametrize("words, said", [
@@ -31,113 +31,113 @@ from desk import BIN, ROOT, Desk
     (["completion", "fish"], "bash"),
     (["ls", "--limit", "0"], "--limit"),
 ])
-def test_usage(desk, words, said):
-    done = desk.ddq(*words, code=2)
+def test_usage(session, words, said):
+    done = session.ddq(*words, code=2)
     assert said in done.stderr and done.stdout == ""
 
 
-def test_help_and_version(desk):
+def test_help_and_version(session):
     verbs = "submit run ls show watch wait logs cancel hold release prio share quota top models recipes gpus fid refs doctor completion version help".split()
-    text = desk.ddq("help").stdout
+    text = session.ddq("help").stdout
     for verb in verbs:
         assert f"  {verb} " in text
-        shown = desk.ddq(verb, "--help").stdout
+        shown = session.ddq(verb, "--help").stdout
         assert shown.startswith(f"usage  ddq {verb}") and "--redis" in shown
-        assert desk.ddq("help", verb).stdout == shown
-    assert desk.ddq("--help").stdout == text
-    assert "t_list" in desk.ddq("submit", "--help").stdout
-    assert desk.ddq("version").stdout == desk.ddq("--version").stdout
-    assert desk.json("version")["queue"] == 2
-    assert desk.ddq("ls", "--version").stdout == desk.ddq("version").stdout
-    assert desk.ddq("--help", "ls").stdout == desk.ddq("ls", "--help").stdout
+        assert session.ddq("help", verb).stdout == shown
+    assert session.ddq("--help").stdout == text
+    assert "t_list" in session.ddq("submit", "--help").stdout
+    assert session.ddq("version").stdout == session.ddq("--version").stdout
+    assert session.json("version")["queue"] == 2
+    assert session.ddq("ls", "--version").stdout == session.ddq("version").stdout
+    assert session.ddq("--help", "ls").stdout == session.ddq("ls", "--help").stdout
     assert all(len(line) <= 80 for line in text.splitlines())
-    assert max(len(line) for line in desk.ddq("ls", "--help", COLUMNS="70").stdout.splitlines()) <= 70
+    assert max(len(line) for line in session.ddq("ls", "--help", COLUMNS="70").stdout.splitlines()) <= 70
 
 
-def test_flags_stand_anywhere(desk):
-    job = desk.submit(name="a-name")
-    listed = desk.ddq("ls", "--json").stdout
-    assert job in listed and desk.ddq("--json", "ls").stdout == desk.ddq("--limit", "5", "--json", "ls").stdout == listed
-    assert desk.ddq("-q", "ls").stdout == desk.ddq("ls", "-q").stdout == job + "\n"
-    other = desk.ddq("--images=2", "-q", "submit", "--new", "digits-demo", "--name", "b-name").stdout.strip()
-    spec = desk.json("show", other)
+def test_flags_stand_anywhere(session):
+    job = session.submit(name="a-name")
+    listed = session.ddq("ls", "--json").stdout
+    assert job in listed and session.ddq("--json", "ls").stdout == session.ddq("--limit", "5", "--json", "ls").stdout == listed
+    assert session.ddq("-q", "ls").stdout == session.ddq("ls", "-q").stdout == job + "\n"
+    other = session.ddq("--images=2", "-q", "submit", "--new", "digits-demo", "--name", "b-name").stdout.strip()
+    spec = session.json("show", other)
     assert "b-name" in json.dumps(spec)
-    assert "--fid" not in desk.ddq("fid", "--inception=", "a", "b", code=102).stderr  # an empty value stays with its flag
+    assert "--fid" not in session.ddq("fid", "--inception=", "a", "b", code=102).stderr  # an empty value stays with its flag
 
 
-def test_docs_are_what_the_program_says(desk):
-    assert desk.ddq("help", "configuration").stdout == (ROOT / "docs/configuration.md").read_text(), \
+def test_docs_are_what_the_program_says(session):
+    assert session.ddq("help", "configuration").stdout == (ROOT / "docs/configuration.md").read_text(), \
         "ddq help configuration > docs/configuration.md"
-    assert desk.ddq("help", "--markdown").stdout == (ROOT / "docs/cli.md").read_text(), "ddq help --markdown > docs/cli.md"
+    assert session.ddq("help", "--markdown").stdout == (ROOT / "docs/cli.md").read_text(), "ddq help --markdown > docs/cli.md"
 
 
-def test_json_on_every_verb(desk):
-    desk.beat()
-    job = desk.submit(images=1)
+def test_json_on_every_verb(session):
+    session.beat()
+    job = session.submit(images=1)
     for words in (["ls"], ["show", job], ["models"], ["recipes"], ["gpus"], ["version"], ["hold", job], ["release", job], ["why", job],
                   ["prio", job, "3"], ["share"], ["quota"], ["top"], ["ls", "-t"], ["ls", "--sweeps"], ["submit", "digits-demo", "--dry-run"],
                   ["submit", "digits-demo"]):
-        assert isinstance(desk.json(*words), dict), words
-    checks = json.loads(desk.ddq("doctor", "--json", code=1).stdout)["checks"]
+        assert isinstance(session.json(*words), dict), words
+    checks = json.loads(session.ddq("doctor", "--json", code=1).stdout)["checks"]
     assert {c["status"] for c in checks} <= {"ok", "bad", "skipped"} and all(c["text"] for c in checks)
-    desk.complete(job)
-    assert desk.json("wait", job)["jobs"][0]["state"] == "done"
-    assert json.loads(desk.ddq("watch", job, "--json").stdout)["state"] == "done"
+    session.complete(job)
+    assert session.json("wait", job)["jobs"][0]["state"] == "done"
+    assert json.loads(session.ddq("watch", job, "--json").stdout)["state"] == "done"
 
 
 def test_doctor():
-    desk = Desk("--appendonly", "yes", "--appendfsync", "always")
+    session = Session("--appendonly", "yes", "--appendfsync", "always")
     try:
-        checks = {c["name"]: c for c in json.loads(desk.ddq("doctor", "--json", code=1).stdout)["checks"]}
+        checks = {c["name"]: c for c in json.loads(session.ddq("doctor", "--json", code=1).stdout)["checks"]}
         assert checks["daemons"]["status"] == "bad" and checks["output folder"]["status"] == "skipped"
         assert checks["persistence"]["status"] == "ok" and checks["queue library"]["status"] == "ok"
-        desk.beat()
-        text = desk.ddq("doctor").stdout
+        session.beat()
+        text = session.ddq("doctor").stdout
         assert " bad " not in text and "1 alive, 1 workers" in text
-        desk.redis("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-        out = desk.ddq("doctor", "--quiet", code=1).stdout
+        session.redis("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        out = session.ddq("doctor", "--quiet", code=1).stdout
         assert "noeviction" in out and len(out.splitlines()) == 2
-        conf = desk.folder / "d.conf"
+        conf = session.folder / "d.conf"
         conf.write_text("[model gone]\nstudent = nowhere.pt\ntokenizer = t.pt\n")
-        assert "nowhere.pt" in desk.ddq("doctor", "--conf", conf, code=1).stdout
+        assert "nowhere.pt" in session.ddq("doctor", "--conf", conf, code=1).stdout
         conf.write_text("[modle gone]\nstudent = nowhere.pt\n")
-        assert "d.conf:2" in desk.ddq("doctor", "--conf", conf, code=1).stdout
+        assert "d.conf:2" in session.ddq("doctor", "--conf", conf, code=1).stdout
     finally:
-        desk.close()
+        session.close()
 
 
-def test_a_bad_configuration_stops_with_file_and_line(desk):
-    conf = desk.folder / "ddq.conf"
+def test_a_bad_configuration_stops_with_file_and_line(session):
+    conf = session.folder / "ddq.conf"
     conf.write_text("[daemon]\nrediss = x\n")
     for words in (["ls"], ["submit", "digits-demo"], ["recipes"]):
-        done = desk.ddq(*words, "--conf", conf, code=2)
+        done = session.ddq(*words, "--conf", conf, code=2)
         assert f"{conf}:2" in done.stderr and "redis" in done.stderr
-    assert desk.ddq("version", "--conf", conf).stdout  # which needs none
+    assert session.ddq("version", "--conf", conf).stdout  # which needs none
 
 
-def test_completion(desk):
-    job = desk.submit()
-    script = desk.ddq("completion", "bash").stdout
+def test_completion(session):
+    job = session.submit()
+    script = session.ddq("completion", "bash").stdout
     ask = """
         PATH={bin}:$PATH; source /dev/stdin <<<"$SCRIPT"
         complete_words() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _ddq 2>/dev/null; echo "${{COMPREPLY[@]}}"; }}
         complete_words ddq su; complete_words ddq show ''; complete_words ddq submit --t-l; complete_words ddq recipes l-t
     """.format(bin=BIN)
-    out = subprocess.run(["bash", "-c", ask], env={**desk.env, "SCRIPT": script}, capture_output=True, text=True)
+    out = subprocess.run(["bash", "-c", ask], env={**session.env, "SCRIPT": script}, capture_output=True, text=True)
     lines = out.stdout.splitlines()
     assert lines == ["submit", f"@ {job}", "--t-list", "l-teacher-22 l-teacher-42 l-teacher-81"], out
 
 
-def test_speed_of_1000_jobs(desk):
+def test_speed_of_1000_jobs(session):
     """Printed, not judged: the machine may be busy."""
     job = {"model": "digits", "t_list": [0, 20], "split_t": 20, "images": 10}
-    desk.ddq("submit", "-", "-q", "--new", stdin=json.dumps([job] * 1000))
+    session.ddq("submit", "-", "-q", "--new", stdin=json.dumps([job] * 1000))
     times = {"ls": [], "version": []}
     for verb in times:
         for _ in range(9):
             start = time.monotonic()
-            out = desk.ddq(verb).stdout
+            out = session.ddq(verb).stdout
             times[verb].append(time.monotonic() - start)
-    assert len(desk.ddq("ls", "-q").stdout.split()) == 1000
+    assert len(session.ddq("ls", "-q").stdout.split()) == 1000
     for verb, seconds in times.items():
         print(f"ddq {verb}: median {sorted(seconds)[4] * 1000:.1f} ms")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from desk import DDQ, ROOT
+from session import DDQ, ROOT
 
 GOLDEN = ROOT / "tests/golden/inception"
 A, B = GOLDEN / "e2e/set_a_adm.npz", GOLDEN / "e2e/set_b.npy"

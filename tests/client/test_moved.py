@@ -3,7 +3,7 @@ import os
 import shutil
 import subprocess
 
-from desk import BIN, ROOT
+from session import BIN, ROOT
 
 
 def recipes(program):

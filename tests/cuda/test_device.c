@@ -175,7 +175,7 @@ static void test_overflow(void **state)
             Tensor x = tensor_f32(be_alloc(be, sizeof host, &err), 2, 1, C, 0, 0),
                    y = tensor_f32(be_alloc(be, sizeof host, &err), 2, 1, C, 0, 0);
             Tensor u8 = {.data = y.data, .dtype = DTYPE_U8, .ndim = 4, .shape = {1, 1, 1, 3}};
-            Map map = {be_alloc(be, be_map_bytes(be, 1, 1, 1, C), &err), 1, 1, 1, op == 2 ? 3 : C};
+            FeatureMap map = {be_alloc(be, be_map_bytes(be, 1, 1, 1, C), &err), 1, 1, 1, op == 2 ? 3 : C};
             Tensor narrow = tensor_f32(x.data, 2, 1, map.c, 0, 0), affine = tensor_f32(y.data, 1, C, 0, 0, 0);
             be_upload(be, y, host);
             host[1] = rows[i].value;

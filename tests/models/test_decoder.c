@@ -29,7 +29,7 @@ static Stats *stage_of(Watch *watch, const char *name)
     return &watch->stages[watch->count++];
 }
 
-static void on_stage(void *ctx, const char *name, Map map)
+static void on_stage(void *ctx, const char *name, FeatureMap map)
 {
     Err err = {0};
     Watch *watch = ctx;
@@ -107,11 +107,11 @@ static void check_set(const GoldenSet *set, int levels)
     assert_ok(decoder_load(&decoder, &weights, be, set->grid, &err), err);
     ckpt_close(ckpt);
     assert_int_equal(decoder.levels, levels);
-    Slab slab = {0};
+    Workspace workspace = {0};
     DecoderWork work = {0};
-    decoder_layout(&decoder, &slab, set->batch, &work);
-    assert_ok(slab_open(&slab, be, &err), err);
-    decoder_layout(&decoder, &slab, set->batch, &work);
+    decoder_layout(&decoder, &workspace, set->batch, &work);
+    assert_ok(workspace_open(&workspace, be, &err), err);
+    decoder_layout(&decoder, &workspace, set->batch, &work);
     decoder_work_open(&decoder, &work);
     NpyArray x = golden_array(npz, "few.1step.x"), want = golden_array(npz, "few.1step.uint8");
     size_t side = (size_t)decoder.image_size, bytes = (size_t)set->batch * side * side * 3;
@@ -129,7 +129,7 @@ static void check_set(const GoldenSet *set, int levels)
     npy_free(&x);
     npy_free(&want);
     decoder_work_close(&work);
-    slab_close(&slab);
+    workspace_close(&workspace);
     decoder_free(&decoder);
     npz_close(npz);
     backend_close(be);

@@ -18,7 +18,7 @@ static void resize(Backend *be, const GoldenImage *image, Resize pipeline, float
     enum { SIDE = INCEPTION_SIDE };
     size_t bytes = (size_t)image->h * (size_t)image->w * 3;
     Tensor u8 = {be_alloc(be, bytes, &err), DTYPE_U8, 4, {1, image->h, image->w, 3}};
-    Map map = {be_alloc(be, be_map_bytes(be, 1, SIDE, SIDE, 3), &err), 1, SIDE, SIDE, 3};
+    FeatureMap map = {be_alloc(be, be_map_bytes(be, 1, SIDE, SIDE, 3), &err), 1, SIDE, SIDE, 3};
     Tensor rows = tensor_f32(be_alloc(be, sizeof(float) * SIDE * SIDE * 3, &err), 2, SIDE * SIDE, 3, 0, 0);
     be_upload(be, u8, image->rgb);
     be_resize_inception(be, u8, pipeline, map);
@@ -70,7 +70,7 @@ typedef struct StageCheck {
 } StageCheck;
 
 /* Values of the map in channel, height, width order. */
-static double *read_map(Backend *be, const Map *map)
+static double *read_map(Backend *be, const FeatureMap *map)
 {
     Err err = {0};
     int64_t pixels = (int64_t)map->h * map->w, count = pixels * map->c;
@@ -87,7 +87,7 @@ static double *read_map(Backend *be, const Map *map)
     return values;
 }
 
-static void on_stage(const char *name, const Map *map, void *ctx)
+static void on_stage(const char *name, const FeatureMap *map, void *ctx)
 {
     StageCheck *check = ctx;
     const cJSON *golden = check->next;

@@ -25,15 +25,15 @@ static void check_student(const GoldenSet *set, Backend *be, const Npz *npz)
     int tokens = set->grid * set->grid, b = set->batch, same = 0;
     size_t count = (size_t)b * (size_t)tokens;
     Student student = {0};
-    Slab slab = {0};
+    Workspace workspace = {0};
     StudentWork work;
     Ckpt *ckpt = ckpt_open(set->student, &err);
     Weights weights = weights_of_ckpt(ckpt);
     assert_ok(student_load(&student, &weights, be, 0, set->grid, &err), err);
     ckpt_close(ckpt);
-    student_layout(&student, &slab, b, &work);
-    assert_ok(slab_open(&slab, be, &err), err);
-    student_layout(&student, &slab, b, &work);
+    student_layout(&student, &workspace, b, &work);
+    assert_ok(workspace_open(&workspace, be, &err), err);
+    student_layout(&student, &workspace, b, &work);
     NpyArray noise = golden_array(npz, "noise"), label = golden_array(npz, "label");
     NpyArray want = golden_array(npz, "few.1step.tokens"), argmax = golden_array(npz, "few.1step.argmax");
     StudentResult got = {xcalloc(count, sizeof(int32_t)), xcalloc(count, sizeof(float)),
@@ -51,7 +51,7 @@ static void check_student(const GoldenSet *set, Backend *be, const Npz *npz)
     assert_true(same >= ARGMAX_BOUND * (double)count);
     npy_free(&noise), npy_free(&label), npy_free(&want), npy_free(&argmax);
     free(got.codes), free(got.margin), free(got.vectors);
-    slab_close(&slab);
+    workspace_close(&workspace);
     student_free(&student);
 }
 
@@ -60,14 +60,14 @@ static void check_decoder(const GoldenSet *set, Backend *be, const Npz *npz)
     Err err = {0};
     Decoder decoder;
     DecoderWork work = {0};
-    Slab slab = {0};
+    Workspace workspace = {0};
     Ckpt *ckpt = ckpt_open(set->tokenizer, &err);
     Weights weights = weights_of_ckpt(ckpt);
     assert_ok(decoder_load(&decoder, &weights, be, set->grid, &err), err);
     ckpt_close(ckpt);
-    decoder_layout(&decoder, &slab, set->batch, &work);
-    assert_ok(slab_open(&slab, be, &err), err);
-    decoder_layout(&decoder, &slab, set->batch, &work);
+    decoder_layout(&decoder, &workspace, set->batch, &work);
+    assert_ok(workspace_open(&workspace, be, &err), err);
+    decoder_layout(&decoder, &workspace, set->batch, &work);
     decoder_work_open(&decoder, &work);
     NpyArray x = golden_array(npz, "few.1step.x"), want = golden_array(npz, "few.1step.uint8");
     size_t bytes = (size_t)set->batch * (size_t)decoder.image_size * (size_t)decoder.image_size * 3;
@@ -84,7 +84,7 @@ static void check_decoder(const GoldenSet *set, Backend *be, const Npz *npz)
     npy_free(&x), npy_free(&want);
     free(pixels);
     decoder_work_close(&work);
-    slab_close(&slab);
+    workspace_close(&workspace);
     decoder_free(&decoder);
 }
 

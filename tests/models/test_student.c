@@ -11,7 +11,7 @@ typedef struct Rig {
     Backend *be;
     Npz *npz;
     Student student;
-    Slab slab;
+    Workspace workspace;
     StudentWork work;
 } Rig;
 
@@ -25,14 +25,14 @@ static void rig_open(Rig *rig, const GoldenSet *set)
     Weights weights = weights_of_ckpt(ckpt);
     assert_ok(student_load(&rig->student, &weights, rig->be, 0, set->grid, &err), err);
     ckpt_close(ckpt);
-    student_layout(&rig->student, &rig->slab, set->batch, &rig->work);
-    assert_ok(slab_open(&rig->slab, rig->be, &err), err);
-    student_layout(&rig->student, &rig->slab, set->batch, &rig->work);
+    student_layout(&rig->student, &rig->workspace, set->batch, &rig->work);
+    assert_ok(workspace_open(&rig->workspace, rig->be, &err), err);
+    student_layout(&rig->student, &rig->workspace, set->batch, &rig->work);
 }
 
 static void rig_close(Rig *rig)
 {
-    slab_close(&rig->slab);
+    workspace_close(&rig->workspace);
     student_free(&rig->student);
     npz_close(rig->npz);
     backend_close(rig->be);

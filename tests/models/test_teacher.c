@@ -12,7 +12,7 @@ typedef struct Rig {
     Npz *npz;
     NpyArray label;
     Teacher teacher;
-    Slab slab;
+    Workspace workspace;
     TeacherWork work;
     int32_t ids[MAX_BATCH * MAX_TOKENS];
     float margin[MAX_BATCH * MAX_TOKENS], *logits;
@@ -31,9 +31,9 @@ static void rig_open(Rig *rig, const GoldenSet *set)
     Weights weights = weights_of_ckpt(ckpt);
     assert_ok(teacher_load(&rig->teacher, &weights, rig->be, 0, set->grid, &err), err);
     ckpt_close(ckpt);
-    teacher_layout(&rig->teacher, &rig->slab, set->batch, &rig->work);
-    assert_ok(slab_open(&rig->slab, rig->be, &err), err);
-    teacher_layout(&rig->teacher, &rig->slab, set->batch, &rig->work);
+    teacher_layout(&rig->teacher, &rig->workspace, set->batch, &rig->work);
+    assert_ok(workspace_open(&rig->workspace, rig->be, &err), err);
+    teacher_layout(&rig->teacher, &rig->workspace, set->batch, &rig->work);
     teacher_work_open(&rig->teacher, set->batch, &rig->work);
     rig->logits = xcalloc((size_t)set->batch * (size_t)rig->teacher.tf.codes, sizeof(float));
 }
@@ -41,7 +41,7 @@ static void rig_open(Rig *rig, const GoldenSet *set)
 static void rig_close(Rig *rig)
 {
     teacher_work_close(&rig->work);
-    slab_close(&rig->slab);
+    workspace_close(&rig->workspace);
     teacher_free(&rig->teacher);
     npy_free(&rig->label);
     npz_close(rig->npz);
@@ -254,20 +254,20 @@ static void test_golden_filters(void **state)
         char *name = xasprintf("filter.%s", rows[r].name);
         NpyArray want = golden_array(npz, name);
         int64_t b = logits.shape[0], v = logits.shape[1];
-        Slab slab = {0};
+        Workspace workspace = {0};
         Tensor in, uniform, ids, probs;
         for (int placed = 0; placed < 2; placed++) {
-            in = slab_take(&slab, DTYPE_F32, 2, b, v, 0, 0);
-            uniform = slab_take(&slab, DTYPE_F32, 1, b, 0, 0, 0);
-            ids = slab_take(&slab, DTYPE_I32, 1, b, 0, 0, 0);
-            probs = slab_take(&slab, DTYPE_F32, 2, b, v, 0, 0);
+            in = workspace_take(&workspace, DTYPE_F32, 2, b, v, 0, 0);
+            uniform = workspace_take(&workspace, DTYPE_F32, 1, b, 0, 0, 0);
+            ids = workspace_take(&workspace, DTYPE_I32, 1, b, 0, 0, 0);
+            probs = workspace_take(&workspace, DTYPE_F32, 2, b, v, 0, 0);
             if (!placed)
-                assert_ok(slab_open(&slab, be, &err), err);
+                assert_ok(workspace_open(&workspace, be, &err), err);
         }
         float half[8] = {0.5f, 0.5f, 0.5f, 0.5f}, *got = xmalloc((size_t)(b * v) * sizeof *got);
         be_upload(be, in, logits.data);
         be_upload(be, uniform, half);
-        be_pick(be, in, rows[r].top_k, rows[r].top_p, rows[r].temperature, uniform, ids, probs);
+        be_sample(be, in, rows[r].top_k, rows[r].top_p, rows[r].temperature, uniform, ids, probs);
         be_download(be, got, probs);
         assert_ok(be_check(be, &err), err);
         double error = golden_max_error(got, want.data, (size_t)(b * v));
@@ -276,7 +276,7 @@ static void test_golden_filters(void **state)
         assert_true(error <= PROBABILITY_BOUND);
         free(got);
         free(name);
-        slab_close(&slab);
+        workspace_close(&workspace);
         npy_free(&logits);
         npy_free(&want);
         npz_close(npz);

@@ -52,7 +52,7 @@ static void conv_setup(Rig *rig)
 
 static void conv_call(Rig *rig, int64_t from, int64_t n)
 {
-    Map y = rig_map_part(rig, 2, from, n), residual = {0};
+    FeatureMap y = rig_map_part(rig, 2, from, n), residual = {0};
     if (rig->p[8] & RESIDUAL)
         residual = rig_map_part(rig, 1, from, n);
     be_conv(rig->be, rig->conv, rig_map_part(rig, 0, from, n), rig->p[8] & IN_PLACE ? y : residual, y);
@@ -80,7 +80,7 @@ static void group_norm_setup(Rig *rig)
 
 static void group_norm_call(Rig *rig, int64_t from, int64_t n)
 {
-    Map y = rig_map_part(rig, 3, from, n);
+    FeatureMap y = rig_map_part(rig, 3, from, n);
     be_group_norm(rig->be, rig->p[6] ? y : rig_map_part(rig, 0, from, n), rig->slots[1].t, rig->slots[2].t, rig->p[4],
                   rig->p[5], y);
 }
@@ -240,7 +240,7 @@ static void concat_setup(Rig *rig)
 
 static void concat_call(Rig *rig, int64_t from, int64_t n)
 {
-    Map x[4];
+    FeatureMap x[4];
     int parts = rig->nslots - 1;
     for (int i = 0; i < parts; i++)
         x[i] = rig_map_part(rig, i, from, n);

@@ -295,18 +295,18 @@ static void guide_setup(Rig *rig)
     const int *p = rig->p;
     const float *cond = rig_tensor(rig, 1, 3, p[0], p[1], p[2], 0),
                 *uncond = rig_tensor(rig, 1, 3, p[0], p[1], p[2], 0);
-    ref_guide(cond, uncond, (float)p[3] / 10, (int64_t)p[0] * p[1] * p[2],
-              rig_output(rig, DTYPE_F32, 3, p[0], p[1], p[2], 0)->want);
+    ref_cfg(cond, uncond, (float)p[3] / 10, (int64_t)p[0] * p[1] * p[2],
+            rig_output(rig, DTYPE_F32, 3, p[0], p[1], p[2], 0)->want);
     rig->count = p[0];
 }
 
 static void guide_call(Rig *rig, int64_t from, int64_t n)
 {
-    be_guide(rig->be, rig_part(rig, 0, from, n), rig_part(rig, 1, from, n), (float)rig->p[3] / 10,
-             rig_part(rig, 2, from, n));
+    be_cfg(rig->be, rig_part(rig, 0, from, n), rig_part(rig, 1, from, n), (float)rig->p[3] / 10,
+           rig_part(rig, 2, from, n));
 }
 
-const OpTest guide_test = {guide_setup, guide_call, NULL, 1e-13, 1e-5, 0};
+const OpTest cfg_test = {guide_setup, guide_call, NULL, 1e-13, 1e-5, 0};
 
 /* --- pick: rows, v, top_k, top_p in percent, temperature in percent, uniform, levels (0: all different), no probs ---
  */
@@ -320,8 +320,8 @@ static void pick_setup(Rig *rig)
         logits[i] = roundf(logits[i] * (float)p[6]) / (float)p[6]; /* ties */
     for (int r = 0; r < p[0]; r++) {
         uniform[r] = (float)rig_uniform(rig);
-        ids->want[r] = ref_pick(logits + (int64_t)r * p[1], p[1], p[2], (float)p[3] / 100, (float)p[4] / 100,
-                                p[5] ? uniform + r : NULL, probs->want + (int64_t)r * p[1]);
+        ids->want[r] = ref_sample(logits + (int64_t)r * p[1], p[1], p[2], (float)p[3] / 100, (float)p[4] / 100,
+                                  p[5] ? uniform + r : NULL, probs->want + (int64_t)r * p[1]);
     }
     if (p[7]) { /* then the slot stays as it is */
         free(probs->want);
@@ -333,9 +333,9 @@ static void pick_setup(Rig *rig)
 static void pick_call(Rig *rig, int64_t from, int64_t n)
 {
     const int *p = rig->p;
-    be_pick(rig->be, rig_part(rig, 0, from, n), p[2], (float)p[3] / 100, (float)p[4] / 100,
-            p[5] ? rig_part(rig, 1, from, n) : none(), rig_part(rig, 2, from, n),
-            p[7] ? none() : rig_part(rig, 3, from, n));
+    be_sample(rig->be, rig_part(rig, 0, from, n), p[2], (float)p[3] / 100, (float)p[4] / 100,
+              p[5] ? rig_part(rig, 1, from, n) : none(), rig_part(rig, 2, from, n),
+              p[7] ? none() : rig_part(rig, 3, from, n));
 }
 
 static void pick_judge(Rig *rig)
@@ -345,7 +345,7 @@ static void pick_judge(Rig *rig)
         rig_near(rig, 3, rig->slots[3].want, 1e-12, 1e-5);
 }
 
-const OpTest pick_test = {pick_setup, pick_call, pick_judge, 1e-12, 1e-5, 0};
+const OpTest sample_test = {pick_setup, pick_call, pick_judge, 1e-12, 1e-5, 0};
 
 /* --- nearest_code: rows, v, c, duplicate ---------------------------------------------------------------------------
  */

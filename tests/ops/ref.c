@@ -145,7 +145,7 @@ void ref_attention(const float *q, const float *k, const float *v, const float *
             }
 }
 
-void ref_guide(const float *cond, const float *uncond, float scale, int64_t n, double *y)
+void ref_cfg(const float *cond, const float *uncond, float scale, int64_t n, double *y)
 {
     for (int64_t i = 0; i < n; i++)
         y[i] = uncond[i] + ((double)cond[i] - uncond[i]) * scale;
@@ -162,8 +162,8 @@ static void order_ids(const float *z, int64_t v, int32_t *order)
     }
 }
 
-int32_t ref_pick(const float *logits, int64_t v, int top_k, float top_p, float temperature, const float *uniform,
-                 double *probs)
+int32_t ref_sample(const float *logits, int64_t v, int top_k, float top_p, float temperature, const float *uniform,
+                   double *probs)
 {
     float *z = xcalloc((size_t)v, sizeof(*z));
     int32_t *order = xcalloc((size_t)v, sizeof(*order)), best;

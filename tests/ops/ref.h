@@ -24,10 +24,10 @@ void ref_rope_split(const float *qkv, const float *cos_sin, int64_t b, int64_t t
                     int first, double *q, double *k, double *v);
 void ref_attention(const float *q, const float *k, const float *v, const float *v_class, int64_t b, int64_t t,
                    int64_t heads, int64_t hd, int64_t s, int first, double *y);
-void ref_guide(const float *cond, const float *uncond, float scale, int64_t n, double *y);
+void ref_cfg(const float *cond, const float *uncond, float scale, int64_t n, double *y);
 /* probs [V] of one row; returns the id drawn, or the argmax without uniform. */
-int32_t ref_pick(const float *logits, int64_t v, int top_k, float top_p, float temperature, const float *uniform,
-                 double *probs);
+int32_t ref_sample(const float *logits, int64_t v, int top_k, float top_p, float temperature, const float *uniform,
+                   double *probs);
 /* Squared distance to code id. */
 double ref_distance(const float *x, const float *code, int64_t c);
 

@@ -84,7 +84,7 @@ static Slot *add_map(Rig *rig, int b, int h, int w, int c)
 {
     Slot *slot = add_slot(rig, be_map_bytes(rig->be, b, h, w, c), (size_t)b * (size_t)h * (size_t)w * (size_t)c * 4);
     slot->is_map = true;
-    slot->m = (Map){.data = slot->block + GUARD, .b = b, .h = h, .w = w, .c = c};
+    slot->m = (FeatureMap){.data = slot->block + GUARD, .b = b, .h = h, .w = w, .c = c};
     return slot;
 }
 
@@ -207,9 +207,9 @@ Tensor rig_part(const Rig *rig, int index, int64_t from, int64_t n)
     return t;
 }
 
-Map rig_map_part(const Rig *rig, int index, int64_t from, int64_t n)
+FeatureMap rig_map_part(const Rig *rig, int index, int64_t from, int64_t n)
 {
-    Map m = rig->slots[index].m;
+    FeatureMap m = rig->slots[index].m;
     m.data = (char *)m.data + be_map_bytes(rig->be, 1, m.h, m.w, m.c) * (size_t)from;
     m.b = (int)n;
     return m;
@@ -290,22 +290,22 @@ static void read_slot(Rig *rig, const Slot *slot, void *host)
 /* NaN in the padding of a written map would reach every output of this convolution. */
 static void check_padding(Rig *rig, const Slot *slot)
 {
-    const Map *m = &slot->m;
+    const FeatureMap *m = &slot->m;
     const ConvShape shape = {.c_in = m->c, .c_out = 1, .kh = 1, .kw = 1, .stride = 1};
     Err err = {0};
     float *ones = xcalloc((size_t)m->c, sizeof(*ones));
     for (int i = 0; i < m->c; i++)
         ones[i] = 1;
     Conv *conv = be_conv_pack(rig->be, ones, NULL, &shape, m->h, m->w, &err);
-    Map sum = {.data = be_alloc(rig->be, be_map_bytes(rig->be, m->b, m->h, m->w, 1), &err),
-               .b = m->b,
-               .h = m->h,
-               .w = m->w,
-               .c = 1};
+    FeatureMap sum = {.data = be_alloc(rig->be, be_map_bytes(rig->be, m->b, m->h, m->w, 1), &err),
+                      .b = m->b,
+                      .h = m->h,
+                      .w = m->w,
+                      .c = 1};
     Slot view = {.m = sum, .host_bytes = (size_t)m->b * (size_t)m->h * (size_t)m->w * sizeof(float)};
     float *values = xmalloc(view.host_bytes);
     if (conv && sum.data) {
-        be_conv(rig->be, conv, *m, (Map){0}, sum);
+        be_conv(rig->be, conv, *m, (FeatureMap){0}, sum);
         move_map(rig, &view, values, false);
         for (size_t i = 0; i < view.host_bytes / sizeof(float); i++)
             if (isnan(values[i]))

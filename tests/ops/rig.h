@@ -24,7 +24,7 @@ typedef struct Case {
 typedef struct Slot {
     bool is_map, output, shared; /* shared: a piece of a call gets the whole of it */
     Tensor t;
-    Map m;
+    FeatureMap m;
     char *block; /* with guards */
     size_t bytes;
     void *host; /* the values: f32 rows for maps */
@@ -78,7 +78,7 @@ double rig_uniform(Rig *rig);                        /* [0,1) */
 
 /* For call functions: the part from..from+n-1 of a slot's first axis. */
 Tensor rig_part(const Rig *rig, int slot, int64_t from, int64_t n);
-Map rig_map_part(const Rig *rig, int slot, int64_t from, int64_t n);
+FeatureMap rig_map_part(const Rig *rig, int slot, int64_t from, int64_t n);
 
 /* For judges. */
 void rig_fail(Rig *rig, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -20,7 +20,7 @@ static Precision precision;
 
 typedef struct Bench {
     Conv *plain, *enlarged;
-    Map x, small, y, other, normed; /* small: half the side of x */
+    FeatureMap x, small, y, other, normed; /* small: half the side of x */
     Tensor rows, gamma, beta;
 } Bench;
 
@@ -43,12 +43,12 @@ static void *take(size_t bytes)
     return memory;
 }
 
-static Map take_map(int h, int w, int c)
+static FeatureMap take_map(int h, int w, int c)
 {
-    return (Map){.data = take(be_map_bytes(be, IMAGES, h, w, c)), .b = IMAGES, .h = h, .w = w, .c = c};
+    return (FeatureMap){.data = take(be_map_bytes(be, IMAGES, h, w, c)), .b = IMAGES, .h = h, .w = w, .c = c};
 }
 
-static Tensor rows_of(Map map)
+static Tensor rows_of(FeatureMap map)
 {
     Tensor rows = bench.rows;
     rows.shape[0] = (int64_t)map.b * map.h * map.w;
@@ -56,7 +56,7 @@ static Tensor rows_of(Map map)
     return rows;
 }
 
-static void fill_map(Map map, float drift, uint64_t seed)
+static void fill_map(FeatureMap map, float drift, uint64_t seed)
 {
     Err err = {0};
     Tensor rows = rows_of(map);
@@ -68,7 +68,7 @@ static void fill_map(Map map, float drift, uint64_t seed)
     free(values);
 }
 
-static float *read_map(Map map)
+static float *read_map(FeatureMap map)
 {
     Err err = {0};
     Tensor rows = rows_of(map);
@@ -136,9 +136,9 @@ static int tear_down(void **state)
 }
 
 /* The norm of y, read back. */
-static float *norm(Map y)
+static float *norm(FeatureMap y)
 {
-    Map normed = bench.normed;
+    FeatureMap normed = bench.normed;
     normed.b = y.b;
     be_group_norm(be, y, bench.gamma, bench.beta, GROUPS, true, normed);
     return read_map(normed);
@@ -157,9 +157,9 @@ static void assert_near(const float *got, const float *want)
         fail_msg("relative square error %g, wanted at most %g", errors / squares, bound);
 }
 
-static void agree(Conv *conv, Map x)
+static void agree(Conv *conv, FeatureMap x)
 {
-    const Map none = {0};
+    const FeatureMap none = {0};
     be_conv(be, conv, x, none, bench.y);
     float *direct = norm(bench.y);
     be_conv(be, conv, x, none, bench.y);
@@ -180,13 +180,13 @@ static void test_agrees(void **state)
 static void test_images_alone(void **state)
 {
     (void)state;
-    Map x = bench.x, y = bench.y;
-    be_conv(be, bench.plain, x, (Map){0}, y);
+    FeatureMap x = bench.x, y = bench.y;
+    be_conv(be, bench.plain, x, (FeatureMap){0}, y);
     float *all = norm(y);
     x.b = y.b = 1;
     for (int i = 0; i < IMAGES; i++) {
         x.data = (char *)bench.x.data + be_map_bytes(be, i, H, W, C_IN);
-        be_conv(be, bench.plain, x, (Map){0}, y);
+        be_conv(be, bench.plain, x, (FeatureMap){0}, y);
         float *alone = norm(y);
         assert_memory_equal(alone, all + (size_t)i * ONE, ONE * sizeof(float));
         free(alone);
@@ -202,10 +202,10 @@ static void test_forgets(void **state)
     Tensor from = {.data = bench.other.data, .dtype = DTYPE_U8, .ndim = 1, .shape = {bytes}}, to = from;
     to.data = bench.y.data;
     float *want = norm(bench.other);
-    be_conv(be, bench.plain, bench.x, (Map){0}, bench.y);
+    be_conv(be, bench.plain, bench.x, (FeatureMap){0}, bench.y);
     be_copy(be, to, from);
     float *copied = norm(bench.y);
-    be_conv(be, bench.plain, bench.x, (Map){0}, bench.y);
+    be_conv(be, bench.plain, bench.x, (FeatureMap){0}, bench.y);
     fill_map(bench.y, 3, 3);
     float *written = norm(bench.y);
     assert_memory_equal(copied, want, ALL * sizeof(float));
@@ -224,7 +224,7 @@ static void test_recorded(void **state)
     for (int round = 0; round < ROUNDS; round++) {
         fill_map(bench.y, 3, 9);
         if (be_replay_begin(be, KEY)) {
-            be_conv(be, bench.plain, bench.x, (Map){0}, bench.y);
+            be_conv(be, bench.plain, bench.x, (FeatureMap){0}, bench.y);
             be_replay_end(be);
         }
         float *now = norm(bench.y);
@@ -244,12 +244,12 @@ static void test_too_long(void **state)
     (void)state;
     enum { LONG = 15001 };
     Err err = {0};
-    Map x = {.data = bench.x.data, .b = 1, .h = 1, .w = LONG, .c = C_IN}, y = x;
+    FeatureMap x = {.data = bench.x.data, .b = 1, .h = 1, .w = LONG, .c = C_IN}, y = x;
     if (!strcmp(device, "cpu") || precision == PREC_F32)
         skip();
     y.data = bench.y.data;
     y.c = C;
-    be_conv(be, bench.plain, x, (Map){0}, y);
+    be_conv(be, bench.plain, x, (FeatureMap){0}, y);
     assert_err(be_check(be, &err), err, "be_conv", "1x15001", "15000");
 }
 

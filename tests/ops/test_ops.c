@@ -115,15 +115,15 @@ static void test_no_allocation(void **state)
     Tensor x = tensor_f32(be_alloc(be, ROWS * N * 4, &err), 2, ROWS, K, 0, 0);
     Tensor y = tensor_f32(be_alloc(be, ROWS * N * 4, &err), 2, ROWS, N, 0, 0);
     Tensor ids = {.data = be_alloc(be, ROWS * 4, &err), .dtype = DTYPE_I32, .ndim = 1, .shape = {ROWS}};
-    Map a = {.data = be_alloc(be, be_map_bytes(be, 1, 3, 4, K), &err), .b = 1, .h = 3, .w = 4, .c = K};
-    Map b = {.data = be_alloc(be, be_map_bytes(be, 1, 6, 8, K), &err), .b = 1, .h = 6, .w = 8, .c = K};
+    FeatureMap a = {.data = be_alloc(be, be_map_bytes(be, 1, 3, 4, K), &err), .b = 1, .h = 3, .w = 4, .c = K};
+    FeatureMap b = {.data = be_alloc(be, be_map_bytes(be, 1, 6, 8, K), &err), .b = 1, .h = 6, .w = 8, .c = K};
     BackendCounters before = {0};
     for (int pass = 0; pass < 2; pass++) {
         before = *backend_counters(be);
         be_linear(be, linear, x, y, false);
         be_argmax_linear(be, linear, x, ids, (Tensor){0});
-        be_pick(be, y, 3, 0.9f, 1, (Tensor){0}, ids, (Tensor){0});
-        be_conv(be, conv, a, (Map){0}, b);
+        be_sample(be, y, 3, 0.9f, 1, (Tensor){0}, ids, (Tensor){0});
+        be_conv(be, conv, a, (FeatureMap){0}, b);
         be_pixel_attention(be, a, a, a, 1, a);
         assert_ok(be_check(be, &err), err);
     }
@@ -153,8 +153,9 @@ static void test_sticky_errors(void **state)
     assert_ok(be_check(be, &err), err);
     be_gather(be, x, (Tensor){.data = memory, .dtype = DTYPE_F32, .ndim = 1, .shape = {1}}, x);
     assert_err(be_check(be, &err), err, "be_gather", "ids is [1] f32", "wanted [*] i32");
-    be_group_norm(be, (Map){.data = memory, .b = 1, .h = 1, .w = 1, .c = 6}, tensor_f32(memory, 1, 6, 0, 0, 0),
-                  tensor_f32(memory, 1, 6, 0, 0, 0), 4, true, (Map){.data = memory, .b = 1, .h = 1, .w = 1, .c = 6});
+    be_group_norm(be, (FeatureMap){.data = memory, .b = 1, .h = 1, .w = 1, .c = 6}, tensor_f32(memory, 1, 6, 0, 0, 0),
+                  tensor_f32(memory, 1, 6, 0, 0, 0), 4, true,
+                  (FeatureMap){.data = memory, .b = 1, .h = 1, .w = 1, .c = 6});
     assert_err(be_check(be, &err), err, "6 channels", "4 groups");
     assert_null(
         be_conv_pack(be, memory, NULL, &(ConvShape){.c_in = 1, .c_out = 1, .kh = 3, .kw = 3, .stride = 1}, 2, 2, &err));

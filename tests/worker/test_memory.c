@@ -2,7 +2,7 @@
 #include "tests/test.h"
 
 #include "kernels/backend.h"
-#include "kernels/ledger.h"
+#include "kernels/device_memory.h"
 #include "worker/memory.h"
 
 static void ledger_counts_what_is_held(void **state)
@@ -10,18 +10,18 @@ static void ledger_counts_what_is_held(void **state)
     (void)state;
     static char memory[1000][64];
     for (int i = 0; i < 1000; i++) /* more than the first table has room for */
-        ledger_add(memory[i], 10);
-    assert_int_equal(ledger_held(), 10000);
+        device_memory_add(memory[i], 10);
+    assert_int_equal(device_memory_held(), 10000);
     for (int i = 0; i < 1000; i += 2)
-        ledger_remove(memory[i]);
-    ledger_remove(memory[0]); /* what is not there */
-    assert_int_equal(ledger_held(), 5000);
-    assert_int_equal(ledger_peak(), 10000);
-    ledger_restart();
-    assert_int_equal(ledger_peak(), 5000);
+        device_memory_remove(memory[i]);
+    device_memory_remove(memory[0]); /* what is not there */
+    assert_int_equal(device_memory_held(), 5000);
+    assert_int_equal(device_memory_peak(), 10000);
+    device_memory_restart();
+    assert_int_equal(device_memory_peak(), 5000);
     for (int i = 1; i < 1000; i += 2) /* every one is found, wherever others were taken out beside it */
-        ledger_remove(memory[i]);
-    assert_int_equal(ledger_held(), 0);
+        device_memory_remove(memory[i]);
+    assert_int_equal(device_memory_held(), 0);
 }
 
 static void a_backend_enters_what_it_takes(void **state)
@@ -30,13 +30,13 @@ static void a_backend_enters_what_it_takes(void **state)
     Err err = {0};
     Backend *be = backend_open("cpu", PREC_F32, 1, &err);
     assert_non_null(be);
-    int64_t before = ledger_held();
-    ledger_restart();
+    int64_t before = device_memory_held();
+    device_memory_restart();
     void *memory = be_alloc(be, 3 << 20, &err);
-    assert_int_equal(ledger_held() - before, 3 << 20);
+    assert_int_equal(device_memory_held() - before, 3 << 20);
     be_free(be, memory);
-    assert_int_equal(ledger_held(), before);
-    assert_int_equal(ledger_peak() - before, 3 << 20);
+    assert_int_equal(device_memory_held(), before);
+    assert_int_equal(device_memory_peak() - before, 3 << 20);
     backend_close(be);
 }
 
@@ -46,9 +46,9 @@ static void usable_is_free_and_held(void **state)
     static char memory[64];
     int64_t before = memory_usable_mib("cpu");
     assert_true(before > 0);
-    ledger_add(memory, (size_t)1 << 50); /* far more than the machine's memory moves meanwhile */
+    device_memory_add(memory, (size_t)1 << 50); /* far more than the machine's memory moves meanwhile */
     assert_true(memory_usable_mib("cpu") > before + (1 << 29));
-    ledger_remove(memory);
+    device_memory_remove(memory);
     assert_int_equal(memory_usable_mib("GPU-there-is-none-of-this-name"), -1);
 }
 

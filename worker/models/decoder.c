@@ -16,7 +16,7 @@
 
 enum { GROUPS = 32, LOW_SIZE = 64, WIDE_DEVICE = 64, CHUNK_DEVICE = 4 };
 
-static const Map NO_MAP = {0};
+static const FeatureMap NO_MAP = {0};
 
 /* The last level of the wide part; its upsampling belongs to the chunks. */
 static int last_low(const Decoder *decoder)
@@ -89,21 +89,22 @@ static int at_most(int b, int most)
     return b < most ? b : most;
 }
 
-void decoder_layout(const Decoder *decoder, Slab *slab, int b, DecoderWork *work)
+void decoder_layout(const Decoder *decoder, Workspace *workspace, int b, DecoderWork *work)
 {
     bool host = backend_is_host(decoder->be);
     int wide = at_most(b, host ? 1 : WIDE_DEVICE), chunk = at_most(b, host ? 1 : CHUNK_DEVICE);
     int64_t tokens = (int64_t)decoder->grid * decoder->grid, size = decoder->image_size;
     work->wide = wide;
     work->chunk = chunk;
-    work->rows = slab_take(slab, DTYPE_F32, 2, wide * tokens, decoder->channels + 1, 0, 0);
+    work->rows = workspace_take(workspace, DTYPE_F32, 2, wide * tokens, decoder->channels + 1, 0, 0);
     for (int i = 0; i < 2; i++)
-        work->pixels[i] = slab_take(slab, DTYPE_U8, 4, chunk, size, size, 3);
-    work->in = slab_take_map(slab, decoder->be, wide, decoder->grid, decoder->grid, decoder->channels + 1);
-    work->attention = slab_take(slab, DTYPE_U8, 1, (int64_t)attention_map(decoder, wide, chunk), 0, 0, 0).data;
+        work->pixels[i] = workspace_take(workspace, DTYPE_U8, 4, chunk, size, size, 3);
+    work->in = workspace_take_map(workspace, decoder->be, wide, decoder->grid, decoder->grid, decoder->channels + 1);
+    work->attention =
+        workspace_take(workspace, DTYPE_U8, 1, (int64_t)attention_map(decoder, wide, chunk), 0, 0, 0).data;
     for (int i = 0; i < DECODER_MAPS; i++) {
-        work->low[i] = slab_take(slab, DTYPE_U8, 1, (int64_t)largest_low(decoder, wide), 0, 0, 0).data;
-        work->high[i] = slab_take(slab, DTYPE_U8, 1, (int64_t)largest_high(decoder, chunk), 0, 0, 0).data;
+        work->low[i] = workspace_take(workspace, DTYPE_U8, 1, (int64_t)largest_low(decoder, wide), 0, 0, 0).data;
+        work->high[i] = workspace_take(workspace, DTYPE_U8, 1, (int64_t)largest_high(decoder, chunk), 0, 0, 0).data;
     }
 }
 
@@ -124,7 +125,7 @@ typedef struct Pass {
     DecoderWork *work;
     void *const *maps; /* that take turns: work->low or work->high */
     int at;            /* which of them holds the image so far; -1: none, it comes from elsewhere */
-    Map map;           /* that map */
+    FeatureMap map;    /* that map */
 } Pass;
 
 /* Who looks at stages; tap NULL: nobody. */
@@ -133,16 +134,16 @@ typedef struct Watch {
     void *ctx;
 } Watch;
 
-static void show(const Watch *watch, const char *stage, Map map)
+static void show(const Watch *watch, const char *stage, FeatureMap map)
 {
     if (watch->tap)
         watch->tap(watch->ctx, stage, map);
 }
 
 /* The n-th map after the current one, with `c` channels; `grow` times as large a side. */
-static Map other(const Pass *pass, int n, int c, int grow)
+static FeatureMap other(const Pass *pass, int n, int c, int grow)
 {
-    Map map = pass->map;
+    FeatureMap map = pass->map;
     map.data = pass->maps[(pass->at + n) % DECODER_MAPS];
     map.c = c;
     map.h *= grow;
@@ -150,13 +151,13 @@ static Map other(const Pass *pass, int n, int c, int grow)
     return map;
 }
 
-static void move_to(Pass *pass, int n, Map map)
+static void move_to(Pass *pass, int n, FeatureMap map)
 {
     pass->at = (pass->at + n) % DECODER_MAPS;
     pass->map = map;
 }
 
-static void norm_silu(const Pass *pass, const DecoderNorm *norm, Map x, Map y)
+static void norm_silu(const Pass *pass, const DecoderNorm *norm, FeatureMap x, FeatureMap y)
 {
     be_group_norm(pass->decoder->be, x, norm->gamma, norm->beta, GROUPS, true, y);
 }
@@ -165,7 +166,7 @@ static void norm_silu(const Pass *pass, const DecoderNorm *norm, Map x, Map y)
 static void res_block(Pass *pass, const DecoderRes *res)
 {
     Backend *be = pass->decoder->be;
-    Map x = pass->map, a = other(pass, 1, res->c_in, 1), b = other(pass, 2, res->c_out, 1);
+    FeatureMap x = pass->map, a = other(pass, 1, res->c_in, 1), b = other(pass, 2, res->c_out, 1);
     norm_silu(pass, &res->norm1, x, a);
     be_conv(be, res->conv1, a, NO_MAP, b);
     norm_silu(pass, &res->norm2, b, b);
@@ -173,7 +174,7 @@ static void res_block(Pass *pass, const DecoderRes *res)
         be_conv(be, res->conv2, b, x, x);
         return;
     }
-    Map wide = other(pass, 1, res->c_out, 1);
+    FeatureMap wide = other(pass, 1, res->c_out, 1);
     be_conv(be, res->shortcut, x, NO_MAP, wide);
     be_conv(be, res->conv2, b, wide, wide);
     move_to(pass, 1, wide);
@@ -183,7 +184,7 @@ static void res_block(Pass *pass, const DecoderRes *res)
 static void attn_block(Pass *pass, const DecoderAttn *attn)
 {
     Backend *be = pass->decoder->be;
-    Map x = pass->map, n = other(pass, 1, attn->c, 1), q = other(pass, 2, attn->c, 1), y = x;
+    FeatureMap x = pass->map, n = other(pass, 1, attn->c, 1), q = other(pass, 2, attn->c, 1), y = x;
     y.data = pass->work->attention;
     be_group_norm(be, x, attn->norm.gamma, attn->norm.beta, GROUPS, false, n);
     be_conv(be, attn->query, n, NO_MAP, q);
@@ -206,7 +207,7 @@ static void level_end(Pass *pass, int i, const Watch *watch)
     const DecoderLevel *level = &pass->decoder->level[i];
     char stage[16];
     if (level->upsample) {
-        Map y = other(pass, 1, level->c, 2);
+        FeatureMap y = other(pass, 1, level->c, 2);
         be_conv(pass->decoder->be, level->upsample, pass->map, NO_MAP, y);
         move_to(pass, 1, y);
     }
@@ -225,7 +226,7 @@ static void decode_low(Pass *pass, const Watch *watch)
     const Decoder *decoder = pass->decoder;
     Backend *be = decoder->be;
     Tensor rows = pass->work->rows;
-    Map in = pass->work->in;
+    FeatureMap in = pass->work->in;
     in.b = pass->map.b;
     rows.shape[0] = (int64_t)in.b * decoder->grid * decoder->grid;
     be_map_from_rows(be, rows, in);
@@ -257,7 +258,7 @@ static void decode_high(const Pass *low, int from, Tensor pixels, const Watch *w
         level_blocks(&pass, &decoder->level[i]);
         level_end(&pass, i, watch);
     }
-    Map normed = other(&pass, 1, pass.map.c, 1), image = other(&pass, 2, 3, 1);
+    FeatureMap normed = other(&pass, 1, pass.map.c, 1), image = other(&pass, 2, 3, 1);
     norm_silu(&pass, &decoder->norm_out, pass.map, normed);
     be_conv(be, decoder->conv_out, normed, NO_MAP, image);
     show(watch, "image", image);

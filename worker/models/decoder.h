@@ -7,7 +7,7 @@
 #ifndef WORKER_MODELS_DECODER_H
 #define WORKER_MODELS_DECODER_H
 
-#include "kernels/slab.h"
+#include "kernels/workspace.h"
 #include "worker/models/weights.h"
 
 enum { DECODER_LEVELS = 8, DECODER_BLOCKS = 4, DECODER_MAPS = 3 };
@@ -48,8 +48,8 @@ typedef struct Decoder {
 typedef struct DecoderWork {
     int wide, chunk;        /* images at a time, at low resolution and at high */
     Tensor rows, pixels[2]; /* pixels: chunks change places, so one is fetched while the next is made */
-    Map in;
-    Map low_map;              /* what the wide part leaves */
+    FeatureMap in;
+    FeatureMap low_map;       /* what the wide part leaves */
     void *attention;          /* as large as the largest map in an attention block */
     void *low[DECODER_MAPS];  /* each as large as the largest map of the wide part */
     void *high[DECODER_MAPS]; /* each as large as the largest map of a chunk */
@@ -57,14 +57,14 @@ typedef struct DecoderWork {
 } DecoderWork;
 
 /* Sees the map after "mid", "level0", ..., "image" of every chunk; tests. */
-typedef void DecoderTap(void *ctx, const char *stage, Map map);
+typedef void DecoderTap(void *ctx, const char *stage, FeatureMap map);
 
 /* grid 0: by the number of levels (worker/models/sampler.h). */
 bool decoder_load(Decoder *ret_decoder, const Weights *weights, Backend *be, int grid, Err *err);
 void decoder_free(Decoder *decoder); /* a zeroed one is fine */
 
 /* For batches of b images: groups and chunks that suit the backend. */
-void decoder_layout(const Decoder *decoder, Slab *slab, int b, DecoderWork *work);
+void decoder_layout(const Decoder *decoder, Workspace *workspace, int b, DecoderWork *work);
 void decoder_work_open(const Decoder *decoder, DecoderWork *work); /* the host part */
 void decoder_work_close(DecoderWork *work);
 

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "kernels/slab.h"
+#include "kernels/workspace.h"
 #include "worker/checkpoints/checkpoint.h"
 #include "worker/models/inception_table.h"
 #include "worker/models/inception_weights.h"
@@ -24,7 +24,7 @@ enum { LOGITS_CHUNK_HOST = 64, DEVICE_CHUNK = 32, MAX_STEPS = 160 };
 typedef enum StepKind { STEP_CONV, STEP_POOL, STEP_CONCAT } StepKind;
 typedef struct Step {
     StepKind kind;
-    Map in[INCEPTION_MAX_PARTS], out;
+    FeatureMap in[INCEPTION_MAX_PARTS], out;
     int parts;
     const Conv *conv;
     Entry entry;       /* of a pool */
@@ -46,8 +46,8 @@ struct Inception {
     int width, classes;
     Step steps[MAX_STEPS];
     int step_count;
-    Slab halls[2], scratch, ends; /* ends: input, features */
-    Map input, last;
+    Workspace halls[2], scratch, ends; /* ends: input, features */
+    FeatureMap input, last;
     Level levels[INCEPTION_LEVELS];
     Tensor pool3, logits, rows; /* rows: the sFID map, [chunk*17*17,C] */
     void *staged;               /* u8 images on their way in */
@@ -79,8 +79,8 @@ typedef struct Walk {
     const Ckpt *ckpt;
     int units; /* met so far */
     const Block *block;
-    Slab *hall; /* where this block's result goes */
-    bool alone; /* the block has one part, which then goes straight into the hall */
+    Workspace *hall; /* where this block's result goes */
+    bool alone;      /* the block has one part, which then goes straight into the hall */
     Err *err;
 } Walk;
 
@@ -97,13 +97,13 @@ static int out_size(int in, int kernel, int stride, int pad)
     return (in + 2 * pad - kernel) / stride + 1;
 }
 
-static Map take_map(Walk *walk, bool last, int h, int w, int c)
+static FeatureMap take_map(Walk *walk, bool last, int h, int w, int c)
 {
     Inception *net = walk->net;
-    return slab_take_map(last ? walk->hall : &net->scratch, net->be, net->chunk, h, w, c);
+    return workspace_take_map(last ? walk->hall : &net->scratch, net->be, net->chunk, h, w, c);
 }
 
-static Map walk_pool(Walk *walk, Entry entry, Map x, bool last)
+static FeatureMap walk_pool(Walk *walk, Entry entry, FeatureMap x, bool last)
 {
     if (entry == ENTRY_PLAIN)
         return x;
@@ -116,7 +116,7 @@ static Map walk_pool(Walk *walk, Entry entry, Map x, bool last)
     return step->out;
 }
 
-static bool walk_unit(Walk *walk, const Unit *unit, bool last, Map *map)
+static bool walk_unit(Walk *walk, const Unit *unit, bool last, FeatureMap *map)
 {
     Inception *net = walk->net;
     assert(walk->units < INCEPTION_UNITS);
@@ -140,16 +140,16 @@ static bool walk_unit(Walk *walk, const Unit *unit, bool last, Map *map)
     return net->convs[i] != NULL;
 }
 
-static bool walk_branch(Walk *walk, const Branch *branch, Map x, Map *parts, int *count)
+static bool walk_branch(Walk *walk, const Branch *branch, FeatureMap x, FeatureMap *parts, int *count)
 {
-    Map map = walk_pool(walk, branch->entry, x, walk->alone && !branch->chain[0].name);
+    FeatureMap map = walk_pool(walk, branch->entry, x, walk->alone && !branch->chain[0].name);
     for (const Unit *unit = branch->chain; unit->name; unit++)
         if (!walk_unit(walk, unit, walk->alone && !unit[1].name, &map))
             return false;
     if (!branch->ends[0].name)
         parts[(*count)++] = map;
     for (const Unit *unit = branch->ends; unit->name; unit++) {
-        Map end = map;
+        FeatureMap end = map;
         if (!walk_unit(walk, unit, false, &end))
             return false;
         parts[(*count)++] = end;
@@ -158,14 +158,14 @@ static bool walk_branch(Walk *walk, const Branch *branch, Map x, Map *parts, int
 }
 
 /* x becomes the block's result. */
-static bool walk_block(Walk *walk, const Block *block, Map *x)
+static bool walk_block(Walk *walk, const Block *block, FeatureMap *x)
 {
-    Map parts[INCEPTION_MAX_PARTS] = {{0}};
+    FeatureMap parts[INCEPTION_MAX_PARTS] = {{0}};
     int count = 0;
     walk->block = block;
     walk->alone = block->count == 1;
-    slab_rewind(walk->hall, 0);
-    slab_rewind(&walk->net->scratch, 0);
+    workspace_rewind(walk->hall, 0);
+    workspace_rewind(&walk->net->scratch, 0);
     for (int i = 0; i < block->count; i++)
         if (!walk_branch(walk, &block->branches[i], *x, parts, &count))
             return false;
@@ -191,10 +191,10 @@ static bool walk_block(Walk *walk, const Block *block, Map *x)
 static bool walk_table(Inception *net, const Ckpt *ckpt, Err *err)
 {
     Walk walk = {.net = net, .ckpt = ckpt, .err = err};
-    slab_rewind(&net->ends, 0);
+    workspace_rewind(&net->ends, 0);
     net->step_count = 0;
-    net->input = slab_take_map(&net->ends, net->be, net->chunk, INCEPTION_SIDE, INCEPTION_SIDE, 3);
-    Map map = net->input;
+    net->input = workspace_take_map(&net->ends, net->be, net->chunk, INCEPTION_SIDE, INCEPTION_SIDE, 3);
+    FeatureMap map = net->input;
     for (int i = 0; i < INCEPTION_BLOCKS; i++) {
         walk.hall = &net->halls[i & 1];
         if (!walk_block(&walk, &inception_blocks[i], &map))
@@ -206,12 +206,12 @@ static bool walk_table(Inception *net, const Ckpt *ckpt, Err *err)
                        ckpt_path(ckpt), net->width, map.c);
     int64_t pixels = (int64_t)net->chunk * INCEPTION_SPATIAL_SIDE * INCEPTION_SPATIAL_SIDE;
     net->last = map;
-    net->pool3 = slab_take(&net->ends, DTYPE_F32, 2, net->chunk, net->width, 0, 0);
+    net->pool3 = workspace_take(&net->ends, DTYPE_F32, 2, net->chunk, net->width, 0, 0);
     for (int i = 0; i < INCEPTION_LEVELS; i++)
         net->levels[i].features =
-            slab_take(&net->ends, DTYPE_F32, 2, net->chunk, net->levels[i].features.shape[1], 0, 0);
-    net->logits = slab_take(&net->ends, DTYPE_F32, 2, net->chunk, net->classes, 0, 0);
-    net->rows = slab_take(&net->ends, DTYPE_F32, 2, pixels, net->rows.shape[1], 0, 0);
+            workspace_take(&net->ends, DTYPE_F32, 2, net->chunk, net->levels[i].features.shape[1], 0, 0);
+    net->logits = workspace_take(&net->ends, DTYPE_F32, 2, net->chunk, net->classes, 0, 0);
+    net->rows = workspace_take(&net->ends, DTYPE_F32, 2, pixels, net->rows.shape[1], 0, 0);
     return true;
 }
 
@@ -219,8 +219,9 @@ static bool open_net(Inception *net, const Ckpt *ckpt, Err *err)
 {
     return inception_weights_check(ckpt, &net->classes, &net->width, err) && walk_table(net, ckpt, err) &&
            (net->fc = inception_weights_fc(net->be, ckpt, net->classes, net->width, err)) != NULL &&
-           slab_open(&net->halls[0], net->be, err) && slab_open(&net->halls[1], net->be, err) &&
-           slab_open(&net->scratch, net->be, err) && slab_open(&net->ends, net->be, err) && walk_table(net, ckpt, err);
+           workspace_open(&net->halls[0], net->be, err) && workspace_open(&net->halls[1], net->be, err) &&
+           workspace_open(&net->scratch, net->be, err) && workspace_open(&net->ends, net->be, err) &&
+           walk_table(net, ckpt, err);
 }
 
 Inception *inception_open(const char *path, Backend *be, Err *err)
@@ -248,10 +249,10 @@ void inception_close(Inception *net)
             be_conv_free(net->be, net->convs[i]);
     if (net->fc)
         be_linear_free(net->be, net->fc);
-    slab_close(&net->halls[0]);
-    slab_close(&net->halls[1]);
-    slab_close(&net->scratch);
-    slab_close(&net->ends);
+    workspace_close(&net->halls[0]);
+    workspace_close(&net->halls[1]);
+    workspace_close(&net->scratch);
+    workspace_close(&net->ends);
     if (net->staged)
         be_free(net->be, net->staged);
     free(net);
@@ -280,7 +281,7 @@ void inception_tap(Inception *net, InceptionTap tap, void *ctx)
 
 /* --- a run --------------------------------------------------------------------------------------- */
 
-static Map first(Map map, int count)
+static FeatureMap first(FeatureMap map, int count)
 {
     map.b = count;
     return map;
@@ -294,12 +295,12 @@ static Tensor first_rows(Tensor t, int64_t rows)
 
 static void run_step(const Inception *net, const Step *step, int count)
 {
-    Map in[INCEPTION_MAX_PARTS], out = first(step->out, count);
+    FeatureMap in[INCEPTION_MAX_PARTS], out = first(step->out, count);
     for (int i = 0; i < INCEPTION_MAX_PARTS; i++)
         in[i] = first(step->in[i], count);
     switch (step->kind) {
     case STEP_CONV:
-        be_conv(net->be, step->conv, in[0], (Map){0}, out);
+        be_conv(net->be, step->conv, in[0], (FeatureMap){0}, out);
         break;
     case STEP_POOL:
         be_pool(net->be, in[0], entries[step->entry].pool, 3, entries[step->entry].stride, entries[step->entry].pad,

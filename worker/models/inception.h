@@ -42,7 +42,7 @@ bool inception_run_level(Inception *net, const uint8_t *images, int count, int h
                          InceptionLevel level, float *features, Err *err);
 
 /* Test hook: called with the name and the map of each stage ("Mixed_5b", ...) of a one-image run. NULL removes it. */
-typedef void (*InceptionTap)(const char *stage, const Map *map, void *ctx);
+typedef void (*InceptionTap)(const char *stage, const FeatureMap *map, void *ctx);
 void inception_tap(Inception *net, InceptionTap tap, void *ctx);
 
 #endif

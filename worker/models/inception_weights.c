@@ -60,7 +60,7 @@ static bool fold(const Ckpt *ckpt, const char *key, float *w, float *bias, int64
     return ok;
 }
 
-Conv *inception_weights_unit(Backend *be, const Ckpt *ckpt, const char *key, Kernel kernel, const Map *x,
+Conv *inception_weights_unit(Backend *be, const Ckpt *ckpt, const char *key, Kernel kernel, const FeatureMap *x,
                              int *ret_width, Err *err)
 {
     const Geometry *g = &inception_geometry[kernel];

@@ -11,7 +11,7 @@
 bool inception_weights_check(const Ckpt *ckpt, int *ret_classes, int *ret_width, Err *err);
 
 /* The unit of that key ("Mixed_5b.branch1x1"): read, folded, packed. x: the map it will meet. NULL on failure. */
-Conv *inception_weights_unit(Backend *be, const Ckpt *ckpt, const char *key, Kernel kernel, const Map *x,
+Conv *inception_weights_unit(Backend *be, const Ckpt *ckpt, const char *key, Kernel kernel, const FeatureMap *x,
                              int *ret_width, Err *err);
 
 /* fc without its bias. NULL on failure. */

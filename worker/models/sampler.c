@@ -4,7 +4,7 @@
  * codebook, so nothing is searched for. A token below min(t, split_t) came from the codebook and is its own nearest
  * row; of duplicate rows the search would find the first, and so do we.
  *
- * Student, teacher and decoder run one after another and share one slab. To add a sampler, add its function
+ * Student, teacher and decoder run one after another and share one workspace. To add a sampler, add its function
  * beside few_step and with_teacher; to add a model, open it in load_all and give it its part of layout. */
 #include "worker/models/sampler.h"
 
@@ -29,7 +29,7 @@ struct Sampler {
     Student student; /* tf.be NULL: there is none */
     Teacher teacher; /* likewise */
     int reserved;    /* B of what follows */
-    Slab slab;
+    Workspace workspace;
     StudentWork student_work;
     TeacherWork teacher_work;
     DecoderWork decoder_work;
@@ -154,17 +154,17 @@ bool sampler_check(const Sampler *sampler, const SamplerPlan *plan, Err *err)
 static void layout(Sampler *s, int b)
 {
     if (s->student.tf.be)
-        student_layout(&s->student, &s->slab, b, &s->student_work);
-    slab_rewind(&s->slab, 0);
+        student_layout(&s->student, &s->workspace, b, &s->student_work);
+    workspace_rewind(&s->workspace, 0);
     if (s->teacher.tf.be)
-        teacher_layout(&s->teacher, &s->slab, b, &s->teacher_work);
-    slab_rewind(&s->slab, 0);
-    decoder_layout(&s->decoder, &s->slab, b, &s->decoder_work);
+        teacher_layout(&s->teacher, &s->workspace, b, &s->teacher_work);
+    workspace_rewind(&s->workspace, 0);
+    decoder_layout(&s->decoder, &s->workspace, b, &s->decoder_work);
 }
 
 static void release(Sampler *s)
 {
-    slab_close(&s->slab);
+    workspace_close(&s->workspace);
     teacher_work_close(&s->teacher_work);
     decoder_work_close(&s->decoder_work);
     free(s->vectors), free(s->latents), free(s->margin), free(s->codes), free(s->prefix);
@@ -195,7 +195,7 @@ static void open_host(Sampler *s, int b)
     decoder_work_open(&s->decoder, &s->decoder_work);
 }
 
-/* Room for what ops keep beside the slab: operands in 16 bits, logits, statistics. */
+/* Room for what ops keep beside the workspace: operands in 16 bits, logits, statistics. */
 static size_t with_scratch(size_t bytes)
 {
     return bytes + bytes / 4 + ((size_t)256 << 20);
@@ -203,7 +203,7 @@ static size_t with_scratch(size_t bytes)
 
 static bool fits_free(const Sampler *s, int count, Err *err)
 {
-    size_t want = with_scratch(s->slab.size), have = be_memory_free(s->be);
+    size_t want = with_scratch(s->workspace.size), have = be_memory_free(s->be);
     return want <= have || err_set(err, ERR_MEMORY, "device %s: a batch of %d wants %zu MiB, %zu MiB are free",
                                    backend_device(s->be)->uuid, count, want >> 20, have >> 20);
 }
@@ -217,10 +217,10 @@ bool sampler_reserve(Sampler *s, int count, Err *err)
         return err_set(err, ERR_USAGE, "batch: it is %d, wanted 1 to 65536", count);
     layout(s, count);
     if (!fits_free(s, count, err)) {
-        slab_close(&s->slab);
+        workspace_close(&s->workspace);
         return false;
     }
-    if (!slab_open(&s->slab, s->be, err))
+    if (!workspace_open(&s->workspace, s->be, err))
         return err_wrap(err, "batch of %d", count);
     layout(s, count);
     open_host(s, count);

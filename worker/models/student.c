@@ -89,15 +89,15 @@ void student_free(Student *student)
     memset(student, 0, sizeof *student);
 }
 
-void student_layout(const Student *student, Slab *slab, int b, StudentWork *work)
+void student_layout(const Student *student, Workspace *workspace, int b, StudentWork *work)
 {
     int64_t rows = (int64_t)b * student->tf.tokens;
-    work->latents = slab_take(slab, DTYPE_F32, 2, rows, student->channels, 0, 0);
-    work->modulation = slab_take(slab, DTYPE_F32, 2, b, 2 * student->tf.width, 0, 0);
-    work->codes = slab_take(slab, DTYPE_I32, 1, rows, 0, 0, 0);
-    work->margin = slab_take(slab, DTYPE_F32, 1, rows, 0, 0, 0);
-    work->vectors = slab_take(slab, DTYPE_F32, 2, rows, student->channels, 0, 0);
-    transformer_layout(&student->tf, slab, b, 1, &work->tf);
+    work->latents = workspace_take(workspace, DTYPE_F32, 2, rows, student->channels, 0, 0);
+    work->modulation = workspace_take(workspace, DTYPE_F32, 2, b, 2 * student->tf.width, 0, 0);
+    work->codes = workspace_take(workspace, DTYPE_I32, 1, rows, 0, 0, 0);
+    work->margin = workspace_take(workspace, DTYPE_F32, 1, rows, 0, 0, 0);
+    work->vectors = workspace_take(workspace, DTYPE_F32, 2, rows, student->channels, 0, 0);
+    transformer_layout(&student->tf, workspace, b, 1, &work->tf);
 }
 
 int student_codes(const StudentStep *step)

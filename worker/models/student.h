@@ -43,7 +43,7 @@ typedef struct StudentResult {
 
 bool student_load(Student *ret_student, const Weights *weights, Backend *be, int heads, int grid, Err *err);
 void student_free(Student *student); /* a zeroed one is fine */
-void student_layout(const Student *student, Slab *slab, int b, StudentWork *work);
+void student_layout(const Student *student, Workspace *workspace, int b, StudentWork *work);
 
 int student_codes(const StudentStep *step);   /* n */
 int student_vectors(const StudentStep *step); /* m */

@@ -37,19 +37,19 @@ void teacher_free(Teacher *teacher)
     memset(teacher, 0, sizeof *teacher);
 }
 
-void teacher_layout(const Teacher *teacher, Slab *slab, int b, TeacherWork *work)
+void teacher_layout(const Teacher *teacher, Workspace *workspace, int b, TeacherWork *work)
 {
     int64_t tokens = teacher->tf.tokens, d = teacher->tf.width;
     work->b = b;
-    work->prefix = slab_take(slab, DTYPE_I32, 1, 2 * b * tokens, 0, 0, 0);
-    work->picks = slab_take(slab, DTYPE_I32, 2, tokens, 2 * b, 0, 0);
-    work->uniform = slab_take(slab, DTYPE_F32, 2, tokens, b, 0, 0);
-    work->margin = slab_take(slab, DTYPE_F32, 2, tokens, b, 0, 0);
-    work->cond = slab_take(slab, DTYPE_F32, 2, b, d, 0, 0);
-    work->uncond = slab_take(slab, DTYPE_F32, 2, b, d, 0, 0);
-    work->guided = slab_take(slab, DTYPE_F32, 2, b, d, 0, 0);
-    work->logits = slab_take(slab, DTYPE_F32, 2, b, teacher->tf.codes, 0, 0);
-    transformer_layout(&teacher->tf, slab, 2 * b, teacher->tf.layers, &work->tf);
+    work->prefix = workspace_take(workspace, DTYPE_I32, 1, 2 * b * tokens, 0, 0, 0);
+    work->picks = workspace_take(workspace, DTYPE_I32, 2, tokens, 2 * b, 0, 0);
+    work->uniform = workspace_take(workspace, DTYPE_F32, 2, tokens, b, 0, 0);
+    work->margin = workspace_take(workspace, DTYPE_F32, 2, tokens, b, 0, 0);
+    work->cond = workspace_take(workspace, DTYPE_F32, 2, b, d, 0, 0);
+    work->uncond = workspace_take(workspace, DTYPE_F32, 2, b, d, 0, 0);
+    work->guided = workspace_take(workspace, DTYPE_F32, 2, b, d, 0, 0);
+    work->logits = workspace_take(workspace, DTYPE_F32, 2, b, teacher->tf.codes, 0, 0);
+    transformer_layout(&teacher->tf, workspace, 2 * b, teacher->tf.layers, &work->tf);
 }
 
 void teacher_work_open(const Teacher *teacher, int b, TeacherWork *work)
@@ -122,15 +122,15 @@ static void pick(Teacher *teacher, TeacherWork *work, const TeacherDraw *draw, i
     if (guided(draw, k)) {
         Tensor uncond = tensor_part(work->uncond, 0, 2, b, d, 0), y = tensor_part(work->guided, 0, 2, b, d, 0);
         be_rms_norm(be, tensor_part(hidden, b * d, 2, b, d, 0), (Tensor){0}, uncond);
-        be_guide(be, x, uncond, draw->cfg_scale, y);
+        be_cfg(be, x, uncond, draw->cfg_scale, y);
         x = y;
     }
     Tensor logits = tensor_part(work->logits, 0, 2, b, tf->codes, 0);
     if (draw->uniform || want_logits)
         be_linear(be, tf->head, x, logits, false);
     if (draw->uniform)
-        be_pick(be, logits, draw->top_k, draw->top_p, draw->temperature, tensor_part(work->uniform, k * b, 1, b, 0, 0),
-                ids, (Tensor){0});
+        be_sample(be, logits, draw->top_k, draw->top_p, draw->temperature,
+                  tensor_part(work->uniform, k * b, 1, b, 0, 0), ids, (Tensor){0});
     else
         be_argmax_linear(be, tf->head, x, ids, tensor_part(work->margin, k * b, 1, b, 0, 0));
 }

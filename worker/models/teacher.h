@@ -46,7 +46,7 @@ typedef struct TeacherResult {
 
 bool teacher_load(Teacher *ret_teacher, const Weights *weights, Backend *be, int heads, int grid, Err *err);
 void teacher_free(Teacher *teacher); /* a zeroed one is fine */
-void teacher_layout(const Teacher *teacher, Slab *slab, int b, TeacherWork *work);
+void teacher_layout(const Teacher *teacher, Workspace *workspace, int b, TeacherWork *work);
 void teacher_work_open(const Teacher *teacher, int b, TeacherWork *work); /* the host part */
 void teacher_work_close(TeacherWork *work);
 

@@ -19,7 +19,8 @@ static const Tensor NO_GAIN = {0};
 
 Tensor tensor_part(Tensor t, int64_t at, int ndim, int64_t a, int64_t b, int64_t c)
 {
-    void *data = t.data ? (char *)t.data + (size_t)at * dtype_size(t.dtype) : NULL; /* NULL while a slab measures */
+    void *data =
+        t.data ? (char *)t.data + (size_t)at * dtype_size(t.dtype) : NULL; /* NULL while a workspace measures */
     return (Tensor){data, t.dtype, ndim, {a, b, c, 0}};
 }
 
@@ -209,19 +210,19 @@ void transformer_free(Transformer *tf)
 
 /* --- memory --------------------------------------------------------------------------------------- */
 
-void transformer_layout(const Transformer *tf, Slab *slab, int sequences, int layers, TransformerWork *work)
+void transformer_layout(const Transformer *tf, Workspace *workspace, int sequences, int layers, TransformerWork *work)
 {
     int64_t rows = (int64_t)sequences * tf->tokens, d = tf->width, f = tf->hidden;
     work->sequences = sequences;
     work->layers = layers;
-    work->labels = slab_take(slab, DTYPE_I32, 1, sequences, 0, 0, 0);
-    work->v_class = slab_take(slab, DTYPE_F32, 2, sequences, d, 0, 0);
-    work->k = slab_take(slab, DTYPE_F32, 2, layers * rows, d, 0, 0);
-    work->v = slab_take(slab, DTYPE_F32, 2, layers * rows, d, 0, 0);
-    work->h = slab_take(slab, DTYPE_F32, 2, rows, d, 0, 0);
-    work->x = slab_take(slab, DTYPE_F32, 2, rows, d, 0, 0);
+    work->labels = workspace_take(workspace, DTYPE_I32, 1, sequences, 0, 0, 0);
+    work->v_class = workspace_take(workspace, DTYPE_F32, 2, sequences, d, 0, 0);
+    work->k = workspace_take(workspace, DTYPE_F32, 2, layers * rows, d, 0, 0);
+    work->v = workspace_take(workspace, DTYPE_F32, 2, layers * rows, d, 0, 0);
+    work->h = workspace_take(workspace, DTYPE_F32, 2, rows, d, 0, 0);
+    work->x = workspace_take(workspace, DTYPE_F32, 2, rows, d, 0, 0);
     /* qkv and q are done with when the feed-forward part begins: one room for both. */
-    Tensor room = slab_take(slab, DTYPE_F32, 2, rows, 3 * f > 4 * d ? 3 * f : 4 * d, 0, 0);
+    Tensor room = workspace_take(workspace, DTYPE_F32, 2, rows, 3 * f > 4 * d ? 3 * f : 4 * d, 0, 0);
     work->qkv = tensor_part(room, 0, 2, rows, 3 * d, 0);
     work->q = tensor_part(room, rows * 3 * d, 2, rows, d, 0);
     work->wide = tensor_part(room, 0, 2, rows, 2 * f, 0);

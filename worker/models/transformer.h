@@ -1,7 +1,7 @@
 /* The LlamaGen block stack that student and teacher share. docs/dev/models.md, "Transformer".
  *
  *     transformer_load(&tf, &weights, be, heads, grid, add, err)    once
- *     transformer_layout(&tf, &slab, sequences, layers, &work)      measured, then placed
+ *     transformer_layout(&tf, &workspace, sequences, layers, &work)      measured, then placed
  *     transformer_begin(&tf, &work, labels, b)                      the class tokens of a batch
  *     hidden = transformer_forward(&tf, &work, &pass)               work.h holds the rows; any number of times
  *
@@ -11,7 +11,7 @@
 #ifndef WORKER_MODELS_TRANSFORMER_H
 #define WORKER_MODELS_TRANSFORMER_H
 
-#include "kernels/slab.h"
+#include "kernels/workspace.h"
 #include "worker/models/weights.h"
 
 typedef struct TransformerLayer {
@@ -58,7 +58,7 @@ bool transformer_load(Transformer *ret_tf, const Weights *weights, Backend *be, 
 void transformer_free(Transformer *tf); /* a zeroed one is fine */
 
 /* layers kept: 1 (a pass sees all its tokens at once) or tf->layers (tokens come one by one). */
-void transformer_layout(const Transformer *tf, Slab *slab, int sequences, int layers, TransformerWork *work);
+void transformer_layout(const Transformer *tf, Workspace *workspace, int sequences, int layers, TransformerWork *work);
 
 /* labels [b], the null class is tf->classes. Computes the class tokens not met before. */
 void transformer_begin(Transformer *tf, TransformerWork *work, const int32_t *labels, int b);

@@ -59,7 +59,7 @@ void cuda_conv_free(Backend *be, Conv *base)
     free(conv);
 }
 
-static ConvCall call_of(const CudaConv *conv, Map x, Map residual, Map y)
+static ConvCall call_of(const CudaConv *conv, FeatureMap x, FeatureMap residual, FeatureMap y)
 {
     const ConvShape *s = &conv->base.shape;
     ConvCall c = {};
@@ -114,7 +114,7 @@ static int block_channels(const ConvCall *c)
     return c->n % CONV_WIDE == 0 ? CONV_WIDE : CONV_MIDDLE;
 }
 
-void cuda_conv(Backend *be, const Conv *base, Map x, Map residual, Map y)
+void cuda_conv(Backend *be, const Conv *base, FeatureMap x, FeatureMap residual, FeatureMap y)
 {
     Cuda *cuda = cuda_of(be);
     ConvCall c = call_of(reinterpret_cast<const CudaConv *>(base), x, residual, y);

@@ -200,8 +200,8 @@ static int range_of(int groups, int width)
 }
 
 template <class T>
-static void run(Cuda *cuda, Norm n, const MapPartial *pieces, int from, MapPartial *groups, Map x, Tensor gamma,
-                Tensor beta, Map y)
+static void run(Cuda *cuda, Norm n, const MapPartial *pieces, int from, MapPartial *groups, FeatureMap x, Tensor gamma,
+                Tensor beta, FeatureMap y)
 {
     const T *in = static_cast<const T *>(x.data);
     unsigned ranges = gpu_blocks(n.groups, n.range);
@@ -219,7 +219,7 @@ static void run(Cuda *cuda, Norm n, const MapPartial *pieces, int from, MapParti
            cuda->fault);
 }
 
-void cuda_group_norm(Backend *be, Map x, Tensor gamma, Tensor beta, int groups, bool silu, Map y)
+void cuda_group_norm(Backend *be, FeatureMap x, Tensor gamma, Tensor beta, int groups, bool silu, FeatureMap y)
 {
     Cuda *cuda = cuda_of(be);
     int from = 0;

@@ -1,5 +1,5 @@
 /* Eight neighbouring channels of a map: CHANNEL_PAD is eight, so a pixel is a row of whole groups, and a group is 16 or
- * 32 aligned bytes that one thread loads and stores at once. Map ops walk groups; arithmetic is in f32. */
+ * 32 aligned bytes that one thread loads and stores at once. FeatureMap ops walk groups; arithmetic is in f32. */
 #ifndef KERNELS_CUDA_MAPS_MAP_H
 #define KERNELS_CUDA_MAPS_MAP_H
 
@@ -58,7 +58,7 @@ static inline int map_groups(int c)
     return map_channels(c) / GROUP;
 }
 
-static inline int64_t map_pixels(const Map &map)
+static inline int64_t map_pixels(const FeatureMap &map)
 {
     return static_cast<int64_t>(map.b) * map.h * map.w;
 }

@@ -13,7 +13,7 @@ static int64_t ops_begun(const Cuda *cuda)
     return begun;
 }
 
-MapPartial *stats_room(Cuda *cuda, Map map, int parts)
+MapPartial *stats_room(Cuda *cuda, FeatureMap map, int parts)
 {
     size_t pieces = static_cast<size_t>(map.b) * static_cast<size_t>(parts) * static_cast<size_t>(map_channels(map.c));
     MapPartial *room = static_cast<MapPartial *>(cuda_scratch(cuda, SCRATCH_STATS, pieces * sizeof(MapPartial)));
@@ -21,7 +21,7 @@ MapPartial *stats_room(Cuda *cuda, Map map, int parts)
     return room;
 }
 
-const MapPartial *stats_of(const Cuda *cuda, Map map, int *ret_parts)
+const MapPartial *stats_of(const Cuda *cuda, FeatureMap map, int *ret_parts)
 {
     const CudaStats *s = &cuda->stats;
     bool same = map.data && s->map.data == map.data && s->map.b == map.b && s->map.h == map.h && s->map.w == map.w &&

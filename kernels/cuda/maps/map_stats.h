@@ -68,9 +68,9 @@ __device__ static inline MapPartial sums_of(const MapSums &s, int i)
 }
 
 /* Room for [images][parts][channels] of a map that the calling op is about to write; NULL after backend_fail. */
-MapPartial *stats_room(Cuda *cuda, Map map, int parts);
+MapPartial *stats_room(Cuda *cuda, FeatureMap map, int parts);
 /* Those of map, if the op that has just begun follows the one that left them; else NULL. */
-const MapPartial *stats_of(const Cuda *cuda, Map map, int *ret_parts);
+const MapPartial *stats_of(const Cuda *cuda, FeatureMap map, int *ret_parts);
 
 } // namespace GPU_SPACE
 

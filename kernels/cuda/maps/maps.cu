@@ -33,7 +33,7 @@ template <class T> static __global__ void map_to_rows(const T *x, int64_t count,
     UNROLL for (int j = 0; j < GROUP; j++) if (from + j < c) rows[pixel * c + from + j] = widen(in.v[j]);
 }
 
-template <class T> static void from_rows_launch(Cuda *cuda, Tensor rows, Map y)
+template <class T> static void from_rows_launch(Cuda *cuda, Tensor rows, FeatureMap y)
 {
     int groups = map_groups(y.c);
     int64_t count = map_pixels(y) * groups;
@@ -41,7 +41,7 @@ template <class T> static void from_rows_launch(Cuda *cuda, Tensor rows, Map y)
            static_cast<const float *>(rows.data), count, y.c, groups, static_cast<T *>(y.data));
 }
 
-template <class T> static void to_rows_launch(Cuda *cuda, Map x, Tensor rows)
+template <class T> static void to_rows_launch(Cuda *cuda, FeatureMap x, Tensor rows)
 {
     int groups = map_groups(x.c);
     int64_t count = map_pixels(x) * groups;
@@ -49,13 +49,13 @@ template <class T> static void to_rows_launch(Cuda *cuda, Map x, Tensor rows)
            count, x.c, groups, static_cast<float *>(rows.data));
 }
 
-void cuda_map_from_rows(Backend *be, Tensor rows, Map y)
+void cuda_map_from_rows(Backend *be, Tensor rows, FeatureMap y)
 {
     Cuda *cuda = cuda_of(be);
     CUDA_BY_TYPE(cuda, from_rows_launch, cuda, rows, y);
 }
 
-void cuda_map_to_rows(Backend *be, Map x, Tensor rows)
+void cuda_map_to_rows(Backend *be, FeatureMap x, Tensor rows)
 {
     Cuda *cuda = cuda_of(be);
     CUDA_BY_TYPE(cuda, to_rows_launch, cuda, x, rows);
@@ -88,7 +88,7 @@ static __global__ void place_channels(const T *x, int64_t count, int c, int wide
     y[pixel * y_groups * GROUP + at + channel] = channel < c ? x[pixel * x_row + channel] : narrow<T>(0.0f);
 }
 
-template <class T> static void place(Cuda *cuda, Map x, int at, bool last, Map y)
+template <class T> static void place(Cuda *cuda, FeatureMap x, int at, bool last, FeatureMap y)
 {
     int groups = map_groups(x.c), y_groups = map_groups(y.c), wide = last ? map_channels(y.c) - at : x.c;
     int64_t whole = map_pixels(x) * groups, single = map_pixels(x) * wide;
@@ -100,7 +100,7 @@ template <class T> static void place(Cuda *cuda, Map x, int at, bool last, Map y
                static_cast<const T *>(x.data), single, x.c, wide, at, y_groups, static_cast<T *>(y.data));
 }
 
-void cuda_concat(Backend *be, const Map *x, int n, Map y)
+void cuda_concat(Backend *be, const FeatureMap *x, int n, FeatureMap y)
 {
     Cuda *cuda = cuda_of(be);
     for (int i = 0, at = 0; i < n; at += x[i].c, i++)

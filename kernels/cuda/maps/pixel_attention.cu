@@ -275,29 +275,29 @@ static __global__ void __launch_bounds__(F32_THREADS)
 
 template <class T, class Kernel>
 static void attend(Cuda *cuda, Kernel kernel, dim3 grid, int threads, size_t shared, const PixelShape &shape,
-                   const Map *maps)
+                   const FeatureMap *maps)
 {
     LAUNCH(kernel, grid, static_cast<unsigned>(threads), shared, cuda->stream, static_cast<const T *>(maps[0].data),
            static_cast<const T *>(maps[1].data), static_cast<const T *>(maps[2].data), shape,
            static_cast<T *>(maps[3].data));
 }
 
-template <class T> static void attend_16bit(Cuda *cuda, int images, const PixelShape &shape, const Map *maps)
+template <class T> static void attend_16bit(Cuda *cuda, int images, const PixelShape &shape, const FeatureMap *maps)
 {
     dim3 grid(gpu_blocks(shape.pixels, ROWS), static_cast<unsigned>(images));
     attend<T>(cuda, pixels_mma<T>, grid, MMA_THREADS, tiles_bytes(shape.width), shape, maps);
 }
 
-template <class T> static void attend_f32(Cuda *cuda, int images, const PixelShape &shape, const Map *maps)
+template <class T> static void attend_f32(Cuda *cuda, int images, const PixelShape &shape, const FeatureMap *maps)
 {
     dim3 grid(gpu_blocks(shape.pixels, ROWS), gpu_blocks(shape.width, OUT), static_cast<unsigned>(images));
     attend<T>(cuda, pixels_f32<T>, grid, F32_THREADS, 0, shape, maps);
 }
 
-void cuda_pixel_attention(Backend *be, Map q, Map k, Map v, float scale, Map y)
+void cuda_pixel_attention(Backend *be, FeatureMap q, FeatureMap k, FeatureMap v, float scale, FeatureMap y)
 {
     Cuda *cuda = cuda_of(be);
-    const Map maps[] = {q, k, v, y};
+    const FeatureMap maps[] = {q, k, v, y};
     PixelShape shape = {q.h * q.w, map_channels(q.c), scale};
     bool fits = shape.width <= CHANNELS_MOST && tiles_bytes(shape.width) <= cuda->device.shared_most;
     if (fits && be->precision == PREC_F16)

@@ -30,14 +30,14 @@ static __global__ void __launch_bounds__(THREADS) to_u8(const T *x, int64_t pixe
     }
 }
 
-template <class T> static void to_u8_launch(Cuda *cuda, Map x, Tensor u8)
+template <class T> static void to_u8_launch(Cuda *cuda, FeatureMap x, Tensor u8)
 {
     int64_t pixels = map_pixels(x);
     LAUNCH((to_u8<T>), gpu_blocks(pixels, THREADS), THREADS, 0, cuda->stream, static_cast<const T *>(x.data), pixels,
            static_cast<uint8_t *>(u8.data), cuda->fault);
 }
 
-void cuda_to_u8(Backend *be, Map x, Tensor u8)
+void cuda_to_u8(Backend *be, FeatureMap x, Tensor u8)
 {
     Cuda *cuda = cuda_of(be);
     CUDA_BY_TYPE(cuda, to_u8_launch, cuda, x, u8);
@@ -95,7 +95,7 @@ static __global__ void __launch_bounds__(THREADS)
     group_store(y + i * GROUP, out);
 }
 
-template <class T> static void resize_launch(Cuda *cuda, Tensor u8, Resize pipeline, Map y)
+template <class T> static void resize_launch(Cuda *cuda, Tensor u8, Resize pipeline, FeatureMap y)
 {
     int64_t pixels = map_pixels(y);
     LAUNCH((resize_inception<T>), gpu_blocks(pixels, THREADS), THREADS, 0, cuda->stream,
@@ -103,7 +103,7 @@ template <class T> static void resize_launch(Cuda *cuda, Tensor u8, Resize pipel
            pipeline == RESIZE_PT, static_cast<T *>(y.data));
 }
 
-void cuda_resize_inception(Backend *be, Tensor u8, Resize pipeline, Map y)
+void cuda_resize_inception(Backend *be, Tensor u8, Resize pipeline, FeatureMap y)
 {
     Cuda *cuda = cuda_of(be);
     CUDA_BY_TYPE(cuda, resize_launch, cuda, u8, pipeline, y);

@@ -76,13 +76,13 @@ template <class T> static __global__ void __launch_bounds__(THREADS) pool(const 
     group_store(y + i * GROUP, out);
 }
 
-template <class T> static void pool_launch(Cuda *cuda, Map x, Pool kind, const PoolShape &shape, Map y)
+template <class T> static void pool_launch(Cuda *cuda, FeatureMap x, Pool kind, const PoolShape &shape, FeatureMap y)
 {
     LAUNCH((pool<T>), gpu_blocks(shape.count, THREADS), THREADS, 0, cuda->stream, static_cast<const T *>(x.data), kind,
            shape, static_cast<T *>(y.data));
 }
 
-void cuda_pool(Backend *be, Map x, Pool kind, int size, int stride, int pad, Map y)
+void cuda_pool(Backend *be, FeatureMap x, Pool kind, int size, int stride, int pad, FeatureMap y)
 {
     Cuda *cuda = cuda_of(be);
     PoolShape shape = {map_pixels(y) * map_groups(y.c), map_groups(y.c), x.h, x.w, y.h, y.w, size, stride, pad};
@@ -105,7 +105,7 @@ static __global__ void __launch_bounds__(THREADS)
     UNROLL for (int c = 0; c < GROUP; c++) if (from + c < channels) y[image * channels + from + c] = mean[c];
 }
 
-template <class T> static void mean_launch(Cuda *cuda, Map x, Tensor y)
+template <class T> static void mean_launch(Cuda *cuda, FeatureMap x, Tensor y)
 {
     int groups = map_groups(x.c);
     int64_t count = static_cast<int64_t>(x.b) * groups;
@@ -113,7 +113,7 @@ template <class T> static void mean_launch(Cuda *cuda, Map x, Tensor y)
            count, groups, x.h * x.w, x.c, static_cast<float *>(y.data));
 }
 
-void cuda_global_mean(Backend *be, Map x, Tensor y)
+void cuda_global_mean(Backend *be, FeatureMap x, Tensor y)
 {
     Cuda *cuda = cuda_of(be);
     CUDA_BY_TYPE(cuda, mean_launch, cuda, x, y);

@@ -1,4 +1,4 @@
-"""A user at a desk: a home folder, a private redis with the queue's library, the client, and no daemon. States are forced by
+"""One user: a home folder, a private redis with the queue's library, the client, and no daemon. States are forced by
 calling the queue's functions as a daemon would."""
 import fcntl
 import json
@@ -18,7 +18,7 @@ BIN = pathlib.Path(os.environ.get("DDQ_BIN", ROOT / "build/dev/bin"))
 DDQ = BIN / "ddq"
 
 
-class Desk:
+class Session:
     def __init__(self, *options):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ddq-cli-", dir="/tmp"))
         self.socket = self.folder / "redis.sock"
@@ -111,12 +111,12 @@ class Desk:
             self.finish(lease, **(results if lease["phase"] == "report" else {}))
 
 
-def terminal(desk, words, columns, keys=None):
+def terminal(session, words, columns, keys=None):
     """What the client writes to a terminal of so many columns."""
     pid, fd = pty.fork()
     if pid == 0:
-        os.chdir(desk.folder)
-        os.execve(DDQ, ["ddq", *words], {**desk.env, "TERM": "xterm"})
+        os.chdir(session.folder)
+        os.execve(DDQ, ["ddq", *words], {**session.env, "TERM": "xterm"})
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     text = b""
     while True:

@@ -1,9 +1,9 @@
-#include "kernels/settle.h"
+#include "kernels/omp_env.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-void settle(char **argv)
+void omp_env_set(char **argv)
 {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("OMP_WAIT_POLICY", "passive", 0))
         return;

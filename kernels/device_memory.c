@@ -1,6 +1,6 @@
 /* A hash table of addresses with linear probing; a few hundred entries. Removing one moves what stands behind it, so
  * that there are no graves. */
-#include "kernels/ledger.h"
+#include "kernels/device_memory.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -43,7 +43,7 @@ static void grow(void)
     free(old);
 }
 
-void ledger_add(const void *memory, size_t bytes)
+void device_memory_add(const void *memory, size_t bytes)
 {
     pthread_mutex_lock(&lock);
     if (2 * (count + 1) > room)
@@ -55,7 +55,7 @@ void ledger_add(const void *memory, size_t bytes)
     pthread_mutex_unlock(&lock);
 }
 
-void ledger_remove(const void *memory)
+void device_memory_remove(const void *memory)
 {
     pthread_mutex_lock(&lock);
     Entry *entry = room ? find(memory) : NULL;
@@ -72,7 +72,7 @@ void ledger_remove(const void *memory)
     pthread_mutex_unlock(&lock);
 }
 
-int64_t ledger_held(void)
+int64_t device_memory_held(void)
 {
     pthread_mutex_lock(&lock);
     int64_t bytes = held;
@@ -80,7 +80,7 @@ int64_t ledger_held(void)
     return bytes;
 }
 
-int64_t ledger_peak(void)
+int64_t device_memory_peak(void)
 {
     pthread_mutex_lock(&lock);
     int64_t bytes = peak;
@@ -88,7 +88,7 @@ int64_t ledger_peak(void)
     return bytes;
 }
 
-void ledger_restart(void)
+void device_memory_restart(void)
 {
     pthread_mutex_lock(&lock);
     peak = held;

@@ -171,8 +171,8 @@ static int32_t pick_row(const PickRow *row, const float *logits, const PickWork 
     return row->uniform ? draw(work->weight, v, total, *row->uniform) : (int32_t)best;
 }
 
-void cpu_pick(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
-              Tensor probs)
+void cpu_sample(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids,
+                Tensor probs)
 {
     Cpu *cpu = cpu_of(be);
     int64_t rows = logits.shape[0], v = logits.shape[1];

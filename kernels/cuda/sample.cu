@@ -1,4 +1,4 @@
-/* One token a row: temperature, top-k, nucleus, softmax, draw. One block a row; the rules are kernels/cpu/pick.c's.
+/* One token a row: temperature, top-k, nucleus, softmax, draw. One block a row; the rules are kernels/cpu/sample.c's.
  *
  * The row lives in shared memory (64 KiB at 16384 codes; in scratch where it does not fit), and each thread owns a run of
  * neighbouring ids, so that sums over threads in thread order are sums in id order. A run is an odd number of ids long:
@@ -278,7 +278,7 @@ static __global__ void __launch_bounds__(THREADS)
         ids[r] = best;
 }
 
-void cuda_pick(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids, Tensor probs)
+void cuda_sample(Backend *be, Tensor logits, int top_k, float top_p, float temperature, Tensor uniform, Tensor ids, Tensor probs)
 {
     Cuda *cuda = cuda_of(be);
     int64_t rows = logits.shape[0];
