@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/jobs/outage.h"
 #include "client/jobs/progress.h"
 #include "client/jobs/result.h"
 #include "client/queue/group.h"
@@ -14,7 +15,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 
-enum { FIRST_MS = 20, SLOWEST_MS = 500, AWAY_MS = 60000 };
+enum { FIRST_MS = 20, SLOWEST_MS = 500 };
 
 /* One wait. Jobs are taken one after the other; all of them must end, so the order does not matter. */
 typedef struct Waiting {
@@ -22,8 +23,8 @@ typedef struct Waiting {
     const Follow *how;
     char *const *ids;
     int count;
-    Mono deadline;   /* 0: none */
-    Mono away_since; /* when Redis was lost; 0: it answers */
+    Mono deadline; /* 0: none */
+    Outage outage;
     Progress progress;
 } Waiting;
 
@@ -35,19 +36,6 @@ static void say_detached(const Waiting *wait, const char *why)
     fprintf(stderr, "ddq: %s; the job%s on. Come back with: ddq %s%s\n", why, wait->count > 1 ? "s go" : " goes",
             wait->how->progress && wait->count == 1 ? "watch" : "wait", ids.data);
     buf_free(&ids);
-}
-
-/* Redis went away in the middle: true while there is hope. */
-static bool survive(Waiting *wait, const Err *err)
-{
-    if (err->kind != ERR_UNREACHABLE)
-        return false;
-    if (!wait->away_since) {
-        wait->away_since = mono_ms();
-        progress_end(&wait->progress);
-        cmd_say(wait->cmd, "ddq: %s; waiting for it", err->text);
-    }
-    return mono_ms() - wait->away_since < AWAY_MS;
 }
 
 typedef enum Outcome { OUTCOME_ENDED, OUTCOME_STOPPED, OUTCOME_FAILED } Outcome;
@@ -93,13 +81,21 @@ static char *channel_of(const char *target)
     return channel;
 }
 
+/* The bar ends before the line about the outage. True: ask again. */
+static bool lost(Waiting *wait, const Err *err)
+{
+    if (!wait->outage.since)
+        progress_end(&wait->progress);
+    return outage_wait(&wait->outage, wait->cmd, err);
+}
+
 /* One look at the job. *job is the last answer and becomes the new one. False: give up. */
-static bool look(Waiting *wait, const char *id, bool known, cJSON **job, Err *err)
+static bool look(Waiting *wait, const char *id, cJSON **job, Err *err)
 {
     cJSON *now = NULL;
     if (!ask(wait->cmd, id, &now, err))
-        return (known || *job) && survive(wait, err);
-    wait->away_since = 0;
+        return lost(wait, err);
+    outage_over(&wait->outage);
     if (wait->how->progress && wait->cmd->json && changed(now, *job))
         cmd_json(cJSON_Duplicate(now, true));
     else if (wait->how->progress && !wait->cmd->json && !wait->cmd->quiet)
@@ -127,14 +123,14 @@ static void rest(Waiting *wait, int pause, cJSON *job)
 }
 
 /* Looks until the job has ended; *ret_job is its last answer. */
-static Outcome until_ended(Waiting *wait, const char *id, bool known, cJSON **ret_job, Err *err)
+static Outcome until_ended(Waiting *wait, const char *id, cJSON **ret_job, Err *err)
 {
     cJSON *job = NULL;
     char *channel = channel_of(id);
     Outcome outcome = OUTCOME_ENDED;
     for (int pause = FIRST_MS; outcome == OUTCOME_ENDED;
          pause = pause * 5 / 4 + 1 < SLOWEST_MS ? pause * 5 / 4 + 1 : SLOWEST_MS) {
-        if (!look(wait, id, known, &job, err)) {
+        if (!look(wait, id, &job, err)) {
             outcome = OUTCOME_FAILED;
         } else if (job && job_state_final(job_state(job))) {
             break;
@@ -224,7 +220,7 @@ bool follow_jobs(Cmd *cmd, char *const *ids, int count, const Follow *how, Err *
     Outcome outcome = OUTCOME_ENDED;
     for (int i = 0; i < count && outcome == OUTCOME_ENDED; i++) {
         cJSON *job = NULL;
-        outcome = until_ended(&wait, ids[i], i > 0, &job, err);
+        outcome = until_ended(&wait, ids[i], &job, err);
         if (outcome != OUTCOME_ENDED)
             break;
         report(&wait, job);

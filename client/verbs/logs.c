@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "client/cmd.h"
+#include "client/jobs/outage.h"
 #include "client/queue/job.h"
 #include "client/queue/target.h"
 #include "client/terminal/interrupt.h"
@@ -52,20 +53,31 @@ static bool print_new(Cmd *cmd, const char *id, char **after, int *ret_count, Er
     return true;
 }
 
+/* The lines since *after, and whether the job had ended before they were asked for. */
+static bool look(Cmd *cmd, const char *id, char **after, bool *ret_ended, int *ret_count, Err *err)
+{
+    cJSON *job;
+    if (!job_show(cmd, id, &job, err))
+        return false;
+    *ret_ended = job_state_final(job_state(job));
+    cJSON_Delete(job);
+    return print_new(cmd, id, after, ret_count, err);
+}
+
 static bool follow(Cmd *cmd, const char *id, char **after, Err *err)
 {
+    Outage outage = {0};
     int count = 1;
     bool ended = false;
     while (!ended || count) { /* once more after the end: the last lines may come late */
-        cJSON *job;
-        if (!job_show(cmd, id, &job, err))
+        if (look(cmd, id, after, &ended, &count, err))
+            outage_over(&outage);
+        else if (!outage_wait(&outage, cmd, err))
             return false;
-        ended = job_state_final(job_state(job));
-        cJSON_Delete(job);
-        if (!print_new(cmd, id, after, &count, err))
-            return false;
+        else
+            ended = false;
         if (ferror(stdout))
-            return true; /* nobody reads any more */
+            return true; /* the reader has closed the pipe */
         if (!ended && !interrupt_sleep(FOLLOW_MS)) {
             fprintf(stderr, "ddq: detached; the job goes on. Come back with: ddq logs -f %s\n", id);
             cmd->exit_code = EXIT_INTERRUPTED;

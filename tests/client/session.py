@@ -73,11 +73,26 @@ class Session:
         return subprocess.run(["redis-cli", "-s", self.socket, *words], capture_output=True, text=True).stdout
 
     def until_heard(self, count=1):
-        """Until so many clients have had an answer about their job and stay connected."""
-        end = time.monotonic() + 20
-        while self.redis("CLIENT", "LIST").count("cmd=fcall") < count:
-            assert time.monotonic() < end, "nobody asks"
+        """Until so many clients that wait for jobs have had their first answer: then they listen to live messages. (Connections
+        are no measure: those of a client that has just ended are still in the list.)"""
+        end = time.monotonic() + 300
+        while self.listeners() < count:
+            assert time.monotonic() < end, "no client listens"
             time.sleep(0.02)
+
+    def listeners(self):
+        channels = self.redis("PUBSUB", "CHANNELS").split()
+        return sum(int(n) for n in self.redis("PUBSUB", "NUMSUB", *channels).split()[1::2]) if channels else 0
+
+    def until_asked(self, function):
+        """Until Redis has run a function of the queue for a client that goes on asking."""
+        end = time.monotonic() + 300
+        with subprocess.Popen(["redis-cli", "-s", self.socket, "MONITOR"], stdout=subprocess.PIPE, text=True) as monitor:
+            for line in monitor.stdout:
+                if f'"ddq_{function}"' in line:
+                    break
+                assert time.monotonic() < end, "no client asks"
+            monitor.kill()
 
     def submit(self, *words, **fields):
         job = {"model": "digits", "t_list": [0, 20], "split_t": 20, "images": 10, **fields}

@@ -76,7 +76,7 @@ def test_logs(session):
 def test_logs_follow_until_the_end(session):
     job = session.submit()
     follower = session.start_ddq("logs", "-f", job)
-    session.until_heard()
+    session.until_asked("logs")
     session.call("log", job=job, lines=[{"level": "info", "text": "while it runs"}])
     session.complete(job)
     session.call("log", job=job, lines=[{"level": "info", "text": "and at its end"}])

@@ -21,8 +21,7 @@ def test_ctrl_c_detaches_and_never_cancels(session, words):
     else:
         job = session.submit()
         waiter = session.start_ddq(*words, job)
-    session.until_heard()
-    time.sleep(0.1)
+    session.until_asked("logs") if words[0] == "logs" else session.until_heard()
     assert waiter.poll() is None
     waiter.send_signal(signal.SIGINT)
     _, err = waiter.communicate(timeout=5)
@@ -93,17 +92,21 @@ def test_waiting_survives_a_restart_of_redis():
     session = Session("--appendonly", "yes", "--appendfsync", "always")
     try:
         job = session.submit(images=1)
-        waiter = session.start_ddq("wait", job)
-        watcher = session.start_ddq("watch", job)
+        waiting = [session.start_ddq(*words, job) for words in WAITING]
         session.until_heard(2)
+        session.until_asked("logs")
         session.stop()
-        time.sleep(0.7)
-        assert waiter.poll() is None and watcher.poll() is None
+        for process in waiting:
+            said = process.stderr.readline()
+            while said and "waiting for it" not in said:
+                said = process.stderr.readline()
+            assert said, process.args
+        assert all(process.poll() is None for process in waiting)
         session.start()
         session.complete(job)
-        for process in (waiter, watcher):
-            out, err = process.communicate(timeout=10)
-            assert process.returncode == 0 and "waiting for it" in err, err
+        for process in waiting:
+            out, err = process.communicate(timeout=300)
+            assert process.returncode == 0, err
     finally:
         session.close()
 
