@@ -255,8 +255,8 @@ static void bench_crowd(int size)
 
 /* --- looking ------------------------------------------------------------------------------------------------ */
 
-/* Hosts with eight GPUs each, as their daemons' beats tell them. */
-static void beat(int hosts)
+/* Hosts with eight GPUs each, as in their daemons' heartbeats. */
+static void heartbeat(int hosts)
 {
     for (int h = 0; h < hosts; h++) {
         Buf text = {0};
@@ -270,7 +270,7 @@ static void beat(int hosts)
                        "\"free_mib\":80000,\"memory_mib\":81920}",
                        w ? "," : "", w, h, w);
         buf_printf(&text, "]}");
-        cJSON_Delete(redis_call(redis, QUEUE_BEAT, cJSON_Parse(text.data)));
+        cJSON_Delete(redis_call(redis, QUEUE_HEARTBEAT, cJSON_Parse(text.data)));
         buf_free(&text);
     }
 }
@@ -279,7 +279,7 @@ static void bench_looking(int jobs)
 {
     Times lists = {0}, rows = {0}, shows = {0}, whys = {0}, reaps = {0};
     char what[64];
-    beat(8);
+    heartbeat(8);
     for (int i = 0; i < 20; i++) {
         cJSON *args = cJSON_CreateObject();
         cJSON_AddNumberToObject(args, "limit", 100000);

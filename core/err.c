@@ -167,7 +167,7 @@ bool err_ends_worker(ErrKind kind)
     return kinds[kind].ends_worker;
 }
 
-bool err_condemns_device(ErrKind kind)
+bool err_is_device_failure(ErrKind kind)
 {
     return kind == ERR_DEVICE_ECC || kind == ERR_DEVICE_LOST;
 }

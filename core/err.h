@@ -68,7 +68,7 @@ bool err_kind_parse(const char *name, ErrKind *ret_kind);
 ErrPolicy err_policy(ErrKind kind);
 const char *err_policy_name(ErrPolicy policy); /* "fail", "retry", "hold" */
 bool err_ends_worker(ErrKind kind);            /* true when a fresh process is cheaper than doubt */
-bool err_condemns_device(ErrKind kind);        /* true: the device is broken and the job blameless */
+bool err_is_device_failure(ErrKind kind);      /* true: the device is broken; the job is not at fault */
 int err_exit_code(ErrKind kind);               /* exit status of a program that ends with this error */
 
 /* Exit codes that users see (docs/cli.md). */

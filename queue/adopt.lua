@@ -1,7 +1,7 @@
 -- ---- adopt: a job that Redis does not know, from its folder ----------------------------------------------------------
 -- A worker writes what was submitted into the folder's job.json (claim_answer hands it out). So after a total loss of
 -- Redis a folder is enough to submit its job again, under its old id, with what is on disk counted as done. What a folder
--- says is believed for counting alone: the report checks every piece by its checksum and makes again what is not right.
+-- states is used for counting only: the report phase checks the checksum of every shard and makes invalid ones again.
 
 -- The gaps in 0..images-1 that the ranges of `have`, "LO-HI" in rising order, leave, and how many images they cover.
 local function gaps_arg(a, images)

@@ -172,10 +172,10 @@ local function choose(worker)
     end
 end
 
--- How many images make a chunk: chunk_ms at the measured speed, less near the job's end so that all workers end together,
--- and not more than the user may have made today.
-local function chunk(user, left, ms, most, worker)
-    local want, workers = ms and math.max(1, math.floor(worker.chunk_ms / math.max(ms, 0.001))) or FIRST_CHUNK, 0
+-- The number of images in a new range: chunk_ms of work at the measured speed, fewer near the end of the job so that all
+-- workers end together, and no more than the user may make today.
+local function range_size(user, left, ms, most, worker)
+    local want, workers = ms and math.max(1, math.floor(worker.chunk_ms / math.max(ms, 0.001))) or FIRST_RANGE, 0
     local a_day = quota(worker.quotas, user, 'day')
     if a_day then want = math.max(1, math.min(want, a_day - tonumber(call('HGET', made_key(worker.time), user) or 0))) end
     for _, count in ipairs(call('HVALS', P .. 'workers')) do workers = workers + tonumber(count) end
@@ -236,7 +236,7 @@ function take(choice, worker, start)
     local device = worker.uuid or worker.host .. ' ' .. worker.device
     local speed = (phase == 'images' and '' or phase .. ' ') .. pace .. ' on ' .. device
     local ms = tonumber(call('HGET', P .. 'speed', speed) or nil)
-    local size = phase == 'images' and chunk(user, images - done, ms, most, worker) or 1
+    local size = phase == 'images' and range_size(user, images - done, ms, most, worker) or 1
     local lo, hi, blame = take_range(id, member, size)
     local cost = ms and ms * (phase == 'report' and images or hi - lo) or worker.chunk_ms
     local token = new_token(worker.time)
@@ -259,12 +259,12 @@ end
 
 --- ddq_claim {host, worker, pid, device, uuid?, root, lease_ms, chunk_ms, offers[], warm[], free_mib?}
 ---   -> {token, job, user, kind, phase, lo, hi, n, spec{}, asked{}, folder, again}, or status empty
---- Takes a range for an idle worker. offers: what this host has ("model:digits", "reference:digits", "inception");
---- warm: names of the models in memory; device: cpu or cuda, with the GPU's uuid; free_mib: memory that the worker
---- could use, including what it holds now; jobs that took more on such a device are skipped. phase survey: count
---- the images; images: make or measure images lo..hi-1; report: everything else. asked: the submitted fields
---- besides the spec, for job.json. A worker has at most one lease: if it already has one, the earlier answer was
---- lost, and it gets the rest of that lease again (again: true).
+--- Takes a range for an idle worker, about chunk_ms of work. offers: what this host has ("model:digits",
+--- "reference:digits", "inception"); warm: names of the models in memory; device: cpu or cuda, with the GPU's uuid;
+--- free_mib: memory that the worker could use, including what it holds now; jobs that took more on such a device
+--- are skipped. phase survey: count the images; images: make or measure images lo..hi-1; report: everything else.
+--- asked: the submitted fields besides the spec, for job.json. A worker has at most one lease: if it already has
+--- one, the earlier answer was lost, and it gets the rest of that lease again (again: true).
 function F.claim(a)
     local time = now()
     local worker = worker_ready({host = text_arg(a, 'host', NAME), name = text_arg(a, 'worker', LABEL),
@@ -287,9 +287,9 @@ function F.claim(a)
     return answer or mend(choice.id)
 end
 
--- ---- interactive jobs do not wait for the others' chunks to end ------------------------------------------------------
+-- ---- interactive jobs do not wait for the others' ranges to end ------------------------------------------------------
 
--- The workers of the hosts that are alive, as their last beats tell, ready for `consider`; token: the lease each has.
+-- The workers of the live hosts, as in their last heartbeats, ready for `consider`; token: the lease each has.
 function live_workers(time)
     local workers, quotas, seen = {}, quotas_get(), call('ZREVRANGE', P .. 'hosts', 0, 255, 'WITHSCORES')
     for i = 1, #seen, 2 do
@@ -298,8 +298,9 @@ function live_workers(time)
         if ttl and time - tonumber(seen[i + 1]) <= tonumber(ttl) then
             local offers = {inception = true}
             for name in (names or ''):gmatch('%S+') do offers[name] = true end
-            local good, beat = pcall(cjson.decode, about)
-            for _, row in ipairs(good and type(beat.workers) == 'table' and beat.drain ~= true and beat.workers or {}) do
+            local good, heartbeat = pcall(cjson.decode, about)
+            local rows = good and heartbeat.drain ~= true and heartbeat.workers
+            for _, row in ipairs(type(rows) == 'table' and rows or {}) do
                 local uuid = type(row) == 'table' and row.uuid
                 if type(row) == 'table' and type(row.name) == 'string' and #workers < MAX_WORKERS then
                     workers[#workers + 1] = worker_ready({host = host, name = row.name, offers = offers, warm = {},

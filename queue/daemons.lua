@@ -122,7 +122,7 @@ function F.fail(a)
     return {job = id, state = settle(id), again = policy == 'hold'}
 end
 
--- ---- reap, beat, log, check ------------------------------------------------------------------------------------------
+-- ---- reap, heartbeat, log, check -------------------------------------------------------------------------------------
 
 local function run_id() return call('INFO', 'server'):match('run_id:(%w+)') end
 
@@ -217,7 +217,7 @@ end
 --- A daemon's heartbeat, with what it offers; gone: true unregisters it. workers: [{name, device, uuid, state, pid,
 --- job, memory_mib, free_mib, ...}]. boot identifies the daemon: another live one with the same host name is
 --- refused. drains: as in ddq_hosts; the daemon drains those workers and resumes the others.
-function F.beat(a)
+function F.beat(a) -- the name stays: daemons of several versions share one Redis
     local host, boot = text_arg(a, 'host', NAME), text_arg(a, 'boot', LABEL)
     local ttl, pid = number_arg(a, 'ttl_ms', 100, DAY_MS, 15000), number_arg(a, 'pid', 0, 2 ^ 31, 0)
     local time, key = now(), P .. 'host:' .. host

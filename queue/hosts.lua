@@ -1,7 +1,7 @@
 -- ---- hosts: what they say of themselves, and drains ------------------------------------------------------------------
 -- drains: hash of "HOST" or "HOST WORKER" -> why. It belongs to nobody's life: a daemon that starts again, and a host that
--- comes back after a week, are still drained. Claims ask it, and every beat's answer tells it, so a hint that is lost
--- costs a beat and nothing else.
+-- comes back after a week, are still drained. Claims ask it, and every heartbeat's answer contains it, so a lost hint
+-- costs one heartbeat interval.
 
 -- Why this worker, or its whole host, may take nothing; nil when it may.
 function drain_of(host, worker)

@@ -19,7 +19,7 @@ static const char *const names[QUEUE_FNS] = {
     [QUEUE_ADOPT] = "ddq_adopt",       [QUEUE_DRAIN] = "ddq_drain",   [QUEUE_RESUME] = "ddq_resume",
     [QUEUE_CLAIM] = "ddq_claim",       [QUEUE_RENEW] = "ddq_renew",   [QUEUE_FINISH] = "ddq_finish",
     [QUEUE_GIVEBACK] = "ddq_giveback", [QUEUE_FAIL] = "ddq_fail",     [QUEUE_REAP] = "ddq_reap",
-    [QUEUE_BEAT] = "ddq_beat",         [QUEUE_LOG] = "ddq_log",       [QUEUE_CHECK] = "ddq_check",
+    [QUEUE_HEARTBEAT] = "ddq_beat",    [QUEUE_LOG] = "ddq_log",       [QUEUE_CHECK] = "ddq_check",
 };
 
 const char *queue_fn_name(QueueFn fn)
@@ -46,7 +46,7 @@ void queue_call_build(QueueCall *call, QueueFn fn, cJSON *args)
     const cJSON *point = cJSON_GetObjectItemCaseSensitive(args, "point");
     if ((fn == QUEUE_SUBMIT || fn == QUEUE_ESTIMATE) && cJSON_IsObject(point))
         keep_as_text(args, "point", point);
-    if (fn == QUEUE_BEAT)
+    if (fn == QUEUE_HEARTBEAT)
         keep_as_text(args, "about", args);
     char *words[] = {xstrdup("FCALL"), xstrdup(names[fn]), xstrdup("1"), xstrdup(QUEUE_TAG),
                      cJSON_PrintUnformatted(args)};

@@ -53,7 +53,7 @@ typedef enum QueueFn {
     QUEUE_GIVEBACK,
     QUEUE_FAIL,
     QUEUE_REAP,
-    QUEUE_BEAT,
+    QUEUE_HEARTBEAT, /* "ddq_beat" on the wire, a name that daemons of all versions call */
     QUEUE_LOG,
     QUEUE_CHECK,
     QUEUE_FNS
@@ -78,7 +78,7 @@ bool queue_reply_parse(const char *text, cJSON **ret_reply, Err *err);
 #define QUEUE_CHANNEL_WAKE "{ddq}:wake" /* a job's id: it became claimable */
 #define QUEUE_CHANNEL_CTL                                                                                              \
     "{ddq}:ctl" /* {"op":"cancel"|"yield", "job":ID}: renew its leases now;                                            \
-                  {"op":"drain"|"resume", "host":NAME}: beat now */
+                  {"op":"drain"|"resume", "host":NAME}: send a heartbeat now */
 #define QUEUE_CHANNEL_JOB   "{ddq}:job:%s:live"
 #define QUEUE_CHANNEL_GROUP "{ddq}:group:%s/%s:live" /* user, name: the states of its jobs */
 

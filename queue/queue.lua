@@ -38,7 +38,7 @@ local MAX_WORKERS = 1024            -- that a look at all hosts sees
 local IDLE_MS = 3000                 -- a worker that is free takes a job by then
 local MAX_REAP, MAX_KIDS = 100, 256  -- how much one call cleans up; the next call goes on
 local MAX_PARENTS = 32               -- jobs that one job may wait for
-local FIRST_CHUNK = 8                -- images of a kind of work whose speed nobody has measured
+local FIRST_RANGE = 8                -- images of a kind of work whose speed nobody has measured
 local CREDIT_MS = 600000             -- a user who could not run may be this far behind the others, not more
 -- What a loss without progress counts: crashes below 16, errors above. A host without heartbeats is weaker evidence.
 local BLAME = {crash = 2, silence = 1, error = 16}

@@ -1,6 +1,6 @@
-/* Devices that broke under a worker: memory that ECC cannot correct, a GPU that fell off the bus (err_condemns_device).
- * A fresh process would meet the same device, so the worker is drained: at once here, and in the queue, where the drain
- * outlives this daemon and `ddq resume HOST:WORKER` ends it. The job is blameless. */
+/* Devices that broke under a worker: memory that ECC cannot correct, a GPU that fell off the bus
+ * (err_is_device_failure). A fresh process would meet the same device, so the worker is drained: at once here, and in
+ * the queue, where the drain outlives this daemon and `ddq resume HOST:WORKER` ends it. The job is not at fault. */
 #ifndef DAEMON_WORK_BAD_DEVICES_H
 #define DAEMON_WORK_BAD_DEVICES_H
 

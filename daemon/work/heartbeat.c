@@ -130,7 +130,7 @@ void heartbeat_now(Daemon *d)
     if (d->stage == STAGE_SERVING)
         registry_look(&d->registry);
     bad_devices_report(d);
-    store_call(d->store, QUEUE_BEAT, heartbeat_args(d), on_heartbeat, d, 0);
+    store_call(d->store, QUEUE_HEARTBEAT, heartbeat_args(d), on_heartbeat, d, 0);
 }
 
 void heartbeat_tick(Daemon *d, Mono now)
@@ -154,6 +154,6 @@ void heartbeat_last(Daemon *d)
     }
     cJSON *args = heartbeat_args(d);
     cJSON_AddBoolToObject(args, "gone", true);
-    if (!store_call(d->store, QUEUE_BEAT, args, on_last_heartbeat, d, 0))
+    if (!store_call(d->store, QUEUE_HEARTBEAT, args, on_last_heartbeat, d, 0))
         d->last_heartbeat_done = true;
 }

@@ -96,7 +96,7 @@ static void on_failed(Daemon *d, Worker *worker, Lease *lease, const cJSON *mess
     err_kind_parse(name, &kind);
     log_warning("job=%s worker=%s token=%s failed kind=%s: %s", lease->job, worker->device.name, lease->token,
                 err_name(kind), text);
-    if (!lease->lost && err_condemns_device(kind))
+    if (!lease->lost && err_is_device_failure(kind))
         reports_giveback(d, lease);
     else if (!lease->lost)
         reports_fail(d, lease, err_name(kind), err_policy_name(err_policy(kind)), text, false);
@@ -105,7 +105,7 @@ static void on_failed(Daemon *d, Worker *worker, Lease *lease, const cJSON *mess
         worker_stop(worker); /* a fresh process is cheaper than doubt, but not one after the other in a loop */
         worker->failures++;
     }
-    if (err_condemns_device(kind))
+    if (err_is_device_failure(kind))
         bad_devices_add(d, worker, text);
     leases_free(d, worker);
 }

@@ -98,7 +98,7 @@ class Session:
         job = {"model": "digits", "t_list": [0, 20], "split_t": 20, "images": 10, **fields}
         return self.ddq("submit", "-", "--quiet", "--new", *words, stdin=json.dumps(job)).stdout.strip()
 
-    def beat(self, **about):
+    def heartbeat(self, **about):
         self.call("beat", **{"host": "node1", "boot": "b", "pid": 7, "version": "0.1.0", "root": str(self.folder),
                              "workers": [{"name": "cpu:0", "device": "cpu", "state": "idle", "job": "", "pid": 8, "memory_mib": 2048,
                                           "about": "a processor"}],

@@ -86,8 +86,8 @@ def test_logs_follow_until_the_end(session):
 
 def test_models_and_gpus(session):
     assert "no daemon" in session.ddq("gpus").stderr and session.json("models") == {"models": [], "references": []}
-    session.beat()
-    session.beat(host="node2", boot="c", models={"other": {"student": False, "teacher": True}}, references=[], workers=[], drain=True)
+    session.heartbeat()
+    session.heartbeat(host="node2", boot="c", models={"other": {"student": False, "teacher": True}}, references=[], workers=[], drain=True)
     models = {m["name"]: m for m in session.json("models")["models"]}
     assert set(models) == {"digits", "llamagen-l-dd", "other"} and models["digits"]["hosts"] == ["node1"]
     assert session.json("models")["references"] == [{"name": "digits", "hosts": ["node1"]}]

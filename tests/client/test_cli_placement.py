@@ -158,7 +158,7 @@ def test_quota(session):
 
 def test_dry_run_says_what_it_would_cost_and_queues_nothing(session):
     assert "no daemon is alive" in session.ddq("submit", "digits-2step", "--dry-run").stdout
-    session.beat(workers=[{"name": "cpu:0", "device": "cpu", "state": "idle", "job": "", "pid": 8, "memory_mib": 2048, "free_mib": 4096}])
+    session.heartbeat(workers=[{"name": "cpu:0", "device": "cpu", "state": "idle", "job": "", "pid": 8, "memory_mib": 2048, "free_mib": 4096}])
     (told,) = session.json("submit", "digits-2step", "--dry-run")["jobs"]
     assert told["images"] == 5000 and "work_ms" not in told and "next in turn" in told["text"] and "id" not in told
     job = session.ddq("submit", "digits-2step", "-q").stdout.strip()

@@ -111,7 +111,7 @@ def test_unknown_recipe_and_missing_file(session):
 
 
 def test_names_are_held_against_living_daemons(session):
-    session.beat()
+    session.heartbeat()
     done = session.ddq("submit", "-", code=2, stdin='{"model": "digit", "t_list": [0], "split_t": 2, "images": 1}')
     assert "Did you mean 'digits'?" in done.stderr and "llamagen-l-dd" in done.stderr
     done = session.ddq("submit", "l-2step", code=2)
@@ -119,7 +119,7 @@ def test_names_are_held_against_living_daemons(session):
     assert "no daemon" not in session.ddq("submit", "digits-2step").stderr
     done = session.ddq("submit", "--model", "llamagen-l-dd", "--t-list", "0,80", "--teacher-start-t", "0", "--split-t", "1", "--images", "1", code=2)
     assert "no teacher" in done.stderr
-    session.beat(ttl_ms=1000, boot="b")
+    session.heartbeat(ttl_ms=1000, boot="b")
     time.sleep(1.2)  # it has not been heard of since: its word counts no more
     assert "no daemon is alive" in session.ddq("submit", "l-2step").stderr
 

@@ -36,7 +36,7 @@ def test_every_combination_is_a_job_and_all_are_one_group(session):
 
 
 def test_a_group_wherever_a_job_id_goes(session):
-    session.beat()
+    session.heartbeat()
     told = session.json("submit", "digits-2step", "--images", "10", "--sweep", "seed=1,2,3", "--name", "seeds", "--hold")
     assert told["group"] == "ada/seeds"
     ids = told["ids"]
@@ -58,7 +58,7 @@ def test_a_group_wherever_a_job_id_goes(session):
 
 
 def test_wait_watch_and_compare_as_one(session):
-    session.beat()
+    session.heartbeat()
     ids = session.json("submit", "digits-2step", "--images", "10", "--sweep", "cfg-scale=1,1.5", "--name", "cfg")["ids"]
     assert "there is none" in session.ddq("compare", "cfg", code=2).stderr
     waiting = session.start_ddq("watch", "cfg")

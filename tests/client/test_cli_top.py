@@ -20,7 +20,7 @@ def busy(session):
     """Two workers, one of which makes images."""
     job = session.submit(images=32)
     worker = {"name": "cpu:0", "device": "cpu", "state": "busy", "job": job, "pid": 8, "memory_mib": 2048, "about": "a processor"}
-    session.beat(workers=[worker, {**worker, "name": "cpu:1", "state": "idle", "job": ""}])
+    session.heartbeat(workers=[worker, {**worker, "name": "cpu:1", "state": "idle", "job": ""}])
     session.renew(session.claim(), 4, rate=12.0)
     return job
 

@@ -72,7 +72,7 @@ def test_docs_are_what_the_program_says(session):
 
 
 def test_json_on_every_verb(session):
-    session.beat()
+    session.heartbeat()
     job = session.submit(images=1)
     for words in (["ls"], ["show", job], ["models"], ["recipes"], ["gpus"], ["version"], ["hold", job], ["release", job], ["why", job],
                   ["prio", job, "3"], ["share"], ["quota"], ["top"], ["ls", "-t"], ["ls", "--sweeps"], ["submit", "digits-demo", "--dry-run"],
@@ -91,7 +91,7 @@ def test_doctor():
         checks = {c["name"]: c for c in json.loads(session.ddq("doctor", "--json", code=1).stdout)["checks"]}
         assert checks["daemons"]["status"] == "bad" and checks["output folder"]["status"] == "skipped"
         assert checks["persistence"]["status"] == "ok" and checks["queue library"]["status"] == "ok"
-        session.beat()
+        session.heartbeat()
         text = session.ddq("doctor").stdout
         assert " bad " not in text and "1 alive, 1 workers" in text
         session.redis("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")

@@ -5,7 +5,7 @@ def test_why_says_it_in_one_sentence(session):
     job = session.submit(images=100)
     done = session.ddq("why", job)
     assert done.stdout.startswith(f"{job} queued: ") and "no daemon is alive" in done.stdout and done.stdout.count("\n") == 1
-    session.beat()
+    session.heartbeat()
     second = session.submit(images=100)
     assert "1 job before yours" in session.ddq("why", "@").stdout
     answer = session.json("why", second)

@@ -21,18 +21,18 @@ def library(session):
     return found
 
 
-def beat(session, *, host="node1", conf={}, **more):
+def heartbeat(session, *, host="node1", conf={}, **more):
     """A host that offers its configuration's references and the registered ones."""
     entries = {**library(session), **{name: {"path": path, "kind": "statistics", "from": "ddq.conf"} for name, path in conf.items()}}
-    session.beat(host=host, boot=host, references=sorted(entries), library=entries, **more)
+    session.heartbeat(host=host, boot=host, references=sorted(entries), library=entries, **more)
 
 
 def test_list_and_show(session):
     assert "no daemon" in session.ddq("refs").stderr
-    beat(session)
+    heartbeat(session)
     session.ddq("refs", "add", "release", STATS / "dd", "--pipeline", "pt")
-    beat(session, conf={"digits": "/models/digits.npz"})
-    beat(session, host="node2")
+    heartbeat(session, conf={"digits": "/models/digits.npz"})
+    heartbeat(session, host="node2")
     listed = {item["name"]: item for item in session.json("refs")["references"]}
     assert list(listed) == ["digits", "release"]
     assert listed["digits"]["hosts"] == ["node1"] and listed["digits"]["from"] == "ddq.conf"
@@ -73,7 +73,7 @@ def test_add_containers(session):
 
 def test_add_images_and_adm(session):
     """Images stay where they are; ADM's batch brings its own along, and is of the tf pipeline."""
-    beat(session)
+    heartbeat(session)
     entry = session.json("refs", "add", "set-b", SET_B)
     assert (entry["kind"], entry["path"], entry["images"]) == ("array", str(SET_B), 160)
     assert entry["features"] and "pipeline" not in entry
@@ -86,9 +86,9 @@ def test_add_images_and_adm(session):
 
 def test_whose_name(session):
     """The first one owns it; ddq.conf's names are taken; no name leads out of the folder."""
-    beat(session, conf={"digits": "/models/digits.npz"})
+    heartbeat(session, conf={"digits": "/models/digits.npz"})
     session.ddq("refs", "add", "mine", STATS / "statistic_f64.pth")
-    beat(session, conf={"digits": "/models/digits.npz"})
+    heartbeat(session, conf={"digits": "/models/digits.npz"})
     first = library(session)["mine"]
     assert "belongs to ada" in session.ddq("refs", "add", "mine", STATS / "dd", code=77, DDQ_USER="bob").stderr
     assert "belongs to ada" in session.ddq("refs", "add", "mine", STATS / "dd", "--replace", code=77, DDQ_USER="bob").stderr
@@ -105,7 +105,7 @@ def test_whose_name(session):
 
 def test_facts_of_the_configuration(session):
     """What ddq.conf names has a hash and a width as well, where its file is seen from here; a bad file is no surprise."""
-    beat(session, conf={"good": str(STATS / "stats_savez.npz"), "bad": str(STATS / "statistic_fortran.pth"), "far": "/far/away.npz"})
+    heartbeat(session, conf={"good": str(STATS / "stats_savez.npz"), "bad": str(STATS / "statistic_fortran.pth"), "far": "/far/away.npz"})
     listed = {item["name"]: item for item in session.json("refs")["references"]}
     assert len(listed["good"]["sha256"]) == 64 and listed["good"]["dims"] == 64
     assert "not symmetric" in listed["bad"]["fault"] and "sha256" not in listed["bad"]
@@ -115,7 +115,7 @@ def test_facts_of_the_configuration(session):
 
 def test_symbolic_links_are_not_followed(session):
     """Somebody else's link in the folder: no file is written through it, and no entry is read through it."""
-    beat(session)
+    heartbeat(session)
     folder, secret = session.folder / "references", session.folder / "secret.json"
     folder.mkdir()
     secret.write_text('{"name": "linked", "path": "/etc/passwd", "user": "ada"}')
@@ -127,9 +127,9 @@ def test_symbolic_links_are_not_followed(session):
 
 
 def test_remove(session):
-    beat(session)
+    heartbeat(session)
     session.ddq("refs", "add", "mine", STATS / "dd")
-    beat(session)
+    heartbeat(session)
     assert "belongs to ada" in session.ddq("refs", "remove", "mine", code=77, DDQ_USER="bob").stderr
     job = session.submit("--reference", "mine")
     said = session.ddq("refs", "remove", "mine", code=75).stderr
@@ -142,7 +142,7 @@ def test_remove(session):
 
 
 def test_make_queues_a_job(session):
-    beat(session)
+    heartbeat(session)
     made = session.ddq("refs", "make", "photos", SET_B, "--pipeline", "tf").stdout.strip()
     spec = session.json("show", made)["spec"]
     assert (spec["kind"], spec["images"], spec["register"], spec["pipeline"]) == ("statistics", str(SET_B), "photos", "tf")

@@ -35,7 +35,7 @@ static void test_running(void **state)
         const char *error;
         ErrKind kind;
         const char *advice;
-        bool condemns;
+        bool device_fails;
     } rows[] = {
         {"cudaErrorIllegalAddress", ERR_DEVICE, "a kernel faulted", false},
         {"cudaErrorLaunchFailure", ERR_DEVICE, "dmesg | grep Xid", false},
@@ -58,7 +58,7 @@ static void test_running(void **state)
                        rows[i].advice);
             assert_int_equal(err.kind, rows[i].kind);
         }
-        assert_int_equal(err_condemns_device(err.kind), rows[i].condemns);
+        assert_int_equal(err_is_device_failure(err.kind), rows[i].device_fails);
         assert_int_equal(err_ends_worker(err.kind), rows[i].kind != ERR_MEMORY);
         cuda_host_break(NULL, 0);
     }

@@ -7,7 +7,7 @@ The job's free text `recipe` says how, as words "NAME=VALUE":
     always=crash      ... every time
     peak=N            says that a range took N MiB
     uncounted=1       the first survey forgets to say how many images there are
-    crash, silent, babble, lie, early, stranger, deaf, exit, fail:KIND     what `once` and `always` can be
+    crash, silent, malformed, inconsistent, early, stranger, deaf, exit, fail:KIND     what `once` and `always` can be
 FAKE_WORKER in the environment says how to start: good (default), version, mute, exit. FAKE_FREE is a file with the MiB
 that it says it has free.
 Image i is the file images/00000i.png, its bytes depend on i and the seed alone; trace.txt says who made what.
@@ -59,16 +59,16 @@ def misbehave(how, work, upto):
     if how == "silent":
         Alive.on = False
         time.sleep(60)
-    if how == "babble":
+    if how == "malformed":
         os.write(3, b"what a nice day {\n")
         time.sleep(60)
-    if how == "lie":
+    if how == "inconsistent":
         say("progress", token=work["token"], upto=work["hi"] + 7, rate=1.0, stage="sample")
     if how == "early":
         say("finished", token=work["token"], upto=upto, ms=1)
     if how == "stranger":
         say("finished", token="somebody-else", upto=work["hi"], ms=1)
-    if how in ("lie", "early", "stranger", "deaf"):
+    if how in ("inconsistent", "early", "stranger", "deaf"):
         time.sleep(60)  # alive, but it looks at no message
 
 

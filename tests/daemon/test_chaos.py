@@ -12,7 +12,7 @@ from fake_farm import Farm, alive, aof_of, start_redis, wait_for
 SECONDS = float(os.environ.get("DDQ_CHAOS_SECONDS", 6))
 FAULTS = int(os.environ.get("DDQ_CHAOS_FAULTS", 0))
 SEED = int(os.environ.get("DDQ_CHAOS_SEED", 0)) or int(time.time())
-MISCHIEF = ["ms=4", "ms=4 once=crash", "ms=4 once=exit", "ms=4 once=babble", "ms=4 once=lie", "ms=4 once=early",
+MISCHIEF = ["ms=4", "ms=4 once=crash", "ms=4 once=exit", "ms=4 once=malformed", "ms=4 once=inconsistent", "ms=4 once=early",
             "ms=4 once=stranger", "ms=4 once=silent", "ms=4 once=deaf", "ms=4 once=fail:memory", "ms=4 once=fail:device"]
 IMAGES = 150
 

@@ -77,8 +77,8 @@ def test_a_killed_worker_costs_its_batch_alone(farm):
     ("crash", ["killed by signal 9", "about to crash"]),
     ("exit", ["ended with status 3"]),
     ("silent", ["no message for 1 s"]),
-    ("babble", ["sent a malformed message", "what a nice day"]),
-    ("lie", ["progress outside its range"]),
+    ("malformed", ["sent a malformed message", "what a nice day"]),
+    ("inconsistent", ["progress outside its range"]),
     ("early", ["the end of its range before all of it was done"]),
     ("stranger", ["a token that it does not hold"]),
 ])

@@ -37,7 +37,7 @@ def evaluate(farm, reference, **more):
 
 def test_made_by_the_queue(farm):
     farm.ddq("refs", "make", "b", GOLDEN / "e2e/set_b.npy", "--pipeline", "pt", "--wait")
-    wait_for(lambda: "b" in offered(farm), 4, "the daemon offers what the job registered, before its next beat")
+    wait_for(lambda: "b" in offered(farm), 4, "the daemon offers what the job registered, before its next heartbeat")
     entry = offered(farm)["b"]
     assert (entry["kind"], entry["pipeline"], entry["images"], entry["dims"]) == ("statistics", "pt", 160, 128)
     assert len(entry["hosts"]) == 1 and offered(farm)["photos"]["from"] == "ddq.conf"

@@ -164,14 +164,14 @@ static void nobody_builds_on_a_job_that_lacks_images(void **state)
 
 /* --- drains ----------------------------------------------------------------------------------------------- */
 
-#define BEAT(expected)                                                                                                 \
-    say(QUEUE_BEAT, "{'host':'h','boot':'b','workers':[{'name':'a'},{'name':'b'}],'models':{},'references':[]}",       \
+#define HEARTBEAT(expected)                                                                                            \
+    say(QUEUE_HEARTBEAT, "{'host':'h','boot':'b','workers':[{'name':'a'},{'name':'b'}],'models':{},'references':[]}",  \
         expected)
 
 static void a_drained_host_takes_nothing(void **state)
 {
     (void)state;
-    BEAT("drains={}");
+    HEARTBEAT("drains={}");
     submit("aaaaaa0001", "ada", 64, "");
     claim("a", "lo=0");
     say(QUEUE_DRAIN, "{'host':'h','user':'bob','reason':'a new fan'}", "reason=drained by bob: a new fan");
@@ -180,31 +180,31 @@ static void a_drained_host_takes_nothing(void **state)
     say(QUEUE_SHOW, "{'id':'aaaaaa0002'}",
         "job.reason~all suitable workers are drained (drained by bob: a new fan); ddq resume");
     claim("a", "lo=0; again=true"); /* what it holds it gives back itself */
-    BEAT("drains.*=drained by bob: a new fan");
+    HEARTBEAT("drains.*=drained by bob: a new fan");
     say(QUEUE_HOSTS, "{}", "hosts.0.drains.*=drained by bob: a new fan");
     say(QUEUE_RESUME, "{'host':'h','worker':'a','user':'bob'}", "status=refused; text~ddq resume h");
     say(QUEUE_RESUME, "{'host':'h','user':'bob'}", "changed=true");
     say(QUEUE_RESUME, "{'host':'h','user':'bob'}", "changed=false");
-    BEAT("drains={}");
+    HEARTBEAT("drains={}");
     claim("b", "job=aaaaaa0002");
 }
 
 static void a_drained_worker_leaves_the_others_alone(void **state)
 {
     (void)state;
-    BEAT("");
+    HEARTBEAT("");
     submit("aaaaaa0001", "ada", 64, "");
     say(QUEUE_DRAIN, "{'host':'h','worker':'a','user':'bob'}", "worker=a; reason=drained by bob");
     claim("a", "status=empty; text=drained by bob");
     claim("b", "lo=0");
-    BEAT("drains.a=drained by bob");
+    HEARTBEAT("drains.a=drained by bob");
     say(QUEUE_DRAIN, "{'host':'h','worker':'c','user':'bob'}", "status=not_found; text~its workers: a, b");
     say(QUEUE_DRAIN, "{'host':'i','user':'bob'}", "status=not_found; text~known hosts: h");
     freeReplyObject(
         redis_do(redis, "DEL {ddq}:host:h")); /* it was away for a day, and is forgotten but for its drain */
     say(QUEUE_RESUME, "{'host':'h','worker':'a','user':'bob'}", "changed=true");
     say(QUEUE_RESUME, "{'host':'h','worker':'a','user':'bob'}", "status=not_found");
-    BEAT("");
+    HEARTBEAT("");
     say(QUEUE_DRAIN, "{'host':'h','worker':'a','user':'bob'}", "");
     say(QUEUE_RESUME, "{'host':'h','user':'bob'}", "changed=true"); /* the host's takes its workers' along */
     claim("a", "lo=8");

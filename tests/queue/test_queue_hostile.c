@@ -36,9 +36,10 @@ static const struct {
     {QUEUE_GIVEBACK, "{'token':'17','upto':1,'ms':5}"},
     {QUEUE_FAIL, "{'token':'17','upto':1,'kind':'device','policy':'retry','text':'boom'}"},
     {QUEUE_REAP, "{}"},
-    {QUEUE_BEAT, "{'host':'h','boot':'b','pid':1,'version':'1','workers':[{'name':'w','device':'cpu','uuid':'','free_"
-                 "mib':1}],'models':{'digits':{}},'references':['r'],"
-                 "'root':'/out','drain':false,'ttl_ms':1000,'gone':false,'about':'{\\'host\\':\\'h\\'}'}"},
+    {QUEUE_HEARTBEAT,
+     "{'host':'h','boot':'b','pid':1,'version':'1','workers':[{'name':'w','device':'cpu','uuid':'','free_"
+     "mib':1}],'models':{'digits':{}},'references':['r'],"
+     "'root':'/out','drain':false,'ttl_ms':1000,'gone':false,'about':'{\\'host\\':\\'h\\'}'}"},
     {QUEUE_LOG, "{'job':'aaaaaa0001','lines':['x',{'level':'info','text':'y'}]}"},
     {QUEUE_CHECK, "{}"},
 };

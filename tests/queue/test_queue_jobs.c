@@ -93,7 +93,7 @@ static void bad_arguments(void **state)
         {QUEUE_FINISH, "{'token':'1'}", "status=usage; text~upto is absent"},
         {QUEUE_FINISH, "{'token':'1','upto':-1}", "status=usage; text~upto"},
         {QUEUE_FAIL, "{'token':'1','upto':0,'policy':'shrug'}", "status=usage; text~fail, retry or hold"},
-        {QUEUE_BEAT, "{'host':'h'}", "status=usage; text~boot"},
+        {QUEUE_HEARTBEAT, "{'host':'h'}", "status=usage; text~boot"},
     };
     for (size_t i = 0; i < countof(rows); i++)
         say(rows[i].fn, rows[i].args, rows[i].expected);
@@ -246,10 +246,10 @@ static void why_a_job_is_queued(void **state)
     (void)state;
     submit("aaaaaa0001", "ada", 64, "'needs':['model:digits','reference:faces']");
     say(QUEUE_SHOW, "{'id':'aaaaaa0001'}", "job.reason~no daemon is alive");
-    say(QUEUE_BEAT, "{'host':'n1','boot':'b','pid':1,'models':{'digits':{}},'references':[],'workers':[{'name':'a'}]}",
-        "");
+    say(QUEUE_HEARTBEAT,
+        "{'host':'n1','boot':'b','pid':1,'models':{'digits':{}},'references':[],'workers':[{'name':'a'}]}", "");
     say(QUEUE_SHOW, "{'id':'aaaaaa0001'}", "job.reason~has reference faces");
-    say(QUEUE_BEAT,
+    say(QUEUE_HEARTBEAT,
         "{'host':'n2','boot':'c','pid':1,'models':{'digits':{}},'references':['faces'],'workers':[{'name':'b'}]}", "");
     say(QUEUE_SHOW, "{'id':'aaaaaa0001'}", "job.reason~next in turn");
     submit("aaaaaa0002", "ada", 64, "");
@@ -281,21 +281,21 @@ static void rows_are_what_a_table_shows(void **state)
 static void hosts_and_their_names(void **state)
 {
     (void)state;
-    const char *beat =
+    const char *heartbeat =
         "{'host':'node1','boot':'b1','pid':41,'version':'1','workers':[{'name':'cpu0','state':'busy','job':'x'}],"
         "'models':{},'references':[],'root':'/out','drain':false,'ttl_ms':60000}";
-    say(QUEUE_BEAT, beat, "");
-    say(QUEUE_BEAT, beat, "");
+    say(QUEUE_HEARTBEAT, heartbeat, "");
+    say(QUEUE_HEARTBEAT, heartbeat, "");
     say(QUEUE_HOSTS, "{}",
         "hosts.#=1; hosts.0.host=node1; hosts.0.alive=true; hosts.0.pid=41; hosts.0.workers.0.state=busy;"
         " hosts.0.models={}; hosts.0.references=[]; hosts.0.root=/out");
-    say(QUEUE_BEAT, "{'host':'node1','boot':'b2','pid':42,'workers':[]}",
+    say(QUEUE_HEARTBEAT, "{'host':'node1','boot':'b2','pid':42,'workers':[]}",
         "status=taken; text~pid 41; text~0 s ago; text~--host");
     freeReplyObject(redis_do(redis, "ZINCRBY {ddq}:hosts -60001 node1"));
     say(QUEUE_HOSTS, "{}", "hosts.0.alive=false");
-    say(QUEUE_BEAT, "{'host':'node1','boot':'b2','pid':42,'workers':[]}", ""); /* the other one is long silent */
+    say(QUEUE_HEARTBEAT, "{'host':'node1','boot':'b2','pid':42,'workers':[]}", ""); /* the other one is long silent */
     say(QUEUE_HOSTS, "{}", "hosts.#=1; hosts.0.alive=true; hosts.0.pid=42; hosts.0.workers=[]");
-    say(QUEUE_BEAT, "{'host':'node1','boot':'b2','pid':42,'workers':[],'gone':true}", "");
+    say(QUEUE_HEARTBEAT, "{'host':'node1','boot':'b2','pid':42,'workers':[],'gone':true}", "");
     say(QUEUE_HOSTS, "{}", "hosts=[]");
 }
 

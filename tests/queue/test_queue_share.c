@@ -160,7 +160,7 @@ static void warm_models_go_first_within_a_slack(void **state)
 static void tail_is_shared_out(void **state)
 {
     (void)state;
-    say(QUEUE_BEAT,
+    say(QUEUE_HEARTBEAT,
         "{'host':'h','boot':'b','pid':1,'workers':[{'name':'a'},{'name':'b'},{'name':'c'},{'name':'d'}],'models':{}}",
         "");
     submit("aaaaaa0001", "ada", 808, "");
@@ -248,8 +248,8 @@ static void random_calls_keep_the_invariants(void **state)
                                        ",'after_failed':'hold','group':'g'",
                                        ",'group':'g'"};
     say(QUEUE_SETTINGS, "{'aging_ms':1,'by':'root'}", "");
-    say(QUEUE_BEAT, "{'host':'h','boot':'b','pid':1,'models':{},'workers':[{'name':'w0'},{'name':'w1'},{'name':'w2'}]}",
-        "");
+    say(QUEUE_HEARTBEAT,
+        "{'host':'h','boot':'b','pid':1,'models':{},'workers':[{'name':'w0'},{'name':'w1'},{'name':'w2'}]}", "");
     for (int step = 0; step < 2000; step++) {
         int what = random_below(100);
         if (jobs < 40 && (jobs == 0 || what < 4)) {

@@ -19,15 +19,15 @@ static int redis_count(const char *lua)
     return value;
 }
 
-/* A host with so many CPU workers, cpu0..; state and memory as its beat tells them. */
-static void beat(const char *host, int workers, const char *state, const char *memory)
+/* A host with so many CPU workers, cpu0..; state and memory as in its heartbeat. */
+static void heartbeat(const char *host, int workers, const char *state, const char *memory)
 {
     char list[2048] = "";
     for (int i = 0; i < workers; i++)
         sprintf(list + strlen(list), "%s{'name':'cpu%d','device':'cpu','uuid':'','state':'%s'%s}", i ? "," : "", i,
                 state, memory);
-    say_f(QUEUE_BEAT, "", "{'host':'%s','boot':'b-%s','pid':1,'models':{'digits':{}},'workers':[%s],'ttl_ms':60000}",
-          host, host, list);
+    say_f(QUEUE_HEARTBEAT, "",
+          "{'host':'%s','boot':'b-%s','pid':1,'models':{'digits':{}},'workers':[%s],'ttl_ms':60000}", host, host, list);
 }
 
 static cJSON *claim_on(const char *host, const char *worker, const char *more, const char *expected)
@@ -125,7 +125,7 @@ static void settings_and_quotas_are_an_administrators(void **state)
 static void an_interactive_job_makes_one_worker_yield(void **state)
 {
     (void)state;
-    beat("n1", 3, "busy", "");
+    heartbeat("n1", 3, "busy", "");
     submit("aaaaaa0001", "ada", 100000, "");
     submit("aaaaaa0002", "ada", 100000, "'tier':'scavenger','needs':['model:faces']");
     claim_on("n1", "cpu0", "", "job=aaaaaa0001");
@@ -149,7 +149,7 @@ static void an_interactive_job_makes_one_worker_yield(void **state)
 static void the_lowest_tier_yields(void **state)
 {
     (void)state;
-    beat("n1", 3, "busy", "");
+    heartbeat("n1", 3, "busy", "");
     submit("aaaaaa0001", "ada", 100000, "'tier':'scavenger'");
     claim_on("n1", "cpu0", "", "job=aaaaaa0001");
     submit("aaaaaa0002", "ada", 100000, "");
@@ -164,7 +164,7 @@ static void the_lowest_tier_yields(void **state)
 static void nobody_yields_where_a_worker_is_idle(void **state)
 {
     (void)state;
-    beat("n1", 2, "idle", "");
+    heartbeat("n1", 2, "idle", "");
     submit("aaaaaa0001", "ada", 100000, "");
     claim_on("n1", "cpu0", "", "job=aaaaaa0001");
     submit("bbbbbb0001", "bob", 8, "'tier':'interactive'");
@@ -177,7 +177,7 @@ static void nobody_yields_where_a_worker_is_idle(void **state)
 static void jobs_that_aged_make_nobody_yield(void **state)
 {
     (void)state;
-    beat("n1", 1, "busy", "");
+    heartbeat("n1", 1, "busy", "");
     submit("aaaaaa0001", "ada", 100000, "");
     claim_on("n1", "cpu0", "", "job=aaaaaa0001");
     submit("bbbbbb0001", "bob", 8, "");
@@ -198,7 +198,7 @@ static void at_is_waited_for(void **state)
     submit("aaaaaa0001", "ada", 8, rest);
     say(QUEUE_SHOW, "{'id':'aaaaaa0001'}", "job.state=queued; job.reason~may run from; job.reason~UTC");
     claim("a", "status=empty");
-    beat("n1", 1, "idle", "");
+    heartbeat("n1", 1, "idle", "");
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "code=closed; text~in 60 min");
     redis_say("HSET {ddq}:job:aaaaaa0001 at 1000");
     redis_say("ZADD {ddq}:timed 1000 aaaaaa0001");
@@ -299,14 +299,14 @@ static void jobs_that_need_more_than_a_worker_has_are_skipped(void **state)
     submit("bbbbbb0001", "bob", 100000, "'model':'faces','needs':['model:faces']");
     claim_on("n1", "cpu0", ",'free_mib':16000", "job=aaaaaa0001");
     say(QUEUE_FINISH, "{'token':'$cpu0','upto':8,'ms':80,'peak_mib':8678}", "");
-    beat("n1", 1, "busy", ",'free_mib':4000,'memory_mib':16000");
-    beat("n2", 1, "busy", ",'free_mib':5722,'memory_mib':16000");
+    heartbeat("n1", 1, "busy", ",'free_mib':4000,'memory_mib':16000");
+    heartbeat("n2", 1, "busy", ",'free_mib':5722,'memory_mib':16000");
     claim_on("n1", "cpu0", ",'free_mib':4000", "job=bbbbbb0001");
     claim_on("n2", "cpu0", ",'free_mib':5722", "job=bbbbbb0001"); /* bob's again, though it is ada's turn */
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}",
         "code=memory; text~needs 9.1 GB, most free: 6.0 GB on n2:cpu0; need_mib=8678; best_free_mib=5722; "
         "best_free_on=n2:cpu0; workers_fit=0; workers_all=2");
-    beat("n3", 1, "idle", ",'free_mib':9000");
+    heartbeat("n3", 1, "idle", ",'free_mib':9000");
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "text~which 1 of 3 workers have free; workers_fit=1");
     claim_on("n3", "cpu0", ",'free_mib':9000", "job=aaaaaa0001");
     say(QUEUE_GIVEBACK, "{'token':'$cpu0','upto':8}", "");
@@ -351,7 +351,7 @@ static void quota_of_workers_makes_wait(void **state)
         ada += strcmp(text_at(claim(name, "phase=images"), "user"), "ada") == 0;
     }
     assert_int_equal(ada, 2);
-    beat("n1", 1, "idle", "");
+    heartbeat("n1", 1, "idle", "");
     say(QUEUE_WHY, "{'id':'aaaaaa0002'}", "code=workers; text~your quota allows 2 workers at a time, and you use 2");
     say(QUEUE_SHARE, "{'user':'ada'}", "users.0.workers=2; users.0.quota.workers=2");
 }
@@ -368,7 +368,7 @@ static void quota_of_a_day_makes_wait(void **state)
     say(QUEUE_GIVEBACK, "{'token':'$a','upto':18}", "");
     finish_whole(claim("a", "lo=18; hi=20"), 1);
     claim("a", "status=empty");
-    beat("n1", 1, "idle", "");
+    heartbeat("n1", 1, "idle", "");
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "code=day; text~20 images per day, and 20 are made; text~00:00 UTC");
     say(QUEUE_QUOTA, "{'user':'ada','day':21,'by':'root'}", "");
     claim("a", "lo=20; hi=21");

@@ -2,14 +2,14 @@
 #include "tests/queue/transcript.h"
 
 /* A host with workers cuda0.. of one kind of GPU. */
-static void beat(const char *host, int workers, const char *more)
+static void heartbeat(const char *host, int workers, const char *more)
 {
     char list[2048] = "";
     for (int i = 0; i < workers; i++)
         sprintf(list + strlen(list), "%s{'name':'cuda:%d','device':'cuda','uuid':'GPU-%s-%d','state':'busy'}",
                 i ? "," : "", i, host, i);
-    say_f(QUEUE_BEAT, "", "{'host':'%s','boot':'b','pid':1,'models':{'digits':{}},'workers':[%s]%s,'ttl_ms':60000}",
-          host, list, more);
+    say_f(QUEUE_HEARTBEAT, "",
+          "{'host':'%s','boot':'b','pid':1,'models':{'digits':{}},'workers':[%s]%s,'ttl_ms':60000}", host, list, more);
 }
 
 static cJSON *claim_gpu(int worker, const char *expected)
@@ -30,7 +30,7 @@ static void finish_at(const cJSON *answer, double ms_per_image)
 static void numbers_add_up(void **state)
 {
     (void)state;
-    beat("n1", 1, "");
+    heartbeat("n1", 1, "");
     submit("aaaaaa0001", "ada", 1208, "");
     submit("aaaaaa0002", "ada", 600, "");
     submit("aaaaaa0003", "ada", 600, "");
@@ -59,7 +59,7 @@ static void numbers_add_up(void **state)
 static void interactive_work_that_counts_as_normal(void **state)
 {
     (void)state;
-    beat("n1", 1, "");
+    heartbeat("n1", 1, "");
     say(QUEUE_SETTINGS, "{'interactive_ms':1000,'by':'root'}", "");
     submit("aaaaaa0001", "ada", 1000, "'tier':'interactive'");
     finish_at(claim_gpu(0, "hi=8"), 1000);
@@ -76,11 +76,11 @@ static void nobody_can(void **state)
     (void)state;
     submit("aaaaaa0001", "ada", 8, "'device':'GPU-77'");
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "text~no daemon is alive; workers_all=0; workers_fit=0");
-    beat("n1", 0, "");
+    heartbeat("n1", 0, "");
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "text~no worker is available");
-    beat("n1", 2, ",'drain':true");
+    heartbeat("n1", 2, ",'drain':true");
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "text~no worker is available");
-    beat("n1", 2, "");
+    heartbeat("n1", 2, "");
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "code=device; text~needs device GPU-77");
     submit("aaaaaa0002", "ada", 8, "'needs':['model:faces']");
     say(QUEUE_WHY, "{'id':'aaaaaa0002'}", "code=offer; text~has model faces; text~add [model faces]");
@@ -89,7 +89,7 @@ static void nobody_can(void **state)
 static void every_state_has_a_sentence(void **state)
 {
     (void)state;
-    beat("n1", 4, "");
+    heartbeat("n1", 4, "");
     submit("aaaaaa0001", "ada", 100008, "");
     submit("kkkkkk0001", "ada", 8, "'after':['aaaaaa0001']");
     finish_at(claim_gpu(0, "hi=8"), 1000);
@@ -116,7 +116,7 @@ static void every_state_has_a_sentence(void **state)
 static void a_lost_range_waits_a_little(void **state)
 {
     (void)state;
-    beat("n1", 1, "");
+    heartbeat("n1", 1, "");
     submit("aaaaaa0001", "ada", 8, "");
     for (int i = 0; i < 2; i++)
         say_f(QUEUE_FAIL, "state=queued", "{'token':'%s','upto':0,'policy':'retry','text':'boom'}",
