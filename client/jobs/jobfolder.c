@@ -58,8 +58,8 @@ static cJSON *read_below(const char *path, const char *name)
 
 /* --- which images are there ------------------------------------------------------------------------------- */
 
-/* A piece of this job: its manifest says the range of its name, and the identity of job.json. */
-static bool is_piece(const char *path, const char *name, const char *identity, Range *ret_range)
+/* A shard of this job: its manifest says the range of its name, and the identity of job.json. */
+static bool is_shard(const char *path, const char *name, const char *identity, Range *ret_range)
 {
     int used = 0;
     if (name[0] == '.' || sscanf(name, "%" SCNd64 "-%" SCNd64 ".json%n", &ret_range->lo, &ret_range->hi, &used) != 2 ||
@@ -89,38 +89,38 @@ static void add_range(JobFolder *folder, const Range *range)
     folder->there += range->hi - range->lo;
 }
 
-/* Pieces may overlap; what is told does not. */
-static void join(JobFolder *folder, Range *pieces, size_t count)
+/* Shards may overlap; what is told does not. */
+static void join(JobFolder *folder, Range *shards, size_t count)
 {
     Range whole = {0, 0};
-    qsort(pieces, count, sizeof *pieces, compare);
+    qsort(shards, count, sizeof *shards, compare);
     for (size_t i = 0; i < count; i++) {
-        if (pieces[i].lo > whole.hi) {
+        if (shards[i].lo > whole.hi) {
             add_range(folder, &whole);
-            whole = pieces[i];
-        } else if (pieces[i].hi > whole.hi) {
-            whole.hi = pieces[i].hi;
+            whole = shards[i];
+        } else if (shards[i].hi > whole.hi) {
+            whole.hi = shards[i].hi;
         }
     }
     add_range(folder, &whole);
 }
 
-static void find_pieces(const char *path, const char *identity, JobFolder *folder)
+static void find_shards(const char *path, const char *identity, JobFolder *folder)
 {
     char *blocks = below(path, "blocks");
     DIR *dir = opendir(blocks);
-    Range *pieces = NULL, piece;
+    Range *shards = NULL, shard;
     size_t count = 0;
     for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (is_piece(blocks, entry->d_name, identity, &piece) && piece.hi <= folder->images) {
-            pieces = xrealloc(pieces, (count + 1) * sizeof *pieces);
-            pieces[count++] = piece;
+        if (is_shard(blocks, entry->d_name, identity, &shard) && shard.hi <= folder->images) {
+            shards = xrealloc(shards, (count + 1) * sizeof *shards);
+            shards[count++] = shard;
         }
     if (dir)
         closedir(dir);
     if (count)
-        join(folder, pieces, count);
-    free(pieces);
+        join(folder, shards, count);
+    free(shards);
     free(blocks);
 }
 
@@ -191,7 +191,7 @@ static bool read_folder(const char *path, bool all, JobFolder *ret_folder, Err *
     bool ok = take_mark(path, mark, &folder, err);
     char *report = below(path, "report.json");
     if (ok && all && folder.images)
-        find_pieces(path, json_text(mark, "identity", ""), &folder);
+        find_shards(path, json_text(mark, "identity", ""), &folder);
     if (ok && all)
         find_report(path, json_text(mark, "identity", ""), &folder);
     else if (ok)

@@ -4,7 +4,7 @@
  *     if (jobfolder_read(path, &folder, err)) ... folder.submitted, folder.have ...
  *     jobfolder_done(&folder);
  *
- * Only names, sizes and the manifests' own words are looked at: what the pieces hold is checked by the worker. */
+ * Only names, sizes and the manifests' own words are looked at: what the shards hold is checked by the worker. */
 #ifndef CLIENT_JOBS_JOBFOLDER_H
 #define CLIENT_JOBS_JOBFOLDER_H
 

@@ -7,7 +7,7 @@ import pytest
 ID = "ab3de6gh9j"
 
 
-def folder_of(session, name="mine", user="ada", job=ID, images=100, pieces=((0, 64),), report=None, **changes):
+def folder_of(session, name="mine", user="ada", job=ID, images=100, shards=((0, 64),), report=None, **changes):
     folder = session.folder / "jobs" / user / name
     (folder / "blocks").mkdir(parents=True)
     spec = {"kind": "sample", "model": "digits", "t_list": [0, 20], "split_t": 20, "images": images, "seed": 3}
@@ -15,9 +15,9 @@ def folder_of(session, name="mine", user="ada", job=ID, images=100, pieces=((0, 
                  "needs": ["model:digits"], "after": [], "spec": spec}
     mark = {"identity": "f00d", "parts": {}, "spec": {}, "submitted": submitted, **changes}
     (folder / "job.json").write_text(json.dumps(mark))
-    for lo, hi in pieces:
-        piece = {"lo": lo, "hi": hi, "identity": "f00d"}
-        (folder / f"blocks/{lo:06d}-{hi:06d}.json").write_text(json.dumps(piece))
+    for lo, hi in shards:
+        shard = {"lo": lo, "hi": hi, "identity": "f00d"}
+        (folder / f"blocks/{lo:06d}-{hi:06d}.json").write_text(json.dumps(shard))
     if report:
         (folder / "report.json").write_text(json.dumps({"identity": "f00d", "images": images, "outputs": [], **report}))
     return folder
@@ -26,16 +26,16 @@ def folder_of(session, name="mine", user="ada", job=ID, images=100, pieces=((0, 
 @pytest.fixture
 def lab(session):
     (session.folder / "jobs").mkdir()
-    session.beat(root=str(session.folder / "jobs"))
+    session.heartbeat(root=str(session.folder / "jobs"))
     return session
 
 
 def test_a_job_comes_back_under_its_id_with_what_is_there(lab):
-    folder = folder_of(lab, pieces=[(0, 32), (32, 64), (16, 40), (90, 95)])
+    folder = folder_of(lab, shards=[(0, 32), (32, 64), (16, 40), (90, 95)])
     for name, text in [("000070-000080.json", '{"lo":70,"hi":80,"identity":"another job"}'), ("000064-000070.json", "{"),
                        ("000080-000085.json", '{"lo":80,"hi":99,"identity":"f00d"}'), ("000095-000200.json", "[]"),
                        (".000064-000090.json.h-1-1.part", "{}"), ("notes.txt", "hello")]:
-        (folder / "blocks" / name).write_text(text)  # none of these is a piece
+        (folder / "blocks" / name).write_text(text)  # none of these is a shard
     assert lab.ddq("adopt", folder).stdout == f"{ID} ada/mine is queued, 69 of 100 images are there\n"
     job = lab.json("show", ID)
     assert (job["user"], job["name"], job["folder"], job["priority"], job["done"]) == ("ada", "mine", "ada/mine", 5, 69)
@@ -46,8 +46,8 @@ def test_a_job_comes_back_under_its_id_with_what_is_there(lab):
 
 def test_many_jobs_at_once(lab):
     folder_of(lab, "one", job="aaaaaa0001")
-    folder_of(lab, "two", job="aaaaaa0002", pieces=[(0, 100)], report={"fid": 2.5, "kid": 3.0, "strange": 4})
-    folder_of(lab, "three", job="aaaaaa0003", pieces=[(0, 100)], report={"outputs": ["fid.txt"], "fid": 2.5})  # which is gone
+    folder_of(lab, "two", job="aaaaaa0002", shards=[(0, 100)], report={"fid": 2.5, "kid": 3.0, "strange": 4})
+    folder_of(lab, "three", job="aaaaaa0003", shards=[(0, 100)], report={"outputs": ["fid.txt"], "fid": 2.5})  # which is gone
     folder_of(lab, "four", user="bob", job="aaaaaa0004")
     folder_of(lab, "five", job="aaaaaa0005", submitted=None)
     folder_of(lab, "six", job="aaaaaa0006", identity=7)

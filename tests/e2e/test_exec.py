@@ -271,7 +271,7 @@ def test_ctrl_c_and_go_on(tmp_path, undisturbed):
     assert digest(out) == undisturbed and went_on(out, before)
 
 
-def test_damaged_pieces_are_made_again(tmp_path, whole, undisturbed):
+def test_damaged_shards_are_made_again(tmp_path, whole, undisturbed):
     out = tmp_path / "out"
     shutil.copytree(whole, out)
     (out / "report.json").unlink()

@@ -210,16 +210,16 @@ def test_redis_is_lost_and_the_folders_bring_all_back(undisturbed):
         waiting = farm.submit({**DIGITS_JOB, "images": 9})
         farm.ddq("hold", waiting)
         output = middle_of(farm, job)["output"]
-        farm.ddq("hold", job)  # what is made so far becomes a second piece
+        farm.ddq("hold", job)  # what is made so far becomes a second shard
         held(farm, job, "held by")
         redis = farm.redis_pid()
         farm.stop(signal.SIGKILL)  # and the workers and the private Redis with it
         wait_for(lambda: not os.path.exists(f"/proc/{redis}"), 5, "Redis is gone")
         shutil.rmtree(farm.state / "appendonlydir")
-        pieces = sorted(name for name in os.listdir(output + "/blocks") if name.endswith(".json"))
-        assert len(pieces) > 1
-        first = json.load(open(f"{output}/blocks/{pieces[0]}"))
-        damaged = [f"{output}/images/{first['lo']:06d}.png", f"{output}/blocks/{pieces[0]}".replace(".json", ".features.npy")]
+        shards = sorted(name for name in os.listdir(output + "/blocks") if name.endswith(".json"))
+        assert len(shards) > 1
+        first = json.load(open(f"{output}/blocks/{shards[0]}"))
+        damaged = [f"{output}/images/{first['lo']:06d}.png", f"{output}/blocks/{shards[0]}".replace(".json", ".features.npy")]
         for path in damaged:
             with open(path, "r+b") as file:
                 file.seek(-8, os.SEEK_END)
@@ -229,7 +229,7 @@ def test_redis_is_lost_and_the_folders_bring_all_back(undisturbed):
         broken = range(first["lo"], first["hi"])
         made = [int(name[:6]) for name in os.listdir(output + "/images") if name.endswith(".png")]
         kept = {i: os.stat(f"{output}/images/{i:06d}.png").st_mtime_ns for i in made if i not in broken and any(
-            int(name[:6]) <= i < int(name[7:13]) for name in pieces)}
+            int(name[:6]) <= i < int(name[7:13]) for name in shards)}
 
         farm.start()
         log = farm.folder / "ddqd.log"

@@ -107,7 +107,7 @@ def test_killed_in_the_middle(tmp_path):
     whole = run({**job, "images": f"{tmp_path}/a.npz"}, tmp_path, "whole")
     out = tmp_path / "out"
     process = start({**job, "output": str(out)}, tmp_path)
-    wait_for(lambda: list(out.glob("blocks/*.json")), 60, "a piece is there")
+    wait_for(lambda: list(out.glob("blocks/*.json")), 60, "a shard is there")
     process.kill()
     process.communicate()
     there = {path: path.stat().st_mtime_ns for path in out.glob("blocks/*.features.npy")}
@@ -138,7 +138,7 @@ def test_unreadable_images(tmp_path):
     assert report(out)["n"] == 10 and report(out)["skipped"] == 2 and report(out)["duplicates"] == 0
     said = "\n".join(report(out)["warnings"])
     assert "2 of the 12 images cannot be read and were left out" in said and "5.png" in said and "9.png" in said
-    # All of it is there, so asking again does nothing; asked not to leave any out, it does not take these pieces.
+    # All of it is there, so asking again does nothing; asked not to leave any out, it does not take these shards.
     assert "already finished" in execute({**job, "skip_bad": "yes", "output": str(out)}, tmp_path).out
     refused({**job, "output": str(out)}, tmp_path, "5.png", code=1)
     for path in folder.iterdir():

@@ -21,7 +21,7 @@ typedef struct Desk {
     char *folder, *cache;
     ModelCache *models;
     Hooks hooks;
-    ReferenceMaker maker;
+    ReferenceOptions options;
     int measured; /* images, by all passes */
     bool stop;
     int first, stop_at;  /* images at the first progress; stop when so many are measured, 0: never */
@@ -57,8 +57,8 @@ static int open_desk(void **state)
     desk->cache = xasprintf("%s/deep/cache", desk->folder);
     desk->models = model_cache_new("cpu", 1);
     desk->hooks = (Hooks){.ctx = desk, .progress = on_progress, .stop = on_stop};
-    desk->maker =
-        (ReferenceMaker){.models = desk->models, .inception = W16, .cache = desk->cache, .hooks = &desk->hooks};
+    desk->options =
+        (ReferenceOptions){.models = desk->models, .inception = W16, .cache = desk->cache, .hooks = &desk->hooks};
     *state = desk;
     return 0;
 }
@@ -78,7 +78,7 @@ static Reference open_ok(Desk *desk, const char *path, Resize pipeline, unsigned
     Err err = {0};
     Reference reference;
     desk->measured = 0;
-    assert_ok(reference_open(path, pipeline, wants, &desk->maker, &reference, &err), err);
+    assert_ok(reference_open(path, pipeline, wants, &desk->options, &reference, &err), err);
     return reference;
 }
 
@@ -110,9 +110,9 @@ static void test_containers(void **state)
         assert_int_equal(reference.stats->dim, 64);
         assert_near(reference.stats->mu[0], 0.5777308940887451, 3e-7, files[i].path, 0);
         assert_true(files[i].pipeline ? strcmp(reference.pipeline, files[i].pipeline) == 0 : !reference.pipeline);
-        char *doubt = reference_doubt(&reference, RESIZE_TF);
-        assert_true((doubt && strstr(doubt, "does not say")) == !files[i].pipeline);
-        free(doubt);
+        char *caveat = reference_caveat(&reference, RESIZE_TF);
+        assert_true((caveat && strstr(caveat, "does not say")) == !files[i].pipeline);
+        free(caveat);
         reference_close(&reference);
     }
 }
@@ -123,21 +123,21 @@ static void test_refuses_statistics(void **state)
     Desk *desk = *state;
     Err err = {0};
     Reference none;
-    const ReferenceMaker *maker = &desk->maker;
-    assert_err(reference_open(STATS "statistic_fortran.pth", RESIZE_PT, 0, maker, &none, &err), err, "not symmetric");
-    assert_err(reference_open(STATS "adm_style_ref.npz", RESIZE_PT, 0, maker, &none, &err), err, "tf pipeline",
+    const ReferenceOptions *options = &desk->options;
+    assert_err(reference_open(STATS "statistic_fortran.pth", RESIZE_PT, 0, options, &none, &err), err, "not symmetric");
+    assert_err(reference_open(STATS "adm_style_ref.npz", RESIZE_PT, 0, options, &none, &err), err, "tf pipeline",
                "pt is asked for");
-    assert_err(reference_open(STATS "stats_savez.npz", RESIZE_PT, REFERENCE_FEATURES, maker, &none, &err), err,
+    assert_err(reference_open(STATS "stats_savez.npz", RESIZE_PT, REFERENCE_FEATURES, options, &none, &err), err,
                "statistics alone", "kid and prdc", "folder of images");
-    assert_err(reference_open(STATS "stats_savez.npz", RESIZE_PT, REFERENCE_SPATIAL, maker, &none, &err), err, "mu_s",
+    assert_err(reference_open(STATS "stats_savez.npz", RESIZE_PT, REFERENCE_SPATIAL, options, &none, &err), err, "mu_s",
                "sfid");
-    assert_err(reference_open(INCEPTION_GOLDEN("frechet/frechet_cases.npz"), RESIZE_PT, 0, maker, &none, &err), err,
+    assert_err(reference_open(INCEPTION_GOLDEN("frechet/frechet_cases.npz"), RESIZE_PT, 0, options, &none, &err), err,
                "neither mu and sigma", "arr_0");
-    assert_err(reference_open(W16, RESIZE_PT, 0, maker, &none, &err), err, "neither m and s");
-    assert_err(reference_open(INCEPTION_GOLDEN("README.md"), RESIZE_PT, 0, maker, &none, &err), err, "README.md");
-    assert_err(reference_open("/nonexistent/ref.npz", RESIZE_PT, 0, maker, &none, &err), err, "/nonexistent/ref.npz");
+    assert_err(reference_open(W16, RESIZE_PT, 0, options, &none, &err), err, "neither m and s");
+    assert_err(reference_open(INCEPTION_GOLDEN("README.md"), RESIZE_PT, 0, options, &none, &err), err, "README.md");
+    assert_err(reference_open("/nonexistent/ref.npz", RESIZE_PT, 0, options, &none, &err), err, "/nonexistent/ref.npz");
     assert_int_equal(err.kind, ERR_NOT_FOUND);
-    assert_err(reference_open(INCEPTION_GOLDEN("e2e/pool3_a_pt.npy"), RESIZE_PT, 0, maker, &none, &err), err,
+    assert_err(reference_open(INCEPTION_GOLDEN("e2e/pool3_a_pt.npy"), RESIZE_PT, 0, options, &none, &err), err,
                "[192,128] f32", "[n,height,width,3] u8");
 }
 
@@ -213,11 +213,11 @@ static void test_adm(void **state)
     Desk *desk = *state;
     Err err = {0};
     Reference none;
-    ReferenceMaker no_weights = {.models = desk->models, .cache = desk->cache};
+    ReferenceOptions no_weights = {.models = desk->models, .cache = desk->cache};
     assert_err(reference_open(STATS "adm_style_ref.npz", RESIZE_TF, REFERENCE_FEATURES, &no_weights, &none, &err), err,
                "no Inception weights", "arr_0");
-    assert_err(reference_open(STATS "adm_style_ref.npz", RESIZE_TF, REFERENCE_FEATURES, &desk->maker, &none, &err), err,
-               "64 features", "gives 128"); /* the golden batch is of another network */
+    assert_err(reference_open(STATS "adm_style_ref.npz", RESIZE_TF, REFERENCE_FEATURES, &desk->options, &none, &err),
+               err, "64 features", "gives 128"); /* the golden batch is of another network */
     assert_err(reference_open(SET_B, RESIZE_TF, 0, NULL, &none, &err), err, "no Inception weights");
     Reference batch = open_ok(desk, STATS "adm_style_ref.npz", RESIZE_TF, REFERENCE_SPATIAL);
     assert_non_null(batch.spatial); /* mu_s, sigma_s */
@@ -225,9 +225,9 @@ static void test_adm(void **state)
     Reference images = open_ok(desk, STATS "adm_style_samples.npz", RESIZE_TF, 0);
     assert_int_equal(images.kind, REFERENCE_ARRAY);
     assert_int_equal(images.images, 8);
-    char *doubt = reference_doubt(&images, RESIZE_TF);
-    assert_non_null(strstr(doubt, "8 images for 128 features"));
-    free(doubt);
+    char *caveat = reference_caveat(&images, RESIZE_TF);
+    assert_non_null(strstr(caveat, "8 images for 128 features"));
+    free(caveat);
     reference_close(&images);
 }
 
@@ -236,7 +236,7 @@ static void test_levels(void **state)
     Desk *desk = *state;
     static const int dims[INCEPTION_LEVELS] = {128, 48, 12, 4};
     for (int level = 0; level < INCEPTION_LEVELS; level++) {
-        desk->maker.level = (InceptionLevel)level;
+        desk->options.level = (InceptionLevel)level;
         Reference reference = open_ok(desk, STATS "adm_style_samples.npz", RESIZE_PT, 0);
         assert_int_equal(reference.stats->dim, dims[level]);
         assert_int_equal(desk->measured, 8);
@@ -347,7 +347,7 @@ static void test_moving_folder(void **state)
     write_images(folder, 0, 12);
     desk->spoil = replace_first;
     desk->spoil_at = 12; /* the last image of the first reading */
-    assert_err(reference_open(folder, RESIZE_PT, REFERENCE_FEATURES, &desk->maker, &none, &err), err, folder,
+    assert_err(reference_open(folder, RESIZE_PT, REFERENCE_FEATURES, &desk->options, &none, &err), err, folder,
                "changed while they were measured");
     assert_int_not_equal(system(cached), 0);
     Reference reference = open_ok(desk, folder, RESIZE_PT, REFERENCE_FEATURES);
@@ -365,18 +365,18 @@ static void test_refuses_images(void **state)
     char *folder = xasprintf("%s/few", desk->folder), *image = xasprintf("%s/0.png", folder),
          *broken = xasprintf("%s/1.png", folder);
     mkdir(folder, 0777);
-    assert_err(reference_open(folder, RESIZE_PT, 0, &desk->maker, &none, &err), err, folder, "no images");
+    assert_err(reference_open(folder, RESIZE_PT, 0, &desk->options, &none, &err), err, folder, "no images");
     write_images(folder, 0, 1);
-    assert_err(reference_open(folder, RESIZE_PT, 0, &desk->maker, &none, &err), err, folder, "at least 2");
+    assert_err(reference_open(folder, RESIZE_PT, 0, &desk->options, &none, &err), err, folder, "at least 2");
     write_images(folder, 0, 2);
     assert_int_equal(truncate(broken, 200), 0);
-    assert_err(reference_open(folder, RESIZE_PT, 0, &desk->maker, &none, &err), err, broken);
+    assert_err(reference_open(folder, RESIZE_PT, 0, &desk->options, &none, &err), err, broken);
     write_images(folder, 0, 2);
-    desk->maker.inception = STATS "statistic_tensors.pth";
-    assert_err(reference_open(folder, RESIZE_PT, 0, &desk->maker, &none, &err), err, "FID Inception");
-    desk->maker.inception = W16;
+    desk->options.inception = STATS "statistic_tensors.pth";
+    assert_err(reference_open(folder, RESIZE_PT, 0, &desk->options, &none, &err), err, "FID Inception");
+    desk->options.inception = W16;
     desk->stop = true;
-    assert_err(reference_open(folder, RESIZE_PT, 0, &desk->maker, &none, &err), err, "stopped");
+    assert_err(reference_open(folder, RESIZE_PT, 0, &desk->options, &none, &err), err, "stopped");
     assert_int_equal(err.kind, ERR_CANCELLED);
     free(folder);
     free(image);
@@ -405,7 +405,7 @@ static void test_damage(void **state)
     }
 }
 
-/* A pass that ended early goes on: blocks that are there are not measured again, and the bits are the same. */
+/* A pass that ended early goes on: shards that are there are not measured again, and the bits are the same. */
 static void test_resume(void **state)
 {
     Desk *desk = *state;
@@ -421,12 +421,12 @@ static void test_resume(void **state)
     memcpy(pixels + (size_t)192 * 3072, b.data, (size_t)160 * 3072);
     assert_ok(npy_write(npy, DTYPE_U8, 4, (int64_t[]){IMAGES, 32, 32, 3}, pixels, &err), err);
     desk->stop_at = STOP;
-    assert_err(reference_open(npy, RESIZE_PT, REFERENCE_FEATURES, &desk->maker, &none, &err), err, "stopped");
+    assert_err(reference_open(npy, RESIZE_PT, REFERENCE_FEATURES, &desk->options, &none, &err), err, "stopped");
     desk->stop = false;
     desk->stop_at = desk->first = 0;
     Reference resumed = open_ok(desk, npy, RESIZE_PT, REFERENCE_FEATURES);
     assert_int_equal(desk->first, BLOCK + 4); /* the first batch behind what was done */
-    desk->maker.cache = other;
+    desk->options.cache = other;
     Reference whole = open_ok(desk, npy, RESIZE_PT, REFERENCE_FEATURES);
     assert_string_equal(resumed.sha256, whole.sha256);
     assert_memory_equal(resumed.stats->sigma, whole.stats->sigma, 128 * 128 * sizeof(double));
@@ -453,7 +453,7 @@ static void test_together(void **state)
         if ((pids[i] = fork()) == 0) {
             Reference reference;
             Err err = {0};
-            bool good = reference_open(SET_B, RESIZE_PT, REFERENCE_FEATURES, &desk->maker, &reference, &err);
+            bool good = reference_open(SET_B, RESIZE_PT, REFERENCE_FEATURES, &desk->options, &reference, &err);
             _exit(!good ? 100 : desk->measured ? 1 : 0);
         }
     int measured = 0;
@@ -534,21 +534,21 @@ static void test_register_path(void **state)
     Err err = {0};
     char *folder = xasprintf("%s/references", desk->folder), *link = xasprintf("%s/link.npy", desk->folder), hex[65];
     Registration ada = {.folder = folder, .name = "images", .user = "ada"};
-    ReferenceLook look;
+    ReferenceProbe probe;
     cJSON *entry;
     int64_t images;
     assert_int_equal(symlink(SET_B, link), 0);
-    assert_ok(reference_look(link, &look, &err), err);
+    assert_ok(reference_probe(link, &probe, &err), err);
     assert_ok(reference_name_images(link, desk->cache, NULL, hex, &images, &err), err);
     assert_int_equal(images, 160);
-    assert_ok(reference_register_path(&ada, link, &look, hex, NULL, NULL, &err), err);
+    assert_ok(reference_register_path(&ada, link, &probe, hex, NULL, NULL, &err), err);
     assert_ok(references_read(folder, "images", &entry, &err), err);
     assert_string_equal(json_text(entry, "path", ""), SET_B); /* links are followed once, here */
     assert_string_equal(json_text(entry, "kind", ""), "array");
     assert_string_equal(json_text(entry, "sha256", ""), hex);
     assert_true(cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "features")));
     cJSON_Delete(entry);
-    assert_err(reference_register_path(&ada, "/nonexistent", &look, hex, NULL, NULL, &err), err, "/nonexistent");
+    assert_err(reference_register_path(&ada, "/nonexistent", &probe, hex, NULL, NULL, &err), err, "/nonexistent");
     free(folder);
     free(link);
 }

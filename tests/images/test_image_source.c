@@ -214,11 +214,11 @@ static void test_png_and_jpeg_of_any_size(void **state)
         assert_int_equal(image.width, widths[i]);
         image_free(&image);
     }
-    char *doubt = image_source_doubt(source);
-    assert_string_equal(doubt,
+    char *caveat = image_source_caveat(source);
+    assert_string_equal(caveat,
                         "2 of the 4 images are JPEG files: what JPEG loses moves the FID; 2 files in the folder are "
                         "neither PNG nor JPEG and were left out: the first is a.webp");
-    free(doubt);
+    free(caveat);
     image_source_close(source);
     test_folder_remove(folder);
 }
@@ -235,8 +235,8 @@ static void test_names_are_written_out(void **state)
     assert_string_equal(name, wanted);
     Image image;
     assert_err(image_source_read(source, 0, &image, &err), err, wanted, "neither a PNG nor a JPEG");
-    char *doubt = image_source_doubt(source);
-    assert_null(doubt);
+    char *caveat = image_source_caveat(source);
+    assert_null(caveat);
     free(name);
     free(wanted);
     image_source_close(source);

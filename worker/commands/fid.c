@@ -29,7 +29,7 @@ typedef struct Fid {
     ModelCache *models;
     Resize pipeline;
     char *paths[2];
-    ReferenceLook looks[2];
+    ReferenceProbe probes[2];
     Reference sides[2]; /* A, B */
     cJSON *notes;       /* array: what the evaluation noted */
 } Fid;
@@ -76,10 +76,10 @@ static bool find_side(Fid *fid, int side, Err *err)
         return false;
     if (!fid->paths[side])
         fid->paths[side] = xstrdup(word);
-    if (!reference_look(fid->paths[side], &fid->looks[side], err))
+    if (!reference_probe(fid->paths[side], &fid->probes[side], err))
         return false;
-    if (!fid->looks[side].pipeline)
-        fid->looks[side].pipeline = pipeline;
+    if (!fid->probes[side].pipeline)
+        fid->probes[side].pipeline = pipeline;
     return true;
 }
 
@@ -89,8 +89,8 @@ static Resize choose_pipeline(const Fid *fid)
     if (fid->options.pipeline != PIPELINE_AUTO)
         return fid->options.pipeline == PIPELINE_TF ? RESIZE_TF : RESIZE_PT;
     for (int side = 0; side < 2; side++)
-        if (fid->looks[side].pipeline)
-            return strcmp(fid->looks[side].pipeline, "tf") == 0 ? RESIZE_TF : RESIZE_PT;
+        if (fid->probes[side].pipeline)
+            return strcmp(fid->probes[side].pipeline, "tf") == 0 ? RESIZE_TF : RESIZE_PT;
     return RESIZE_PT;
 }
 
@@ -100,7 +100,7 @@ static unsigned wants_of(const Fid *fid, int side)
 {
     if (side == 1)
         return evaluation_wants_of_reference(fid->options.metrics);
-    bool images = fid->looks[0].kind != REFERENCE_STATISTICS;
+    bool images = fid->probes[0].kind != REFERENCE_STATISTICS;
     return evaluation_wants_of_images(fid->options.metrics) |
            (fid->options.json && images && !fid->options.save_stats ? REFERENCE_FEATURES : 0u);
 }
@@ -108,15 +108,15 @@ static unsigned wants_of(const Fid *fid, int side)
 static bool measure_side(Fid *fid, int side, Err *err)
 {
     unsigned wants = wants_of(fid, side);
-    ReferenceMaker maker = {.models = fid->models,
-                            .inception = fid->inception,
-                            .precision = PRECISION_FP32,
-                            .level = fid->options.level,
-                            .batch = fid->options.batch,
-                            .cache = fid->options.cache,
-                            .hooks = &fid->tool.hooks};
-    tool_measures(&fid->tool, fid->paths[side], fid->looks[side].images);
-    bool good = reference_open(fid->paths[side], fid->pipeline, wants, &maker, &fid->sides[side], err);
+    ReferenceOptions options = {.models = fid->models,
+                                .inception = fid->inception,
+                                .precision = PRECISION_FP32,
+                                .level = fid->options.level,
+                                .batch = fid->options.batch,
+                                .cache = fid->options.cache,
+                                .hooks = &fid->tool.hooks};
+    tool_measures(&fid->tool, fid->paths[side], fid->probes[side].images);
+    bool good = reference_open(fid->paths[side], fid->pipeline, wants, &options, &fid->sides[side], err);
     tool_clear(&fid->tool);
     return good;
 }
@@ -126,7 +126,7 @@ static bool measure_sides(Fid *fid, Err *err)
 {
     for (int images = 0; images < 2; images++)
         for (int side = 0; side < 2; side++)
-            if ((fid->looks[side].kind != REFERENCE_STATISTICS) == images && !measure_side(fid, side, err))
+            if ((fid->probes[side].kind != REFERENCE_STATISTICS) == images && !measure_side(fid, side, err))
                 return false;
     return true;
 }
@@ -137,8 +137,8 @@ static bool prepare(Fid *fid, int sides, Err *err)
     for (int side = 0; side < sides; side++) {
         if (!find_side(fid, side, err))
             return false;
-        images = images || fid->looks[side].kind != REFERENCE_STATISTICS ||
-                 (fid->looks[side].has_images && wants_of(fid, side) & REFERENCE_FEATURES);
+        images = images || fid->probes[side].kind != REFERENCE_STATISTICS ||
+                 (fid->probes[side].has_images && wants_of(fid, side) & REFERENCE_FEATURES);
     }
     images = images || fid->options.metrics & METRICS_OF_LOGITS;
     if (images && !tool_weights(&fid->tool, fid->options.conf, &fid->inception, err))
@@ -152,10 +152,10 @@ static bool prepare(Fid *fid, int sides, Err *err)
 /* --- warnings ---------------------------------------------------------------------------------------- */
 
 /* With --pipeline the user vouches for a file that does not state its pipeline. */
-static void note_doubts(Fid *fid, int side)
+static void note_caveats(Fid *fid, int side)
 {
     if (fid->options.pipeline == PIPELINE_AUTO || fid->sides[side].pipeline)
-        tool_note(&fid->tool, reference_doubt(&fid->sides[side], fid->pipeline));
+        tool_note(&fid->tool, reference_caveat(&fid->sides[side], fid->pipeline));
 }
 
 static void note_all(Fid *fid)
@@ -164,7 +164,7 @@ static void note_all(Fid *fid)
     if (fid->options.num_workers)
         tool_note(&fid->tool, xstrdup("--num-workers is ignored: images are read as fast as the network takes them"));
     for (int side = 0; side < 2; side++)
-        note_doubts(fid, side);
+        note_caveats(fid, side);
     if (a->weights[0] && fid->sides[1].weights[0] && strcmp(a->weights, fid->sides[1].weights) != 0)
         tool_note(&fid->tool, xasprintf("the two sides were measured with different Inception weights (%.12s and "
                                         "%.12s); the number means something only if they hold the same network",
@@ -292,7 +292,7 @@ static bool save_stats(Fid *fid, Err *err)
         return err_set(err, ERR_REFUSED, "%s is there already; nothing is overwritten", to);
     if (!prepare(fid, 1, err) || !measure_side(fid, 0, err))
         return false;
-    note_doubts(fid, 0);
+    note_caveats(fid, 0);
     return reference_save(to, &fid->sides[0], err);
 }
 

@@ -1,6 +1,6 @@
 /* The verb behind `ddq refs add` and `ddq refs make --local`: the client has no mathematics and runs this.
  *
- *     ddq-worker reference PATH [--faults]                           look, load and check: JSON, of what is wrong too
+ *     ddq-worker reference PATH [--faults]                           probe, load and check: JSON, also of what is wrong
  *     ... --register FOLDER --name NAME --user USER [--replace]      and write the entry: JSON of it
  *     ... --measure [--spatial]                                      images become statistics first
  */
@@ -62,12 +62,12 @@ static bool read_words(const CommandLine *line, Words *ret_words, Err *err)
 
 /* --- the answer ------------------------------------------------------------------------------------- */
 
-static cJSON *describe(const Words *words, const ReferenceLook *look, const char *sha256, int dims, int64_t images,
+static cJSON *describe(const Words *words, const ReferenceProbe *probe, const char *sha256, int dims, int64_t images,
                        const char *pipeline)
 {
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "path", words->path);
-    cJSON_AddStringToObject(json, "kind", reference_kind_name(look->kind));
+    cJSON_AddStringToObject(json, "kind", reference_kind_name(probe->kind));
     cJSON_AddStringToObject(json, "sha256", sha256);
     if (images)
         cJSON_AddNumberToObject(json, "images", (double)images);
@@ -75,8 +75,8 @@ static cJSON *describe(const Words *words, const ReferenceLook *look, const char
         cJSON_AddNumberToObject(json, "dims", dims);
     if (pipeline)
         cJSON_AddStringToObject(json, "pipeline", pipeline);
-    cJSON_AddBoolToObject(json, "features", look->has_images);
-    cJSON_AddBoolToObject(json, "spatial", look->has_spatial || look->kind != REFERENCE_STATISTICS);
+    cJSON_AddBoolToObject(json, "features", probe->has_images);
+    cJSON_AddBoolToObject(json, "spatial", probe->has_spatial || probe->kind != REFERENCE_STATISTICS);
     return json;
 }
 
@@ -92,11 +92,11 @@ static void print(cJSON *json)
 
 /* Statistics to copy: those of a file, or of images that are measured now. Who names the pipeline of a file that
  * does not state it vouches for it. */
-static bool take_statistics(Tool *tool, const Words *words, const ReferenceLook *look, const Registration *registration,
-                            cJSON **ret_json, Err *err)
+static bool take_statistics(Tool *tool, const Words *words, const ReferenceProbe *probe,
+                            const Registration *registration, cJSON **ret_json, Err *err)
 {
-    bool images = look->kind != REFERENCE_STATISTICS;
-    const char *stated = words->pipeline ? words->pipeline : look->pipeline;
+    bool images = probe->kind != REFERENCE_STATISTICS;
+    const char *stated = words->pipeline ? words->pipeline : probe->pipeline;
     const char *inception = words->inception;
     Resize pipeline = stated && strcmp(stated, "tf") == 0 ? RESIZE_TF : RESIZE_PT;
     Reference reference = {.path = NULL};
@@ -104,19 +104,20 @@ static bool take_statistics(Tool *tool, const Words *words, const ReferenceLook 
         return false;
     char *device = tool_device(words->device);
     ModelCache *models = model_cache_new(device, 0);
-    ReferenceMaker maker = {.models = models,
-                            .inception = inception,
-                            .precision = PRECISION_FP32,
-                            .cache = words->cache,
-                            .hooks = &tool->hooks};
-    tool_measures(tool, words->path, look->images);
-    bool good = reference_open(words->path, pipeline, images && words->spatial ? REFERENCE_SPATIAL : 0, &maker,
+    ReferenceOptions options = {.models = models,
+                                .inception = inception,
+                                .precision = PRECISION_FP32,
+                                .cache = words->cache,
+                                .hooks = &tool->hooks};
+    tool_measures(tool, words->path, probe->images);
+    bool good = reference_open(words->path, pipeline, images && words->spatial ? REFERENCE_SPATIAL : 0, &options,
                                &reference, err);
     tool_clear(tool);
     if (good && !reference.pipeline && stated)
         reference.pipeline = pipeline_name(pipeline);
     if (good && !registration)
-        *ret_json = describe(words, look, reference.sha256, reference.stats->dim, reference.images, reference.pipeline);
+        *ret_json =
+            describe(words, probe, reference.sha256, reference.stats->dim, reference.images, reference.pipeline);
     else if (good)
         good = reference_register_copy(registration, &reference, words->path, ret_json, err);
     reference_close(&reference);
@@ -126,53 +127,53 @@ static bool take_statistics(Tool *tool, const Words *words, const ReferenceLook 
 }
 
 /* Statistics with images are loaded too, so that a bad file is not found by the first job. */
-static bool take_path(Tool *tool, const Words *words, ReferenceLook *look, const Registration *registration,
+static bool take_path(Tool *tool, const Words *words, ReferenceProbe *probe, const Registration *registration,
                       cJSON **ret_json, Err *err)
 {
     char sha256[65];
-    const char *pipeline = look->pipeline ? look->pipeline : words->pipeline;
+    const char *pipeline = probe->pipeline ? probe->pipeline : words->pipeline;
     Reference reference = {.path = NULL};
-    bool statistics = look->kind == REFERENCE_STATISTICS, good;
+    bool statistics = probe->kind == REFERENCE_STATISTICS, good;
     if (statistics) {
         Resize resize = pipeline && strcmp(pipeline, "tf") == 0 ? RESIZE_TF : RESIZE_PT;
         good = reference_open(words->path, resize, 0, NULL, &reference, err);
         if (good)
             memcpy(sha256, reference.sha256, sizeof sha256);
     } else {
-        tool_measures(tool, words->path, look->images);
-        good = reference_name_images(words->path, words->cache, &tool->hooks, sha256, &look->images, err);
+        tool_measures(tool, words->path, probe->images);
+        good = reference_name_images(words->path, words->cache, &tool->hooks, sha256, &probe->images, err);
         tool_clear(tool);
-        if (good && look->images < 2)
+        if (good && probe->images < 2)
             good = err_set(err, ERR_FORMAT, "images %s: one image has no covariance; a reference needs at least 2",
                            words->path);
     }
     if (good && !registration)
-        *ret_json = describe(words, look, sha256, look->dim, look->images, pipeline);
+        *ret_json = describe(words, probe, sha256, probe->dim, probe->images, pipeline);
     else if (good)
-        good = reference_register_path(registration, words->path, look, sha256, pipeline, ret_json, err);
+        good = reference_register_path(registration, words->path, probe, sha256, pipeline, ret_json, err);
     reference_close(&reference);
     return good;
 }
 
-static bool check_pipeline(const Words *words, const ReferenceLook *look, Err *err)
+static bool check_pipeline(const Words *words, const ReferenceProbe *probe, Err *err)
 {
-    if (!words->pipeline || !look->pipeline || strcmp(words->pipeline, look->pipeline) == 0)
+    if (!words->pipeline || !probe->pipeline || strcmp(words->pipeline, probe->pipeline) == 0)
         return true;
     return err_set(err, ERR_USAGE, "reference %s: made with the %s pipeline, and --pipeline is %s", words->path,
-                   look->pipeline, words->pipeline);
+                   probe->pipeline, words->pipeline);
 }
 
 static bool answer(Tool *tool, const Words *words, cJSON **ret_json, Err *err)
 {
-    ReferenceLook look;
+    ReferenceProbe probe;
     Registration registration = {
         .folder = words->folder, .name = words->name, .user = words->user, .replace = words->replace};
     const Registration *wanted = words->folder ? &registration : NULL;
-    if (!reference_look(words->path, &look, err) || !check_pipeline(words, &look, err))
+    if (!reference_probe(words->path, &probe, err) || !check_pipeline(words, &probe, err))
         return false;
-    if (words->measure || !look.has_images)
-        return take_statistics(tool, words, &look, wanted, ret_json, err);
-    return take_path(tool, words, &look, wanted, ret_json, err);
+    if (words->measure || !probe.has_images)
+        return take_statistics(tool, words, &probe, wanted, ret_json, err);
+    return take_path(tool, words, &probe, wanted, ret_json, err);
 }
 
 int reference_command(const CommandLine *line)

@@ -68,7 +68,7 @@ static const char *stated_pipeline(const Npz *npz, bool spatial)
     return spatial ? "tf" : NULL;
 }
 
-static bool look_npz(const char *path, ReferenceLook *look, Err *err)
+static bool probe_npz(const char *path, ReferenceProbe *probe, Err *err)
 {
     Npz *npz = npz_open(path, err);
     if (!npz)
@@ -76,25 +76,25 @@ static bool look_npz(const char *path, ReferenceLook *look, Err *err)
     NpyArray mu = {0}, images = {0};
     bool stats = member_header(npz, "mu", &mu) && npz_has(npz, "sigma");
     stats = stats || (member_header(npz, "m", &mu) && npz_has(npz, "s"));
-    look->has_images = member_header(npz, "arr_0", &images) && images.ndim == 4;
-    look->kind = stats ? REFERENCE_STATISTICS : REFERENCE_ARRAY;
+    probe->has_images = member_header(npz, "arr_0", &images) && images.ndim == 4;
+    probe->kind = stats ? REFERENCE_STATISTICS : REFERENCE_ARRAY;
     if (stats) {
-        look->dim = mu.ndim == 1 && mu.shape[0] <= INT32_MAX ? (int)mu.shape[0] : 0;
-        look->has_spatial = npz_has(npz, "mu_s") && npz_has(npz, "sigma_s");
-        look->pipeline = stated_pipeline(npz, look->has_spatial);
-        look->images = member_count(npz, "num_images");
+        probe->dim = mu.ndim == 1 && mu.shape[0] <= INT32_MAX ? (int)mu.shape[0] : 0;
+        probe->has_spatial = npz_has(npz, "mu_s") && npz_has(npz, "sigma_s");
+        probe->pipeline = stated_pipeline(npz, probe->has_spatial);
+        probe->images = member_count(npz, "num_images");
     } else {
-        look->images = look->has_images ? images.shape[0] : 0;
+        probe->images = probe->has_images ? images.shape[0] : 0;
     }
     npz_close(npz);
-    return stats || look->has_images ||
+    return stats || probe->has_images ||
            err_set(err, ERR_FORMAT,
                    "reference %s: has neither mu and sigma (statistics) nor arr_0 [n,height,width,3] u8 (images)",
                    path);
 }
 
 /* A torch.save file; whether it holds statistics is checked when it is loaded. */
-static bool look_torch(const char *path, ReferenceLook *look, Err *err)
+static bool probe_torch(const char *path, ReferenceProbe *probe, Err *err)
 {
     Ckpt *ckpt = ckpt_open(path, err);
     if (!ckpt)
@@ -102,49 +102,49 @@ static bool look_torch(const char *path, ReferenceLook *look, Err *err)
     const CkptTensor *mu = ckpt_find(ckpt, "m");
     if (!mu)
         mu = ckpt_find(ckpt, "mu");
-    look->kind = REFERENCE_STATISTICS;
-    look->dim = mu && mu->ndim == 1 && mu->shape[0] <= INT32_MAX ? (int)mu->shape[0] : 0;
+    probe->kind = REFERENCE_STATISTICS;
+    probe->dim = mu && mu->ndim == 1 && mu->shape[0] <= INT32_MAX ? (int)mu->shape[0] : 0;
     ckpt_close(ckpt);
     return true;
 }
 
-static bool look_images(const char *path, ReferenceKind kind, ReferenceLook *look, Err *err)
+static bool probe_images(const char *path, ReferenceKind kind, ReferenceProbe *probe, Err *err)
 {
     ImageSource *source = image_source_open(path, err);
     if (!source)
         return err_wrap(err, "reference");
-    look->kind = kind;
-    look->images = image_source_count(source);
-    look->has_images = true;
+    probe->kind = kind;
+    probe->images = image_source_count(source);
+    probe->has_images = true;
     image_source_close(source);
     return true;
 }
 
-static bool look_folder(const char *path, ReferenceLook *look, Err *err)
+static bool probe_folder(const char *path, ReferenceProbe *probe, Err *err)
 {
     char *file = xasprintf("%s/statistic.pth", path);
     struct stat st;
     bool stats = stat(file, &st) == 0 && S_ISREG(st.st_mode);
-    bool ok = stats ? look_torch(file, look, err) : look_images(path, REFERENCE_FOLDER, look, err);
+    bool ok = stats ? probe_torch(file, probe, err) : probe_images(path, REFERENCE_FOLDER, probe, err);
     free(file);
     return ok;
 }
 
-bool reference_look(const char *path, ReferenceLook *ret_look, Err *err)
+bool reference_probe(const char *path, ReferenceProbe *ret_probe, Err *err)
 {
-    ReferenceLook look = {.images = 0};
+    ReferenceProbe probe = {.images = 0};
     struct stat st;
     bool ok = stat(path, &st) == 0 || err_errno(err, "reference %s", path);
     if (ok && S_ISDIR(st.st_mode))
-        ok = look_folder(path, &look, err);
+        ok = probe_folder(path, &probe, err);
     else if (ok && image_has_suffix(path, ".npz"))
-        ok = look_npz(path, &look, err);
+        ok = probe_npz(path, &probe, err);
     else if (ok && image_has_suffix(path, ".npy"))
-        ok = look_images(path, REFERENCE_ARRAY, &look, err);
+        ok = probe_images(path, REFERENCE_ARRAY, &probe, err);
     else if (ok)
-        ok = look_torch(path, &look, err);
+        ok = probe_torch(path, &probe, err);
     if (ok)
-        *ret_look = look;
+        *ret_probe = probe;
     return ok;
 }
 
@@ -171,10 +171,10 @@ static bool need_spatial(const Reference *reference, Err *err)
 }
 
 /* ADM's batches bring the images for precision and recall along. */
-static bool need_features(Reference *reference, const ReferenceLook *look, Resize pipeline, const ReferenceMaker *maker,
-                          Err *err)
+static bool need_features(Reference *reference, const ReferenceProbe *probe, Resize pipeline,
+                          const ReferenceOptions *options, Err *err)
 {
-    if (!look->has_images) {
+    if (!probe->has_images) {
         char *metrics = metric_list(METRICS_OF_BOTH_ROWS, " and ");
         err_set(err, ERR_USAGE,
                 "reference %s: holds statistics alone, and %s compare the features of single images; take a folder of "
@@ -183,11 +183,11 @@ static bool need_features(Reference *reference, const ReferenceLook *look, Resiz
         free(metrics);
         return false;
     }
-    if (!maker || !maker->inception)
+    if (!options || !options->inception)
         return err_set(err, ERR_USAGE, "reference %s: no Inception weights to measure its images (arr_0) with",
                        reference->path);
     Reference images = {.path = reference->path};
-    if (!reference_recall(reference->path, pipeline, REFERENCE_FEATURES, maker, &images, err))
+    if (!reference_recall(reference->path, pipeline, REFERENCE_FEATURES, options, &images, err))
         return false;
     statistics_free(images.stats);
     reference->features = images.features;
@@ -207,13 +207,13 @@ static void read_weights(const char *path, char ret_weights[65])
     npz_close(npz);
 }
 
-static bool open_statistics(Reference *reference, const ReferenceLook *look, Resize pipeline, unsigned wants,
-                            const ReferenceMaker *maker, Err *err)
+static bool open_statistics(Reference *reference, const ReferenceProbe *probe, Resize pipeline, unsigned wants,
+                            const ReferenceOptions *options, Err *err)
 {
     struct stat st;
     bool folder = stat(reference->path, &st) == 0 && S_ISDIR(st.st_mode);
     char *file = folder ? xasprintf("%s/statistic.pth", reference->path) : xstrdup(reference->path);
-    reference->pipeline = look->pipeline;
+    reference->pipeline = probe->pipeline;
     bool good = check_pipeline(reference, pipeline, err) && statistics_load(file, &reference->stats, err) &&
                 file_sha256(file, reference->sha256, err);
     if (good)
@@ -224,31 +224,32 @@ static bool open_statistics(Reference *reference, const ReferenceLook *look, Res
     reference->images = reference->stats->count;
     reference->spatial = wants & REFERENCE_SPATIAL ? reference->stats->spatial : NULL;
     return (!(wants & REFERENCE_SPATIAL) || need_spatial(reference, err)) &&
-           (!(wants & REFERENCE_FEATURES) || need_features(reference, look, pipeline, maker, err));
+           (!(wants & REFERENCE_FEATURES) || need_features(reference, probe, pipeline, options, err));
 }
 
 /* --- any reference ---------------------------------------------------------------------------------- */
 
-static bool open_images(Reference *reference, Resize pipeline, unsigned wants, const ReferenceMaker *maker, Err *err)
+static bool open_images(Reference *reference, Resize pipeline, unsigned wants, const ReferenceOptions *options,
+                        Err *err)
 {
-    if (!maker || !maker->inception)
+    if (!options || !options->inception)
         return err_set(err, ERR_USAGE, "reference %s: no Inception weights to measure these images with",
                        reference->path);
-    if (!reference_recall(reference->path, pipeline, wants, maker, reference, err))
+    if (!reference_recall(reference->path, pipeline, wants, options, reference, err))
         return false;
     reference->spatial = wants & REFERENCE_SPATIAL ? reference->stats->spatial : NULL;
     return true;
 }
 
-bool reference_open(const char *path, Resize pipeline, unsigned wants, const ReferenceMaker *maker,
+bool reference_open(const char *path, Resize pipeline, unsigned wants, const ReferenceOptions *options,
                     Reference *ret_reference, Err *err)
 {
-    ReferenceLook look;
-    if (!reference_look(path, &look, err))
+    ReferenceProbe probe;
+    if (!reference_probe(path, &probe, err))
         return false;
-    Reference reference = {.kind = look.kind, .path = xstrdup(path)};
-    bool good = look.kind == REFERENCE_STATISTICS ? open_statistics(&reference, &look, pipeline, wants, maker, err)
-                                                  : open_images(&reference, pipeline, wants, maker, err);
+    Reference reference = {.kind = probe.kind, .path = xstrdup(path)};
+    bool good = probe.kind == REFERENCE_STATISTICS ? open_statistics(&reference, &probe, pipeline, wants, options, err)
+                                                   : open_images(&reference, pipeline, wants, options, err);
     if (good)
         *ret_reference = reference;
     else
@@ -265,7 +266,7 @@ void reference_close(Reference *reference)
     *reference = (Reference){0};
 }
 
-char *reference_doubt(const Reference *reference, Resize pipeline)
+char *reference_caveat(const Reference *reference, Resize pipeline)
 {
     const Statistics *stats = reference->stats;
     if (!reference->pipeline)

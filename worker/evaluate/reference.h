@@ -1,10 +1,8 @@
 /* A reference: what images are compared with. Statistics from a file, or images, which are measured once and cached.
  *
- *     ReferenceMaker maker = {.models = models, .inception = "pt_inception-2015-12-05-6726825d.pth", .hooks = hooks};
- *     Reference reference;
- *     if (!reference_open("imagenet256", RESIZE_TF, REFERENCE_SPATIAL, &maker, &reference, err)) ...
- *     frechet_distance(ours, reference.stats, ...);
- *     reference_close(&reference);
+ *     ReferenceOptions options = {.models = models, .inception = "pt_inception-2015-12-05-6726825d.pth", .hooks =
+ * hooks}; Reference reference; if (!reference_open("imagenet256", RESIZE_TF, REFERENCE_SPATIAL, &options, &reference,
+ * err)) ... frechet_distance(ours, reference.stats, ...); reference_close(&reference);
  *
  * A path may be
  * - statistics: an .npz with mu and sigma (ADM's with mu_s, sigma_s and images in arr_0 too), a torch.save file with m
@@ -14,7 +12,7 @@
  * out is kept in the cache. A folder whose listing (names, sizes, times of change) is as it was is not read again; one
  * that changed is, so an old measurement is never used for new images.
  *
- * reference.c has the kinds, reference_cache.c the cache, reference_measure.c measures images, reference_blocks.c keeps
+ * reference.c has the kinds, reference_cache.c the cache, reference_measure.c measures images, reference_shards.c keeps
  * what a killed measurement has done, reference_save.c writes a reference as a file of statistics. */
 #ifndef WORKER_EVALUATE_REFERENCE_H
 #define WORKER_EVALUATE_REFERENCE_H
@@ -35,7 +33,7 @@ typedef enum ReferenceKind { REFERENCE_STATISTICS, REFERENCE_FOLDER, REFERENCE_A
 const char *reference_kind_name(ReferenceKind kind); /* "statistics", "folder", "array" */
 
 /* How images are measured where that is needed. */
-typedef struct ReferenceMaker {
+typedef struct ReferenceOptions {
     ModelCache *models;
     const char *inception; /* weights */
     JobPrecision precision;
@@ -43,7 +41,7 @@ typedef struct ReferenceMaker {
     int batch;            /* images at a time; 0: chosen here. It changes nothing but the speed */
     const char *cache;    /* folder, made when it is not there; NULL: the model cache's, else reference_cache() */
     const Hooks *hooks;   /* progress and stop; NULL is fine */
-} ReferenceMaker;
+} ReferenceOptions;
 
 typedef struct Reference {
     ReferenceKind kind;
@@ -60,20 +58,20 @@ typedef struct Reference {
 
 /* On failure *ret_reference is untouched. Errors state what the file is and what is needed: no statistics at all,
  * another pipeline than the one the file was made with, statistics alone where features are wanted, images without a
- * maker (NULL) to measure them. Stopped by the hooks: ERR_CANCELLED. */
-bool reference_open(const char *path, Resize pipeline, unsigned wants, const ReferenceMaker *maker,
+ * options to measure them with. Stopped by the hooks: ERR_CANCELLED. */
+bool reference_open(const char *path, Resize pipeline, unsigned wants, const ReferenceOptions *options,
                     Reference *ret_reference, Err *err);
 void reference_close(Reference *reference); /* an empty one is fine */
 
 /* What a path is, without measuring or reading all of it: for choosing the pipeline before anything is made. */
-typedef struct ReferenceLook {
+typedef struct ReferenceProbe {
     ReferenceKind kind;
     int dim;              /* of the statistics; 0: images */
     int64_t images;       /* 0: not stated by the file */
     const char *pipeline; /* "pt" or "tf", NULL: not stated; "tf" for ADM's .npz, by its mu_s and sigma_s */
     bool has_images, has_spatial;
-} ReferenceLook;
-bool reference_look(const char *path, ReferenceLook *ret_look, Err *err);
+} ReferenceProbe;
+bool reference_probe(const char *path, ReferenceProbe *ret_probe, Err *err);
 
 /* Content hash and count of images, from the cache where nothing changed, else by reading all of them. cache NULL:
  * reference_cache(). */
@@ -81,7 +79,7 @@ bool reference_name_images(const char *path, const char *cache, const Hooks *hoo
                            int64_t *ret_images, Err *err);
 
 /* A warning about what the reference does not state or has too few images for; NULL: none. Caller frees. */
-char *reference_doubt(const Reference *reference, Resize pipeline);
+char *reference_caveat(const Reference *reference, Resize pipeline);
 
 /* An .npz that reads back as statistics: mu, sigma, where known mu_s, sigma_s, num_images, pipeline, weights. Whole or
  * not at all. Other tools read the first two. */

@@ -4,7 +4,7 @@
  *     KEY.npz                    statistics, and the spatial ones once they were needed; KEY: content, network,
  *                                pipeline, precision, level
  *     KEY-features.npy           [n,width] f32, likewise
- *     KEY.work/                  what an unfinished measurement has done (reference_blocks.c)
+ *     KEY.work/                  what an unfinished measurement has done (reference_shards.c)
  *     KEY.lock                   held while a process measures, so that two processes do not measure the same
  *
  * Every file appears whole, and what lies under a key can only be what the same images give again, so readers take no
@@ -134,11 +134,11 @@ typedef struct Entry {                                /* paths */
     char *stats, *features, *unchecked, *work, *lock; /* unchecked: features while they are written */
 } Entry;
 
-static Entry entry_of(const char *folder, const Reference *reference, Resize pipeline, const ReferenceMaker *maker)
+static Entry entry_of(const char *folder, const Reference *reference, Resize pipeline, const ReferenceOptions *options)
 {
-    Precision precision = model_cache_feature_precision(maker->models, maker->precision);
+    Precision precision = model_cache_feature_precision(options->models, options->precision);
     char *text = xasprintf("reference 1\n%s\n%s\n%s\n%s\n%d\n", reference->sha256, reference->weights,
-                           pipeline_name(pipeline), precision_name(precision), maker->level),
+                           pipeline_name(pipeline), precision_name(precision), options->level),
          key[65];
     hex_of(text, key);
     free(text);
@@ -225,7 +225,7 @@ static bool lock_entry(const Entry *entry, const Hooks *hooks, int *ret_fd, Err 
 
 /* 1 measure  2 did the images stay as they were?  3 keep it; the statistics last, because their file means that the
  * entry is complete */
-static bool make_entry(const Entry *entry, unsigned wants, Resize pipeline, const ReferenceMaker *maker,
+static bool make_entry(const Entry *entry, unsigned wants, Resize pipeline, const ReferenceOptions *options,
                        Reference *reference, Err *err)
 {
     Measured measured = {.images = 0};
@@ -235,7 +235,7 @@ static bool make_entry(const Entry *entry, unsigned wants, Resize pipeline, cons
                               .spatial = wants & REFERENCE_SPATIAL,
                               .features = features,
                               .work = entry->work};
-    if (!reference_measure(&task, maker, &measured, err))
+    if (!reference_measure(&task, options, &measured, err))
         return false;
     bool good = strcmp(measured.sha256, reference->sha256) == 0 && measured.images == reference->images;
     if (!good) {
@@ -248,7 +248,7 @@ static bool make_entry(const Entry *entry, unsigned wants, Resize pipeline, cons
     if (good && features && rename(features, entry->features) != 0)
         good = err_errno(err, "cache %s", entry->features);
     good = good && statistics_save(entry->stats, measured.stats, err);
-    blocks_remove(entry->work, measured.images); /* of images that moved they were wrong */
+    reference_shards_remove(entry->work, measured.images); /* of images that moved they were wrong */
     statistics_free(measured.stats);
     return good;
 }
@@ -280,15 +280,15 @@ bool reference_name_images(const char *path, const char *cache, const Hooks *hoo
     return good;
 }
 
-static bool load_or_make(const char *folder, unsigned wants, Resize pipeline, const ReferenceMaker *maker,
+static bool load_or_make(const char *folder, unsigned wants, Resize pipeline, const ReferenceOptions *options,
                          Reference *reference, Err *err)
 {
-    Entry entry = entry_of(folder, reference, pipeline, maker);
+    Entry entry = entry_of(folder, reference, pipeline, options);
     int lock = -1;
     bool good = load_entry(&entry, wants, reference);
-    if (!good && lock_entry(&entry, maker->hooks, &lock, err)) {
+    if (!good && lock_entry(&entry, options->hooks, &lock, err)) {
         good = load_entry(&entry, wants, reference) || /* made while we waited */
-               make_entry(&entry, wants, pipeline, maker, reference, err);
+               make_entry(&entry, wants, pipeline, options, reference, err);
         if (good && !reference->stats && !load_entry(&entry, wants, reference))
             good = err_set(err, ERR_IO, "cache %s: what was written a moment ago cannot be read", entry.stats);
     }
@@ -298,13 +298,13 @@ static bool load_or_make(const char *folder, unsigned wants, Resize pipeline, co
     return good;
 }
 
-bool reference_recall(const char *path, Resize pipeline, unsigned wants, const ReferenceMaker *maker,
+bool reference_recall(const char *path, Resize pipeline, unsigned wants, const ReferenceOptions *options,
                       Reference *reference, Err *err)
 {
-    char *folder = folder_of(maker->cache ? maker->cache : model_cache_folder(maker->models));
-    bool good = file_sha256(maker->inception, reference->weights, err) || err_wrap(err, "Inception weights");
-    good = good && name_content(path, folder, maker->hooks, reference->sha256, &reference->images, err) &&
-           load_or_make(folder, wants, pipeline, maker, reference, err);
+    char *folder = folder_of(options->cache ? options->cache : model_cache_folder(options->models));
+    bool good = file_sha256(options->inception, reference->weights, err) || err_wrap(err, "Inception weights");
+    good = good && name_content(path, folder, options->hooks, reference->sha256, &reference->images, err) &&
+           load_or_make(folder, wants, pipeline, options, reference, err);
     free(folder);
     if (good)
         reference->pipeline = pipeline_name(pipeline);

@@ -1,6 +1,6 @@
 /* Images of a reference through the network, one pass (measure.h), into sums: rows are not kept, so memory is flat but
- * for 32 bytes of hash an image; features that are needed go to a file as they come. Full blocks of rows are kept
- * until it is done (reference_blocks.c); read again they are added as they were, so a resumed pass gives the same bits.
+ * for 32 bytes of hash an image; features that are needed go to a file as they come. Full shards of rows are kept
+ * until it is done (reference_shards.c); read again they are added as they were, so a resumed pass gives the same bits.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ typedef struct Sums {
     const Hooks *hooks;
     Moments *features, *spatial; /* spatial NULL: not wanted */
     NpyWriter *writer;           /* of features; NULL: not wanted */
-    Blocks blocks;
+    ReferenceShards shards;
     Buf hashes;             /* [images,32] */
     int64_t images, before; /* before: of an earlier attempt */
     Mono start;
@@ -36,7 +36,7 @@ typedef struct Sums {
 
 static bool sum_rows(Sums *sums, const MeasureRows *rows, Err *err)
 {
-    size_t bytes = (size_t)rows->count * (size_t)sums->blocks.width * sizeof(float);
+    size_t bytes = (size_t)rows->count * (size_t)sums->shards.width * sizeof(float);
     if (!moments_add(sums->features, rows->features, rows->count, err) ||
         (sums->spatial && !moments_add(sums->spatial, rows->spatial, rows->count, err)) ||
         (sums->writer && !npy_writer_add(sums->writer, rows->features, bytes, err)))
@@ -49,7 +49,7 @@ static bool sum_rows(Sums *sums, const MeasureRows *rows, Err *err)
 static bool add_rows(void *ctx, MeasureRows *rows, Err *err)
 {
     Sums *sums = ctx;
-    bool good = sum_rows(sums, rows, err) && blocks_add(&sums->blocks, rows, err);
+    bool good = sum_rows(sums, rows, err) && reference_shards_add(&sums->shards, rows, err);
     report(sums->hooks, sums->images, sums->images - sums->before, sums->start, "reference");
     return good;
 }
@@ -57,11 +57,11 @@ static bool add_rows(void *ctx, MeasureRows *rows, Err *err)
 static bool add_earlier(Sums *sums, int64_t images, Err *err)
 {
     const MeasureRows *rows;
-    while (sums->images + REFERENCE_BLOCK <= images && (rows = blocks_read(&sums->blocks, sums->images)))
+    while (sums->images + REFERENCE_SHARD <= images && (rows = reference_shards_read(&sums->shards, sums->images)))
         if (!sum_rows(sums, rows, err))
             return false;
     sums->before = sums->images;
-    sums->blocks.rows.count = 0;
+    sums->shards.rows.count = 0;
     return true;
 }
 
@@ -71,7 +71,7 @@ static bool sums_open(Sums *sums, const MeasureTask *task, int width, int64_t im
     sums->start = mono_ms();
     sums->features = moments_new(width);
     sums->spatial = task->spatial ? moments_new(INCEPTION_SPATIAL) : NULL;
-    blocks_open(&sums->blocks, task->work, width, task->spatial);
+    reference_shards_open(&sums->shards, task->work, width, task->spatial);
     if (task->features)
         sums->writer = npy_writer_open(task->features, DTYPE_F32, 2, shape, err);
     return !task->features || sums->writer;
@@ -82,7 +82,7 @@ static void sums_close(Sums *sums)
     npy_writer_abort(sums->writer);
     moments_free(sums->features);
     moments_free(sums->spatial);
-    blocks_close(&sums->blocks);
+    reference_shards_close(&sums->shards);
     buf_free(&sums->hashes);
 }
 
@@ -112,19 +112,19 @@ static bool measure(ImageSource *source, const MeasureTask *task, MeasurePlan *p
            image_source_check(source, err);
 }
 
-bool reference_measure(const MeasureTask *task, const ReferenceMaker *maker, Measured *ret_measured, Err *err)
+bool reference_measure(const MeasureTask *task, const ReferenceOptions *options, Measured *ret_measured, Err *err)
 {
-    Precision precision = model_cache_feature_precision(maker->models, maker->precision);
+    Precision precision = model_cache_feature_precision(options->models, options->precision);
     MeasurePlan plan = {.pipeline = task->pipeline == RESIZE_TF ? PIPELINE_TF : PIPELINE_PT,
-                        .level = maker->level,
+                        .level = options->level,
                         .spatial = task->spatial,
-                        .batch = maker->batch                         ? maker->batch
-                                 : model_cache_is_host(maker->models) ? BATCH_CPU
-                                                                      : BATCH_CUDA};
-    Sums sums = {.hooks = maker->hooks};
+                        .batch = options->batch                         ? options->batch
+                                 : model_cache_is_host(options->models) ? BATCH_CPU
+                                                                        : BATCH_CUDA};
+    Sums sums = {.hooks = options->hooks};
     Measured measured = {.images = 0};
     ImageSource *source = image_source_open(task->path, err);
-    plan.net = source ? model_cache_inception(maker->models, maker->inception, precision, NULL, err) : NULL;
+    plan.net = source ? model_cache_inception(options->models, options->inception, precision, NULL, err) : NULL;
     bool good = plan.net && measure(source, task, &plan, &sums, err) && sums_finish(&sums, task, &measured, err);
     sums_close(&sums);
     image_source_close(source);

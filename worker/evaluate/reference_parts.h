@@ -24,34 +24,34 @@ typedef struct MeasureTask {
 
 /* Every image through the network. Memory does not grow with the number of images beyond a hash each. What an earlier
  * attempt left in `work` is not measured again. */
-bool reference_measure(const MeasureTask *task, const ReferenceMaker *maker, Measured *ret_measured, Err *err);
+bool reference_measure(const MeasureTask *task, const ReferenceOptions *options, Measured *ret_measured, Err *err);
 /* The pixels alone: content hash and count. */
 bool reference_hash(const char *path, const Hooks *hooks, char ret_hex[65], int64_t *ret_images, Err *err);
 
-/* --- reference_blocks.c ----------------------------------------------------------------------------- */
+/* --- reference_shards.c ----------------------------------------------------------------------------- */
 
-enum { REFERENCE_BLOCK = 256 }; /* images a file: what a kill costs at most */
+enum { REFERENCE_SHARD = 256 }; /* images a file: what a kill costs at most */
 
-typedef struct Blocks {
+typedef struct ReferenceShards {
     char *folder;
     int width;
     bool spatial;
-    MeasureRows rows; /* the block in work: room for REFERENCE_BLOCK rows */
-} Blocks;
+    MeasureRows rows; /* the shard in work: room for REFERENCE_SHARD rows */
+} ReferenceShards;
 
-void blocks_open(Blocks *blocks, const char *folder, int width, bool spatial); /* touches no file */
-void blocks_close(Blocks *blocks);                                             /* a zeroed one is fine */
-/* The block that begins at row lo, in blocks->rows; NULL if it is not there, or damaged. */
-MeasureRows *blocks_read(Blocks *blocks, int64_t lo);
-/* Rows in order, from a multiple of REFERENCE_BLOCK on; a block that is full is written. */
-bool blocks_add(Blocks *blocks, const MeasureRows *rows, Err *err);
-void blocks_remove(const char *folder, int64_t images);
+void reference_shards_open(ReferenceShards *shards, const char *folder, int width, bool spatial); /* touches no file */
+void reference_shards_close(ReferenceShards *shards); /* a zeroed one is fine */
+/* The shard that begins at row lo, in shards->rows; NULL if it is not there, or damaged. */
+MeasureRows *reference_shards_read(ReferenceShards *shards, int64_t lo);
+/* Rows in order, from a multiple of REFERENCE_SHARD on; a shard that is full is written. */
+bool reference_shards_add(ReferenceShards *shards, const MeasureRows *rows, Err *err);
+void reference_shards_remove(const char *folder, int64_t images);
 
 /* --- reference_cache.c ------------------------------------------------------------------------------ */
 
 /* Fills sha256, images, pipeline, weights, stats and what is wanted of a reference to images: from the cache, or
  * measured now and cached. */
-bool reference_recall(const char *path, Resize pipeline, unsigned wants, const ReferenceMaker *maker,
+bool reference_recall(const char *path, Resize pipeline, unsigned wants, const ReferenceOptions *options,
                       Reference *reference, Err *err);
 
 #endif

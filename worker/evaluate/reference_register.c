@@ -156,7 +156,7 @@ bool reference_register_copy(const Registration *registration, const Reference *
     return good;
 }
 
-bool reference_register_path(const Registration *registration, const char *path, const ReferenceLook *look,
+bool reference_register_path(const Registration *registration, const char *path, const ReferenceProbe *probe,
                              const char *sha256, const char *pipeline, cJSON **ret_entry, Err *err)
 {
     int lock = -1;
@@ -165,9 +165,9 @@ bool reference_register_path(const Registration *registration, const char *path,
     bool good = (real || err_errno(err, "reference %s", path)) && check_name(registration, err) &&
                 lock_folder(registration->folder, &lock, err) && name_free(registration, sha256, &same, err);
     if (good) {
-        cJSON *entry = new_entry(registration, reference_kind_name(look->kind), real, sha256);
-        add_facts(entry, look->images, look->dim, pipeline, look->has_images,
-                  look->has_spatial || look->kind != REFERENCE_STATISTICS);
+        cJSON *entry = new_entry(registration, reference_kind_name(probe->kind), real, sha256);
+        add_facts(entry, probe->images, probe->dim, pipeline, probe->has_images,
+                  probe->has_spatial || probe->kind != REFERENCE_STATISTICS);
         good = write_entry(registration, entry, ret_entry, err);
     }
     if (lock >= 0)

@@ -20,7 +20,7 @@ bool reference_register_copy(const Registration *registration, const Reference *
 
 /* Images, and statistics that bring images along (ADM's .npz), stay where they are, under their real path. sha256: of
  * their content; pipeline: NULL where it is not stated. */
-bool reference_register_path(const Registration *registration, const char *path, const ReferenceLook *look,
+bool reference_register_path(const Registration *registration, const char *path, const ReferenceProbe *probe,
                              const char *sha256, const char *pipeline, cJSON **ret_entry, Err *err);
 
 #endif

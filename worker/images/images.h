@@ -70,7 +70,7 @@ bool image_source_fresh(ImageSource *source);
 /* What to call image i in a message: its path, or "FILE image I", on one line. Caller frees. */
 char *image_source_name(const ImageSource *source, int64_t i);
 /* A sentence about what may move a number: JPEG files, files left out. NULL: nothing. Caller frees. */
-char *image_source_doubt(const ImageSource *source);
+char *image_source_caveat(const ImageSource *source);
 /* Of a folder: a line a file with name, size and time of change, and the bytes in all. */
 void image_source_listing(const ImageSource *source, Buf *text, int64_t *ret_bytes);
 void image_source_close(ImageSource *source); /* NULL is fine */

@@ -85,7 +85,7 @@ char *image_source_name(const ImageSource *source, int64_t i)
     return name;
 }
 
-char *image_source_doubt(const ImageSource *source)
+char *image_source_caveat(const ImageSource *source)
 {
     Buf text = {0};
     if (source->jpegs)

@@ -4,31 +4,31 @@
 
 static int64_t safe_upto(const Filling *f)
 {
-    int64_t start = pieces_reach(&f->pieces, f->lo);
-    int64_t upto = pieces_reach(&f->pieces, f->writer ? writer_safe(f->writer, start) : start);
+    int64_t start = shards_reach(&f->shards, f->lo);
+    int64_t upto = shards_reach(&f->shards, f->writer ? writer_safe(f->writer, start) : start);
     return upto < f->hi ? upto : f->hi;
 }
 
 bool filling_open(Filling *f, Run *run, int64_t lo, int64_t hi, const Hooks *hooks, Err *err)
 {
     *f = (Filling){.run = run, .hooks = hooks, .lo = lo, .hi = hi, .start = mono_seconds()};
-    PieceNeeds needs = run_needs(run);
-    return pieces_scan(run->spec->output, &needs, lo, hi, &f->pieces, err);
+    ShardNeeds needs = run_needs(run);
+    return shards_scan(run->spec->output, &needs, lo, hi, &f->shards, err);
 }
 
 bool filling_needed(const Filling *f)
 {
-    return pieces_reach(&f->pieces, f->lo) < f->hi;
+    return shards_reach(&f->shards, f->lo) < f->hi;
 }
 
 bool filling_gaps(Filling *f, FillGapFn fill_gap, void *ctx, Err *err)
 {
     f->start = mono_seconds();
-    for (int64_t at = pieces_reach(&f->pieces, f->lo); at < f->hi;) {
-        int64_t end = pieces_next(&f->pieces, at, f->hi);
+    for (int64_t at = shards_reach(&f->shards, f->lo); at < f->hi;) {
+        int64_t end = shards_next(&f->shards, at, f->hi);
         if (!fill_gap(ctx, at, end, err))
             return false;
-        at = pieces_reach(&f->pieces, end);
+        at = shards_reach(&f->shards, end);
     }
     return true;
 }
@@ -52,6 +52,6 @@ bool filling_close(Filling *f, bool good, const char *stage, int64_t *ret_upto, 
     if (f->made)
         filling_progress(f, stage);
     writer_close(f->writer);
-    pieces_done(&f->pieces);
+    shards_done(&f->shards);
     return good;
 }

@@ -1,6 +1,6 @@
 /* What a job's output is made of, so that a folder can say which job it holds.
  *
- * `images` names everything that the pieces depend on: models by content, sampler, seed, labels, noise, what is saved.
+ * `images` names everything that the shards depend on: models by content, sampler, seed, labels, noise, what is saved.
  * `job` names what the report says as well: the reference, the published value, the name. Batch size, device and paths
  * are in neither, because they change nothing. */
 #ifndef WORKER_JOB_IDENTITY_H
@@ -14,7 +14,7 @@
 #include "worker/images/images.h"
 
 #define IDENTITY_ALGORITHM                                                                                             \
-    1 /* raise it when the same job gives other bits, so old pieces are not mixed with new ones */
+    1 /* raise it when the same job gives other bits, so old shards are not mixed with new ones */
 
 typedef struct IdentityInput {
     const char *field; /* "student" */

@@ -1,5 +1,5 @@
-/* Features of images that are there already: evaluate and statistics. For every gap that no valid piece covers the
- * images of the source are measured (measure.h) and become pieces, so ranges of a source can be measured by several
+/* Features of images that are there already: evaluate and statistics. For every gap that no valid shard covers the
+ * images of the source are measured (measure.h) and become shards, so ranges of a source can be measured by several
  * workers, and a run that is stopped goes on where it was. */
 #include <inttypes.h>
 #include <math.h>
@@ -48,7 +48,7 @@ static float *row_of_nan(int width)
     return row;
 }
 
-/* Indices stay what they are, so an image that is left out has a row too; whoever gathers the rows leaves it out. */
+/* Indices stay what they are, so an image that is left out has a row too; merge.c leaves it out. */
 static bool on_bad(void *ctx, int64_t index, const char *why, Err *err)
 {
     Measuring *m = ctx;
@@ -62,7 +62,7 @@ static bool on_bad(void *ctx, int64_t index, const char *why, Err *err)
     batch->arrays[ARRAY_FEATURES_TF] = keeps[ARRAY_FEATURES_TF] ? row_of_nan(width) : NULL;
     batch->arrays[ARRAY_SPATIAL] = keeps[ARRAY_SPATIAL] ? row_of_nan(INCEPTION_SPATIAL) : NULL;
     batch->arrays[ARRAY_HASHES] = xcalloc(1, IMAGE_HASH);
-    if (m->bad++ < GATHER_NAMED) /* the manifests have all, the report the first */
+    if (m->bad++ < MERGE_NAMED) /* the manifests have all, the report the first */
         hooks_note(m->hooks, why);
     return add(m, batch, err);
 }
@@ -132,7 +132,7 @@ static bool write_sheet(const Run *run, Err *err)
         }
     }
     char *path = folder_path(run->spec->output, "grid.png");
-    good = good && (count == 0 || grid_write(path, images, count, err)); /* none: whoever gathers the rows says it */
+    good = good && (count == 0 || grid_write(path, images, count, err)); /* none: merge_open reports it */
     free(path);
     while (count > 0)
         image_free(&images[--count]);
@@ -143,9 +143,9 @@ bool run_close_source(Run *run, const Hooks *hooks, Err *err)
 {
     if (!image_source_same(run->source, err))
         return false;
-    char *doubt = image_source_doubt(run->source);
-    if (doubt)
-        run_note(run, hooks, "%s", doubt);
-    free(doubt);
+    char *caveat = image_source_caveat(run->source);
+    if (caveat)
+        run_note(run, hooks, "%s", caveat);
+    free(caveat);
     return folder_has(run->spec->output, "grid.png") || write_sheet(run, err);
 }

@@ -5,10 +5,10 @@
 
 #include "worker/evaluate/measure.h"
 #include "worker/job/folder.h"
-#include "worker/job/gather.h"
+#include "worker/job/merge.h"
 #include "worker/job/identity.h"
 #include "worker/job/inputs.h"
-#include "worker/job/pieces.h"
+#include "worker/job/shards.h"
 #include "worker/job/run.h"
 #include "worker/job/timing.h"
 #include "worker/job/writer.h"
@@ -24,7 +24,7 @@ struct Run {
     int64_t images;       /* of a source: counted when it is opened */
     int64_t expected;     /* what a survey counted; 0: nobody said */
     ImageSource *source;  /* evaluate, statistics; the model cache's */
-    PieceNeeds keeps;     /* what a piece of this job holds */
+    ShardNeeds keeps;     /* what a shard of this job holds */
     Inputs inputs;        /* sample */
     const Family *family; /* sample: how the model is run */
     Model *model;         /* the model cache's; NULL until run_load */
@@ -44,10 +44,10 @@ void run_note(Run *run, const Hooks *hooks, const char *format, ...) __attribute
 /* Makes room for batches of `wanted` images, or of the half of it that fits, and says so; sets run->batch. */
 bool run_reserve(Run *run, int wanted, const Hooks *hooks, Err *err);
 
-/* What a piece must still hold to count: `keeps`, but pixels are spent once samples.npz and the sheet are there. */
-PieceNeeds run_needs(const Run *run);
+/* What a shard must still hold to count: `keeps`, but pixels are spent once samples.npz and the sheet are there. */
+ShardNeeds run_needs(const Run *run);
 
-/* The writer of this run's pieces, for a folder that is claimed before the first batch is added; NULL on failure.
+/* The writer of this run's shards, for a folder that is claimed before the first batch is added; NULL on failure.
  * `side`: pixels of an image, 0 without. */
 Writer *run_writer(Run *run, int side, Err *err);
 /* Moves the seconds since the last call into a batch. */
@@ -59,7 +59,7 @@ char *run_image_name(const Run *run, int64_t i);
 /* Moves what was measured into the batch's arrays. */
 void run_take_rows(MeasureRows *rows, WriterBatch *batch);
 
-/* evaluate and statistics: features of the images lo..hi-1 of the source, in pieces. */
+/* evaluate and statistics: features of the images lo..hi-1 of the source, in shards. */
 bool run_measure(Run *run, int64_t lo, int64_t hi, const Hooks *hooks, int64_t *ret_upto, Err *err);
 /* When all of the source was measured: it is what it was when it was opened; grid.png shows its first images. */
 bool run_close_source(Run *run, const Hooks *hooks, Err *err);

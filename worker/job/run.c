@@ -32,10 +32,10 @@ void run_note(Run *run, const Hooks *hooks, const char *format, ...)
 /* --- opening --------------------------------------------------------------------------------------- */
 
 /* Pixels are kept where no PNG is there to make the contact sheet from. */
-static PieceNeeds keeps_of(const JobSpec *spec, JobPipeline pipeline, const char *identity)
+static ShardNeeds keeps_of(const JobSpec *spec, JobPipeline pipeline, const char *identity)
 {
     bool sample = jobkind_of(spec->kind)->makes_images, npz = spec->save & SAVE_NPZ;
-    PieceNeeds keeps = {.identity = identity, .contents = true, .readable = !spec->skip_bad};
+    ShardNeeds keeps = {.identity = identity, .contents = true, .readable = !spec->skip_bad};
     keeps.png = sample && spec->save & SAVE_PNG;
     keeps.arrays[ARRAY_CODES] = sample && spec->save & SAVE_CODES;
     keeps.arrays[ARRAY_VECTORS] = sample && spec->save & SAVE_VECTORS;
@@ -49,9 +49,9 @@ static PieceNeeds keeps_of(const JobSpec *spec, JobPipeline pipeline, const char
     return keeps;
 }
 
-PieceNeeds run_needs(const Run *run)
+ShardNeeds run_needs(const Run *run)
 {
-    PieceNeeds needs = run->keeps;
+    ShardNeeds needs = run->keeps;
     bool npz = run->spec->save & SAVE_NPZ;
     if (folder_has(run->spec->output, "grid.png") && (!npz || folder_has(run->spec->output, "samples.npz")))
         needs.arrays[ARRAY_PIXELS] = false;
@@ -208,9 +208,9 @@ static cJSON *made_by(const Run *run)
     return made;
 }
 
-static PieceRow row(size_t element, int ndim, int64_t a, int64_t b, int64_t c)
+static ShardRow row(size_t element, int ndim, int64_t a, int64_t b, int64_t c)
 {
-    PieceRow made = {.ndim = ndim, .shape = {a, b, c}, .bytes = element};
+    ShardRow made = {.ndim = ndim, .shape = {a, b, c}, .bytes = element};
     for (int i = 0; i < ndim; i++)
         made.bytes *= (size_t)made.shape[i];
     return made;

@@ -1,9 +1,9 @@
-/* Making images: for every gap that no valid piece covers, batch by batch
+/* Making images: for every gap that no valid shard covers, batch by batch
  *
  *   inputs -> Family.run -> features of the pixels just made -> writer
  *
  * The inputs of a batch are made while the one before is sampled; the writer encodes and flushes while the next one is
- * sampled. At a stop or a failure the images made so far still become a piece, so they are not made again. */
+ * sampled. At a stop or a failure the images made so far still become a shard, so they are not made again. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>

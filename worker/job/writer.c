@@ -1,12 +1,12 @@
 /* Threads and order of writing.
  *
- *   main thread     writer_add: batch -> the open piece; its images -> the queue of PNG tasks
- *   png threads     encode and write one image each (unflushed), count down the piece
- *   closing thread  takes pieces in order; when a piece is cut and its images are written: flush the images, write the
+ *   main thread     writer_add: batch -> the open shard; its images -> the queue of PNG tasks
+ *   png threads     encode and write one image each (unflushed), count down the shard
+ *   closing thread  takes shards in order; when a shard is cut and its images are written: flush the images, write the
  *                   arrays, write the manifest, move `safe` on
  *
  * One lock guards everything; `changed` is signalled at every change, which is a few times a batch. A flushed image
- * needs no flush of its own folder entry until the manifest, so the folder is flushed once a piece. */
+ * needs no flush of its own folder entry until the manifest, so the folder is flushed once a shard. */
 #include "worker/job/writer.h"
 
 #include <stdlib.h>
@@ -17,23 +17,23 @@
 #include "worker/images/images.h"
 #include "worker/job/writer_parts.h"
 
-enum { PIECES_IN_FLIGHT = 3 };
+enum { SHARDS_IN_FLIGHT = 3 };
 
 void writer_batch_free(WriterBatch *batch)
 {
-    for (int i = 0; batch && i < PIECE_ARRAYS; i++)
+    for (int i = 0; batch && i < SHARD_ARRAYS; i++)
         free(batch->arrays[i]);
     if (batch)
         free(batch->bad);
     free(batch);
 }
 
-static void piece_free(OpenPiece *piece)
+static void shard_free(OpenShard *shard)
 {
-    for (int i = 0; i < piece->batch_count; i++)
-        writer_batch_free(piece->batches[i]);
-    free(piece->batches);
-    free(piece);
+    for (int i = 0; i < shard->batch_count; i++)
+        writer_batch_free(shard->batches[i]);
+    free(shard->batches);
+    free(shard);
 }
 
 static void keep_failure(Writer *writer, const Err *err)
@@ -66,14 +66,14 @@ static void *png_thread(void *ctx)
         pthread_mutex_unlock(&writer->lock);
         Err err = {0};
         if (!skip) {
-            char *path = piece_image_path(writer->output, task->index);
+            char *path = shard_image_path(writer->output, task->index);
             image_write_png(path, task->rgb, writer->plan.side, writer->plan.side, false, &err);
             free(path);
         }
         pthread_mutex_lock(&writer->lock);
         if (err.kind != ERR_NONE)
             keep_failure(writer, &err);
-        task->piece->images_left--;
+        task->shard->images_left--;
         free(task);
         pthread_cond_broadcast(&writer->changed);
     }
@@ -81,29 +81,29 @@ static void *png_thread(void *ctx)
     return NULL;
 }
 
-static void queue_images(Writer *writer, OpenPiece *piece, const WriterBatch *batch)
+static void queue_images(Writer *writer, OpenShard *shard, const WriterBatch *batch)
 {
     size_t bytes = (size_t)writer->plan.side * (size_t)writer->plan.side * 3;
     for (int i = 0; i < batch->count; i++) {
         PngTask *task = xmalloc(sizeof *task);
-        *task = (PngTask){NULL, piece, batch->lo + i, (const uint8_t *)batch->arrays[ARRAY_PIXELS] + (size_t)i * bytes};
+        *task = (PngTask){NULL, shard, batch->lo + i, (const uint8_t *)batch->arrays[ARRAY_PIXELS] + (size_t)i * bytes};
         if (writer->last_task)
             writer->last_task->next = task;
         else
             writer->task = task;
         writer->last_task = task;
-        piece->images_left++;
+        shard->images_left++;
     }
 }
 
-/* --- closing pieces -------------------------------------------------------------------------------- */
+/* --- closing shards -------------------------------------------------------------------------------- */
 
-static OpenPiece *ripe_piece(Writer *writer)
+static OpenShard *ripe_shard(Writer *writer)
 {
     for (;;) {
-        OpenPiece *piece = writer->first;
-        if (piece && piece->cut && piece->images_left == 0)
-            return piece;
+        OpenShard *shard = writer->first;
+        if (shard && shard->cut && shard->images_left == 0)
+            return shard;
         if (writer->ending)
             return NULL;
         pthread_cond_wait(&writer->changed, &writer->lock);
@@ -114,24 +114,24 @@ static void *closing_thread(void *ctx)
 {
     Writer *writer = ctx;
     pthread_mutex_lock(&writer->lock);
-    for (OpenPiece *piece; (piece = ripe_piece(writer));) {
+    for (OpenShard *shard; (shard = ripe_shard(writer));) {
         bool good = writer->err.kind == ERR_NONE;
         pthread_mutex_unlock(&writer->lock);
         Err err = {0};
         if (good)
-            good = writer_piece_close(writer, piece, &err);
+            good = writer_shard_close(writer, shard, &err);
         pthread_mutex_lock(&writer->lock);
         if (err.kind != ERR_NONE)
             keep_failure(writer, &err);
         if (good) {
-            writer->safe = piece->hi;
+            writer->safe = shard->hi;
             writer->any_safe = true;
         }
-        writer->first = piece->next;
+        writer->first = shard->next;
         if (!writer->first)
             writer->last = NULL;
-        writer->pieces--;
-        piece_free(piece);
+        writer->shards--;
+        shard_free(shard);
         pthread_cond_broadcast(&writer->changed);
     }
     pthread_mutex_unlock(&writer->lock);
@@ -144,8 +144,8 @@ Writer *writer_open(const WriterPlan *plan, Err *err)
 {
     Writer *writer = xcalloc(1, sizeof *writer);
     writer->plan = *plan;
-    if (writer->plan.piece_seconds <= 0)
-        writer->plan.piece_seconds = PIECE_SECONDS;
+    if (writer->plan.shard_seconds <= 0)
+        writer->plan.shard_seconds = SHARD_SECONDS;
     writer->output = xstrdup(plan->output);
     memcpy(writer->identity, plan->keeps.identity, sizeof writer->identity);
     writer->made = cJSON_Duplicate(plan->made, true);
@@ -164,25 +164,25 @@ Writer *writer_open(const WriterPlan *plan, Err *err)
     return writer;
 }
 
-static OpenPiece *piece_for(Writer *writer, const WriterBatch *batch)
+static OpenShard *shard_for(Writer *writer, const WriterBatch *batch)
 {
     int64_t lo = batch->lo;
-    OpenPiece *piece = writer->last;
-    if (piece && !piece->cut && piece->hi == lo && piece->precision == batch->precision)
-        return piece;
-    if (piece)
-        piece->cut = true;
-    piece = xcalloc(1, sizeof *piece);
-    piece->lo = piece->hi = lo;
-    piece->precision = batch->precision;
-    piece->born = mono_seconds();
+    OpenShard *shard = writer->last;
+    if (shard && !shard->cut && shard->hi == lo && shard->precision == batch->precision)
+        return shard;
+    if (shard)
+        shard->cut = true;
+    shard = xcalloc(1, sizeof *shard);
+    shard->lo = shard->hi = lo;
+    shard->precision = batch->precision;
+    shard->born = mono_seconds();
     if (writer->last)
-        writer->last->next = piece;
+        writer->last->next = shard;
     else
-        writer->first = piece;
-    writer->last = piece;
-    writer->pieces++;
-    return piece;
+        writer->first = shard;
+    writer->last = shard;
+    writer->shards++;
+    return shard;
 }
 
 static bool reported(const Writer *writer, Err *err)
@@ -195,22 +195,22 @@ static bool reported(const Writer *writer, Err *err)
 bool writer_add(Writer *writer, WriterBatch *batch, Err *err)
 {
     pthread_mutex_lock(&writer->lock);
-    while (writer->pieces >= PIECES_IN_FLIGHT && writer->last->cut && writer->err.kind == ERR_NONE)
+    while (writer->shards >= SHARDS_IN_FLIGHT && writer->last->cut && writer->err.kind == ERR_NONE)
         pthread_cond_wait(&writer->changed, &writer->lock);
     bool good = reported(writer, err);
     if (good) {
-        OpenPiece *piece = piece_for(writer, batch);
-        piece->batches = xrealloc(piece->batches, (size_t)(piece->batch_count + 1) * sizeof *piece->batches);
-        piece->batches[piece->batch_count++] = batch;
-        piece->hi += batch->count;
+        OpenShard *shard = shard_for(writer, batch);
+        shard->batches = xrealloc(shard->batches, (size_t)(shard->batch_count + 1) * sizeof *shard->batches);
+        shard->batches[shard->batch_count++] = batch;
+        shard->hi += batch->count;
         if (writer->plan.keeps.png)
-            queue_images(writer, piece, batch);
+            queue_images(writer, shard, batch);
         double made = 0;
         for (int stage = 0; stage < STAGES; stage++)
-            made += piece->batch_count == 1 ? batch->seconds[stage] : 0;
-        piece->born -= made; /* it began when its first batch did */
-        if (piece->hi - piece->lo >= PIECE_IMAGES || mono_seconds() - piece->born >= writer->plan.piece_seconds)
-            piece->cut = true;
+            made += shard->batch_count == 1 ? batch->seconds[stage] : 0;
+        shard->born -= made; /* it began when its first batch did */
+        if (shard->hi - shard->lo >= SHARD_IMAGES || mono_seconds() - shard->born >= writer->plan.shard_seconds)
+            shard->cut = true;
         pthread_cond_broadcast(&writer->changed);
     } else {
         writer_batch_free(batch);
@@ -233,7 +233,7 @@ bool writer_finish(Writer *writer, Err *err)
     if (writer->last)
         writer->last->cut = true;
     pthread_cond_broadcast(&writer->changed);
-    while (writer->first) /* after a failure pieces still leave, unwritten */
+    while (writer->first) /* after a failure shards still leave, unwritten */
         pthread_cond_wait(&writer->changed, &writer->lock);
     bool good = reported(writer, err);
     pthread_mutex_unlock(&writer->lock);
@@ -253,9 +253,9 @@ void writer_close(Writer *writer)
     if (writer->closer_runs)
         pthread_join(writer->closer, NULL);
     while (writer->first) {
-        OpenPiece *piece = writer->first;
-        writer->first = piece->next;
-        piece_free(piece);
+        OpenShard *shard = writer->first;
+        writer->first = shard->next;
+        shard_free(shard);
     }
     pthread_cond_destroy(&writer->changed);
     pthread_mutex_destroy(&writer->lock);

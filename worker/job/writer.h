@@ -3,11 +3,11 @@
  *     Writer *writer = writer_open(&plan, err);
  *     writer_add(writer, batch, err)          takes the batch over: its PNGs are encoded by threads meanwhile
  *     writer_safe(writer, lo)                 the first index of this run that is not yet safely on disk
- *     writer_finish(writer, err)              closes the open piece and waits
+ *     writer_finish(writer, err)              closes the open shard and waits
  *     writer_close(writer)
  *
- * A piece is closed at a batch boundary, when it holds PIECE_IMAGES images or is older than PIECE_SECONDS, or where the
- * indices jump. A thread then flushes its images, writes its arrays and last its manifest. Pieces become safe in the
+ * A shard is closed at a batch boundary, when it holds SHARD_IMAGES images or is older than SHARD_SECONDS, or where the
+ * indices jump. A thread then flushes its images, writes its arrays and last its manifest. Shards become safe in the
  * order they were added. The first failure is kept and every later call reports it. */
 #ifndef WORKER_JOB_WRITER_H
 #define WORKER_JOB_WRITER_H
@@ -17,29 +17,29 @@
 #include <stdint.h>
 
 #include "core/err.h"
-#include "worker/job/pieces.h"
+#include "worker/job/shards.h"
 #include "worker/job/timing.h"
 
-#define PIECE_IMAGES  256
-#define PIECE_SECONDS 1.0
+#define SHARD_IMAGES  256
+#define SHARD_SECONDS 1.0
 
 typedef struct WriterPlan {
     const char *output;          /* images/ and blocks/ are there */
-    PieceNeeds keeps;            /* which arrays and whether PNGs; the identity */
+    ShardNeeds keeps;            /* which arrays and whether PNGs; the identity */
     int side;                    /* pixels of a PNG a side; 0: none */
-    PieceRow rows[PIECE_ARRAYS]; /* the shape of one image in each array that is kept */
+    ShardRow rows[SHARD_ARRAYS]; /* the shape of one image in each array that is kept */
     const cJSON *made;           /* how: device, precision, version; copied into each manifest */
     int threads;                 /* that encode PNGs, at least 1 */
-    double piece_seconds;        /* 0: PIECE_SECONDS */
+    double shard_seconds;        /* 0: SHARD_SECONDS */
 } WriterPlan;
 
 /* One batch; the arrays are malloc'd, NULL where the plan does not keep them (pixels: needed for PNGs as well). */
 typedef struct WriterBatch {
     int64_t lo;
     int count;
-    void *arrays[PIECE_ARRAYS];
+    void *arrays[SHARD_ARRAYS];
     double seconds[STAGES]; /* what it took to make it */
-    const char *precision;  /* if it is not the one that the plan's `made` says, else NULL; a piece has one */
+    const char *precision;  /* if it is not the one that the plan's `made` says, else NULL; a shard has one */
     int height, width;      /* of its images; 0: not told */
     char *bad;              /* why the only image of this batch cannot be read; NULL: it can. malloc'd */
 } WriterBatch;
@@ -50,7 +50,7 @@ Writer *writer_open(const WriterPlan *plan, Err *err);
 bool writer_add(Writer *writer, WriterBatch *batch,
                 Err *err); /* may wait for the disk; consumes the batch in any case */
 int64_t writer_safe(Writer *writer,
-                    int64_t fallback); /* the end of the last closed piece; fallback while there is none */
+                    int64_t fallback); /* the end of the last closed shard; fallback while there is none */
 bool writer_finish(Writer *writer, Err *err);
 void writer_close(Writer *writer); /* drops what is not safe; NULL is fine */
 

@@ -1,4 +1,4 @@
-/* What writer.c (threads, and the order of things) and writer_piece.c (a piece made safe) share; nobody else includes
+/* What writer.c (threads, and the order of things) and writer_shard.c (a shard made safe) share; nobody else includes
  * it. */
 #ifndef WORKER_JOB_WRITER_PARTS_H
 #define WORKER_JOB_WRITER_PARTS_H
@@ -9,9 +9,9 @@
 
 enum { WRITER_THREADS_MAX = 16 };
 
-typedef struct OpenPiece OpenPiece;
-struct OpenPiece {
-    OpenPiece *next;
+typedef struct OpenShard OpenShard;
+struct OpenShard {
+    OpenShard *next;
     int64_t lo, hi;
     double born;
     bool cut;
@@ -24,7 +24,7 @@ struct OpenPiece {
 typedef struct PngTask PngTask;
 struct PngTask {
     PngTask *next;
-    OpenPiece *piece;
+    OpenShard *shard;
     int64_t index;
     const uint8_t *rgb;
 };
@@ -38,15 +38,15 @@ struct Writer {
     pthread_t threads[WRITER_THREADS_MAX], closer;
     int thread_count;
     bool closer_runs, ending;
-    OpenPiece *first, *last; /* oldest to newest; the newest may still be open */
-    int pieces;
+    OpenShard *first, *last; /* oldest to newest; the newest may still be open */
+    int shards;
     PngTask *task, *last_task;
     bool any_safe;
     int64_t safe;
     Err err; /* the first failure */
 };
 
-/* All of a piece is written; now make it safe. Runs without the lock: a cut piece belongs to the closing thread. */
-bool writer_piece_close(const Writer *writer, const OpenPiece *piece, Err *err);
+/* All of a shard is written; now make it safe. Runs without the lock: a cut shard belongs to the closing thread. */
+bool writer_shard_close(const Writer *writer, const OpenShard *shard, Err *err);
 
 #endif

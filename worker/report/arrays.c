@@ -8,52 +8,52 @@
 /* --- arrays of the sampler ------------------------------------------------------------------------------------------
  */
 
-typedef struct Gather {
+typedef struct Merge {
     const Run *run;
     const char *path;
     NpyWriter *npy;
     NpzWriter *npz;
-    PieceArray array;
-} Gather;
+    ShardArray array;
+} Merge;
 
-static void whole_shape(const Run *run, const PieceRow *row, int64_t ret_shape[8])
+static void whole_shape(const Run *run, const ShardRow *row, int64_t ret_shape[8])
 {
     ret_shape[0] = run->images;
     memcpy(ret_shape + 1, row->shape, sizeof row->shape);
 }
 
-static bool gather_npy(const void *rows, int64_t count, const PieceRow *row, void *ctx, Err *err)
+static bool merge_npy(const void *rows, int64_t count, const ShardRow *row, void *ctx, Err *err)
 {
-    Gather *gather = ctx;
+    Merge *merge = ctx;
     int64_t shape[8];
-    whole_shape(gather->run, row, shape);
-    if (!gather->npy)
-        gather->npy = npy_writer_open(gather->path, piece_array_dtype(gather->array), row->ndim + 1, shape, err);
-    return gather->npy && npy_writer_add(gather->npy, rows, (size_t)count * row->bytes, err);
+    whole_shape(merge->run, row, shape);
+    if (!merge->npy)
+        merge->npy = npy_writer_open(merge->path, shard_array_dtype(merge->array), row->ndim + 1, shape, err);
+    return merge->npy && npy_writer_add(merge->npy, rows, (size_t)count * row->bytes, err);
 }
 
-static bool gather_npz(const void *rows, int64_t count, const PieceRow *row, void *ctx, Err *err)
+static bool merge_npz(const void *rows, int64_t count, const ShardRow *row, void *ctx, Err *err)
 {
-    Gather *gather = ctx;
+    Merge *merge = ctx;
     int64_t shape[8];
-    whole_shape(gather->run, row, shape);
-    if (!gather->npz) {
-        gather->npz = npz_writer_open(gather->path, err);
-        if (!gather->npz || !npz_writer_begin(gather->npz, "arr_0", DTYPE_U8, row->ndim + 1, shape, err))
+    whole_shape(merge->run, row, shape);
+    if (!merge->npz) {
+        merge->npz = npz_writer_open(merge->path, err);
+        if (!merge->npz || !npz_writer_begin(merge->npz, "arr_0", DTYPE_U8, row->ndim + 1, shape, err))
             return false;
     }
-    return npz_writer_add(gather->npz, rows, (size_t)count * row->bytes, err);
+    return npz_writer_add(merge->npz, rows, (size_t)count * row->bytes, err);
 }
 
-static bool write_npy(Reporting *r, PieceArray array, const char *name, Err *err)
+static bool write_npy(Reporting *r, ShardArray array, const char *name, Err *err)
 {
     char *path = reporting_path(r, name);
-    Gather gather = {.run = r->run, .path = path, .array = array};
-    bool good = pieces_read(&r->pieces, array, 0, r->run->images, gather_npy, &gather, err);
+    Merge merge = {.run = r->run, .path = path, .array = array};
+    bool good = shards_read(&r->shards, array, 0, r->run->images, merge_npy, &merge, err);
     if (good)
-        good = npy_writer_finish(gather.npy, err);
+        good = npy_writer_finish(merge.npy, err);
     else
-        npy_writer_abort(gather.npy);
+        npy_writer_abort(merge.npy);
     free(path);
     reporting_produced(r, name);
     return good;
@@ -65,12 +65,12 @@ static bool write_npz(Reporting *r, Err *err)
     if (!run_needs(r->run).arrays[ARRAY_PIXELS])
         return true; /* written by an earlier report of this job, and it did not change */
     char *path = reporting_path(r, "samples.npz");
-    Gather gather = {.run = r->run, .path = path, .array = ARRAY_PIXELS};
-    bool good = pieces_read(&r->pieces, ARRAY_PIXELS, 0, r->run->images, gather_npz, &gather, err);
+    Merge merge = {.run = r->run, .path = path, .array = ARRAY_PIXELS};
+    bool good = shards_read(&r->shards, ARRAY_PIXELS, 0, r->run->images, merge_npz, &merge, err);
     if (good)
-        good = npz_writer_finish(gather.npz, err);
+        good = npz_writer_finish(merge.npz, err);
     else
-        npz_writer_abort(gather.npz);
+        npz_writer_abort(merge.npz);
     free(path);
     return good;
 }
@@ -88,7 +88,7 @@ bool reporting_arrays(Reporting *r, Err *err)
 static bool write_features(Reporting *r, const Features *features, const char *name, Err *err)
 {
     char *path = reporting_path(r, name);
-    bool good = gather_save(features, path, err);
+    bool good = merge_save(features, path, err);
     free(path);
     reporting_produced(r, name);
     return good;
@@ -99,7 +99,7 @@ enum { PAIRS_NAMED = 3 };
 /* What the images themselves give reason to say. */
 static void note_images(Reporting *r)
 {
-    const Gathered *all = &r->all;
+    const Merged *all = &r->all;
     if (memcmp(all->least, all->most, sizeof all->least) != 0)
         run_note(
             r->run, r->hooks,
@@ -125,12 +125,12 @@ static void note_images(Reporting *r)
     buf_free(&pairs);
 }
 
-bool reporting_gather(Reporting *r, Err *err)
+bool reporting_merge(Reporting *r, Err *err)
 {
     const Run *run = r->run;
     if (!run->keeps.arrays[ARRAY_FEATURES])
         return true;
-    if (!gather_open(run->spec->output, &r->pieces, run->images, &run->keeps, &r->all, err))
+    if (!merge_open(run->spec->output, &r->shards, run->images, &run->keeps, &r->all, err))
         return false;
     note_images(r);
     bool save = run->spec->save & SAVE_FEATURES;

@@ -24,7 +24,7 @@ typedef struct Reader {
     ImageSource *source; /* of measured images; NULL: sampled ones */
 } Reader;
 
-static bool take_pixels(const void *rows, int64_t count, const PieceRow *row, void *ctx, Err *err)
+static bool take_pixels(const void *rows, int64_t count, const ShardRow *row, void *ctx, Err *err)
 {
     (void)count, (void)err;
     Image *image = ctx;
@@ -40,13 +40,13 @@ static bool read_image(const Reader *reader, int64_t index, Image *ret_image)
     if (reader->source)
         return image_source_read(reader->source, index, ret_image, NULL);
     if (run->keeps.png) {
-        char *path = piece_image_path(run->spec->output, index);
+        char *path = shard_image_path(run->spec->output, index);
         bool good = image_read(path, ret_image, NULL);
         free(path);
         return good;
     }
     return run->keeps.arrays[ARRAY_PIXELS] && index < run->keeps.pixels_below &&
-           pieces_read(&reader->r->pieces, ARRAY_PIXELS, index, index + 1, take_pixels, ret_image, NULL);
+           shards_read(&reader->r->shards, ARRAY_PIXELS, index, index + 1, take_pixels, ret_image, NULL);
 }
 
 /* Means over squares of whole pixels: at most SIDE a side. Takes the image over. */

@@ -6,7 +6,7 @@
 #include "core/mem.h"
 #include "worker/report/parts.h"
 
-/* How many classes the model has, as the pieces remember it; 0: made before they did. */
+/* How many classes the model has, as the shards remember it; 0: made before they did. */
 int reporting_classes(const Reporting *r)
 {
     const cJSON *classes = cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(r->made, 0), "classes");

@@ -89,10 +89,10 @@ static bool open_reference(Pass *pass, Err *err)
     const Reporting *r = pass->r;
     const JobSpec *spec = r->run->spec;
     Hooks hooks = {.ctx = pass, .progress = on_reference_progress, .stop = on_reference_stop, .note = on_note};
-    ReferenceMaker maker = {
+    ReferenceOptions options = {
         .models = r->run->models, .inception = spec->inception, .precision = spec->precision, .hooks = &hooks};
     unsigned wants = evaluation_wants_of_reference(pass->metrics);
-    return reference_open(spec->reference, pass->pipeline, wants, &maker, &pass->reference, err);
+    return reference_open(spec->reference, pass->pipeline, wants, &options, &pass->reference, err);
 }
 
 /* The name under which the job was asked for; without one that of the file. */
@@ -120,7 +120,7 @@ static void describe_reference(const Pass *pass)
         cJSON_AddStringToObject(object, "weights_sha256", reference->weights);
 }
 
-/* --- doubts ----------------------------------------------------------------------------------------- */
+/* --- caveats ---------------------------------------------------------------------------------------- */
 
 static void warn_about_images(const Pass *pass)
 {
@@ -139,10 +139,10 @@ static void warn_about_images(const Pass *pass)
 static void warn_about_reference(const Pass *pass)
 {
     const Reference *reference = &pass->reference;
-    char *doubt = reference_doubt(reference, pass->pipeline);
-    if (doubt)
-        run_note(pass->r->run, pass->r->hooks, "%s", doubt);
-    free(doubt);
+    char *caveat = reference_caveat(reference, pass->pipeline);
+    if (caveat)
+        run_note(pass->r->run, pass->r->hooks, "%s", caveat);
+    free(caveat);
     if (*reference->weights && pass->weights && strcmp(reference->weights, pass->weights->sha256) != 0)
         run_note(pass->r->run, pass->r->hooks,
                  "the reference was measured with another network (weights %.12s) than the images (%.12s): the numbers "
@@ -231,7 +231,7 @@ static bool measure_passes(Reporting *r, Err *err)
 static void describe_images(Reporting *r)
 {
     const Run *run = r->run;
-    const Gathered *all = &r->all;
+    const Merged *all = &r->all;
     const IdentityInput *weights = input_of(run, "inception");
     cJSON_AddNumberToObject(r->measured, "n", (double)all->count);
     cJSON_AddStringToObject(r->measured, "pipeline", run->pipeline == PIPELINE_TF ? "tf" : "pt");
@@ -243,13 +243,13 @@ static void describe_images(Reporting *r)
 }
 
 /* Rows are numbered without the images that were left out; a report speaks of images. */
-static void name_samples(const Gathered *all, cJSON *measured)
+static void name_samples(const Merged *all, cJSON *measured)
 {
     cJSON *list, *sample;
     cJSON_ArrayForEach(list, cJSON_GetObjectItemCaseSensitive(measured, "samples")) cJSON_ArrayForEach(sample, list)
     {
         cJSON *image = cJSON_GetObjectItemCaseSensitive(sample, "image");
-        cJSON_SetNumberHelper(image, (double)gathered_image(all, (int64_t)image->valuedouble));
+        cJSON_SetNumberHelper(image, (double)merged_image(all, (int64_t)image->valuedouble));
     }
 }
 

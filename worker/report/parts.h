@@ -1,6 +1,6 @@
 /* What the files of the report phase share; nobody else includes it. phase.c has the order of things.
  *
- * arrays.c    pieces into whole arrays
+ * arrays.c    shards into whole arrays
  * metrics.c   statistics, figures, and where they come from
  * labels.c    how images came by their classes
  * gallery.c   pictures of the page */
@@ -13,8 +13,8 @@
 typedef struct Reporting {
     Run *run;
     const Hooks *hooks;
-    Pieces pieces;
-    Gathered all;    /* the rows, where the job has features */
+    Shards shards;
+    Merged all;      /* the rows, where the job has features */
     cJSON *outputs;  /* names of the files that were made */
     cJSON *made;     /* who made how many images */
     cJSON *measured; /* what report.json says of measurements; empty when nothing was measured */
@@ -32,7 +32,7 @@ void reporting_produced(Reporting *r, const char *name);    /* adds it to `outpu
 bool reporting_arrays(Reporting *r, Err *err);
 
 /* Rows of features as arrays into r->all, and into files where `save` says so; notes what is odd about the images. */
-bool reporting_gather(Reporting *r, Err *err);
+bool reporting_merge(Reporting *r, Err *err);
 
 /* --- metrics.c --------------------------------------------------------------------------------- */
 
@@ -44,7 +44,7 @@ bool reporting_measure(Reporting *r, Err *err);
 /* How the images of a sampling job came by their classes, in words; NULL for other jobs. Notes when classes that were
  * given are unequal. Caller frees. */
 char *reporting_labels(Reporting *r);
-/* How many classes the model has, as the pieces remember it; 0: they do not. */
+/* How many classes the model has, as the shards remember it; 0: they do not. */
 int reporting_classes(const Reporting *r);
 
 /* --- gallery.c --------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* Everything that needs all images, in this order, so that report.json appears last and means "all of it is there":
  *
- *   1 the pieces      made if any is missing, then read with their checksums
+ *   1 the shards      made if any is missing, then read with their checksums
  *   2 the arrays      codes.npy, vectors.npy, samples.npz, in index order; rows of features as arrays for what follows
  *   3 the metrics     statistics.npz, and the figures that `metrics` asks for
  *   4 the sheet       grid.png
@@ -21,9 +21,9 @@
 #include "worker/images/grid.h"
 #include "worker/report/parts.h"
 
-/* --- 1 the pieces ---------------------------------------------------------------------------------- */
+/* --- 1 the shards ---------------------------------------------------------------------------------- */
 
-static bool all_pieces(Reporting *r, Err *err)
+static bool all_shards(Reporting *r, Err *err)
 {
     Run *run = r->run;
     int64_t upto = 0;
@@ -31,10 +31,10 @@ static bool all_pieces(Reporting *r, Err *err)
                 (!jobkind_of(run->spec->kind)->reads_source || run_close_source(run, r->hooks, err));
     stopwatch_enter(&run->watch, STAGE_REPORT);
     hooks_progress(r->hooks, run->images, 0, stage_name(STAGE_REPORT));
-    PieceNeeds needs = run_needs(run);
+    ShardNeeds needs = run_needs(run);
     needs.contents = false; /* compared a moment ago */
-    good = good && pieces_scan(run->spec->output, &needs, 0, run->images, &r->pieces, err);
-    if (good && (upto = pieces_reach(&r->pieces, 0)) < run->images)
+    good = good && shards_scan(run->spec->output, &needs, 0, run->images, &r->shards, err);
+    if (good && (upto = shards_reach(&r->shards, 0)) < run->images)
         return err_set(err, ERR_IO,
                        "output %s: image %" PRId64
                        " was there a moment ago and is gone; does somebody else write here?",
@@ -49,7 +49,7 @@ typedef struct Sheet {
     int count;
 } Sheet;
 
-static bool add_to_sheet(const void *rows, int64_t count, const PieceRow *row, void *ctx, Err *err)
+static bool add_to_sheet(const void *rows, int64_t count, const ShardRow *row, void *ctx, Err *err)
 {
     (void)err;
     Sheet *sheet = ctx;
@@ -64,7 +64,7 @@ static bool add_to_sheet(const void *rows, int64_t count, const PieceRow *row, v
 static bool sheet_from_pixels(const Reporting *r, const char *path, int count, Err *err)
 {
     Sheet sheet = {.count = 0};
-    bool good = pieces_read(&r->pieces, ARRAY_PIXELS, 0, count, add_to_sheet, &sheet, err) &&
+    bool good = shards_read(&r->shards, ARRAY_PIXELS, 0, count, add_to_sheet, &sheet, err) &&
                 grid_write(path, sheet.images, sheet.count, err);
     for (int i = 0; i < sheet.count; i++)
         image_free(&sheet.images[i]);
@@ -75,7 +75,7 @@ static bool sheet_from_files(const Reporting *r, const char *path, int count, Er
 {
     char *files[GRID_MAX];
     for (int i = 0; i < count; i++)
-        files[i] = piece_image_path(r->run->spec->output, i);
+        files[i] = shard_image_path(r->run->spec->output, i);
     bool good = grid_write_files(path, (const char *const *)files, count, err);
     for (int i = 0; i < count; i++)
         free(files[i]);
@@ -129,12 +129,12 @@ static bool same_maker(const cJSON *a, const cJSON *b)
 }
 
 /* Who made how many, and how long it took. */
-static void sum_up_pieces(Reporting *r, double seconds[STAGES])
+static void sum_up_shards(Reporting *r, double seconds[STAGES])
 {
-    for (int i = 0; i < r->pieces.count; i++) {
-        const Piece *piece = &r->pieces.items[i];
-        stages_add_json(seconds, cJSON_GetObjectItemCaseSensitive(piece->manifest, "seconds"));
-        const cJSON *made = cJSON_GetObjectItemCaseSensitive(piece->manifest, "made");
+    for (int i = 0; i < r->shards.count; i++) {
+        const Shard *shard = &r->shards.items[i];
+        stages_add_json(seconds, cJSON_GetObjectItemCaseSensitive(shard->manifest, "seconds"));
+        const cJSON *made = cJSON_GetObjectItemCaseSensitive(shard->manifest, "made");
         cJSON *row = NULL, *one;
         cJSON_ArrayForEach(one, r->made) if (!row && same_maker(one, made)) row = one;
         if (!row) {
@@ -143,7 +143,7 @@ static void sum_up_pieces(Reporting *r, double seconds[STAGES])
             cJSON_AddItemToArray(r->made, row);
         }
         cJSON *images = cJSON_GetObjectItemCaseSensitive(row, "images");
-        cJSON_SetNumberHelper(images, images->valuedouble + (double)(piece->hi - piece->lo));
+        cJSON_SetNumberHelper(images, images->valuedouble + (double)(shard->hi - shard->lo));
     }
 }
 
@@ -188,7 +188,7 @@ static bool write_report(Reporting *r, Err *err)
     reporting_produced(r, "report.html");
     stopwatch_enter(&run->watch, STAGE_NONE);
     Report report = {.spec = run->spec, .identity = &run->identity, .images = run->images, .warnings = run->warnings};
-    sum_up_pieces(r, report.seconds);
+    sum_up_shards(r, report.seconds);
     warn_about_precision(r);
     for (int stage = 0; stage < STAGES; stage++)
         report.seconds[stage] += run->watch.seconds[stage];
@@ -219,7 +219,7 @@ static void remove_old_report(const char *output)
 
 static bool write_all(Reporting *r, Err *err)
 {
-    return reporting_arrays(r, err) && reporting_gather(r, err) && reporting_measure(r, err) && write_sheet(r, err) &&
+    return reporting_arrays(r, err) && reporting_merge(r, err) && reporting_measure(r, err) && write_sheet(r, err) &&
            write_fid(r, err) && write_report(r, err);
 }
 
@@ -230,19 +230,19 @@ bool run_report(Run *run, const Hooks *hooks, double *ret_fid, Err *err)
     *ret_fid = NAN;
     Reporting r = {.run = run, .hooks = hooks, .outputs = cJSON_CreateArray(), .made = cJSON_CreateArray()};
     r.measured = cJSON_CreateObject();
-    bool good = all_pieces(&r, err);
+    bool good = all_shards(&r, err);
     if (good) {
         remove_old_report(run->spec->output);
         good = write_all(&r, err);
     }
     stopwatch_enter(&run->watch, STAGE_NONE);
     if (good) {
-        pieces_sweep(&r.pieces);
-        pieces_drop_array(&r.pieces, ARRAY_PIXELS);
+        shards_sweep(&r.shards);
+        shards_drop_array(&r.shards, ARRAY_PIXELS);
         *ret_fid = fid_of(&r);
     }
-    gather_close(&r.all);
-    pieces_done(&r.pieces);
+    merge_close(&r.all);
+    shards_done(&r.shards);
     statistics_free(r.stats);
     cJSON_Delete(r.measured);
     cJSON_Delete(r.outputs);
@@ -279,12 +279,12 @@ bool run_finished(const Run *run, double *ret_fid)
                 cJSON_IsNumber(images) &&
                 outputs_there(run->spec->output, cJSON_GetObjectItemCaseSensitive(json, "outputs"));
     if (done) {
-        PieceNeeds needs = run_needs(run);
+        ShardNeeds needs = run_needs(run);
         needs.contents = false;
         int64_t count = (int64_t)images->valuedouble;
-        Pieces pieces = {0};
-        done = pieces_scan(run->spec->output, &needs, 0, count, &pieces, NULL) && pieces_reach(&pieces, 0) >= count;
-        pieces_done(&pieces);
+        Shards shards = {0};
+        done = shards_scan(run->spec->output, &needs, 0, count, &shards, NULL) && shards_reach(&shards, 0) >= count;
+        shards_done(&shards);
     }
     if (done)
         *ret_fid = cJSON_IsNumber(fid) ? fid->valuedouble : NAN;

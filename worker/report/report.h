@@ -14,7 +14,7 @@ typedef struct Report {
     const Identity *identity;
     int64_t images;
     double seconds[STAGES];
-    const cJSON *made;       /* array: {device, precision, ..., images}, how the pieces were made */
+    const cJSON *made;       /* array: {device, precision, ..., images}, how the shards were made */
     const cJSON *warnings;   /* array of sentences */
     const cJSON *outputs;    /* array of file names */
     const Statistics *stats; /* NULL: no features */

@@ -1,6 +1,6 @@
 /* Hashes first: they say which images have a row and which are copies. Then each array is copied row by row into a
  * hidden file that is mapped and unlinked at once. */
-#include "worker/job/gather.h"
+#include "worker/job/merge.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@ typedef struct Hashes {
     int64_t count;
 } Hashes;
 
-static bool take_hashes(const void *rows, int64_t count, const PieceRow *row, void *ctx, Err *err)
+static bool take_hashes(const void *rows, int64_t count, const ShardRow *row, void *ctx, Err *err)
 {
     Hashes *hashes = ctx;
     if (row->bytes != IMAGE_HASH)
@@ -36,7 +36,7 @@ static bool is_there(const Hashes *hashes, int64_t image)
     return memcmp(hashes->all + image * IMAGE_HASH, no_hash, IMAGE_HASH) != 0;
 }
 
-static void count_rows(Gathered *g, const Hashes *hashes)
+static void count_rows(Merged *g, const Hashes *hashes)
 {
     for (int64_t i = 0; i < g->images; i++)
         g->count += is_there(hashes, i);
@@ -48,9 +48,9 @@ static void count_rows(Gathered *g, const Hashes *hashes)
             g->index[r++] = i;
 }
 
-int64_t gathered_image(const Gathered *gathered, int64_t row)
+int64_t merged_image(const Merged *merged, int64_t row)
 {
-    return gathered->index ? gathered->index[row] : row;
+    return merged->index ? merged->index[row] : row;
 }
 
 /* --- duplicates ------------------------------------------------------------------------------------- */
@@ -69,25 +69,25 @@ static int by_hash(const void *a, const void *b)
 
 static int by_image(const void *a, const void *b)
 {
-    const GatherPair *x = a, *y = b;
+    const MergePair *x = a, *y = b;
     return x->image < y->image ? -1 : 1;
 }
 
-static void find_duplicates(Gathered *g, const Hashes *hashes)
+static void find_duplicates(Merged *g, const Hashes *hashes)
 {
     Named *named = xmalloc((size_t)(g->count + 1) * sizeof *named);
-    GatherPair *pairs = xmalloc((size_t)(g->count + 1) * sizeof *pairs);
+    MergePair *pairs = xmalloc((size_t)(g->count + 1) * sizeof *pairs);
     for (int64_t r = 0; r < g->count; r++)
-        named[r] = (Named){hashes->all + gathered_image(g, r) * IMAGE_HASH, gathered_image(g, r)};
+        named[r] = (Named){hashes->all + merged_image(g, r) * IMAGE_HASH, merged_image(g, r)};
     qsort(named, (size_t)g->count, sizeof *named, by_hash);
     for (int64_t r = 1, first = 0; r < g->count; r++) {
         if (memcmp(named[r].hash, named[first].hash, IMAGE_HASH) == 0)
-            pairs[g->duplicates++] = (GatherPair){named[r].image, named[first].image};
+            pairs[g->duplicates++] = (MergePair){named[r].image, named[first].image};
         else
             first = r;
     }
     qsort(pairs, (size_t)g->duplicates, sizeof *pairs, by_image);
-    g->pair_count = g->duplicates < GATHER_NAMED ? (int)g->duplicates : GATHER_NAMED;
+    g->pair_count = g->duplicates < MERGE_NAMED ? (int)g->duplicates : MERGE_NAMED;
     memcpy(g->pairs, pairs, (size_t)g->pair_count * sizeof *pairs);
     free(named);
     free(pairs);
@@ -109,26 +109,26 @@ static void take_size(const cJSON *size, int ret_size[2], int way)
     }
 }
 
-static void take_bad(Gathered *g, const cJSON *list)
+static void take_bad(Merged *g, const cJSON *list)
 {
     const cJSON *one;
     cJSON_ArrayForEach(one, list)
     {
         const cJSON *image = cJSON_GetObjectItemCaseSensitive(one, "image"),
                     *why = cJSON_GetObjectItemCaseSensitive(one, "why");
-        if (g->bad_count == GATHER_NAMED || !cJSON_IsNumber(image) || !cJSON_IsString(why))
+        if (g->bad_count == MERGE_NAMED || !cJSON_IsNumber(image) || !cJSON_IsString(why))
             return;
         int64_t number = (int64_t)image->valuedouble;
-        bool again = g->bad_count && g->bad[g->bad_count - 1].image >= number; /* pieces may overlap */
+        bool again = g->bad_count && g->bad[g->bad_count - 1].image >= number; /* shards may overlap */
         if (!again)
-            g->bad[g->bad_count++] = (GatherBad){number, xstrdup(why->valuestring)};
+            g->bad[g->bad_count++] = (MergeBad){number, xstrdup(why->valuestring)};
     }
 }
 
-static void read_manifests(Gathered *g, const Pieces *pieces)
+static void read_manifests(Merged *g, const Shards *shards)
 {
-    for (int i = 0; i < pieces->count; i++) {
-        const cJSON *manifest = pieces->items[i].manifest;
+    for (int i = 0; i < shards->count; i++) {
+        const cJSON *manifest = shards->items[i].manifest;
         const cJSON *sizes = cJSON_GetObjectItemCaseSensitive(manifest, "sizes");
         take_size(cJSON_GetArrayItem(sizes, 0), g->least, -1);
         take_size(cJSON_GetArrayItem(sizes, 1), g->most, 1);
@@ -143,16 +143,16 @@ typedef struct Copy {
     const char *path;
     int64_t wanted, image; /* rows of the array; the image that comes next */
     NpyWriter *writer;
-    PieceArray array;
+    ShardArray array;
 } Copy;
 
-static bool copy_rows(const void *rows, int64_t count, const PieceRow *row, void *ctx, Err *err)
+static bool copy_rows(const void *rows, int64_t count, const ShardRow *row, void *ctx, Err *err)
 {
     Copy *copy = ctx;
     if (!copy->writer) {
         int64_t shape[8] = {copy->wanted};
         memcpy(shape + 1, row->shape, sizeof row->shape);
-        copy->writer = npy_writer_open(copy->path, piece_array_dtype(copy->array), row->ndim + 1, shape, err);
+        copy->writer = npy_writer_open(copy->path, shard_array_dtype(copy->array), row->ndim + 1, shape, err);
         if (!copy->writer)
             return false;
     }
@@ -163,12 +163,12 @@ static bool copy_rows(const void *rows, int64_t count, const PieceRow *row, void
     return true;
 }
 
-static bool map_array(const char *output, const Pieces *pieces, PieceArray array, const Gathered *g,
-                      const Hashes *hashes, NpyArray *ret_map, Features *ret_features, Err *err)
+static bool map_array(const char *output, const Shards *shards, ShardArray array, const Merged *g, const Hashes *hashes,
+                      NpyArray *ret_map, Features *ret_features, Err *err)
 {
-    char *path = xasprintf("%s/.%s.%ld.part", output, piece_array_name(array), (long)getpid());
+    char *path = xasprintf("%s/.%s.%ld.part", output, shard_array_name(array), (long)getpid());
     Copy copy = {.hashes = hashes, .path = path, .wanted = g->count, .array = array};
-    bool good = pieces_read(pieces, array, 0, g->images, copy_rows, &copy, err);
+    bool good = shards_read(shards, array, 0, g->images, copy_rows, &copy, err);
     if (good)
         good = npy_writer_finish(copy.writer, err) && npy_open(path, ret_map, err);
     else
@@ -180,58 +180,58 @@ static bool map_array(const char *output, const Pieces *pieces, PieceArray array
     return good;
 }
 
-static bool map_arrays(const char *output, const Pieces *pieces, const PieceNeeds *keeps, const Hashes *hashes,
-                       Gathered *g, Err *err)
+static bool map_arrays(const char *output, const Shards *shards, const ShardNeeds *keeps, const Hashes *hashes,
+                       Merged *g, Err *err)
 {
     const struct {
-        PieceArray array;
+        ShardArray array;
         Features *features;
     } wanted[] = {{ARRAY_FEATURES, &g->features}, {ARRAY_FEATURES_TF, &g->features_tf}, {ARRAY_SPATIAL, &g->spatial}};
     for (size_t i = 0; i < countof(wanted); i++)
         if (keeps->arrays[wanted[i].array] &&
-            !map_array(output, pieces, wanted[i].array, g, hashes, &g->maps[i], wanted[i].features, err))
+            !map_array(output, shards, wanted[i].array, g, hashes, &g->maps[i], wanted[i].features, err))
             return false;
     return true;
 }
 
-bool gather_open(const char *output, const Pieces *pieces, int64_t images, const PieceNeeds *keeps,
-                 Gathered *ret_gathered, Err *err)
+bool merge_open(const char *output, const Shards *shards, int64_t images, const ShardNeeds *keeps, Merged *ret_merged,
+                Err *err)
 {
     assert(keeps->arrays[ARRAY_HASHES]);
-    Gathered g = {.images = images};
+    Merged g = {.images = images};
     Hashes hashes = {.all = malloc((size_t)images * IMAGE_HASH + 1)};
     bool good = hashes.all || err_set(err, ERR_MEMORY, "no memory for the hashes of %lld images", (long long)images);
-    good = good && pieces_read(pieces, ARRAY_HASHES, 0, images, take_hashes, &hashes, err);
+    good = good && shards_read(shards, ARRAY_HASHES, 0, images, take_hashes, &hashes, err);
     if (good) {
         count_rows(&g, &hashes);
-        read_manifests(&g, pieces);
+        read_manifests(&g, shards);
         image_set_hash(hashes.all, images, g.sha256);
         find_duplicates(&g, &hashes);
         if (g.count == 0)
             good = err_set(err, ERR_FORMAT, "none of the %lld images can be read: %s", (long long)images,
                            g.bad_count ? g.bad[0].why : "");
     }
-    good = good && map_arrays(output, pieces, keeps, &hashes, &g, err);
+    good = good && map_arrays(output, shards, keeps, &hashes, &g, err);
     free(hashes.all);
     if (good)
-        *ret_gathered = g;
+        *ret_merged = g;
     else
-        gather_close(&g);
+        merge_close(&g);
     return good;
 }
 
-bool gather_save(const Features *features, const char *path, Err *err)
+bool merge_save(const Features *features, const char *path, Err *err)
 {
     int64_t shape[2] = {features->count, features->dim};
     return npy_write(path, DTYPE_F32, 2, shape, features->rows, err);
 }
 
-void gather_close(Gathered *gathered)
+void merge_close(Merged *merged)
 {
-    for (size_t i = 0; i < countof(gathered->maps); i++)
-        npy_free(&gathered->maps[i]);
-    for (int i = 0; i < gathered->bad_count; i++)
-        free(gathered->bad[i].why);
-    free(gathered->index);
-    *gathered = (Gathered){0};
+    for (size_t i = 0; i < countof(merged->maps); i++)
+        npy_free(&merged->maps[i]);
+    for (int i = 0; i < merged->bad_count; i++)
+        free(merged->bad[i].why);
+    free(merged->index);
+    *merged = (Merged){0};
 }

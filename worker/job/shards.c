@@ -1,7 +1,7 @@
-/* Reading and judging blocks/. writer.c is the only one who makes pieces; here they are found, checked and read.
+/* Reading and judging blocks/. writer.c is the only one who makes shards; here they are found, checked and read.
  *
  * To add an array: an enum value, its row in `arrays`, and who fills it (writer.c). */
-#include "worker/job/pieces.h"
+#include "worker/job/shards.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -21,7 +21,7 @@
 static const struct {
     const char *name;
     Dtype dtype;
-} arrays[PIECE_ARRAYS] = {
+} arrays[SHARD_ARRAYS] = {
     [ARRAY_CODES] = {"codes", DTYPE_I32},       [ARRAY_VECTORS] = {"vectors", DTYPE_F32},
     [ARRAY_FEATURES] = {"features", DTYPE_F32}, [ARRAY_FEATURES_TF] = {"features_tf", DTYPE_F32},
     [ARRAY_SPATIAL] = {"spatial", DTYPE_F32},   [ARRAY_HASHES] = {"hashes", DTYPE_U8},
@@ -30,32 +30,32 @@ static const struct {
 
 enum { MANIFEST_MAX = 1 << 22 };
 
-const char *piece_array_name(PieceArray array)
+const char *shard_array_name(ShardArray array)
 {
     return arrays[array].name;
 }
 
-Dtype piece_array_dtype(PieceArray array)
+Dtype shard_array_dtype(ShardArray array)
 {
     return arrays[array].dtype;
 }
 
-char *piece_manifest_path(const char *output, int64_t lo, int64_t hi)
+char *shard_manifest_path(const char *output, int64_t lo, int64_t hi)
 {
     return xasprintf("%s/blocks/%06" PRId64 "-%06" PRId64 ".json", output, lo, hi);
 }
 
-char *piece_array_path(const char *output, int64_t lo, int64_t hi, PieceArray array)
+char *shard_array_path(const char *output, int64_t lo, int64_t hi, ShardArray array)
 {
     return xasprintf("%s/blocks/%06" PRId64 "-%06" PRId64 ".%s.npy", output, lo, hi, arrays[array].name);
 }
 
-char *piece_image_path(const char *output, int64_t index)
+char *shard_image_path(const char *output, int64_t index)
 {
     return xasprintf("%s/images/%06" PRId64 ".png", output, index);
 }
 
-uint32_t piece_crc32(uint32_t crc, const void *data, size_t size)
+uint32_t shard_crc32(uint32_t crc, const void *data, size_t size)
 {
     return size ? crc32_gzip_refl(crc, data, size) : crc;
 }
@@ -77,55 +77,55 @@ static bool rows_match(const char *path, int64_t count, uint32_t crc)
     size_t bytes = dtype_size(array.dtype);
     for (int i = 0; i < array.ndim; i++)
         bytes *= (size_t)array.shape[i];
-    bool good = array.ndim > 0 && array.shape[0] == count && piece_crc32(0, array.data, bytes) == crc;
+    bool good = array.ndim > 0 && array.shape[0] == count && shard_crc32(0, array.data, bytes) == crc;
     npy_free(&array);
     return good;
 }
 
-static bool array_valid(const char *output, const Piece *piece, PieceArray array, bool contents)
+static bool array_valid(const char *output, const Shard *shard, ShardArray array, bool contents)
 {
-    const cJSON *entries = cJSON_GetObjectItemCaseSensitive(piece->manifest, "arrays");
+    const cJSON *entries = cJSON_GetObjectItemCaseSensitive(shard->manifest, "arrays");
     const cJSON *entry = cJSON_GetObjectItemCaseSensitive(entries, arrays[array].name);
     const cJSON *crc = cJSON_GetObjectItemCaseSensitive(entry, "crc32");
-    char *path = piece_array_path(output, piece->lo, piece->hi, array);
+    char *path = shard_array_path(output, shard->lo, shard->hi, array);
     bool good = cJSON_IsNumber(crc) && file_has_size(path, cJSON_GetObjectItemCaseSensitive(entry, "bytes")) &&
-                (!contents || rows_match(path, piece->hi - piece->lo, (uint32_t)crc->valuedouble));
+                (!contents || rows_match(path, shard->hi - shard->lo, (uint32_t)crc->valuedouble));
     free(path);
     return good;
 }
 
-static bool images_valid(const char *output, const Piece *piece)
+static bool images_valid(const char *output, const Shard *shard)
 {
-    const cJSON *sizes = cJSON_GetObjectItemCaseSensitive(piece->manifest, "png"), *size;
-    int64_t index = piece->lo;
+    const cJSON *sizes = cJSON_GetObjectItemCaseSensitive(shard->manifest, "png"), *size;
+    int64_t index = shard->lo;
     cJSON_ArrayForEach(size, sizes)
     {
-        char *path = piece_image_path(output, index++);
+        char *path = shard_image_path(output, index++);
         bool good = file_has_size(path, size);
         free(path);
         if (!good)
             return false;
     }
-    return index == piece->hi;
+    return index == shard->hi;
 }
 
-static bool manifest_valid(const char *output, const Piece *piece, const PieceNeeds *needs)
+static bool manifest_valid(const char *output, const Shard *shard, const ShardNeeds *needs)
 {
-    const cJSON *lo = cJSON_GetObjectItemCaseSensitive(piece->manifest, "lo");
-    const cJSON *hi = cJSON_GetObjectItemCaseSensitive(piece->manifest, "hi");
-    const cJSON *identity = cJSON_GetObjectItemCaseSensitive(piece->manifest, "identity");
-    if (!cJSON_IsNumber(lo) || lo->valuedouble != (double)piece->lo || !cJSON_IsNumber(hi) ||
-        hi->valuedouble != (double)piece->hi || !cJSON_IsString(identity) ||
+    const cJSON *lo = cJSON_GetObjectItemCaseSensitive(shard->manifest, "lo");
+    const cJSON *hi = cJSON_GetObjectItemCaseSensitive(shard->manifest, "hi");
+    const cJSON *identity = cJSON_GetObjectItemCaseSensitive(shard->manifest, "identity");
+    if (!cJSON_IsNumber(lo) || lo->valuedouble != (double)shard->lo || !cJSON_IsNumber(hi) ||
+        hi->valuedouble != (double)shard->hi || !cJSON_IsString(identity) ||
         strcmp(identity->valuestring, needs->identity) != 0)
         return false;
-    if (needs->readable && cJSON_GetObjectItemCaseSensitive(piece->manifest, "bad"))
+    if (needs->readable && cJSON_GetObjectItemCaseSensitive(shard->manifest, "bad"))
         return false;
-    for (int array = 0; array < PIECE_ARRAYS; array++) {
-        bool needed = needs->arrays[array] && (array != ARRAY_PIXELS || piece->lo < needs->pixels_below);
-        if (needed && !array_valid(output, piece, (PieceArray)array, needs->contents))
+    for (int array = 0; array < SHARD_ARRAYS; array++) {
+        bool needed = needs->arrays[array] && (array != ARRAY_PIXELS || shard->lo < needs->pixels_below);
+        if (needed && !array_valid(output, shard, (ShardArray)array, needs->contents))
             return false;
     }
-    return !needs->png || images_valid(output, piece);
+    return !needs->png || images_valid(output, shard);
 }
 
 static cJSON *read_manifest(const char *path)
@@ -150,22 +150,22 @@ static bool parse_name(const char *name, int64_t *ret_lo, int64_t *ret_hi)
 
 static int compare(const void *a, const void *b)
 {
-    const Piece *x = a, *y = b;
+    const Shard *x = a, *y = b;
     if (x->lo != y->lo)
         return x->lo < y->lo ? -1 : 1;
     return x->hi > y->hi ? -1 : x->hi < y->hi;
 }
 
-static void append(Pieces *pieces, Piece piece)
+static void append(Shards *shards, Shard shard)
 {
-    if ((pieces->count & (pieces->count - 1)) == 0) /* at 0, 1, 2, 4, ... */
-        pieces->items = xrealloc(pieces->items, (size_t)(pieces->count ? 2 * pieces->count : 1) * sizeof piece);
-    pieces->items[pieces->count++] = piece;
+    if ((shards->count & (shards->count - 1)) == 0) /* at 0, 1, 2, 4, ... */
+        shards->items = xrealloc(shards->items, (size_t)(shards->count ? 2 * shards->count : 1) * sizeof shard);
+    shards->items[shards->count++] = shard;
 }
 
-bool pieces_scan(const char *output, const PieceNeeds *needs, int64_t lo, int64_t hi, Pieces *ret_pieces, Err *err)
+bool shards_scan(const char *output, const ShardNeeds *needs, int64_t lo, int64_t hi, Shards *ret_shards, Err *err)
 {
-    Pieces pieces = {.output = xstrdup(output)};
+    Shards shards = {.output = xstrdup(output)};
     char *folder = xasprintf("%s/blocks", output);
     stall_enter(folder);
     DIR *dir = opendir(folder);
@@ -173,20 +173,20 @@ bool pieces_scan(const char *output, const PieceNeeds *needs, int64_t lo, int64_
     if (!dir && errno != ENOENT) {
         err_errno(err, "folder %s", folder);
         free(folder);
-        pieces_done(&pieces);
+        shards_done(&shards);
         return false;
     }
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        Piece piece = {0};
-        if (!parse_name(entry->d_name, &piece.lo, &piece.hi) || piece.lo >= hi || piece.hi <= lo)
+        Shard shard = {0};
+        if (!parse_name(entry->d_name, &shard.lo, &shard.hi) || shard.lo >= hi || shard.hi <= lo)
             continue;
         char *path = xasprintf("%s/%s", folder, entry->d_name);
         stall_enter(path); /* its images are looked at as well */
-        piece.manifest = read_manifest(path);
-        if (piece.manifest && manifest_valid(output, &piece, needs)) {
-            append(&pieces, piece);
+        shard.manifest = read_manifest(path);
+        if (shard.manifest && manifest_valid(output, &shard, needs)) {
+            append(&shards, shard);
         } else {
-            cJSON_Delete(piece.manifest);
+            cJSON_Delete(shard.manifest);
             if (needs->contents)
                 unlink(path);
         }
@@ -196,40 +196,40 @@ bool pieces_scan(const char *output, const PieceNeeds *needs, int64_t lo, int64_
     if (dir)
         closedir(dir);
     free(folder);
-    if (pieces.count)
-        qsort(pieces.items, (size_t)pieces.count, sizeof *pieces.items, compare);
-    *ret_pieces = pieces;
+    if (shards.count)
+        qsort(shards.items, (size_t)shards.count, sizeof *shards.items, compare);
+    *ret_shards = shards;
     return true;
 }
 
-void pieces_done(Pieces *pieces)
+void shards_done(Shards *shards)
 {
-    for (int i = 0; i < pieces->count; i++)
-        cJSON_Delete(pieces->items[i].manifest);
-    free(pieces->items);
-    free(pieces->output);
-    *pieces = (Pieces){0};
+    for (int i = 0; i < shards->count; i++)
+        cJSON_Delete(shards->items[i].manifest);
+    free(shards->items);
+    free(shards->output);
+    *shards = (Shards){0};
 }
 
-int64_t pieces_reach(const Pieces *pieces, int64_t at)
+int64_t shards_reach(const Shards *shards, int64_t at)
 {
-    for (int i = 0; i < pieces->count && pieces->items[i].lo <= at; i++)
-        if (pieces->items[i].hi > at)
-            at = pieces->items[i].hi;
+    for (int i = 0; i < shards->count && shards->items[i].lo <= at; i++)
+        if (shards->items[i].hi > at)
+            at = shards->items[i].hi;
     return at;
 }
 
-int64_t pieces_next(const Pieces *pieces, int64_t at, int64_t end)
+int64_t shards_next(const Shards *shards, int64_t at, int64_t end)
 {
-    for (int i = 0; i < pieces->count; i++)
-        if (pieces->items[i].hi > at)
-            return pieces->items[i].lo > at ? (pieces->items[i].lo < end ? pieces->items[i].lo : end) : at;
+    for (int i = 0; i < shards->count; i++)
+        if (shards->items[i].hi > at)
+            return shards->items[i].lo > at ? (shards->items[i].lo < end ? shards->items[i].lo : end) : at;
     return end;
 }
 
 /* --- reading arrays ------------------------------------------------------------------------------- */
 
-static bool same_row(const NpyArray *array, PieceArray which, const PieceRow *row)
+static bool same_row(const NpyArray *array, ShardArray which, const ShardRow *row)
 {
     if (array->dtype != arrays[which].dtype || array->ndim != row->ndim + 1)
         return false;
@@ -239,9 +239,9 @@ static bool same_row(const NpyArray *array, PieceArray which, const PieceRow *ro
     return true;
 }
 
-static PieceRow row_of(const NpyArray *array)
+static ShardRow row_of(const NpyArray *array)
 {
-    PieceRow row = {.ndim = array->ndim - 1, .bytes = dtype_size(array->dtype)};
+    ShardRow row = {.ndim = array->ndim - 1, .bytes = dtype_size(array->dtype)};
     for (int i = 0; i < row.ndim; i++) {
         row.shape[i] = array->shape[i + 1];
         row.bytes *= (size_t)row.shape[i];
@@ -249,64 +249,64 @@ static PieceRow row_of(const NpyArray *array)
     return row;
 }
 
-/* Rows at..end-1 out of one piece. */
-static bool read_piece(const Pieces *pieces, const Piece *piece, PieceArray which, int64_t at, int64_t end,
-                       PieceRow *row, PieceRowsFn on_rows, void *ctx, Err *err)
+/* Rows at..end-1 out of one shard. */
+static bool read_shard(const Shards *shards, const Shard *shard, ShardArray which, int64_t at, int64_t end,
+                       ShardRow *row, ShardRowsFn on_rows, void *ctx, Err *err)
 {
-    char *path = piece_array_path(pieces->output, piece->lo, piece->hi, which);
+    char *path = shard_array_path(shards->output, shard->lo, shard->hi, which);
     NpyArray array = {0};
     bool good = npy_open(path, &array, err);
     if (good) {
         if (!row->bytes)
             *row = row_of(&array);
-        if (!same_row(&array, which, row) || array.shape[0] != piece->hi - piece->lo)
+        if (!same_row(&array, which, row) || array.shape[0] != shard->hi - shard->lo)
             good = err_set(err, ERR_FORMAT,
-                           "%s: its shape does not fit the other blocks of this job; remove it and run the "
+                           "%s: its shape does not fit the other shards of this job; remove it and run the "
                            "job again",
                            path);
     }
     if (good)
-        good = on_rows((const char *)array.data + (size_t)(at - piece->lo) * row->bytes, end - at, row, ctx, err);
+        good = on_rows((const char *)array.data + (size_t)(at - shard->lo) * row->bytes, end - at, row, ctx, err);
     npy_free(&array);
     free(path);
     return good;
 }
 
-bool pieces_read(const Pieces *pieces, PieceArray array, int64_t lo, int64_t hi, PieceRowsFn on_rows, void *ctx,
+bool shards_read(const Shards *shards, ShardArray array, int64_t lo, int64_t hi, ShardRowsFn on_rows, void *ctx,
                  Err *err)
 {
-    PieceRow row = {0};
+    ShardRow row = {0};
     int64_t at = lo;
-    for (int i = 0; i < pieces->count && at < hi; i++) {
-        const Piece *piece = &pieces->items[i];
-        if (piece->lo > at)
+    for (int i = 0; i < shards->count && at < hi; i++) {
+        const Shard *shard = &shards->items[i];
+        if (shard->lo > at)
             break;
-        if (piece->hi <= at)
+        if (shard->hi <= at)
             continue;
-        int64_t end = piece->hi < hi ? piece->hi : hi;
-        if (!read_piece(pieces, piece, array, at, end, &row, on_rows, ctx, err))
+        int64_t end = shard->hi < hi ? shard->hi : hi;
+        if (!read_shard(shards, shard, array, at, end, &row, on_rows, ctx, err))
             return false;
         at = end;
     }
     return at >= hi ||
-           err_set(err, ERR_INTERNAL, "%s/blocks: no %s of image %" PRId64, pieces->output, arrays[array].name, at);
+           err_set(err, ERR_INTERNAL, "%s/blocks: no %s of image %" PRId64, shards->output, arrays[array].name, at);
 }
 
 /* --- cleaning up ---------------------------------------------------------------------------------- */
 
-static bool named_by(const Pieces *pieces, const char *name)
+static bool named_by(const Shards *shards, const char *name)
 {
     int64_t lo, hi;
     if (name[0] == '.' || sscanf(name, "%" SCNd64 "-%" SCNd64 ".", &lo, &hi) != 2)
         return false;
-    for (int i = 0; i < pieces->count; i++)
-        if (pieces->items[i].lo == lo && pieces->items[i].hi == hi)
+    for (int i = 0; i < shards->count; i++)
+        if (shards->items[i].lo == lo && shards->items[i].hi == hi)
             return true;
     return false;
 }
 
 /* Hidden files are unfinished ones (file.h). */
-static void sweep_folder(const char *folder, const Pieces *known)
+static void sweep_folder(const char *folder, const Shards *known)
 {
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir));) {
@@ -321,20 +321,20 @@ static void sweep_folder(const char *folder, const Pieces *known)
         closedir(dir);
 }
 
-void pieces_sweep(const Pieces *pieces)
+void shards_sweep(const Shards *shards)
 {
-    char *images = xasprintf("%s/images", pieces->output), *blocks = xasprintf("%s/blocks", pieces->output);
-    sweep_folder(pieces->output, NULL);
+    char *images = xasprintf("%s/images", shards->output), *blocks = xasprintf("%s/blocks", shards->output);
+    sweep_folder(shards->output, NULL);
     sweep_folder(images, NULL);
-    sweep_folder(blocks, pieces);
+    sweep_folder(blocks, shards);
     free(images);
     free(blocks);
 }
 
-void pieces_drop_array(const Pieces *pieces, PieceArray array)
+void shards_drop_array(const Shards *shards, ShardArray array)
 {
-    for (int i = 0; i < pieces->count; i++) {
-        char *path = piece_array_path(pieces->output, pieces->items[i].lo, pieces->items[i].hi, array);
+    for (int i = 0; i < shards->count; i++) {
+        char *path = shard_array_path(shards->output, shards->items[i].lo, shards->items[i].hi, array);
         unlink(path);
         free(path);
     }

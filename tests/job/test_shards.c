@@ -1,5 +1,5 @@
-/* Pieces and the writer that makes them: what is safe, what is valid, what is swept away. */
-#include "worker/job/pieces.h"
+/* Shards and the writer that makes them: what is safe, what is valid, what is swept away. */
+#include "worker/job/shards.h"
 
 #include <sys/stat.h>
 
@@ -12,9 +12,9 @@ enum { SIDE = 4, WIDTH = 3 };
 
 static const char identity[65] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-static PieceNeeds needs_all(void)
+static ShardNeeds needs_all(void)
 {
-    PieceNeeds needs = {.identity = identity, .png = true, .contents = true, .pixels_below = INT64_MAX};
+    ShardNeeds needs = {.identity = identity, .png = true, .contents = true, .pixels_below = INT64_MAX};
     needs.arrays[ARRAY_FEATURES] = needs.arrays[ARRAY_PIXELS] = true;
     return needs;
 }
@@ -45,11 +45,11 @@ static WriterBatch *batch_of(int64_t lo, int count)
     return batch;
 }
 
-static Writer *open_writer(const char *output, PieceNeeds keeps, Err *err)
+static Writer *open_writer(const char *output, ShardNeeds keeps, Err *err)
 {
-    WriterPlan plan = {.output = output, .keeps = keeps, .side = SIDE, .threads = 2, .piece_seconds = 1e9};
-    plan.rows[ARRAY_FEATURES] = (PieceRow){1, {WIDTH}, WIDTH * sizeof(float)};
-    plan.rows[ARRAY_PIXELS] = (PieceRow){3, {SIDE, SIDE, 3}, SIDE * SIDE * 3};
+    WriterPlan plan = {.output = output, .keeps = keeps, .side = SIDE, .threads = 2, .shard_seconds = 1e9};
+    plan.rows[ARRAY_FEATURES] = (ShardRow){1, {WIDTH}, WIDTH * sizeof(float)};
+    plan.rows[ARRAY_PIXELS] = (ShardRow){3, {SIDE, SIDE, 3}, SIDE * SIDE * 3};
     return writer_open(&plan, err);
 }
 
@@ -75,7 +75,7 @@ typedef struct Seen {
     int calls;
 } Seen;
 
-static bool see_features(const void *rows, int64_t count, const PieceRow *row, void *ctx, Err *err)
+static bool see_features(const void *rows, int64_t count, const ShardRow *row, void *ctx, Err *err)
 {
     (void)err;
     Seen *seen = ctx;
@@ -95,25 +95,25 @@ static void test_write_and_read(void **state)
     make_folders(output);
     write_ranges(output, (const int[]){0, 12, 20, 33, -1});
     Err err = {0};
-    Pieces pieces = {0};
-    PieceNeeds needs = needs_all();
-    assert_ok(pieces_scan(output, &needs, 0, 100, &pieces, &err), err);
-    assert_int_equal(pieces_reach(&pieces, 0), 12);
-    assert_int_equal(pieces_reach(&pieces, 5), 12);
-    assert_int_equal(pieces_reach(&pieces, 12), 12);
-    assert_int_equal(pieces_next(&pieces, 12, 100), 20);
-    assert_int_equal(pieces_next(&pieces, 12, 15), 15);
-    assert_int_equal(pieces_next(&pieces, 25, 100), 25);
-    assert_int_equal(pieces_next(&pieces, 33, 100), 100);
+    Shards shards = {0};
+    ShardNeeds needs = needs_all();
+    assert_ok(shards_scan(output, &needs, 0, 100, &shards, &err), err);
+    assert_int_equal(shards_reach(&shards, 0), 12);
+    assert_int_equal(shards_reach(&shards, 5), 12);
+    assert_int_equal(shards_reach(&shards, 12), 12);
+    assert_int_equal(shards_next(&shards, 12, 100), 20);
+    assert_int_equal(shards_next(&shards, 12, 15), 15);
+    assert_int_equal(shards_next(&shards, 25, 100), 25);
+    assert_int_equal(shards_next(&shards, 33, 100), 100);
     Seen seen = {20, 0};
-    assert_ok(pieces_read(&pieces, ARRAY_FEATURES, 20, 33, see_features, &seen, &err), err);
+    assert_ok(shards_read(&shards, ARRAY_FEATURES, 20, 33, see_features, &seen, &err), err);
     assert_int_equal(seen.next, 33);
-    assert_err(pieces_read(&pieces, ARRAY_FEATURES, 0, 33, see_features, &(Seen){0, 0}, &err), err,
+    assert_err(shards_read(&shards, ARRAY_FEATURES, 0, 33, see_features, &(Seen){0, 0}, &err), err,
                "no features of image 12");
-    pieces_done(&pieces);
+    shards_done(&shards);
 
     Image image;
-    char *path = piece_image_path(output, 31);
+    char *path = shard_image_path(output, 31);
     assert_ok(image_read(path, &image, &err), err);
     assert_int_equal(image.rgb[SIDE * SIDE * 3 - 1], 31);
     image_free(&image);
@@ -121,7 +121,7 @@ static void test_write_and_read(void **state)
     test_folder_remove(output);
 }
 
-/* Overlapping pieces of two workers: each row once, in order. */
+/* Overlapping shards of two workers: each row once, in order. */
 static void test_overlap(void **state)
 {
     (void)state;
@@ -132,20 +132,20 @@ static void test_overlap(void **state)
     write_ranges(output, (const int[]){7, 19, -1});
     write_ranges(output, (const int[]){0, 3, -1});
     Err err = {0};
-    Pieces pieces = {0};
-    PieceNeeds needs = needs_all();
-    assert_ok(pieces_scan(output, &needs, 0, 19, &pieces, &err), err);
-    assert_int_equal(pieces.count, 4);
-    assert_int_equal(pieces_reach(&pieces, 0), 19);
+    Shards shards = {0};
+    ShardNeeds needs = needs_all();
+    assert_ok(shards_scan(output, &needs, 0, 19, &shards, &err), err);
+    assert_int_equal(shards.count, 4);
+    assert_int_equal(shards_reach(&shards, 0), 19);
     Seen seen = {0, 0};
-    assert_ok(pieces_read(&pieces, ARRAY_FEATURES, 0, 19, see_features, &seen, &err), err);
+    assert_ok(shards_read(&shards, ARRAY_FEATURES, 0, 19, see_features, &seen, &err), err);
     assert_int_equal(seen.next, 19);
     assert_int_equal(seen.calls, 2);
-    pieces_done(&pieces);
+    shards_done(&shards);
     test_folder_remove(output);
 }
 
-/* --- what makes a piece invalid ------------------------------------------------------------------- */
+/* --- what makes a shard invalid ------------------------------------------------------------------- */
 
 static void damage(const char *output, const char *name, long offset, int byte)
 {
@@ -190,18 +190,18 @@ static void test_damage(void **state)
         write_ranges(output, (const int[]){0, 12, -1});
         damage(output, damages[i].name, damages[i].offset, damages[i].byte);
         Err err = {0};
-        Pieces pieces = {0};
-        PieceNeeds needs = needs_all();
+        Shards shards = {0};
+        ShardNeeds needs = needs_all();
         needs.contents = false;
-        assert_ok(pieces_scan(output, &needs, 0, 12, &pieces, &err), err);
-        assert_int_equal(pieces.count, damages[i].sizes_see_it ? 0 : 1);
-        pieces_done(&pieces);
+        assert_ok(shards_scan(output, &needs, 0, 12, &shards, &err), err);
+        assert_int_equal(shards.count, damages[i].sizes_see_it ? 0 : 1);
+        shards_done(&shards);
         for (int pass = 0; pass < 2; pass++) { /* once seen, nobody is fooled by its size again */
             needs.contents = pass == 0;
-            assert_ok(pieces_scan(output, &needs, 0, 12, &pieces, &err), err);
-            if (pieces.count != 0)
+            assert_ok(shards_scan(output, &needs, 0, 12, &shards, &err), err);
+            if (shards.count != 0)
                 fail_msg("damage %zu (%s) was not seen", i, damages[i].name);
-            pieces_done(&pieces);
+            shards_done(&shards);
         }
         test_folder_remove(output);
     }
@@ -214,51 +214,51 @@ static void test_other_needs(void **state)
     make_folders(output);
     write_ranges(output, (const int[]){0, 12, -1});
     Err err = {0};
-    Pieces pieces = {0};
+    Shards shards = {0};
     char other[65];
     memcpy(other, identity, sizeof other);
     other[63] = '0';
-    PieceNeeds needs = needs_all();
+    ShardNeeds needs = needs_all();
     needs.identity = other;
-    assert_ok(pieces_scan(output, &needs, 0, 12, &pieces, &err), err);
-    assert_int_equal(pieces.count, 0);
-    pieces_done(&pieces);
+    assert_ok(shards_scan(output, &needs, 0, 12, &shards, &err), err);
+    assert_int_equal(shards.count, 0);
+    shards_done(&shards);
     write_ranges(output, (const int[]){0, 12, -1});
     needs = needs_all();
     needs.arrays[ARRAY_CODES] = true; /* never written */
-    assert_ok(pieces_scan(output, &needs, 0, 12, &pieces, &err), err);
-    assert_int_equal(pieces.count, 0);
-    pieces_done(&pieces);
+    assert_ok(shards_scan(output, &needs, 0, 12, &shards, &err), err);
+    assert_int_equal(shards.count, 0);
+    shards_done(&shards);
     write_ranges(output, (const int[]){0, 12, -1});
     needs = needs_all();
-    assert_ok(pieces_scan(output, &needs, 12, 40, &pieces, &err), err); /* does not meet the range */
-    assert_int_equal(pieces.count, 0);
-    pieces_done(&pieces);
+    assert_ok(shards_scan(output, &needs, 12, 40, &shards, &err), err); /* does not meet the range */
+    assert_int_equal(shards.count, 0);
+    shards_done(&shards);
     char *nowhere = xasprintf("%s/nowhere", output);
-    assert_ok(pieces_scan(nowhere, &needs, 0, 12, &pieces, &err), err);
-    assert_int_equal(pieces.count, 0);
-    pieces_done(&pieces);
+    assert_ok(shards_scan(nowhere, &needs, 0, 12, &shards, &err), err);
+    assert_int_equal(shards.count, 0);
+    shards_done(&shards);
     free(nowhere);
     test_folder_remove(output);
 }
 
 /* --- the writer ------------------------------------------------------------------------------------ */
 
-static void test_piece_sizes(void **state)
+static void test_shard_sizes(void **state)
 {
     (void)state;
     char *output = test_folder();
     make_folders(output);
-    write_ranges(output, (const int[]){0, 3 * PIECE_IMAGES, -1}); /* in batches of five: 256 is met at 260, 520 */
+    write_ranges(output, (const int[]){0, 3 * SHARD_IMAGES, -1}); /* in batches of five: 256 is met at 260, 520 */
     Err err = {0};
-    Pieces pieces = {0};
-    PieceNeeds needs = needs_all();
-    assert_ok(pieces_scan(output, &needs, 0, 3 * PIECE_IMAGES, &pieces, &err), err);
-    assert_int_equal(pieces.count, 3);
-    assert_int_equal(pieces.items[1].lo, 260);
-    assert_int_equal(pieces.items[2].lo, 520);
-    assert_int_equal(pieces_reach(&pieces, 0), 3 * PIECE_IMAGES);
-    pieces_done(&pieces);
+    Shards shards = {0};
+    ShardNeeds needs = needs_all();
+    assert_ok(shards_scan(output, &needs, 0, 3 * SHARD_IMAGES, &shards, &err), err);
+    assert_int_equal(shards.count, 3);
+    assert_int_equal(shards.items[1].lo, 260);
+    assert_int_equal(shards.items[2].lo, 520);
+    assert_int_equal(shards_reach(&shards, 0), 3 * SHARD_IMAGES);
+    shards_done(&shards);
     test_folder_remove(output);
 }
 
@@ -267,7 +267,7 @@ static void test_pixels_of_the_first_alone(void **state)
     (void)state;
     char *output = test_folder();
     make_folders(output);
-    PieceNeeds keeps = needs_all();
+    ShardNeeds keeps = needs_all();
     keeps.pixels_below = 10;
     Err err = {0};
     Writer *writer = open_writer(output, keeps, &err);
@@ -275,16 +275,16 @@ static void test_pixels_of_the_first_alone(void **state)
     assert_ok(writer_add(writer, batch_of(20, 4), &err), err);
     assert_ok(writer_finish(writer, &err), err);
     writer_close(writer);
-    char *with = piece_array_path(output, 8, 12, ARRAY_PIXELS),
-         *without = piece_array_path(output, 20, 24, ARRAY_PIXELS);
+    char *with = shard_array_path(output, 8, 12, ARRAY_PIXELS),
+         *without = shard_array_path(output, 20, 24, ARRAY_PIXELS);
     assert_int_equal(access(with, F_OK), 0);
     assert_int_not_equal(access(without, F_OK), 0);
-    Pieces pieces = {0};
-    assert_ok(pieces_scan(output, &keeps, 0, 30, &pieces, &err), err);
-    assert_int_equal(pieces.count, 2);
-    pieces_drop_array(&pieces, ARRAY_PIXELS);
+    Shards shards = {0};
+    assert_ok(shards_scan(output, &keeps, 0, 30, &shards, &err), err);
+    assert_int_equal(shards.count, 2);
+    shards_drop_array(&shards, ARRAY_PIXELS);
     assert_int_not_equal(access(with, F_OK), 0);
-    pieces_done(&pieces);
+    shards_done(&shards);
     free(with);
     free(without);
     test_folder_remove(output);
@@ -301,11 +301,11 @@ static void test_dropped(void **state)
     assert_ok(writer_add(writer, batch_of(0, 3), &err), err);
     writer_close(writer);
     writer_close(NULL);
-    Pieces pieces = {0};
-    PieceNeeds needs = needs_all();
-    assert_ok(pieces_scan(output, &needs, 0, 3, &pieces, &err), err);
-    assert_int_equal(pieces.count, 0);
-    pieces_done(&pieces);
+    Shards shards = {0};
+    ShardNeeds needs = needs_all();
+    assert_ok(shards_scan(output, &needs, 0, 3, &shards, &err), err);
+    assert_int_equal(shards.count, 0);
+    shards_done(&shards);
     test_folder_remove(output);
 }
 
@@ -355,17 +355,17 @@ static void test_sweep(void **state)
         free(path);
     }
     Err err = {0};
-    Pieces pieces = {0};
-    PieceNeeds needs = needs_all();
-    assert_ok(pieces_scan(output, &needs, 0, 12, &pieces, &err), err);
-    pieces_sweep(&pieces);
+    Shards shards = {0};
+    ShardNeeds needs = needs_all();
+    assert_ok(shards_scan(output, &needs, 0, 12, &shards, &err), err);
+    shards_sweep(&shards);
     for (size_t i = 0; i < countof(files); i++) {
         char *path = xasprintf("%s/%s", output, files[i].name);
         if ((access(path, F_OK) == 0) != files[i].stays)
             fail_msg("%s %s", files[i].name, files[i].stays ? "was swept away" : "is still there");
         free(path);
     }
-    pieces_done(&pieces);
+    shards_done(&shards);
     test_folder_remove(output);
 }
 
@@ -374,7 +374,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_write_and_read), cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_damage),         cmocka_unit_test(test_other_needs),
-        cmocka_unit_test(test_piece_sizes),    cmocka_unit_test(test_pixels_of_the_first_alone),
+        cmocka_unit_test(test_shard_sizes),    cmocka_unit_test(test_pixels_of_the_first_alone),
         cmocka_unit_test(test_dropped),        cmocka_unit_test(test_failure),
         cmocka_unit_test(test_sweep),
     };

@@ -1,6 +1,6 @@
-/* A piece on its way to being safe: its images flushed, their folder flushed, its arrays written, and last its
+/* A shard on its way to being safe: its images flushed, their folder flushed, its arrays written, and last its
  * manifest. Never another order (worker/README.md). To add a word to the manifest: an add_ function here, and its line
- * in pieces.h. */
+ * in shards.h. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,11 +28,11 @@ static bool flush_path(const char *path, int flags, int64_t *ret_bytes, Err *err
     return good || file_not_written(err);
 }
 
-static bool flush_images(const Writer *writer, const OpenPiece *piece, cJSON *sizes, Err *err)
+static bool flush_images(const Writer *writer, const OpenShard *shard, cJSON *sizes, Err *err)
 {
     int64_t bytes = 0;
-    for (int64_t index = piece->lo; index < piece->hi; index++) {
-        char *path = piece_image_path(writer->output, index);
+    for (int64_t index = shard->lo; index < shard->hi; index++) {
+        char *path = shard_image_path(writer->output, index);
         bool good = flush_path(path, 0, &bytes, err);
         free(path);
         if (!good)
@@ -45,18 +45,18 @@ static bool flush_images(const Writer *writer, const OpenPiece *piece, cJSON *si
     return good;
 }
 
-static bool write_rows(const OpenPiece *piece, PieceArray array, const PieceRow *row, const char *path,
+static bool write_rows(const OpenShard *shard, ShardArray array, const ShardRow *row, const char *path,
                        uint32_t *ret_crc, Err *err)
 {
-    int64_t shape[8] = {piece->hi - piece->lo};
+    int64_t shape[8] = {shard->hi - shard->lo};
     memcpy(shape + 1, row->shape, sizeof row->shape);
-    NpyWriter *out = npy_writer_open(path, piece_array_dtype(array), row->ndim + 1, shape, err);
+    NpyWriter *out = npy_writer_open(path, shard_array_dtype(array), row->ndim + 1, shape, err);
     if (!out)
         return false;
-    for (int i = 0; i < piece->batch_count; i++) {
-        const WriterBatch *batch = piece->batches[i];
+    for (int i = 0; i < shard->batch_count; i++) {
+        const WriterBatch *batch = shard->batches[i];
         size_t bytes = (size_t)batch->count * row->bytes;
-        *ret_crc = piece_crc32(*ret_crc, batch->arrays[array], bytes);
+        *ret_crc = shard_crc32(*ret_crc, batch->arrays[array], bytes);
         if (!npy_writer_add(out, batch->arrays[array], bytes, err)) {
             npy_writer_abort(out);
             return false;
@@ -65,38 +65,38 @@ static bool write_rows(const OpenPiece *piece, PieceArray array, const PieceRow 
     return npy_writer_finish(out, err);
 }
 
-static bool write_array(const Writer *writer, const OpenPiece *piece, PieceArray array, cJSON *entries, Err *err)
+static bool write_array(const Writer *writer, const OpenShard *shard, ShardArray array, cJSON *entries, Err *err)
 {
-    char *path = piece_array_path(writer->output, piece->lo, piece->hi, array);
+    char *path = shard_array_path(writer->output, shard->lo, shard->hi, array);
     uint32_t crc = 0;
     struct stat st = {0};
-    bool good = write_rows(piece, array, &writer->plan.rows[array], path, &crc, err) &&
+    bool good = write_rows(shard, array, &writer->plan.rows[array], path, &crc, err) &&
                 (stat(path, &st) == 0 || err_errno(err, "cannot see %s", path) || file_not_written(err));
     free(path);
     if (good) {
-        cJSON *entry = cJSON_AddObjectToObject(entries, piece_array_name(array));
+        cJSON *entry = cJSON_AddObjectToObject(entries, shard_array_name(array));
         cJSON_AddNumberToObject(entry, "bytes", (double)st.st_size);
         cJSON_AddNumberToObject(entry, "crc32", crc);
     }
     return good;
 }
 
-static bool write_arrays(const Writer *writer, const OpenPiece *piece, cJSON *entries, Err *err)
+static bool write_arrays(const Writer *writer, const OpenShard *shard, cJSON *entries, Err *err)
 {
-    const PieceNeeds *keeps = &writer->plan.keeps;
-    for (int array = 0; array < PIECE_ARRAYS; array++)
-        if (keeps->arrays[array] && (array != ARRAY_PIXELS || piece->lo < keeps->pixels_below) &&
-            !write_array(writer, piece, (PieceArray)array, entries, err))
+    const ShardNeeds *keeps = &writer->plan.keeps;
+    for (int array = 0; array < SHARD_ARRAYS; array++)
+        if (keeps->arrays[array] && (array != ARRAY_PIXELS || shard->lo < keeps->pixels_below) &&
+            !write_array(writer, shard, (ShardArray)array, entries, err))
             return false;
     return true;
 }
 
-static void add_times(const OpenPiece *piece, cJSON *manifest)
+static void add_times(const OpenShard *shard, cJSON *manifest)
 {
     double seconds[STAGES] = {0};
-    for (int i = 0; i < piece->batch_count; i++)
+    for (int i = 0; i < shard->batch_count; i++)
         for (int stage = 0; stage < STAGES; stage++)
-            seconds[stage] += piece->batches[i]->seconds[stage];
+            seconds[stage] += shard->batches[i]->seconds[stage];
     cJSON_AddItemToObject(manifest, "seconds", stages_to_json(seconds));
 }
 
@@ -111,11 +111,11 @@ static bool smaller(const WriterBatch *a, const WriterBatch *b)
     return left != right ? left < right : a->height < b->height;
 }
 
-static void add_sizes(const OpenPiece *piece, cJSON *manifest)
+static void add_sizes(const OpenShard *shard, cJSON *manifest)
 {
     const WriterBatch *least = NULL, *most = NULL;
-    for (int i = 0; i < piece->batch_count; i++) {
-        const WriterBatch *batch = piece->batches[i];
+    for (int i = 0; i < shard->batch_count; i++) {
+        const WriterBatch *batch = shard->batches[i];
         if (!batch->height)
             continue;
         least = !least || smaller(batch, least) ? batch : least;
@@ -128,11 +128,11 @@ static void add_sizes(const OpenPiece *piece, cJSON *manifest)
     cJSON_AddItemToArray(sizes, size_json(most));
 }
 
-static void add_bad(const OpenPiece *piece, cJSON *manifest)
+static void add_bad(const OpenShard *shard, cJSON *manifest)
 {
     cJSON *list = NULL;
-    for (int i = 0; i < piece->batch_count; i++) {
-        const WriterBatch *batch = piece->batches[i];
+    for (int i = 0; i < shard->batch_count; i++) {
+        const WriterBatch *batch = shard->batches[i];
         if (!batch->bad)
             continue;
         list = list ? list : cJSON_AddArrayToObject(manifest, "bad");
@@ -143,33 +143,33 @@ static void add_bad(const OpenPiece *piece, cJSON *manifest)
     }
 }
 
-static void add_made(const Writer *writer, const OpenPiece *piece, cJSON *manifest)
+static void add_made(const Writer *writer, const OpenShard *shard, cJSON *manifest)
 {
     cJSON *made = cJSON_Duplicate(writer->made, true);
-    if (piece->precision) {
+    if (shard->precision) {
         cJSON *meant = cJSON_DetachItemFromObjectCaseSensitive(made, "precision");
-        cJSON_AddStringToObject(made, "precision", piece->precision);
+        cJSON_AddStringToObject(made, "precision", shard->precision);
         cJSON_AddItemToObject(made, "instead_of", meant);
     }
     cJSON_AddItemToObject(manifest, "made", made);
 }
 
-bool writer_piece_close(const Writer *writer, const OpenPiece *piece, Err *err)
+bool writer_shard_close(const Writer *writer, const OpenShard *shard, Err *err)
 {
     cJSON *manifest = cJSON_CreateObject();
-    cJSON_AddNumberToObject(manifest, "lo", (double)piece->lo);
-    cJSON_AddNumberToObject(manifest, "hi", (double)piece->hi);
+    cJSON_AddNumberToObject(manifest, "lo", (double)shard->lo);
+    cJSON_AddNumberToObject(manifest, "hi", (double)shard->hi);
     cJSON_AddStringToObject(manifest, "identity", writer->identity);
-    add_made(writer, piece, manifest);
-    add_times(piece, manifest);
-    add_sizes(piece, manifest);
-    add_bad(piece, manifest);
+    add_made(writer, shard, manifest);
+    add_times(shard, manifest);
+    add_sizes(shard, manifest);
+    add_bad(shard, manifest);
     bool good = true;
     if (writer->plan.keeps.png)
-        good = flush_images(writer, piece, cJSON_AddArrayToObject(manifest, "png"), err);
-    good = good && write_arrays(writer, piece, cJSON_AddObjectToObject(manifest, "arrays"), err);
+        good = flush_images(writer, shard, cJSON_AddArrayToObject(manifest, "png"), err);
+    good = good && write_arrays(writer, shard, cJSON_AddObjectToObject(manifest, "arrays"), err);
     if (good) {
-        char *path = piece_manifest_path(writer->output, piece->lo, piece->hi),
+        char *path = shard_manifest_path(writer->output, shard->lo, shard->hi),
              *text = cJSON_PrintUnformatted(manifest);
         good = file_write(path, text, strlen(text), err);
         cJSON_free(text);
