@@ -67,7 +67,7 @@ const char *err_name(ErrKind kind); /* "disk_full"; the name on the wire */
 bool err_kind_parse(const char *name, ErrKind *ret_kind);
 ErrPolicy err_policy(ErrKind kind);
 const char *err_policy_name(ErrPolicy policy); /* "fail", "retry", "hold" */
-bool err_ends_worker(ErrKind kind);            /* true when a fresh process is cheaper than doubt */
+bool err_ends_worker(ErrKind kind);            /* true: the worker should exit and be started again */
 bool err_is_device_failure(ErrKind kind);      /* true: the device is broken; the job is not at fault */
 int err_exit_code(ErrKind kind);               /* exit status of a program that ends with this error */
 

@@ -36,9 +36,9 @@ struct Channel {
     int64_t upto;       /* the last one reported for it */
     int count;
     bool stop; /* stop came: finish the batch, answer, exit */
-    bool gone; /* the other side is gone */
+    bool gone; /* the daemon closed its end */
     Mono gone_since;
-    Err broken;                 /* it sent an invalid message */
+    Err broken;                 /* the daemon sent an invalid message */
     pthread_mutex_t write_lock; /* one message at a time */
 };
 
@@ -119,7 +119,7 @@ static void add_task(Channel *channel, const cJSON *message)
     channel->count++;
 }
 
-/* A token that is not here was answered already; that is no fault. */
+/* A token that is not in the queue was answered already; that is no error. */
 static void call_off(Channel *channel, const char *token)
 {
     for (Task *task = channel->first; task; task = task->next)
@@ -149,7 +149,7 @@ static void on_message(ProtoType type, const cJSON *message, void *ctx)
     pthread_mutex_unlock(&channel->lock);
 }
 
-/* False at the end of the channel, or at nonsense. */
+/* False at the end of the channel, or after an invalid message. */
 static bool read_some(Channel *channel, ProtoReader *reader)
 {
     char bytes[65536];
@@ -176,7 +176,7 @@ static void *reader_thread(void *ctx)
     return NULL;
 }
 
-/* The task fails for its file system's sake, and the process goes: its stuck threads cannot be called back. */
+/* Fails the task and ends the process: threads that are stuck in a file system cannot be cancelled. */
 static void end_stalled(Channel *channel, const char *path)
 {
     char *text = xasprintf("%s: its file system has not answered for %d s; release the job when it does", path,
@@ -294,7 +294,7 @@ static void prepare(int fd)
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error like a full disk */
-    signal(SIGINT, SIG_IGN);  /* Ctrl-C is the daemon's */
+    signal(SIGINT, SIG_IGN);  /* Ctrl-C is for the daemon */
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 }

@@ -19,8 +19,8 @@ struct Task {
     Task *next;
     bool called_off; /* yield or cancel came */
     char *token, *job, *phase;
-    int64_t lo, hi, n;       /* n: images of the job, 0 before its survey */
-    cJSON *spec, *submitted; /* submitted: NULL where the daemon does not say */
+    int64_t lo, hi, n;       /* n: number of images, 0 before the survey */
+    cJSON *spec, *submitted; /* submitted: NULL if the daemon sent none */
 };
 
 typedef struct Channel Channel;
@@ -31,12 +31,12 @@ void channel_device(Channel *channel, const char *device); /* whose memory `aliv
 void channel_send_alive(Channel *channel);                 /* sends it now */
 void channel_send(Channel *channel, ProtoType type, cJSON *fields); /* consumes fields; any thread */
 
-/* Waits for a task. NULL: time to go. Tasks that wait when a stop comes are still handed out, to be answered. */
+/* Waits for a task. NULL: exit. Tasks that wait when a stop comes are still returned, so that they are answered. */
 Task *channel_next(Channel *channel);
 void channel_done(Channel *channel, Task *task); /* it was answered; frees it */
 /* True when the task should end at the next batch boundary. */
 bool channel_stopping(Channel *channel, const Task *task);
-/* True, with the reason, when the other side broke the protocol. */
+/* True, with the reason, when the daemon sent an invalid message. */
 bool channel_broken(Channel *channel, Err *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* Both phases of a run, one after the other. Progress goes to stderr (a bar on a terminal, else a line now and then),
- * what was made goes to stdout. Ctrl-C stops at the next batch; what was made stays and the same command goes on. */
+/* Both phases of a run, one after the other. Progress goes to stderr (a bar on a terminal, else a line from time to
+ * time), the result to stdout. Ctrl-C stops at the next batch; the same command resumes the job. */
 #include "worker/exec.h"
 
 #include <inttypes.h>

@@ -27,7 +27,7 @@ static int print_error(const Err *err)
     return err_exit_code(err->kind);
 }
 
-/* --threads; else OMP_NUM_THREADS, by which ddqd shares the cores among its workers; 0: all. */
+/* --threads; else OMP_NUM_THREADS, with which ddqd divides the cores among its workers; 0: all. */
 static bool read_threads(const CommandLine *line, int *ret_threads, Err *err)
 {
     const char *shared = getenv("OMP_NUM_THREADS");
@@ -248,7 +248,7 @@ static int find_row(const char *name)
     return -1;
 }
 
-/* The index of the verb in words, before or after flags; verbs that look like a flag included. -1: there is none. */
+/* The index of the verb in words, before or after flags; verbs that look like flags included. -1: none. */
 static int find_verb(int count, char *const *words)
 {
     FlagTable tables[countof(verbs) * COMMAND_TABLES];
@@ -314,7 +314,7 @@ int main(int argc, char **argv)
     int count = argc - 1, at = find_verb(count, argv + 1), row = at < 0 ? -1 : find_row(argv[1 + at]);
     if (at >= 0 && row < 0)
         return unknown_verb(argv[1 + at]);
-    if (at >= 0) /* the verb leaves the words */
+    if (at >= 0) /* removes the verb from the words */
         memmove(argv + 1 + at, argv + 2 + at, sizeof *argv * (size_t)(--count - at));
     return run(row, count, argv + 1);
 }

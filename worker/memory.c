@@ -8,7 +8,7 @@
 
 #include "kernels/device_memory.h"
 
-/* The part of nvml.h that is asked for; 0 means success everywhere. */
+/* The part of nvml.h that is used; 0 means success everywhere. */
 typedef struct NvmlMemory {
     unsigned long long total, free, used; /* bytes */
 } NvmlMemory;

@@ -1,4 +1,5 @@
-/* `ddq-worker --selftest`: does this build compute right on this machine? A second, no models, no files. */
+/* `ddq-worker --selftest`: does this build compute correctly on this machine? Takes a second; needs no models and no
+ * files. */
 #ifndef WORKER_SELFTEST_H
 #define WORKER_SELFTEST_H
 

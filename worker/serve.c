@@ -1,6 +1,6 @@
-/* The worker as the daemon sees it: every work message gets exactly one answer: finished, yielded or failed. After the
- * kinds of error for which a fresh process is cheaper than doubt, the worker answers and exits. Its log goes up the
- * channel as messages; stderr is only for the reason of an exit. */
+/* The worker as the daemon sees it: every work message gets exactly one answer: finished, yielded or failed. After
+ * errors that may leave the process or the device in a bad state, the worker answers and exits. Its log is sent as
+ * messages through the channel; stderr is only for the reason of an exit. */
 #include "worker/serve.h"
 
 #include <fcntl.h>
@@ -24,12 +24,12 @@ enum { PROGRESS_MS = 200 };
 typedef struct Serve {
     Channel *channel;
     ModelCache *models;
-    Task *task;   /* the one in work */
+    Task *task;   /* the current one */
     Mono sent_at; /* when its progress was last sent, and what */
     int64_t sent_upto;
 } Serve;
 
-static Channel *log_channel; /* where the log goes */
+static Channel *log_channel; /* the log's destination */
 
 static cJSON *fields_of(const Task *task, int64_t upto)
 {
@@ -96,7 +96,7 @@ static void on_progress(void *ctx, int64_t upto, double rate, const char *stage)
 static void on_loaded(void *ctx, double seconds)
 {
     const Serve *serve = ctx;
-    device_memory_restart(); /* what was there before it is none of this job's need */
+    device_memory_restart(); /* memory used before is not needed by this job */
     send_loaded(serve, serve->task->job, seconds);
 }
 
@@ -108,7 +108,7 @@ static void on_note(void *ctx, const char *text)
 
 /* --- doing a task ---------------------------------------------------------------------------------- */
 
-/* What a task came to. */
+/* The outcome of a task. */
 typedef struct Done {
     int64_t upto;
     double fid;     /* NaN: none */
@@ -215,7 +215,7 @@ static bool do_task(Serve *serve, Task *task)
 
 /* --- the life of the process ----------------------------------------------------------------------- */
 
-/* A GPU is opened here, not by the first job: whether it is there, free and fit is no job's concern. */
+/* A GPU is opened here, not by the first job: a missing, busy or unsuitable GPU is no fault of a job. */
 static bool open_device(ModelCache *models, DeviceInfo *ret_info, Err *err)
 {
     if (model_cache_is_host(models))

@@ -216,7 +216,7 @@ static void test_png_and_jpeg_of_any_size(void **state)
     }
     char *caveat = image_source_caveat(source);
     assert_string_equal(caveat,
-                        "2 of the 4 images are JPEG files: what JPEG loses moves the FID; 2 files in the folder are "
+                        "2 of the 4 images are JPEG files: JPEG compression changes the FID; 2 files in the folder are "
                         "neither PNG nor JPEG and were left out: the first is a.webp");
     free(caveat);
     image_source_close(source);

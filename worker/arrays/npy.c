@@ -1,4 +1,4 @@
-/* .npy files, read: the numbers are used where they lie in the mapping when they can be, else converted. */
+/* .npy files, read: the numbers are used in place in the mapping where possible, else converted. */
 #include "worker/arrays/npy.h"
 
 #include <stdio.h>

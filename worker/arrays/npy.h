@@ -1,5 +1,4 @@
-/* .npy and .npz: numpy's files. Reading checks everything before it trusts it; writing is atomic (write, fsync,
- * rename). */
+/* .npy and .npz: numpy's files. Reading validates everything before use; writing is atomic (write, fsync, rename). */
 #ifndef WORKER_ARRAYS_NPY_H
 #define WORKER_ARRAYS_NPY_H
 
@@ -27,8 +26,8 @@ void npy_free(NpyArray *array);
 /* "[250,64] f32", for messages. */
 void npy_print_shape(const NpyArray *array, char *ret_text, int size);
 
-/* A writer that takes rows as they come: the header is written first, so the count must be known. Big arrays go
- * through it in pieces; the file appears at npy_writer_finish. */
+/* A writer that takes rows as they come: the header is written first, so the count must be known. Big arrays are added
+ * in parts; the file appears at npy_writer_finish. */
 typedef struct NpyWriter NpyWriter;
 NpyWriter *npy_writer_open(const char *path, Dtype dtype, int ndim, const int64_t *shape, Err *err);
 bool npy_writer_add(NpyWriter *writer, const void *data, size_t bytes, Err *err);

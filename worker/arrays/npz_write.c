@@ -1,5 +1,5 @@
 /* .npz files, written: a zip with stored members. A member's size is known from its shape, so its local header is final
- * but for the checksum, which is put in when the member ends. Dates are fixed, so equal arrays make equal files. */
+ * except for the checksum, which is written when the member ends. Dates are fixed, so equal arrays make equal files. */
 #include <isa-l.h>
 #include <stdlib.h>
 #include <string.h>

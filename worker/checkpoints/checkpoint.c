@@ -1,6 +1,6 @@
-/* Opens a checkpoint, recognises its container, and answers by name. Owns: the index by name, and
- * the sentences about names. Refuses: files that are none of the containers, saying what they are instead where that is
- * easy to see. To add a container: a loader (worker/checkpoints/parts.h) and a row in `containers`. */
+/* Opens a checkpoint, recognises its container, and finds tensors by name. Owns the index by name and the messages
+ * about names. Refuses files of other formats, and names the format where it is easy to recognise. To add a container:
+ * a loader (worker/checkpoints/parts.h) and a row in `containers`. */
 #include "worker/checkpoints/checkpoint.h"
 
 #include <ctype.h>
@@ -48,7 +48,7 @@ static bool build_index(Ckpt *ckpt, Err *err)
     return true;
 }
 
-/* The first bytes of what people hand in by mistake. */
+/* The first bytes of files that are often given by mistake. */
 static const char *describe(const uint8_t *data, size_t size)
 {
     static const struct {

@@ -24,7 +24,7 @@ typedef struct Ckpt Ckpt;
 typedef struct CkptTensor { /* a view into the mapped file, or into memory of the Ckpt */
     const char *name;
     Dtype dtype;      /* DTYPES: a type that is listed but not read (int16, complex64, float8, ...) */
-    const char *type; /* the file's word for it: "float32", "bfloat16", "F32", "f8" */
+    const char *type; /* the name in the file: "float32", "bfloat16", "F32", "f8" */
     int ndim;
     int64_t shape[8], stride[8]; /* in elements; a numpy array in Fortran order has its first axis fastest */
     const void *data; /* first element, perhaps unaligned; every element was checked to lie inside its storage */

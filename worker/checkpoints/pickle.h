@@ -1,13 +1,13 @@
 /* Python pickles, protocols 1 to 5, read into inert values. Nothing is imported, called or constructed: a global is two
- * names, a call (REDUCE, NEWOBJ) is an object value that remembers what would have been called with what, and it stays
- * with the reader of the value to recognise the few it knows (torch tensors, numpy arrays).
+ * names, a call (REDUCE, NEWOBJ) is an object value that stores the callee and its arguments. The reader of the value
+ * recognises the few that are supported (torch tensors, numpy arrays).
  *
  *     Pickle p;
  *     pickle_read(&arena, data, size, &p, err);         values live in the arena and point into data
  *     const PickleValue *m = pickle_get(p.root, "model");
  *
- * The only calls that have an effect are the makers of a dict: collections.OrderedDict and defaultdict.
- * Values may contain themselves; whoever walks them bounds the depth. */
+ * The only calls that have an effect are those that make a dict: collections.OrderedDict and defaultdict. Values may
+ * contain themselves; whoever walks them bounds the depth. */
 #ifndef WORKER_CHECKPOINTS_PICKLE_H
 #define WORKER_CHECKPOINTS_PICKLE_H
 

@@ -1,7 +1,7 @@
-/* The object inside a torch.save file: which dict holds the weights, and which calls stand for tensors.
- * A tensor is a call of torch._utils._rebuild_tensor_v2 on (storage, offset, sizes, strides, ...); wrappers such as
- * _rebuild_parameter carry one. Any other call stays what it is, a name for a message. To recognise another wrapper:
- * one row in `makers`. */
+/* The object inside a torch.save file: which dict holds the weights, and which calls represent tensors. A tensor is a
+ * call of torch._utils._rebuild_tensor_v2 on (storage, offset, sizes, strides, ...); wrappers such as
+ * _rebuild_parameter carry one. Any other call is kept as a name for messages. To recognise another wrapper: one row in
+ * `makers`. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -68,7 +68,7 @@ static bool find_named(Fid *fid, const char *name, char **ret_path, const char *
     return *ret_path || none.kind == ERR_NOT_FOUND || err_set(err, none.kind, "%s", none.text);
 }
 
-/* A path, or the name of a reference where no such path is. */
+/* A path, or the name of a reference if there is no such path. */
 static bool find_side(Fid *fid, int side, Err *err)
 {
     const char *word = fid->options.paths[side], *pipeline = NULL;
@@ -151,7 +151,7 @@ static bool prepare(Fid *fid, int sides, Err *err)
 
 /* --- warnings ---------------------------------------------------------------------------------------- */
 
-/* With --pipeline the user vouches for a file that does not state its pipeline. */
+/* With --pipeline the user states the pipeline of a file that does not. */
 static void note_caveats(Fid *fid, int side)
 {
     if (fid->options.pipeline == PIPELINE_AUTO || fid->sides[side].pipeline)

@@ -1,4 +1,4 @@
-/* The verb behind `ddq refs add` and `ddq refs make --local`: the client has no mathematics and runs this.
+/* The verb behind `ddq refs add` and `ddq refs make --local`: the client does no mathematics and runs this.
  *
  *     ddq-worker reference PATH [--faults]                           probe, load and check: JSON, also of what is wrong
  *     ... --register FOLDER --name NAME --user USER [--replace]      and write the entry: JSON of it
@@ -90,8 +90,8 @@ static void print(cJSON *json)
 
 /* --- the kinds -------------------------------------------------------------------------------------- */
 
-/* Statistics to copy: those of a file, or of images that are measured now. Who names the pipeline of a file that
- * does not state it vouches for it. */
+/* Statistics to copy: those of a file, or of images that are measured now. With --pipeline the user states the pipeline
+ * of a file that does not. */
 static bool take_statistics(Tool *tool, const Words *words, const ReferenceProbe *probe,
                             const Registration *registration, cJSON **ret_json, Err *err)
 {
@@ -126,7 +126,7 @@ static bool take_statistics(Tool *tool, const Words *words, const ReferenceProbe
     return good;
 }
 
-/* Statistics with images are loaded too, so that a bad file is not found by the first job. */
+/* Statistics with images are loaded too, so that a bad file is an error here and not in the first job. */
 static bool take_path(Tool *tool, const Words *words, ReferenceProbe *probe, const Registration *registration,
                       cJSON **ret_json, Err *err)
 {

@@ -6,7 +6,7 @@
  *     ... with &tool.hooks ...
  *     return tool_close(&tool, good, &err);
  *
- * stdout is the verb's; here all goes to stderr, one line each. */
+ * stdout is for the verb's result; everything here goes to stderr, one line each. */
 #ifndef WORKER_COMMANDS_TOOL_H
 #define WORKER_COMMANDS_TOOL_H
 
@@ -36,7 +36,7 @@ int tool_close(Tool *tool, bool good, const Err *err);
 
 /* The next progress is about these images. */
 void tool_measures(Tool *tool, const char *path, int64_t images);
-void tool_clear(Tool *tool);            /* the line of progress goes */
+void tool_clear(Tool *tool);            /* erases the line of progress */
 void tool_note(Tool *tool, char *text); /* takes the text over; NULL is fine */
 
 bool tool_conf(Tool *tool, const char *path, Err *err); /* conf_load, once */

@@ -41,7 +41,7 @@ typedef struct Evaluation {
     Features rows, spatial;     /* rows NULL where evaluation_wants_of_images does not ask for them; so with spatial,
                                    which give the interval of sFID and nothing else */
     const Statistics *stats;    /* of the rows; stats->spatial of the spatial ones, with METRICS_OF_SPATIAL */
-    Inception *net;             /* makes logits of rows, with METRICS_OF_LOGITS; else NULL is fine */
+    Inception *net;             /* computes the logits, with METRICS_OF_LOGITS; else NULL is fine */
     ModelCache *models;         /* its device finds neighbours */
     const Reference *reference; /* NULL where no metric compares */
     const Hooks *hooks;         /* progress and stop; NULL is fine */

@@ -54,8 +54,8 @@ static void add_histogram(cJSON *json, const Neighbours *n)
 
 /* --- the ends -------------------------------------------------------------------------------------- */
 
-/* How far outside the reference's ball: below 1 is inside. Where an image is far from everything and so is its
- * neighbour, that is the reference's own sparseness and not the image's fault. */
+/* How far outside the reference's ball: below 1 is inside. Where an image is far from all others and its neighbour is
+ * too, the reference is sparse there; the image is not at fault. */
 static double remoteness(const Neighbours *n, int64_t i)
 {
     double radius = n->real_radius[n->nearest_real[i]];

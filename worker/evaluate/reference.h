@@ -1,8 +1,10 @@
 /* A reference: what images are compared with. Statistics from a file, or images, which are measured once and cached.
  *
- *     ReferenceOptions options = {.models = models, .inception = "pt_inception-2015-12-05-6726825d.pth", .hooks =
- * hooks}; Reference reference; if (!reference_open("imagenet256", RESIZE_TF, REFERENCE_SPATIAL, &options, &reference,
- * err)) ... frechet_distance(ours, reference.stats, ...); reference_close(&reference);
+ *     ReferenceOptions options = {.models = models, .inception = "pt_inception.pth", .hooks = hooks};
+ *     Reference reference;
+ *     if (!reference_open("imagenet256", RESIZE_TF, REFERENCE_SPATIAL, &options, &reference, err)) ...
+ *     frechet_distance(ours, reference.stats, ...);
+ *     reference_close(&reference);
  *
  * A path may be
  * - statistics: an .npz with mu and sigma (ADM's with mu_s, sigma_s and images in arr_0 too), a torch.save file with m
@@ -57,7 +59,7 @@ typedef struct Reference {
 } Reference;
 
 /* On failure *ret_reference is untouched. Errors state what the file is and what is needed: no statistics at all,
- * another pipeline than the one the file was made with, statistics alone where features are wanted, images without a
+ * another pipeline than the one the file was made with, statistics alone where features are wanted, images without
  * options to measure them with. Stopped by the hooks: ERR_CANCELLED. */
 bool reference_open(const char *path, Resize pipeline, unsigned wants, const ReferenceOptions *options,
                     Reference *ret_reference, Err *err);

@@ -7,10 +7,10 @@
  *     KEY.work/                  what an unfinished measurement has done (reference_shards.c)
  *     KEY.lock                   held while a process measures, so that two processes do not measure the same
  *
- * Every file appears whole, and what lies under a key can only be what the same images give again, so readers take no
- * lock. A listing is cached only if nothing in it changed in the seconds before it was read: a file that changes
- * twice within one tick of the file system's clock has the same time of change with other content.
- * Images that change while they are measured are an error; nothing of them is cached. */
+ * Every file appears complete, and the value of a key is what the same images would give again, so readers take no
+ * lock. A listing is cached only if nothing in it changed in the seconds before it was read: a file that changes twice
+ * within one tick of the file system's clock has the same time of change with other content. Images that change while
+ * they are measured are an error; nothing of them is cached. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -248,7 +248,7 @@ static bool make_entry(const Entry *entry, unsigned wants, Resize pipeline, cons
     if (good && features && rename(features, entry->features) != 0)
         good = err_errno(err, "cache %s", entry->features);
     good = good && statistics_save(entry->stats, measured.stats, err);
-    reference_shards_remove(entry->work, measured.images); /* of images that moved they were wrong */
+    reference_shards_remove(entry->work, measured.images); /* rows of images that changed would be wrong */
     statistics_free(measured.stats);
     return good;
 }

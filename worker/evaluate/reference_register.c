@@ -95,7 +95,7 @@ static void add_facts(cJSON *entry, int64_t images, int dims, const char *pipeli
     cJSON_AddBoolToObject(entry, "spatial", spatial);
 }
 
-/* Takes the entry over. */
+/* Consumes the entry. */
 static bool write_entry(const Registration *r, cJSON *entry, cJSON **ret_entry, Err *err)
 {
     char *path = references_file(r->folder, r->name, "json"), *text = cJSON_Print(entry);
@@ -118,7 +118,7 @@ static bool check_name(const Registration *r, Err *err)
 
 /* --- the two kinds ---------------------------------------------------------------------------------- */
 
-/* 1 whole beside the final name, to compute its hash  2 is the name free for it?  3 into its place  4 the entry */
+/* 1 write it beside the final name, to compute its hash  2 is the name free for it?  3 into its place  4 the entry */
 static bool copy_locked(const Registration *r, const Reference *reference, const char *source, cJSON **ret_entry,
                         Err *err)
 {

@@ -14,7 +14,7 @@ typedef struct Registration {
 
 /* Statistics are copied as NAME.npz, so they stay when their source goes. The same content again changes nothing.
  * Another user's name is ERR_PERMISSION, one's own with other content ERR_REFUSED unless `replace`. source: where they
- * came from, for people. *ret_entry (may be NULL) is the caller's. */
+ * came from, shown to users. *ret_entry (may be NULL) is the caller's. */
 bool reference_register_copy(const Registration *registration, const Reference *reference, const char *source,
                              cJSON **ret_entry, Err *err);
 

@@ -1,5 +1,5 @@
-/* A reference as one .npz: what other tools read (mu, sigma; mu_s, sigma_s as ADM names them), and what they leave out
- * and people then argue about: how many images, which pipeline, which network. */
+/* A reference as one .npz: what other tools read (mu, sigma; mu_s, sigma_s as ADM names them), and what those leave
+ * out: number of images, pipeline, network. */
 #include <string.h>
 
 #include "worker/evaluate/reference.h"

@@ -1,7 +1,6 @@
-/* What a measurement has done so far, so that one that was killed goes on and does not start over: rows of
- * REFERENCE_SHARD consecutive images a file, in a folder beside the entry they are for. The folder's name is the
- * entry's key, and with it content, network, pipeline and precision: what lies there is what would be measured again.
- * It goes when the entry is there. */
+/* What a measurement has done so far, so that a killed one resumes: rows of REFERENCE_SHARD consecutive images a file,
+ * in a folder beside the entry they are for. The folder's name is the entry's key, and with it content, network,
+ * pipeline and precision: its rows equal what would be measured again. It is removed when the entry is complete. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>

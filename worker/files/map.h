@@ -4,8 +4,8 @@
  *     if (!file_map(path, &map, err)) ...        map.data[0 .. map.size-1], read-only
  *     file_unmap(&map);
  *
- * A mapped file that another process cuts short while it is read ends this process with a sentence (mapped.h); files
- * written by core/file.h are replaced whole and so never shrink under a reader. Every call is watched (core/stall.h).
+ * A mapped file that another process truncates while it is read ends this process with a message (mapped.h); files
+ * written by core/file.h are replaced as a whole, so they never shrink. Every call is watched (core/stall.h).
  */
 #ifndef WORKER_FILES_MAP_H
 #define WORKER_FILES_MAP_H

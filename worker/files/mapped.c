@@ -48,7 +48,7 @@ void mapped_remove(const void *data)
 static void say(const char *text)
 {
     ssize_t sent = write(STDERR_FILENO, text, strlen(text));
-    (void)sent; /* nobody is left to be told */
+    (void)sent; /* nothing else can be done */
 }
 
 static void on_bus_error(int number, siginfo_t *info, void *context)
@@ -65,7 +65,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
             "place\n");
         _exit(EXIT_ERROR);
     }
-    signal(number, SIG_DFL); /* not a file of ours: the instruction runs again and the kernel ends us */
+    signal(number, SIG_DFL); /* not one of our files: the instruction runs again and the kernel ends the process */
 }
 
 void mapped_guard(void)

@@ -1,5 +1,5 @@
-/* Files that are mapped into memory, by address: a file that somebody cuts short under us (a checkpoint that is written
- * over in place) ends the process with SIGBUS at the next look, and this says which file it was.
+/* Files that are mapped into memory, by address: if a file is truncated while it is mapped (a checkpoint that is
+ * overwritten in place), the next access ends the process with SIGBUS, and the last message names the file.
  *
  *     mapped_guard();                         once, at the start of the program
  *     mapped_add(data, size, path); ... mapped_remove(data);

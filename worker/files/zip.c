@@ -1,6 +1,6 @@
-/* The zip directory and its members. Trusts nothing: every offset and length is compared with what is left before it is
- * used, in 64 bits, by subtraction, so that no sum can wrap.
- * Another compression method would be one more branch in zip_stream_open and zip_stream_read. */
+/* The zip directory and its members. Every offset and length is compared with what is left before it is used, in 64
+ * bits, by subtraction, so that no sum can wrap. Another compression method would be one more branch in zip_stream_open
+ * and zip_stream_read. */
 #include "worker/files/zip.h"
 
 #include <isa-l.h>

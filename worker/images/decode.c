@@ -1,5 +1,5 @@
-/* Image files in: reads the bytes, looks at the first of them and hands them to png.c or jpeg.c; what a
- * file is called does not matter. Owns the sentence about files that are neither. */
+/* Image files in: reads the bytes, looks at the first of them and hands them to png.c or jpeg.c; the file's name does
+ * not matter. Owns the message about files of other formats. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static const struct {
     const char *bytes;
     size_t size;
     const char *what;
-    DecodeFn decode; /* NULL: we do not read it */
+    DecodeFn decode; /* NULL: not supported */
 } signatures[] = {
     {"\x89PNG\r\n\x1a\n", 8, "a PNG", image_decode_png},
     {"\xff\xd8\xff", 3, "a JPEG", image_decode_jpeg},
@@ -56,7 +56,7 @@ static bool read_all(int fd, uint8_t *data, size_t want, size_t *ret_size)
         if (n < 0)
             return false;
         if (n == 0)
-            break; /* it shrank meanwhile: the stamp or the decoder will tell */
+            break; /* it shrank meanwhile: the stamp or the decoder reports it */
         size += (size_t)n;
     }
     *ret_size = size;
@@ -66,7 +66,7 @@ static bool read_all(int fd, uint8_t *data, size_t want, size_t *ret_size)
 uint8_t *image_file_read(const char *path, const char *name, size_t *ret_size, struct stat *ret_st, Err *err)
 {
     stall_enter(path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe that is called x.png must not keep us waiting */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe that is called x.png must not block */
     uint8_t *data = NULL;
     bool good = fd >= 0 && fstat(fd, ret_st) == 0;
     if (!good) {

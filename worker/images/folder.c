@@ -1,8 +1,8 @@
 /* A folder as a source: every PNG and JPEG in it and below it, in natural order of their paths inside it.
  *
- * Owns the order, which the report's row numbers and the statistics' grouping rest on, and the question whether the
- * folder is still the one that was opened: size and time of every file are kept and compared when it is read, so a file
- * that vanished or was replaced is an error and never silently another image; `same` lists the folder once more. */
+ * Owns the order, on which the report's row numbers and the grouping of the statistics depend, and the check that the
+ * folder has not changed: size and time of every file are kept and compared when it is read, so a file that vanished or
+ * was replaced is an error and never silently another image; `same` lists the folder again. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -54,7 +54,7 @@ static int compare_files(const void *a, const void *b)
 
 /* --- listing --------------------------------------------------------------------------------------- */
 
-/* Takes the name over. */
+/* Consumes the name. */
 static void add_file(ImageSource *source, char *name, const struct stat *st)
 {
     if (source->count == source->files_cap) {
@@ -295,7 +295,7 @@ static bool folder_same(ImageSource *source, Err *err)
     return same;
 }
 
-/* Files that come and go change the time of their folder; one that is written over shows when it is read. */
+/* Files that are added or removed change the time of their folder; one that is overwritten is found when it is read. */
 static bool folder_fresh(ImageSource *source)
 {
     for (int64_t i = 0; i < source->folder_count; i++) {

@@ -61,15 +61,15 @@ int64_t image_source_count(const ImageSource *source);
  * about this image alone. */
 bool image_source_read(ImageSource *source, int64_t index, Image *ret_image, Err *err);
 bool image_source_in_order(const ImageSource *source); /* reading anything but the next image is slow */
-/* Reads what reading images does not look at: the checksum of an .npz that is not deflated. */
+/* Checks what reading images does not: the checksum of an .npz that is not deflated. */
 bool image_source_check(const ImageSource *source, Err *err);
 /* False, naming the first file that was added, removed or changed since the source was opened. */
 bool image_source_same(ImageSource *source, Err *err);
-/* A quick look, for whoever kept a source open: false when its listing may be out of date. */
+/* A quick check, for a source that was kept open: false when its listing may be out of date. */
 bool image_source_fresh(ImageSource *source);
 /* What to call image i in a message: its path, or "FILE image I", on one line. Caller frees. */
 char *image_source_name(const ImageSource *source, int64_t i);
-/* A sentence about what may move a number: JPEG files, files left out. NULL: nothing. Caller frees. */
+/* A sentence about what may change a result: JPEG files, files left out. NULL: nothing. Caller frees. */
 char *image_source_caveat(const ImageSource *source);
 /* Of a folder: a line a file with name, size and time of change, and the bytes in all. */
 void image_source_listing(const ImageSource *source, Buf *text, int64_t *ret_bytes);

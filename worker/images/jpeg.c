@@ -3,8 +3,8 @@
  *
  * Grey is replicated; four components are taken for Adobe's inverted CMYK, as Pillow takes them; an orientation in the
  * EXIF is not applied, as pytorch-fid does not apply it. Refused before memory is taken: more than IMAGE_MAX_*, and
- * more pixels than the file has bits for. libjpeg goes on after damage and makes up the rest in grey; here that is an
- * error, but for what does not touch the pixels (`harmless`). */
+ * more pixels than the file has bits for. libjpeg continues after damage and fills the rest with grey; here that is an
+ * error, except for warnings that do not concern the pixels (`harmless`). */
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static void on_error(j_common_ptr jpeg)
     longjmp(d->leave, 1);
 }
 
-/* Warnings about what stands between the pixels, or says how they came there. */
+/* Warnings about metadata, which do not concern the pixels. */
 static bool harmless(int code)
 {
     return code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR ||

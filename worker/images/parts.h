@@ -1,4 +1,4 @@
-/* What the files behind images.h share. Nobody else includes it. */
+/* What the files behind images.h share; no other file includes it. */
 #ifndef WORKER_IMAGES_PARTS_H
 #define WORKER_IMAGES_PARTS_H
 
@@ -15,7 +15,7 @@ bool image_size_check(const char *name, int64_t width, int64_t height, Err *err)
 /* A name as a sentence may quote it: \n, \x1b and bytes that are not UTF-8 are written out. Caller frees. */
 char *image_printable(const char *name);
 
-/* Size and time of change: what tells whether a file is still the one that was there when the source was opened. */
+/* Size and time of change: they differ when a file is no longer the one that was there when the source was opened. */
 typedef struct ImageStamp {
     int64_t size, seconds, nanoseconds;
 } ImageStamp;

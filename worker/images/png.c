@@ -1,9 +1,9 @@
 /* PNG in: whatever libpng reads, as 8-bit RGB. The only file that includes png.h.
  *
- * Owns the conversions (images.h states them) and the limits: a header that asks for more than IMAGE_MAX_*, or for
- * more pixels than deflate could have packed into the file, is refused before memory is taken, and chunks that are not
- * needed for the pixels are skipped unread, so neither a bomb in IDAT nor one in iCCP or zTXt costs anything.
- * Truncated data, a bad checksum of a critical chunk and a missing end are errors: a half image never becomes a sample.
+ * Owns the conversions (images.h states them) and the limits: a header that asks for more than IMAGE_MAX_*, or for more
+ * pixels than deflate could have packed into the file, is refused before memory is taken, and chunks that are not
+ * needed for the pixels are skipped unread, so a decompression bomb in IDAT, iCCP or zTXt costs nothing. Truncated
+ * data, a bad checksum of a critical chunk and a missing end are errors: a half image never becomes a sample.
  */
 #include <png.h>
 #include <setjmp.h>
@@ -55,7 +55,7 @@ static bool can_hold(const Decode *d, int64_t row_bytes)
 
 static bool read_header(Decode *d, Err *err)
 {
-    png_set_user_limits(d->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* the check below says more */
+    png_set_user_limits(d->png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* the check below reports it with more detail */
     png_set_keep_unknown_chunks(d->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
     png_read_info(d->png, d->info);
     d->width = (int)png_get_image_width(d->png, d->info);

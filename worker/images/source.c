@@ -89,7 +89,7 @@ char *image_source_caveat(const ImageSource *source)
 {
     Buf text = {0};
     if (source->jpegs)
-        buf_printf(&text, "%lld of the %lld images are JPEG files: what JPEG loses moves the FID",
+        buf_printf(&text, "%lld of the %lld images are JPEG files: JPEG compression changes the FID",
                    (long long)source->jpegs, (long long)source->count);
     if (source->others) {
         char *other = image_printable(source->other);

@@ -1,5 +1,5 @@
 /* Filling a range of a job's images: what was there before, the gaps between it, and a safe end. sample.c makes the
- * images of a gap and measure.c measures those that are there; the rest is the same and stands here.
+ * images of a gap and measure.c measures those that are there; the rest is the same for both and is here.
  *
  *     Filling f;
  *     if (!filling_open(&f, run, lo, hi, hooks, err)) return false;

@@ -15,7 +15,7 @@
 #include "core/stall.h"
 #include "worker/files/map.h"
 
-/* A folder without job.json that holds any of these is somebody's work. */
+/* A folder without job.json that holds any of these has results of unknown origin. */
 static const char *const results[] = {"images",      "blocks",       "report.json",
                                       "samples.npz", "features.npy", "statistics.npz"};
 
@@ -140,7 +140,7 @@ static bool write_mark(const char *output, const JobSpec *spec, const Identity *
     return good;
 }
 
-/* What a worker that was killed left unfinished goes when the next one comes, once in the life of a process. */
+/* Removes unfinished files of killed workers, once per process. */
 static void sweep_once(const char *folder)
 {
     static char *swept[2];

@@ -1,9 +1,9 @@
-/* The output folder: which job it holds, and what lies where.
+/* The output folder: which job it holds, and where its files are.
  *
  *     folder_check(output, identity, err)             fit for this job? makes the folder, writes nothing into it
- *     folder_claim(output, spec, identity, submitted, err)    from here on it is this job's: job.json, images/, blocks/
+ *     folder_claim(output, spec, identity, submitted, err)    makes it this job's: job.json, images/, blocks/
  *
- * A folder that holds another job, or images of unknown origin, is refused: nothing of anybody is overwritten. */
+ * A folder that holds another job, or images of unknown origin, is refused, so no other results are overwritten. */
 #ifndef WORKER_JOB_FOLDER_H
 #define WORKER_JOB_FOLDER_H
 

@@ -26,12 +26,12 @@ typedef struct IdentityInput {
 typedef struct Identity {
     IdentityInput inputs[MODEL_ROLES + 5]; /* the model's, noise, labels, inception, reference, images */
     int count;
-    cJSON *parts; /* the fields behind `images`, for saying what differs */
+    cJSON *parts; /* the fields behind `images`, to report what differs */
     char images[65], job[65];
 } Identity;
 
-/* Reads every input file to the end unless it was read before by this process. pipeline: what the features are taken
- * with, whether the spec says it or the reference. source: the spec's images, where they are open already; else NULL.
+/* Reads every input file to the end unless it was read before by this process. pipeline: that of the features, from the
+ * spec or the reference. source: the spec's images, where they are open already; else NULL.
  */
 bool identity_make(const JobSpec *spec, JobPipeline pipeline, const ImageSource *source, Identity *ret_identity,
                    Err *err);

@@ -1,4 +1,4 @@
-/* Two buffers that change places, one thread per batch: starting one takes microseconds, a batch milliseconds. */
+/* Two buffers in turn, one thread per batch: starting one takes microseconds, a batch milliseconds. */
 #include "worker/job/inputs_ahead.h"
 
 #include <pthread.h>
@@ -16,7 +16,7 @@ typedef struct Buffer {
 struct InputsAhead {
     const Inputs *inputs;
     Buffer buffers[2];
-    int current; /* what the caller has */
+    int current; /* the buffer that the caller uses */
     pthread_t thread;
     bool running; /* the thread fills the other one */
 };
@@ -95,7 +95,7 @@ const InputsBatch *inputs_ahead_take(InputsAhead *ahead, int64_t lo, int count, 
     bool ready = ahead->running && other->batch.lo == lo && other->batch.count == count;
     join(ahead);
     ahead->current = 1 - ahead->current;
-    if (!ready) { /* the first one, or another than was foreseen */
+    if (!ready) { /* the first batch, or not the one that was prepared */
         other->batch.lo = lo;
         other->batch.count = count;
         fill(ahead->inputs, other);

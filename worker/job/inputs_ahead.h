@@ -22,7 +22,8 @@ typedef struct InputsAhead InputsAhead;
 InputsAhead *inputs_ahead_open(const Inputs *inputs, int most, bool uniform, Err *err);
 void inputs_ahead_close(InputsAhead *ahead); /* NULL is fine */
 
-/* The inputs of images lo..lo+count-1, valid until the next call; those of next_lo.. are begun (next_count 0: none). */
+/* The inputs of images lo..lo+count-1, valid until the next call; starts to prepare those of next_lo.. (next_count 0:
+ * none). */
 const InputsBatch *inputs_ahead_take(InputsAhead *ahead, int64_t lo, int count, int64_t next_lo, int next_count,
                                      Err *err);
 

@@ -1,6 +1,5 @@
-/* Features of images that are there already: evaluate and statistics. For every gap that no valid shard covers the
- * images of the source are measured (measure.h) and become shards, so ranges of a source can be measured by several
- * workers, and a run that is stopped goes on where it was. */
+/* Features of existing images: evaluate and statistics. The images of every gap that no valid shard covers are measured
+ * (measure.h) and become shards, so several workers can measure ranges of one source, and a stopped run resumes. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -113,7 +112,7 @@ void run_expect(Run *run, int64_t images)
     run->expected = images;
 }
 
-/* Images that cannot be read have no place on the sheet; what is wrong with them was said while they were measured. */
+/* Images that cannot be read are not on the sheet; their errors were reported while they were measured. */
 static bool write_sheet(const Run *run, Err *err)
 {
     Image images[GRID_MAX];

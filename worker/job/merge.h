@@ -4,8 +4,8 @@
  *     if (merge_open(output, &shards, images, &keeps, &all, err)) ... all.features.rows ...
  *     merge_close(&all);
  *
- * Images that could not be read have no row: row r is image merged_image(&all, r). Rows lie in mapped files of the
- * output folder that nobody sees and that vanish with the process, so memory does not grow with the number of images.
+ * Images that could not be read have no row: row r is image merged_image(&all, r). Rows are in mapped files of the
+ * output folder that are unlinked at once, so memory does not grow with the number of images.
  */
 #ifndef WORKER_JOB_MERGE_H
 #define WORKER_JOB_MERGE_H
@@ -14,7 +14,7 @@
 #include "worker/job/shards.h"
 #include "worker/metrics/features.h"
 
-enum { MERGE_NAMED = 20 }; /* of duplicates and of unreadable images, so many are told apart */
+enum { MERGE_NAMED = 20 }; /* at most this many duplicates and unreadable images are listed */
 
 typedef struct MergePair {
     int64_t image, same_as; /* same_as < image */
@@ -34,7 +34,7 @@ typedef struct Merged {
     int pair_count;
     MergeBad bad[MERGE_NAMED]; /* the first of images - count */
     int bad_count;
-    int least[2], most[2]; /* height and width of the smallest and largest image; 0: not told */
+    int least[2], most[2]; /* height and width of the smallest and largest image; 0: unknown */
     int64_t *index;        /* [count]; NULL: row r is image r */
     NpyArray maps[3];
 } Merged;

@@ -1,5 +1,5 @@
-/* A run from open to close. Order of refusal: the files a spec names, the folder, then the models, so that the cheap
- * questions are asked first and nothing is written before all of them are answered. */
+/* A run from open to close. Order of checks: the files that the spec names, the folder, then the models, so that the
+ * cheap checks come first and nothing is written before all of them passed. */
 #include "worker/job/run.h"
 
 #include <inttypes.h>
@@ -58,7 +58,7 @@ ShardNeeds run_needs(const Run *run)
     return needs;
 }
 
-/* Before its files are named in the identity, so what changes in between shows when they are read. */
+/* Before the identity is made of its files, so that a change in between is found when they are read. */
 static bool open_source(Run *run, Err *err)
 {
     if (!jobkind_of(run->spec->kind)->reads_source)

@@ -16,7 +16,7 @@ typedef struct Making {
     Run *run;
     const Hooks *hooks;
     Filling filling;
-    bool claimed; /* the folder is; done with the first batch, so the first step does not wait for the disk */
+    bool claimed; /* the folder; done with the first batch, so the first step does not wait for the disk */
     InputsAhead *ahead;
     int64_t gap_end; /* of the gap that is being filled */
     const char *stage;
@@ -51,7 +51,7 @@ static bool batch_room(const Making *making, WriterBatch *batch, Err *err)
            (arrays[ARRAY_PIXELS] = room(n * info->image_size * info->image_size, 3, err));
 }
 
-/* A pixel is always a number, so what overflowed shows in the vectors alone. */
+/* Pixels are always finite, so an overflow is visible in the vectors only. */
 static bool vectors_finite(const Making *making, const WriterBatch *batch, Err *err)
 {
     const ModelInfo *info = &making->run->model->info;
@@ -110,7 +110,7 @@ static bool spare_reserve(Run *run, Model *spare, Err *err)
     return true;
 }
 
-/* Numbers that fp16 cannot hold fit into bf16: the batch is made again there. `why` says what happened at first. */
+/* Values that overflow fp16 fit into bf16: the batch is made again in it. `why`: the first failure. */
 static bool sample_again(Making *making, const InputsBatch *inputs, WriterBatch *batch, const Err *why, Err *err)
 {
     Run *run = making->run;

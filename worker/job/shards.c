@@ -1,6 +1,6 @@
-/* Reading and judging blocks/. writer.c is the only one who makes shards; here they are found, checked and read.
+/* Finds, validates and reads the shards in blocks/. Only writer.c makes them.
  *
- * To add an array: an enum value, its row in `arrays`, and who fills it (writer.c). */
+ * To add an array: an enum value, its row in `arrays`, and the code that fills it (writer.c). */
 #include "worker/job/shards.h"
 
 #include <dirent.h>
@@ -181,7 +181,7 @@ bool shards_scan(const char *output, const ShardNeeds *needs, int64_t lo, int64_
         if (!parse_name(entry->d_name, &shard.lo, &shard.hi) || shard.lo >= hi || shard.hi <= lo)
             continue;
         char *path = xasprintf("%s/%s", folder, entry->d_name);
-        stall_enter(path); /* its images are looked at as well */
+        stall_enter(path); /* its images are checked as well */
         shard.manifest = read_manifest(path);
         if (shard.manifest && manifest_valid(output, &shard, needs)) {
             append(&shards, shard);

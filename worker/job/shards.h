@@ -9,8 +9,8 @@
  *     blocks/000000-000256.features.npy    one file an array, rows in index order
  *     images/000000.png ...                only if the job saves PNGs
  *
- * A range without a valid manifest was not done: a crash, a cut file or a removed image make it invalid and it is
- * made again. Shards of several workers may overlap; every one of the same identity holds the same bits. */
+ * A range without a valid manifest was not done: a crash, a truncated file or a removed image makes it invalid, and it
+ * is made again. Shards of several workers may overlap; every one of the same identity holds the same bits. */
 #ifndef WORKER_JOB_SHARDS_H
 #define WORKER_JOB_SHARDS_H
 
@@ -82,7 +82,7 @@ typedef bool (*ShardRowsFn)(const void *rows, int64_t count, const ShardRow *row
 bool shards_read(const Shards *shards, ShardArray array, int64_t lo, int64_t hi, ShardRowsFn on_rows, void *ctx,
                  Err *err);
 
-/* Removes what no valid shard names: files that a crash left behind. Only while nobody else writes here. */
+/* Removes files of no valid shard, which a crash left behind. Only while no other process writes here. */
 void shards_sweep(const Shards *shards);
 /* Removes one array of every shard, for those that are copied elsewhere. */
 void shards_drop_array(const Shards *shards, ShardArray array);

@@ -233,7 +233,7 @@ bool writer_finish(Writer *writer, Err *err)
     if (writer->last)
         writer->last->cut = true;
     pthread_cond_broadcast(&writer->changed);
-    while (writer->first) /* after a failure shards still leave, unwritten */
+    while (writer->first) /* after a failure, shards are dropped unwritten */
         pthread_cond_wait(&writer->changed, &writer->lock);
     bool good = reported(writer, err);
     pthread_mutex_unlock(&writer->lock);
@@ -248,7 +248,7 @@ void writer_close(Writer *writer)
     writer->ending = true;
     pthread_cond_broadcast(&writer->changed);
     pthread_mutex_unlock(&writer->lock);
-    for (int i = 0; i < writer->thread_count; i++) /* the tasks that wait are done first */
+    for (int i = 0; i < writer->thread_count; i++) /* waiting tasks are done first */
         pthread_join(writer->threads[i], NULL);
     if (writer->closer_runs)
         pthread_join(writer->closer, NULL);

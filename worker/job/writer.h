@@ -1,7 +1,7 @@
-/* Writer: batches of images on their way to the disk, beside the sampling.
+/* Writer: writes batches of images to disk while the next ones are sampled.
  *
  *     Writer *writer = writer_open(&plan, err);
- *     writer_add(writer, batch, err)          takes the batch over: its PNGs are encoded by threads meanwhile
+ *     writer_add(writer, batch, err)          takes ownership of the batch; threads encode its PNGs
  *     writer_safe(writer, lo)                 the first index of this run that is not yet safely on disk
  *     writer_finish(writer, err)              closes the open shard and waits
  *     writer_close(writer)
@@ -38,9 +38,9 @@ typedef struct WriterBatch {
     int64_t lo;
     int count;
     void *arrays[SHARD_ARRAYS];
-    double seconds[STAGES]; /* what it took to make it */
-    const char *precision;  /* if it is not the one that the plan's `made` says, else NULL; a shard has one */
-    int height, width;      /* of its images; 0: not told */
+    double seconds[STAGES]; /* seconds it took to make */
+    const char *precision;  /* if it is not that of the plan's `made`, else NULL; all batches of a shard agree */
+    int height, width;      /* of its images; 0: unknown */
     char *bad;              /* why the only image of this batch cannot be read; NULL: it can. malloc'd */
 } WriterBatch;
 void writer_batch_free(WriterBatch *batch); /* what it holds and the batch; NULL is fine */

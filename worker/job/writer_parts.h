@@ -1,5 +1,4 @@
-/* What writer.c (threads, and the order of things) and writer_shard.c (a shard made safe) share; nobody else includes
- * it. */
+/* What writer.c (threads, order of writing) and writer_shard.c (one shard to disk) share; no other file includes it. */
 #ifndef WORKER_JOB_WRITER_PARTS_H
 #define WORKER_JOB_WRITER_PARTS_H
 
@@ -46,7 +45,8 @@ struct Writer {
     Err err; /* the first failure */
 };
 
-/* All of a shard is written; now make it safe. Runs without the lock: a cut shard belongs to the closing thread. */
+/* Flushes a shard's images and writes its arrays and manifest. Runs without the lock: a cut shard belongs to the
+ * closing thread. */
 bool writer_shard_close(const Writer *writer, const OpenShard *shard, Err *err);
 
 #endif

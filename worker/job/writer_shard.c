@@ -1,6 +1,6 @@
-/* A shard on its way to being safe: its images flushed, their folder flushed, its arrays written, and last its
- * manifest. Never another order (worker/README.md). To add a word to the manifest: an add_ function here, and its line
- * in shards.h. */
+/* Makes a shard durable: flushes its images, then their folder, writes its arrays, and last its manifest. The order
+ * must not change (worker/job/README.md). To add a field to the manifest: an add_ function here, and its line in
+ * shards.h. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* A set of features in memory: one row per image, float32, often a mapped file. What all metrics take, and how a metric
- * that runs for seconds is watched and stopped. */
+ * that runs for seconds reports progress and is stopped. */
 #ifndef WORKER_METRICS_FEATURES_H
 #define WORKER_METRICS_FEATURES_H
 
@@ -15,9 +15,9 @@ typedef struct Features {
     int dim;
 } Features;
 
-/* Finite, at least one row; a NaN or infinity is ERR_NUMERIC and names the first image that has one. `which` is what
- * the sentence calls the set: "generated", "reference". The metrics check what they are given; they need not be asked
- * to. */
+/* Finite, at least one row; a NaN or infinity is ERR_NUMERIC and names the first image that has one. `which`: the name
+ * of the set in messages: "generated", "reference". The metrics check their input themselves.
+ */
 bool features_check(const Features *features, const char *which, Err *err);
 /* Both as above, and equally wide. */
 bool features_check_pair(const Features *fake, const Features *real, Err *err);
@@ -33,7 +33,7 @@ typedef struct MetricHooks {
     void (*progress)(void *ctx, double done);
 } MetricHooks; /* a NULL pointer to it, or to a member, is fine */
 
-/* Tells and asks; false with ERR_CANCELLED, naming `metric`. */
+/* Reports progress and asks whether to stop; then false with ERR_CANCELLED, naming `metric`. */
 bool metric_step(const MetricHooks *hooks, const char *metric, double done, Err *err);
 
 #endif

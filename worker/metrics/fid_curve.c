@@ -61,7 +61,7 @@ static bool solver_flush(Solver *solver, Err *err)
     return ok;
 }
 
-/* Takes the statistics. */
+/* Consumes the statistics. */
 static bool solver_add(Solver *solver, Statistics *stats, Err *err)
 {
     solver->waiting[solver->count++] = stats;

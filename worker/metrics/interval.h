@@ -1,8 +1,8 @@
-/* 95% intervals by the jackknife: how far a value would move with other generated images.
+/* 95% intervals by the jackknife: how much a value would change with other generated images.
  *
  * Rows are dealt to INTERVAL_BLOCKS blocks, the metric is computed again without each block, and
  *     low, high = value -+ t sqrt((B-1)/B sum over blocks of (without[b] - mean)^2),     t = 2.093 for B = 20.
- * The reference is taken as given. Blocks are dealt at random (the same way everywhere), one row of every
+ * The reference is taken as exact. Blocks are dealt at random (the same way everywhere), one row of every
  * INTERVAL_BLOCKS to each block, so neither images sorted by class nor labels that repeat leave out a class. */
 #ifndef WORKER_METRICS_INTERVAL_H
 #define WORKER_METRICS_INTERVAL_H

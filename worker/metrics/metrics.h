@@ -8,8 +8,9 @@
  *     kid_measure(&fake, &real, &plan, &kid, err);
  *     neighbours_measure(NULL, &fake, &real, NEIGHBOURS_DEFAULT, hooks, &neighbours, err);
  *
- * Sums, comparisons and distances are float64. A NaN is refused and its image named. Nothing depends on threads. Beside
- * the rows, which are read in place, memory does not grow with the number of images beyond a few numbers per image. */
+ * Sums, comparisons and distances are float64. A NaN is an error that names its image. Nothing depends on threads.
+ * Beside the rows, which are read in place, memory does not grow with the number of images beyond a few numbers per
+ * image. */
 #ifndef WORKER_METRICS_METRICS_H
 #define WORKER_METRICS_METRICS_H
 

@@ -6,9 +6,9 @@
  *     density    balls of reference rows around a generated row, mean, divided by k    (<)
  *     coverage   share of reference rows with a generated row in their ball            (<)
  *
- * Every comparison is decided as by d^2 = sum (x_i - y_i)^2 in float64: distances come from float32 products, and what
- * those cannot decide is computed again. So counts do not depend on device, threads or tiles. Memory is a few tiles
- * beside the rows: never generated x reference. */
+ * Every comparison is that of d^2 = sum (x_i - y_i)^2 in float64: distances come from float32 products, and comparisons
+ * within their error bound are computed again. So counts do not depend on device, threads or tiles. Memory is a few
+ * tiles beside the rows: never generated x reference. */
 #ifndef WORKER_METRICS_NEIGHBOURS_H
 #define WORKER_METRICS_NEIGHBOURS_H
 

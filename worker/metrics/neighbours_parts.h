@@ -1,5 +1,5 @@
 /* What the files of nearest neighbours share: neighbours.c (entry, counts, intervals) and neighbours_search.c (the
- * passes over tiles). Nobody else includes it. */
+ * passes over tiles). No other file includes it. */
 #ifndef WORKER_METRICS_NEIGHBOURS_PARTS_H
 #define WORKER_METRICS_NEIGHBOURS_PARTS_H
 

@@ -1,7 +1,7 @@
 /* Three passes over tiles: neighbours within the reference, within the generated set, and every generated row against
- * every reference row. The last asks three things of a pair: is this the nearest reference row so far, is the generated
- * row in the reference row's ball, and the other way round. A search over the tile's floats finds the few pairs for
- * which the answer might be yes; most of those are settled by the margin of the product, the rest by distance2.
+ * every reference row. The last computes three things of a pair: whether this is the nearest reference row so far,
+ * whether the generated row is in the reference row's ball, and the reverse. A search over the tile's floats finds the
+ * few candidates; most of those are decided by the margin of the product, the rest by distance2.
  *
  * For the intervals each reference row keeps a bit a jackknife block: would it still be recalled (covered) without that
  * block's generated rows? Leaving a block out also widens balls whose neighbours were in it, so a generated row has a
@@ -15,7 +15,7 @@
 /* --- radii --------------------------------------------------------------------------------------- */
 
 /* The k-th neighbour outside a block. Where the list does not reach (more than SPARE of the nearest in one block, one
- * row in millions) its last stands in. */
+ * row in millions) its last entry is used instead. */
 static double radius_without(const Search *s, const Near *near, int64_t row, int block)
 {
     const double *d2 = near->d2 + row * near->length;
@@ -138,7 +138,7 @@ static void try_fake_ball(Search *s, Pair pair)
         make_exact(&pair);
         bits |= pair.most <= radius2 ? BIT_WITHIN : 0;
         bits |= pair.most < radius2 ? BIT_INSIDE : 0;
-        for (int b = 0; b < s->blocks; b++) /* of its own block, nothing is said: that bit is cleared below */
+        for (int b = 0; b < s->blocks; b++) /* meaningless for its own block: that bit is cleared below */
             bits |= pair.most <= s->without[pair.i * BLOCKS + b] ? 1u << b : 0;
     }
     set_bits(&s->recall[pair.j], bits & ~own_bit(s, pair.i));

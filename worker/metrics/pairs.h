@@ -1,5 +1,5 @@
-/* Distances between the rows of two sets, by the tile: float32 products on a backend, how far they can be wrong, and
- * the distance itself in float64 for what they cannot decide.
+/* Distances between the rows of two sets, tile by tile: float32 products on a backend, their error bound, and the
+ * distance in float64 for what they cannot decide.
  *
  *     Pairs *pairs = pairs_open(be, dim, err);
  *     pairs_centre(pairs, set);                             products are of rows less this mean
@@ -8,7 +8,7 @@
  *     pairs_products(pairs, &a, first_a, rows, err);        [rows,columns]
  *
  * With p a product and |a|, |b| the norms,  |a|^2 + |b|^2 - 2p  is within pairs_margin of the true squared distance.
- * Centring makes norms, and with them margins, small where a set sits far from 0. */
+ * Centring makes norms, and with them margins, small where a set is far from 0. */
 #ifndef WORKER_METRICS_PAIRS_H
 #define WORKER_METRICS_PAIRS_H
 

@@ -1,9 +1,9 @@
 /* Statistics files: read in every container people have, checked, written as .npz.
  *
  * Owns the names under which mean and covariance are found and what a covariance must be. Refuses a matrix that is not
- * symmetric or has a negative variance: both mean that the file is something else. It cannot see which images or which
- * pipeline made a file that does not say, so callers report the file's hash beside every distance.
- * To read another tool's file: a row in `namings`.
+ * symmetric or has a negative variance: both mean that the file is something else. A file need not state which images
+ * or pipeline it was made with, so callers report the file's hash beside every distance. To read another tool's file: a
+ * row in `namings`.
  *
  * Beside them an .npz may hold mu_s and sigma_s, the statistics of spatial features that ADM's sFID takes. */
 #include "worker/metrics/statistics.h"
@@ -145,7 +145,7 @@ static bool to_doubles(const char *path, const char *name, const NpyArray *array
     return true;
 }
 
-/* What our own files say besides; files of other tools have neither. */
+/* Extra members of our own files; files of other tools have neither. */
 static void read_extras(const Npz *npz, Statistics *stats)
 {
     NpyArray array = {0};

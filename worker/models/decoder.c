@@ -1,4 +1,4 @@
-/* The decoder's forward: three maps take turns, so the largest activation is held three times and nothing else is.
+/* The decoder's forward pass: three maps in turn, so the largest activation is held three times and nothing else is.
  *
  * `at` names the map that holds the image so far; a block leaves its result in some map and moves `at` there.
  *
@@ -128,7 +128,7 @@ typedef struct Pass {
     FeatureMap map;    /* that map */
 } Pass;
 
-/* Who looks at stages; tap NULL: nobody. */
+/* The caller's tap for stages; tap NULL: none. */
 typedef struct Watch {
     DecoderTap *tap;
     void *ctx;
@@ -275,7 +275,7 @@ static void fill_rows(const Decoder *decoder, const float *vectors, int64_t coun
     }
 }
 
-/* Whoever looks at stages wants to see them happen: nothing is replayed then. */
+/* With a tap nothing is replayed, so that it sees every stage. */
 static bool begin_part(Backend *be, const char *part, const Watch *watch, const void *memory, int64_t from, int64_t n)
 {
     const int64_t key[] = {(intptr_t)memory, from, n};

@@ -12,14 +12,14 @@ enum { GROUPS = 32, MAX_CHANNELS = 1 << 14 };
 typedef struct Loader {
     const Weights *weights;
     Backend *be;
-    int size; /* pixels a side where we are, a hint for packing */
+    int size; /* pixels a side of the current level, a hint for packing */
 } Loader;
 
 typedef char Name[96];
 
 static const char *join(Name room, const char *block, const char *leaf)
 {
-    snprintf(room, sizeof(Name), "%.56s.%.32s", block, leaf); /* no name of ours comes near these */
+    snprintf(room, sizeof(Name), "%.56s.%.32s", block, leaf); /* longer than any name used here */
     return room;
 }
 
@@ -220,7 +220,7 @@ static bool load_in(Decoder *decoder, const Loader *loader, int *ret_top, Err *e
     return decoder->conv_in != NULL;
 }
 
-/* Whether the file has anything of a block: one that lacks a weight must not pass for one that is not there. */
+/* Whether the file has anything of a block: a block that lacks one weight must not be taken for an absent block. */
 static bool has_block(const Weights *weights, const char *kind, int level, int index)
 {
     static const char *const leaves[] = {"norm", "norm1", "norm2", "conv1", "conv2", "q", "k", "v", "proj_out"};
@@ -263,7 +263,7 @@ static bool load_level(DecoderLevel *level, Loader *loader, int index, bool last
     return (level->upsample = load_conv(loader, block, "upsample.conv", c, c, 3, true, err)) != NULL;
 }
 
-/* No file says how many tokens an image has; these go with the published numbers of levels. */
+/* No file states the number of tokens per image; these belong to the published numbers of levels. */
 static int usual_grid(int levels)
 {
     static const int grids[] = {[3] = 8, [4] = 32, [5] = 16};
@@ -312,7 +312,7 @@ static bool load_all(Decoder *decoder, const Weights *weights, int grid, Err *er
 
 bool decoder_load(Decoder *ret_decoder, const Weights *weights, Backend *be, int grid, Err *err)
 {
-    Decoder *decoder = xcalloc(1, sizeof *decoder); /* too large for a stack frame to be polite */
+    Decoder *decoder = xcalloc(1, sizeof *decoder); /* too large for a stack frame */
     decoder->be = be;
     bool ok = load_all(decoder, weights, grid, err);
     if (ok)

@@ -4,9 +4,9 @@
  * next one needs, and adds up the memory; the second places every map and writes the steps. A run is then a loop over
  * steps.
  *
- * Memory: a block's result lies in one of two halls, which take turns; all else inside a block lies in `scratch`, which
- * starts over at every block. Images go through one at a time on the CPU, where a layer's maps then stay in the cache,
- * and DEVICE_CHUNK at a time elsewhere; no op mixes images, so neither shows in a result. */
+ * Memory: the results of blocks alternate between two halls; all other maps of a block are in `scratch`, which is
+ * reused by every block. Images go through one at a time on the CPU, where a layer's maps then stay in the cache, and
+ * DEVICE_CHUNK at a time elsewhere; no op mixes images, so results do not depend on it. */
 #include "worker/models/inception.h"
 
 #include <assert.h>
@@ -80,7 +80,7 @@ typedef struct Walk {
     int units; /* met so far */
     const Block *block;
     Workspace *hall; /* where this block's result goes */
-    bool alone;      /* the block has one part, which then goes straight into the hall */
+    bool alone;      /* the block has one part, which is written directly into the hall */
     Err *err;
 } Walk;
 
@@ -157,7 +157,7 @@ static bool walk_branch(Walk *walk, const Branch *branch, FeatureMap x, FeatureM
     return true;
 }
 
-/* x becomes the block's result. */
+/* Makes x the block's result. */
 static bool walk_block(Walk *walk, const Block *block, FeatureMap *x)
 {
     FeatureMap parts[INCEPTION_MAX_PARTS] = {{0}};

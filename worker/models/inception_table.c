@@ -1,4 +1,4 @@
-/* The layer table (docs/fid.md). The 2015 graph's quirks stand where they are:
+/* The layer table (docs/fid.md). Quirks of the 2015 graph that are kept:
  * - branch7x7 goes 1x7 then 7x1, branch7x7dbl starts with 7x1;
  * - Mixed_7b averages in its pool branch, Mixed_7c takes the maximum. */
 #include "worker/models/inception_table.h"
@@ -47,7 +47,7 @@ static const Branch mixed_7a[] = {
 };
 
 /* Mixed_7b and Mixed_7c differ in the pool alone. */
-/* clang-format off: a table reads as a table */
+/* clang-format off: keeps the columns */
 #define MIXED_7(pool)                                                                                                  \
     {                                                                                                                  \
         {ENTRY_PLAIN, {{"branch1x1", K1X1}}, {{0}}},                                                                   \

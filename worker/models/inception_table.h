@@ -46,7 +46,8 @@ enum {
 };
 extern const Block inception_blocks[INCEPTION_BLOCKS];
 
-/* Where sFID looks: this unit's map (after ReLU), its first channels, in height, width, channel order. */
+/* The source of the sFID features: this unit's map (after ReLU), its first channels, in height, width, channel order.
+ */
 #define INCEPTION_SPATIAL_UNIT "Mixed_6d.branch1x1"
 enum { INCEPTION_SPATIAL_SIDE = 17, INCEPTION_SPATIAL_CHANNELS = 7 };
 

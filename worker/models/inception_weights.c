@@ -2,8 +2,8 @@
  *
  *   a = gamma / sqrt(variance + 0.001)     W' = W a     b' = beta - mean a
  *
- * Refuses weights that are not the 2015 graph's by what others have and it has not: torchvision's give a distance about
- * 1.5 lower that compares with nothing. */
+ * Refuses weights of other networks by tensors that only those have: torchvision's weights give a distance about 1.5
+ * lower, which is not comparable. */
 #include "worker/models/inception_weights.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 /* The family LlamaGen-DD: the row of worker/models/family.h over the samplers (sampler.h). What a job's fields mean for
- * them is plan_of_job (plan.h): a new way to pick tokens, or another solver, begins there. */
+ * them is plan_of_job (plan.h): a new way to choose tokens, or another solver, starts there. */
 #include <stdlib.h>
 
 #include "core/mem.h"

@@ -114,7 +114,7 @@ const char *model_cache_device_name(const ModelCache *models)
 bool model_cache_serves(const ModelCache *models, const char *device, Err *err)
 {
     bool any_gpu = !model_cache_is_host(models) && strcmp(device, "cuda") == 0;
-    bool only_gpu = strcmp(models->device, "cuda") == 0 && strcmp(device, "cpu") != 0; /* a worker sees one GPU alone */
+    bool only_gpu = strcmp(models->device, "cuda") == 0 && strcmp(device, "cpu") != 0; /* a worker sees only one GPU */
     if (any_gpu || only_gpu || strcmp(device, models->device) == 0)
         return true;
     return err_set(err, ERR_USAGE, "the job wants the device %s, and this worker runs on %s", device, models->device);
@@ -169,7 +169,7 @@ static void key_add(Buf *key, const char *path)
         buf_printf(key, "%s;", path ? path : "");
 }
 
-/* The keys alone: no model yet. */
+/* The keys only: no model yet. */
 static Slot slot_of(const Family *family, const ModelFiles *files, Precision precision)
 {
     Slot slot = {.key = xasprintf("%s;%d;%d;%d", family->name, files->heads, files->grid, precision)};

@@ -1,9 +1,9 @@
-/* The model cache: what a worker keeps between jobs. One device, its backends by precision, one model and one
- * Inception network in memory, one source of images. Asking for what is warm costs a few stat calls; asking for
- * something else replaces it.
+/* The model cache: what a worker keeps between jobs. One device, its backends by precision, one model and one Inception
+ * network in memory, one source of images. A request for what is in memory costs a few stat calls; a request for
+ * anything else replaces it.
  *
- * A model is the same while path, inode, size and time of change of its files are, and the precision. What is handed
- * out belongs to the cache and lives until the next call that replaces it. */
+ * A model is the same while path, inode, size and time of change of its files are, and the precision. Returned objects
+ * belong to the cache and are valid until the next call that replaces them. */
 #ifndef WORKER_MODELS_MODEL_CACHE_H
 #define WORKER_MODELS_MODEL_CACHE_H
 

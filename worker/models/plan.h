@@ -1,4 +1,4 @@
-/* The rules a SamplerPlan obeys, apart from any model's weights. docs/dev/models.md, "Plans". */
+/* The rules of a SamplerPlan that do not depend on a model's weights. docs/dev/models.md, "Plans". */
 #ifndef WORKER_MODELS_PLAN_H
 #define WORKER_MODELS_PLAN_H
 
@@ -16,7 +16,7 @@ typedef struct SamplerPlan {
     bool argmax;
 } SamplerPlan;
 
-/* What the fields of a job say. A new field of SamplerPlan is read here. */
+/* The plan of a job's fields. A new field of SamplerPlan is read here. */
 SamplerPlan plan_of_job(const JobSpec *spec);
 
 /* student, teacher: whether the sampler has one. The error says which value, what it is and what it may be. */

@@ -1,8 +1,8 @@
-/* The samplers: which model runs when, on which tokens, and what becomes of its answers.
+/* The samplers: which model runs when, on which tokens, and how its results are used.
  *
  * Vectors and codes of a batch live on the host between steps (8 KiB an image): a code's vector is a row of the
- * codebook, so nothing is searched for. A token below min(t, split_t) came from the codebook and is its own nearest
- * row; of duplicate rows the search would find the first, and so do we.
+ * codebook, so no search is needed. A token below min(t, split_t) came from the codebook and is its own nearest row;
+ * among duplicate rows the first is used, as a search would.
  *
  * Student, teacher and decoder run one after another and share one workspace. To add a sampler, add its function
  * beside few_step and with_teacher; to add a model, open it in load_all and give it its part of layout. */
@@ -110,7 +110,7 @@ Sampler *sampler_open_weights(const Weights *student, const Weights *teacher, co
     return NULL;
 }
 
-/* NULL path: no checkpoint, which is fine. */
+/* path NULL: no checkpoint, no error. */
 static bool open_file(const char *path, Ckpt **ret_ckpt, Weights *ret_weights, Err *err)
 {
     if (!path)
@@ -195,7 +195,7 @@ static void open_host(Sampler *s, int b)
     decoder_work_open(&s->decoder, &s->decoder_work);
 }
 
-/* Room for what ops keep beside the workspace: operands in 16 bits, logits, statistics. */
+/* Memory that ops need beside the workspace: operands in 16 bits, logits, statistics. */
 static size_t with_scratch(size_t bytes)
 {
     return bytes + bytes / 4 + ((size_t)256 << 20);

@@ -138,7 +138,7 @@ static void vector_head(const Student *student, StudentWork *work, Tensor hidden
               tensor_part(work->vectors, 0, 2, b * m, student->channels, 0), false);
 }
 
-/* From the latents and labels on the device to what both heads say of them. */
+/* From latents and labels on the device to the outputs of both heads. */
 static void queue_step(Student *student, StudentWork *work, const StudentStep *step)
 {
     Transformer *tf = &student->tf;

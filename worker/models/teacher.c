@@ -2,7 +2,7 @@
  *
  * The head has no bias, so guidance is applied to the normed hidden states and the head runs once:
  *     head(u) + (head(c) - head(u)) * s = head(u + (c - u) * s)
- * Once cfg_interval is past, the unguided half is not computed any more: no later token looks at it. */
+ * After cfg_interval the unguided half is not computed: no later token uses it. */
 #include "worker/models/teacher.h"
 
 #include <assert.h>

@@ -2,7 +2,7 @@
  *
  *     x = rms(h);  q,k,v = rope(wqkv x);  h += wo attention(q,k,v);  x = rms(h);  h += w2 swiglu(w13 x)
  *
- * Rows that nobody reads are not computed: see `from` in the last layer. A new weight goes into load_layer and
+ * Rows that are not read are not computed: see `from` in the last layer. A new weight goes into load_layer and
  * docs/dev/models.md; a new op into the forward, one line, its shape beside it. */
 #include "worker/models/transformer.h"
 
@@ -84,7 +84,8 @@ static bool load_layer(Transformer *tf, const Weights *weights, int i, Err *err)
     return layer->w2 != NULL;
 }
 
-/* Whether the file has anything of a layer: one that lacks a weight must not pass for the end of the stack. */
+/* Whether the file has anything of a layer: a layer that lacks one weight must not be taken for the end of the stack.
+ */
 static bool has_layer(const Weights *weights, int layer)
 {
     static const char *const leaves[] = {"attention.wqkv",  "attention.wo",    "attention_norm", "ffn_norm",
@@ -323,7 +324,7 @@ Tensor transformer_forward(const Transformer *tf, TransformerWork *work, const T
         be_rms_norm(be, h, NO_GAIN, x);
         be_linear(be, layer->wqkv, x, tensor_part(qkv, 0, 2, rows, 3 * d, 0), false);
         be_rope_split(be, qkv, tf->cos_sin, tf->heads, first, q, k, v);
-        if (l == tf->layers - 1 && pass->from) { /* h and q change places with x: each only what is read */
+        if (l == tf->layers - 1 && pass->from) { /* h and q are swapped with x: only the rows that are read */
             int64_t kept = pass->t - pass->from;
             rows = pass->b * kept;
             keep_rows(tf, h, pass, x);

@@ -5,9 +5,9 @@
  *     transformer_begin(&tf, &work, labels, b)                      the class tokens of a batch
  *     hidden = transformer_forward(&tf, &work, &pass)               work.h holds the rows; any number of times
  *
- * The class token never is a row: its query and key are zero, so what it does depends on the class alone. Its value row
- * of every layer (and its last hidden state) is computed the first time a class is met and kept in a table.
- * Gains of the RMS norms are folded into the product that follows. */
+ * The class token is never a row: its query and key are zero, so its output depends on the class alone. Its value row
+ * of every layer (and its last hidden state) is computed the first time a class is met and kept in a table. Gains of
+ * the RMS norms are folded into the product that follows. */
 #ifndef WORKER_MODELS_TRANSFORMER_H
 #define WORKER_MODELS_TRANSFORMER_H
 

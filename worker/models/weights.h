@@ -1,5 +1,5 @@
-/* Weights: where a model's numbers come from. A model asks three questions (is it there, what shape has it, give it to
- * me as f32) and does not know whether a checkpoint or a generator answers.
+/* Weights: where a model's numbers come from. Three functions (does it exist, its shape, read it as f32) with a
+ * checkpoint or a generator behind them.
  *
  * The loaders below hold one tensor in host memory at a time: read, fold, hand to the backend, drop. */
 #ifndef WORKER_MODELS_WEIGHTS_H

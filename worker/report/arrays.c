@@ -96,7 +96,7 @@ static bool write_features(Reporting *r, const Features *features, const char *n
 
 enum { PAIRS_NAMED = 3 };
 
-/* What the images themselves give reason to say. */
+/* Notes about the images themselves. */
 static void note_images(Reporting *r)
 {
     const Merged *all = &r->all;

@@ -1,5 +1,5 @@
 /* Pictures of the page: the images nearest to the reference and farthest from it, and some of each class. Each is read
- * from where it is, made small, and goes into the page as a PNG. */
+ * from where it is, made small, and embedded in the page as a PNG. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +33,7 @@ static bool take_pixels(const void *rows, int64_t count, const ShardRow *row, vo
     return true;
 }
 
-/* False where it is not to be had: its file is gone, or an earlier report put the pixels into samples.npz. */
+/* False where it is not available: its file is gone, or an earlier report moved the pixels into samples.npz. */
 static bool read_image(const Reader *reader, int64_t index, Image *ret_image)
 {
     const Run *run = reader->r->run;
@@ -49,7 +49,7 @@ static bool read_image(const Reader *reader, int64_t index, Image *ret_image)
            shards_read(&reader->r->shards, ARRAY_PIXELS, index, index + 1, take_pixels, ret_image, NULL);
 }
 
-/* Means over squares of whole pixels: at most SIDE a side. Takes the image over. */
+/* Means over squares of whole pixels: at most SIDE a side. Consumes the image. */
 static Image shrunk(Image image)
 {
     const int longer = image.width > image.height ? image.width : image.height, f = (longer + SIDE - 1) / SIDE;
@@ -105,7 +105,7 @@ static void fill(Reader *reader, Gallery *gallery, const Wanted *wanted, int cou
     qsort(sorted, (size_t)count, sizeof *sorted, by_image);
     for (int i = 0; i < count; i++)
         make_picture(reader, sorted[i], &made[sorted[i] - wanted]);
-    for (int i = 0; i < count; i++) /* what could not be read leaves no gap */
+    for (int i = 0; i < count; i++) /* unreadable images leave no gap */
         if (made[i].png)
             made[gallery->count++] = made[i];
     gallery->pictures = made;
@@ -160,7 +160,7 @@ int reporting_galleries(const Reporting *r, const cJSON *json, Gallery ret_galle
     } ends[] = {
         {"nearest", "Nearest to the reference",
          "Distance to the nearest reference image; radius: how far that one is from its own k-th neighbour."},
-        {"farthest", "Farthest from the reference", "Where a model goes wrong, it usually shows here."},
+        {"farthest", "Farthest from the reference", "Faults of a model are usually visible here."},
     };
     const cJSON *samples = cJSON_GetObjectItemCaseSensitive(json, "samples");
     Reader reader = {.r = r};

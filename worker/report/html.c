@@ -91,7 +91,7 @@ static void figures(Buf *page, const cJSON *json)
     html_figures(page, second, NULL);
 }
 
-/* What went into the numbers: the questions that arguments about a FID are about. */
+/* What the numbers depend on. */
 static void provenance(Buf *page, const cJSON *json)
 {
     static const struct {

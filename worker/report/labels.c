@@ -1,4 +1,4 @@
-/* How images came by their classes: part of where a number comes from. The same model gives another FID with labels
+/* How the classes of the images were chosen, which the numbers depend on. The same model gives another FID with labels
  * drawn at random than with the same number of each. */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 #include "core/mem.h"
 #include "worker/report/parts.h"
 
-/* How many classes the model has, as the shards remember it; 0: made before they did. */
+/* The number of classes of the model, from the shards; 0: older shards do not have it. */
 int reporting_classes(const Reporting *r)
 {
     const cJSON *classes = cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(r->made, 0), "classes");
@@ -64,7 +64,7 @@ char *reporting_labels(Reporting *r)
                                              : xasprintf("%s; %d of %d classes, %" PRId64 " to %" PRId64 " images each",
                                                          rule, spread.classes, classes, spread.least, spread.most);
     free(rule);
-    bool drawn = !spec->labels && spec->classes == CLASSES_UNIFORM; /* unequal by nature, and said above */
+    bool drawn = !spec->labels && spec->classes == CLASSES_UNIFORM; /* always unequal, and reported above */
     if (r->measured->child && !drawn && spread.most > spread.least + 1)
         run_note(r->run, r->hooks,
                  "classes are unequal, %" PRId64 " to %" PRId64 " images each: the FID is that of this mixture",

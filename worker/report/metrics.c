@@ -1,5 +1,5 @@
-/* From rows of features to figures. Each metric is done or not; one that was stopped is measured again by the next
- * report. */
+/* From rows of features to figures. A metric is done completely or not at all; one that was stopped is measured again
+ * by the next report. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,7 +69,7 @@ static bool make_statistics(Pass *pass, Err *err)
 
 /* --- the reference ---------------------------------------------------------------------------------- */
 
-/* Images of the reference are none of the job's: all of those are done. */
+/* Progress over images of the reference: all images of the job are done. */
 static void on_reference_progress(void *ctx, int64_t upto, double rate, const char *stage)
 {
     const Pass *pass = ctx;
@@ -95,7 +95,7 @@ static bool open_reference(Pass *pass, Err *err)
     return reference_open(spec->reference, pass->pipeline, wants, &options, &pass->reference, err);
 }
 
-/* The name under which the job was asked for; without one that of the file. */
+/* The name of the reference in the job; without one that of the file. */
 static const char *reference_name(const Run *run)
 {
     const cJSON *asked = cJSON_GetObjectItemCaseSensitive(run->submitted, "spec");
@@ -157,7 +157,7 @@ static bool evaluate(Pass *pass, Err *err)
     Run *run = pass->r->run;
     if (pass->metrics & METRICS_OF_LOGITS && !run_load(run, pass->r->hooks, err))
         return false;
-    stopwatch_enter(&run->watch, STAGE_REPORT); /* loading has ended another stage */
+    stopwatch_enter(&run->watch, STAGE_REPORT); /* loading ended another stage */
     Evaluation what = {.metrics = pass->metrics,
                        .like = run->spec->like,
                        .neighbours = run->spec->neighbours,
@@ -242,7 +242,7 @@ static void describe_images(Reporting *r)
     cJSON_AddNumberToObject(r->measured, "skipped", (double)(all->images - all->count));
 }
 
-/* Rows are numbered without the images that were left out; a report speaks of images. */
+/* Rows are numbered without the images that were left out; the report numbers images. */
 static void name_samples(const Merged *all, cJSON *measured)
 {
     cJSON *list, *sample;

@@ -1,4 +1,4 @@
-/* What the files of the report phase share; nobody else includes it. phase.c has the order of things.
+/* What the files of the report phase share; no other file includes it. phase.c has the order of steps.
  *
  * arrays.c    shards into whole arrays
  * metrics.c   statistics, figures, and where they come from
@@ -16,8 +16,8 @@ typedef struct Reporting {
     Shards shards;
     Merged all;      /* the rows, where the job has features */
     cJSON *outputs;  /* names of the files that were made */
-    cJSON *made;     /* who made how many images */
-    cJSON *measured; /* what report.json says of measurements; empty when nothing was measured */
+    cJSON *made;     /* which devices made how many images */
+    cJSON *measured; /* the measurements of report.json; empty when nothing was measured */
     Statistics *stats;
 } Reporting;
 
@@ -31,7 +31,7 @@ void reporting_produced(Reporting *r, const char *name);    /* adds it to `outpu
 /* codes.npy, vectors.npy, samples.npz, as `save` asks for them. */
 bool reporting_arrays(Reporting *r, Err *err);
 
-/* Rows of features as arrays into r->all, and into files where `save` says so; notes what is odd about the images. */
+/* Rows of features as arrays into r->all, and into files where `save` says so; notes peculiarities of the images. */
 bool reporting_merge(Reporting *r, Err *err);
 
 /* --- metrics.c --------------------------------------------------------------------------------- */
@@ -41,10 +41,10 @@ bool reporting_measure(Reporting *r, Err *err);
 
 /* --- labels.c ---------------------------------------------------------------------------------- */
 
-/* How the images of a sampling job came by their classes, in words; NULL for other jobs. Notes when classes that were
+/* How the classes of a sampling job's images were chosen, in words; NULL for other jobs. Notes when classes that were
  * given are unequal. Caller frees. */
 char *reporting_labels(Reporting *r);
-/* How many classes the model has, as the shards remember it; 0: they do not. */
+/* The number of classes of the model, from the shards; 0: they do not have it. */
 int reporting_classes(const Reporting *r);
 
 /* --- gallery.c --------------------------------------------------------------------------------- */

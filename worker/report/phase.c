@@ -1,4 +1,4 @@
-/* Everything that needs all images, in this order, so that report.json appears last and means "all of it is there":
+/* Everything that needs all images, in this order, so that report.json appears last and means that everything is there:
  *
  *   1 the shards      made if any is missing, then read with their checksums
  *   2 the arrays      codes.npy, vectors.npy, samples.npz, in index order; rows of features as arrays for what follows
@@ -128,7 +128,7 @@ static bool same_maker(const cJSON *a, const cJSON *b)
     return same;
 }
 
-/* Who made how many, and how long it took. */
+/* Which devices made how many images, and how long it took. */
 static void sum_up_shards(Reporting *r, double seconds[STAGES])
 {
     for (int i = 0; i < r->shards.count; i++) {

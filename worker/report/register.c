@@ -1,5 +1,5 @@
-/* A statistics job that ends as a registered reference. It happens before the report is written, so a job that is done
- * has done it, and one that was killed in between does it again: the same content changes nothing. */
+/* Registers the result of a statistics job as a reference. This is done before the report is written, so a finished job
+ * is registered, and one that was killed in between registers again: the same content changes nothing. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -104,7 +104,7 @@ static void add_time(cJSON *json, const Report *report)
     cJSON_AddItemToObject(json, "seconds_by_phase", stages_to_json(report->seconds));
 }
 
-/* What a reader looks for first stands at the top level, taken from the first row of `made`. */
+/* The most important facts are at the top level, taken from the first row of `made`. */
 static void add_made(cJSON *json, const cJSON *made)
 {
     static const struct {

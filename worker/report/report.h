@@ -1,4 +1,4 @@
-/* What a job says about itself when it is done: report.json for programs, report.html for people, fid.txt.
+/* The results of a finished job: report.json for programs, report.html for people, fid.txt.
  *
  * report.json is written last of all files, so a folder that has it has everything. The page shows what is in the JSON
  * and nothing else, beside pictures; it is one file without scripts or links. docs/report.md lists the keys. */
@@ -19,7 +19,7 @@ typedef struct Report {
     const cJSON *outputs;    /* array of file names */
     const Statistics *stats; /* NULL: no features */
     const cJSON *measured;   /* goes in as it is: pipeline, figures, reference, ... (metrics.c); NULL: nothing */
-    const char *labels;      /* how images came by their classes; NULL where there are none */
+    const char *labels;      /* how the classes of images were chosen; NULL where there are none */
 } Report;
 
 char *report_json(const Report *report); /* the text of report.json; caller frees */
