@@ -14,6 +14,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "spec/jobspec.h"
+#include "spec/username.h"
 
 /* --- the command line ----------------------------------------------------------------------------------- */
 
@@ -148,14 +149,14 @@ bool cmd_user(Cmd *cmd, const char **ret_user, Err *err)
     if (!cmd->user) {
         if (!cmd_conf(cmd, &conf, err))
             return false;
+        if (conf->user && !username_ok(conf->user))
+            return err_set(err, ERR_USAGE,
+                           "user is '%.40s', wanted at most 32 letters, digits and . _ - with none of . - first",
+                           conf->user);
         const struct passwd *entry = conf->user ? NULL : getpwuid(geteuid());
-        cmd->user = conf->user ? xstrdup(conf->user) : entry ? xstrdup(entry->pw_name) : xasprintf("uid%u", geteuid());
-        /* It is a folder's name and part of a key. */
-        for (char *c = cmd->user; *c; c++)
-            if (!isalnum((unsigned char)*c) && !(c != cmd->user && strchr("._-", *c)))
-                *c = '_';
-        if (strlen(cmd->user) > 32)
-            cmd->user[32] = 0;
+        char name[USERNAME_MAX];
+        username_from_login(entry ? entry->pw_name : NULL, geteuid(), name);
+        cmd->user = xstrdup(conf->user ? conf->user : name);
     }
     *ret_user = cmd->user;
     return true;
