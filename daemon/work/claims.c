@@ -108,11 +108,11 @@ void claims_run(Daemon *d)
         return;
     for (int i = 0; i < WORKERS_MAX; i++) {
         const Worker *worker = &d->workers.rows[i];
-        rows[i] =
-            (SchedRow){.state = worker->used && !worker->retired && !worker->drained[0] ? worker->state : WORKER_GONE,
-                       .warm = cJSON_GetArraySize(worker->warm) > 0,
-                       .next_claim = worker->next_claim,
-                       .last_busy = worker->last_busy};
+        bool may = worker->used && !worker->retired && !worker->drained[0] && worker_listens(worker);
+        rows[i] = (SchedRow){.state = may ? worker->state : WORKER_GONE,
+                             .warm = cJSON_GetArraySize(worker->warm) > 0,
+                             .next_claim = worker->next_claim,
+                             .last_busy = worker->last_busy};
     }
     int due = sched_due(rows, WORKERS_MAX, mono_ms(), order);
     for (int i = 0; i < due; i++)
@@ -267,7 +267,7 @@ static void on_claimed(void *owner, uint64_t tag, const cJSON *reply, const Err 
         log_error("claim failed: %s", bad.text);
         got = false;
     }
-    if (got && waiting && d->may_claim && !worker->drained[0])
+    if (got && waiting && d->may_claim && !worker->drained[0] && worker_listens(worker))
         take(d, worker, &lease, reply);
     else if (got)
         reports_giveback(d, &lease); /* the worker died, or was drained, meanwhile */

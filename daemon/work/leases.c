@@ -264,7 +264,7 @@ static void check_asked(Daemon *d, Mono now)
 {
     for (int i = 0; i < WORKERS_MAX; i++) {
         Lease *lease = &d->leases[i];
-        if (!lease->held || !lease->asked || now <= lease->asked_deadline)
+        if (!lease->held || !lease->asked || now <= lease->asked_deadline || process_dead(&d->workers.rows[i].process))
             continue;
         Err err = {0};
         err_set(&err, ERR_INTERNAL, "worker %s did not %s within %d s", d->workers.rows[i].device.name, lease->asked,
@@ -296,7 +296,8 @@ static void check_work(Daemon *d, Mono now)
 {
     for (int i = 0; i < WORKERS_MAX; i++) {
         const Lease *lease = &d->leases[i];
-        if (!lease->held || now - lease->last_message <= (Mono)d->options->work_s * 1000)
+        if (!lease->held || now - lease->last_message <= (Mono)d->options->work_s * 1000 ||
+            process_dead(&d->workers.rows[i].process))
             continue;
         Err err = {0};
         err_set(&err, ERR_INTERNAL, "worker %s showed no progress for %d s", d->workers.rows[i].device.name,

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "core/mem.h"
 
@@ -22,7 +23,8 @@ extern char **environ;
 enum {
     READ_BYTES = 1 << 16,
     LINE_MAX_BYTES = 1000, /* a longer line of stderr is cut */
-    DRAIN_MS = 500         /* after the exit: somebody else (a grandchild) may hold the pipes open for ever */
+    DRAIN_MS = 500,        /* after the exit: somebody else (a grandchild) may hold the pipes open for ever */
+    DRAIN_LOOKS = 8        /* and the loop, which may have been held up, has looked into the pipes in between */
 };
 
 /* --- the environment -------------------------------------------------------------------------------- */
@@ -97,6 +99,7 @@ static void on_channel(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
     if (got < 0) {
         uv_read_stop(stream);
         process->channel_eof = true;
+        process->channel_closed = mono_ms();
         process->hooks.on_ended(process->owner);
     } else if (!proto_feed(&process->reader, buf->base, (size_t)got, on_message, process, &err)) {
         uv_read_stop(stream);
@@ -235,9 +238,21 @@ void process_signal(WorkerProcess *process, int signal)
         uv_process_kill(&process->child, signal);
 }
 
-bool process_over(const WorkerProcess *process, Mono now)
+bool process_over(WorkerProcess *process, Mono now)
 {
-    return process->exited && ((process->channel_eof && process->errors_eof) || now - process->exit_seen > DRAIN_MS);
+    if (!process->exited)
+        return false;
+    process->looks++;
+    return (process->channel_eof && process->errors_eof) ||
+           (now - process->exit_seen > DRAIN_MS && process->looks > DRAIN_LOOKS);
+}
+
+bool process_dead(const WorkerProcess *process)
+{
+    siginfo_t info = {0};
+    return process->exited ||
+           (process->pid && waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+            info.si_pid == process->pid);
 }
 
 void process_close(WorkerProcess *process)

@@ -3,7 +3,7 @@
  *     process_spawn(&process, &(ProcessSpec){...}, &hooks, owner, &err)
  *     process_send(&process, text)      one line of the protocol; text is consumed
  *     ... on_message, on_line, on_ended ...
- *     process_over(&process, now)       it exited, and everything that it sent was read
+ *     process_over(&process, now)       it exited, and everything that it sent was read; ask once per tick
  *     process_close(&process)           then wait for process.open == 0: the struct may hold a new process */
 #ifndef DAEMON_WORKERS_PROCESS_H
 #define DAEMON_WORKERS_PROCESS_H
@@ -41,7 +41,8 @@ typedef struct WorkerProcess {
     bool exited, channel_eof, errors_eof;
     int64_t status;
     int signal;
-    Mono exit_seen;
+    Mono exit_seen, channel_closed;
+    int looks; /* since the exit: how often process_over was asked, in different rounds of the loop */
     ProtoReader reader;
     Buf text;              /* of stderr, up to the next newline */
     char last_stderr[256]; /* its latest line there */
@@ -52,7 +53,9 @@ typedef struct WorkerProcess {
 bool process_spawn(WorkerProcess *process, const ProcessSpec *spec, const ProcessHooks *hooks, void *owner, Err *err);
 bool process_send(WorkerProcess *process, char *text); /* false when it is gone; a later loss shows as the end */
 void process_signal(WorkerProcess *process, int signal);
-bool process_over(const WorkerProcess *process, Mono now);
+bool process_over(WorkerProcess *process, Mono now);
+/* It has ended, even if the loop has not delivered that yet: a deadline that passed for both asks this first. */
+bool process_dead(const WorkerProcess *process);
 void process_close(WorkerProcess *process);
 /* How worker `name` ended, in a sentence, with its last line of stderr. */
 void process_explain(const WorkerProcess *process, const char *name, Err *ret_why);

@@ -2,6 +2,8 @@
  *
  *   - a row changes state in worker_apply only, by the table of spec/lifecycle.c;
  *   - a process ends in one place, worker_gone, whatever ended it: it is called once, after all of its output was read;
+ *   - a death shows in several ways (the exit, the end of its channel, silence), in any order; what is reported is how
+ *     the process exited, and another reason only if it lives;
  *   - a stop escalates (STOP_ASKED, STOP_TERM, STOP_KILL), each step with a deadline in the row. */
 #include "daemon/workers/workers.h"
 
@@ -16,7 +18,7 @@
 #include "daemon/base/sched.h"
 
 const WorkerLimits worker_limits = {
-    .hello_ms = 60000, .alive_ms = 15000, .stall_s = 30, .stop_ms = 120000, .term_ms = 10000};
+    .hello_ms = 60000, .alive_ms = 15000, .stall_s = 30, .stop_ms = 120000, .term_ms = 10000, .exit_ms = 10000};
 
 enum { PROVEN_MS = 60000 }; /* a worker that lived so long was no failed start */
 
@@ -185,6 +187,11 @@ static void on_stderr(void *owner, const char *line)
 
 /* --- what is sent ----------------------------------------------------------------------------------- */
 
+bool worker_listens(const Worker *worker)
+{
+    return worker->process.pid && !worker->process.channel_eof;
+}
+
 bool worker_send(Worker *worker, ProtoType type, cJSON *fields)
 {
     log_trace("worker=%s sent=%s", worker->device.name, proto_name(type));
@@ -330,10 +337,22 @@ static void check_silence(Worker *worker, Mono now)
 {
     const WorkerLimits *limits = &worker->table->limits;
     int limit = worker->state == WORKER_STARTING ? limits->hello_ms : limits->alive_ms;
-    if (now - worker->last_message <= limit || worker->stop >= STOP_TERM || worker->process.exited)
+    if (now - worker->last_message <= limit || worker->stop >= STOP_TERM || process_dead(&worker->process))
         return;
     Err err = {0};
     err_set(&err, ERR_INTERNAL, "worker %s sent no message for %g s", worker->device.name, limit / 1000.0);
+    worker_end(worker, &err);
+}
+
+/* A worker that exits closes its channel first: the exit may come much later where the kernel has to free a GPU. */
+static void check_channel(Worker *worker, Mono now)
+{
+    const WorkerProcess *process = &worker->process;
+    if (!process->channel_eof || worker->stop != STOP_NOT ||
+        now - process->channel_closed <= worker->table->limits.exit_ms || process_dead(process))
+        return;
+    Err err = {0};
+    err_set(&err, ERR_PROTOCOL, "worker %s closed its channel", worker->device.name);
     worker_end(worker, &err);
 }
 
@@ -349,14 +368,11 @@ static void row_tick(Worker *worker, Mono now)
     if (worker->state == WORKER_GONE)
         return;
     check_silence(worker, now);
-    if (worker->process.channel_eof && !worker->process.exited && worker->stop == STOP_NOT) {
-        Err err = {0};
-        err_set(&err, ERR_PROTOCOL, "worker %s closed its channel", worker->device.name);
-        worker_end(worker, &err);
-    }
+    check_channel(worker, now);
     if (worker->stop != STOP_NOT && worker->stop != STOP_KILL && now >= worker->stop_deadline)
         stop_step(worker, worker->stop == STOP_ASKED ? STOP_TERM : STOP_KILL, now);
-    if (worker->stop == STOP_KILL && now >= worker->stop_deadline && !worker->stuck && !worker->process.exited) {
+    if (worker->stop == STOP_KILL && now >= worker->stop_deadline && !worker->stuck &&
+        !process_dead(&worker->process)) {
         worker->stuck = true;
         log_error("worker=%s pid=%d does not exit after SIGKILL: it hangs in the kernel", worker->device.name,
                   worker->process.pid);

@@ -75,6 +75,7 @@ typedef struct WorkerLimits {
     int hello_ms, alive_ms; /* silence that ends it, before and after its hello */
     int stall_s;            /* how long its file systems may not answer, by its own watch */
     int stop_ms, term_ms;   /* from the stop message to TERM, from TERM to KILL */
+    int exit_ms;            /* from the end of its channel to its exit, whose status is then the reason */
 } WorkerLimits;
 
 struct Workers {
@@ -88,7 +89,7 @@ struct Workers {
     Worker rows[WORKERS_MAX];
 };
 
-extern const WorkerLimits worker_limits; /* 60 s, 15 s, 120 s, 10 s */
+extern const WorkerLimits worker_limits;
 
 void workers_init(Workers *workers, uv_loop_t *loop, const char *program, const WorkersHooks *hooks, void *owner);
 void workers_configure(Workers *workers, const DeviceList *devices);
@@ -102,6 +103,7 @@ Worker *workers_find(Workers *workers, WorkerId id); /* NULL when that process i
 WorkerId worker_id(const Worker *worker);
 /* Every change of state goes through here and is traced. False, and logged, where the table has no row. */
 bool worker_apply(Worker *worker, WorkerEvent event);
+bool worker_listens(const Worker *worker);                       /* its channel is open: it can be given work */
 bool worker_send(Worker *worker, ProtoType type, cJSON *fields); /* consumes fields; false when it is not there */
 void worker_stop(Worker *worker);
 /* why: it finishes its batch, ends, and is not started again, its device is free; NULL: it may work again. */
