@@ -1,6 +1,4 @@
 /* ddq: finds the verb, reads its flags, runs it, prints the error. */
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +6,7 @@
 #include "client/terminal/interrupt.h"
 #include "client/terminal/term.h"
 #include "client/verbs/help.h"
+#include "core/descriptors.h"
 #include "core/mem.h"
 #include "core/nearest.h"
 
@@ -71,27 +70,15 @@ static int print_error(const Err *err)
     return err_exit_code(err->kind);
 }
 
-/* Checks that what was written arrived. A reader that closed its end (ddq ls | head) is no error. */
-static int finish_output(int exit_code)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return exit_code;
-    if (errno == EPIPE) {
-        signal(SIGPIPE, SIG_DFL);
-        raise(SIGPIPE);
-    }
-    fprintf(stderr, "ddq: cannot write the output: %s\n", strerror(errno));
-    return exit_code ? exit_code : EXIT_ERROR;
-}
-
 int main(int argc, char **argv)
 {
     Err err = {0};
     Cmd cmd = {0};
+    descriptors_own();
     interrupt_init();
     term_init(NULL);
     bool ok = run(&cmd, argc - 1, argv + 1, &err);
     int exit_code = ok ? cmd.exit_code : print_error(&err);
     cmd_done(&cmd);
-    return finish_output(exit_code);
+    return descriptors_flush("ddq", exit_code);
 }

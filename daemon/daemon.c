@@ -359,6 +359,23 @@ static bool choose_redis(Daemon *d, RedisUrl *ret_url, Err *err)
     return ok;
 }
 
+static bool open_journal(Daemon *d, Err *err)
+{
+    JournalForeign foreign;
+    Err found = {0};
+    if (!journal_open(d->state.path, &d->journal, &foreign, err))
+        return false;
+    if (foreign.lines) {
+        err_set(&found, ERR_FORMAT,
+                "journal %s/journal: line %d is no record (%s; %d such line%s), so another program has written into "
+                "it. All records were read; a copy of the file is kept as %s",
+                d->state.path, foreign.first, foreign.text, foreign.lines, foreign.lines > 1 ? "s" : "", foreign.path);
+        log_warning("%s", found.text);
+    }
+    free(foreign.path);
+    return true;
+}
+
 static void start_signals(Daemon *d)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
@@ -439,8 +456,7 @@ int daemon_run(const Options *options)
     resolving_size_pool();
     bool ok = options_conf(options, &d->conf, &err) &&
               devices_parse(d->conf->workers, devices_cores(), "/proc", &devices, &err) && open_output_root(d, &err) &&
-              statedir_open(d->conf->state, &d->state, &err) && choose_redis(d, &url, &err) &&
-              journal_open(d->state.path, &d->journal, &err);
+              statedir_open(d->conf->state, &d->state, &err) && choose_redis(d, &url, &err) && open_journal(d, &err);
     uv_loop_init(&d->loop);
     if (ok && start_http(d, &err)) {
         start_all(d, &url, &devices);

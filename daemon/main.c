@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/descriptors.h"
 #include "core/flags.h"
 #include "core/help.h"
 #include "core/log.h"
@@ -135,6 +136,7 @@ int main(int argc, char **argv)
     CommandLine line;
     Err err = {0};
     int (*run)(const Options *) = daemon_run;
+    descriptors_own();
     bool ok = flags_parse(&command, argc - 1, argv + 1, &line, &err) && read_options(&line, &options, &err);
     if (!ok)
         fprintf(stderr, "ddqd: %s\n", err.text);
@@ -142,5 +144,6 @@ int main(int argc, char **argv)
         if (flags_has(&line, actions[i].flag))
             run = actions[i].run;
     flags_free(&line);
-    return ok ? run(&options) : EXIT_USAGE;
+    int code = ok ? run(&options) : EXIT_USAGE;
+    return run == daemon_run ? code : descriptors_flush("ddqd", code);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/descriptors.h"
 #include "core/help.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -306,6 +307,7 @@ static int run(int row, int count, char *const *words)
 int main(int argc, char **argv)
 {
     LogLevel level;
+    descriptors_own();
     omp_env_set(argv);
     mapped_guard();
     const char *wanted = getenv("DDQ_LOG");
@@ -316,5 +318,5 @@ int main(int argc, char **argv)
         return unknown_verb(argv[1 + at]);
     if (at >= 0) /* removes the verb from the words */
         memmove(argv + 1 + at, argv + 2 + at, sizeof *argv * (size_t)(--count - at));
-    return run(row, count, argv + 1);
+    return descriptors_flush("ddq-worker", run(row, count, argv + 1));
 }

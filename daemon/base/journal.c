@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
 
@@ -152,30 +153,70 @@ static bool replay_line(Journal *journal, const char *text)
     return known;
 }
 
-static bool replay(Journal *journal, Err *err)
+/* A record that another program's text stands in front of: `stray words{"hold":...}`. Its last part that is a record
+ * counts, since records are written whole and end with the line. */
+static bool replay_end(Journal *journal, const char *text)
+{
+    const char *brace = strchr(text, '{');
+    while (brace && !replay_line(journal, brace))
+        brace = strchr(brace + 1, '{');
+    return brace != NULL;
+}
+
+/* Counts a line of len bytes that is no record, and uses the record at its end if there is one. */
+static void replay_foreign(Journal *journal, char *line, size_t len, int number, JournalForeign *foreign)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!line[i])
+            line[i] = '?';
+    if (foreign->lines++ == 0) {
+        foreign->first = number;
+        snprintf(foreign->text, sizeof foreign->text, "%s", line);
+    }
+    replay_end(journal, line);
+}
+
+/* *ret_whole: all bytes of the file, for keep_aside. */
+static bool replay(Journal *journal, Buf *ret_whole, JournalForeign *foreign, Err *err)
 {
     FILE *file = fopen(journal->path, "re");
     if (!file)
         return errno == ENOENT || err_errno(err, "journal %s", journal->path);
     char *line = NULL;
     size_t room = 0;
-    ssize_t len;
-    int number = 0;
-    bool ok = true;
-    while (ok && (len = getline(&line, &room, file)) > 0) {
-        number++;
-        if (line[len - 1] != '\n')
+    ssize_t got;
+    for (int number = 1; (got = getline(&line, &room, file)) > 0; number++) {
+        size_t len = (size_t)got;
+        buf_add(ret_whole, line, len);
+        bool ended = line[len - 1] == '\n';
+        if (ended)
+            line[--len] = 0;
+        if (!ended && line[0] == '{')
             break; /* torn by a crash: it was never synced, so nothing relied on it */
-        line[len - 1] = 0;
-        ok = replay_line(journal, line) ||
-             err_set(err, ERR_FORMAT, "journal %s:%d: '%.60s' is no record; move the file away to go on without it",
-                     journal->path, number, line);
+        if (memchr(line, 0, len) || !replay_line(journal, line))
+            replay_foreign(journal, line, len, number, foreign);
     }
-    if (ok && ferror(file))
-        ok = err_errno(err, "journal %s", journal->path);
+    bool ok = !ferror(file) || err_errno(err, "journal %s", journal->path);
     free(line);
     fclose(file);
     return ok;
+}
+
+/* The file as it was found stays beside the new one, for people: all records in it are in the tables. */
+static bool keep_aside(const Journal *journal, const Buf *whole, char **ret_path, Err *err)
+{
+    char *path = NULL;
+    int number = 0;
+    do {
+        free(path);
+        path = xasprintf("%s.foreign-%d", journal->path, ++number);
+    } while (access(path, F_OK) == 0);
+    if (file_write(path, whole->data, whole->len, err)) {
+        *ret_path = path;
+        return true;
+    }
+    free(path);
+    return err_wrap(err, "journal %s has lines that are no records, and it cannot be kept aside", journal->path);
 }
 
 /* --- writing ---------------------------------------------------------------------------------------- */
@@ -269,18 +310,25 @@ static bool append(Journal *journal, cJSON *line, bool sync, Err *err)
 
 /* --- from outside ----------------------------------------------------------------------------------- */
 
-bool journal_open(const char *folder, Journal **ret_journal, Err *err)
+bool journal_open(const char *folder, Journal **ret_journal, JournalForeign *ret_foreign, Err *err)
 {
     Journal *journal = xcalloc(1, sizeof *journal);
+    JournalForeign foreign = {0};
+    Buf whole = {0};
     journal->folder = xstrdup(folder);
     journal->path = xasprintf("%s/journal", folder);
     journal->fd = -1;
-    if (!replay(journal, err) || !rewrite(journal, err)) {
+    bool ok = replay(journal, &whole, &foreign, err) &&
+              (!foreign.lines || keep_aside(journal, &whole, &foreign.path, err)) && rewrite(journal, err);
+    buf_free(&whole);
+    if (ok) {
+        *ret_journal = journal;
+        *ret_foreign = foreign;
+    } else {
+        free(foreign.path);
         journal_close(journal);
-        return false;
     }
-    *ret_journal = journal;
-    return true;
+    return ok;
 }
 
 void journal_close(Journal *journal)

@@ -1,7 +1,7 @@
 /* The leases that this daemon holds and the reports that Redis has not acknowledged, in one small file that survives a
  * crash.
  *
- *     journal_open(state_folder, &journal, &err);
+ *     journal_open(state_folder, &journal, &foreign, &err);
  *     journal_hold(journal, token, lo, upto);           a lease is ours; again whenever upto moves
  *     journal_report(journal, QUEUE_FINISH, args);      how it ended; on disk before it is sent
  *     for (r = journal_next(journal, NULL); r; r = journal_next(journal, r)) send r, mark r->sent
@@ -39,9 +39,18 @@ typedef struct JournalOrphan {
     int64_t upto;
 } JournalOrphan;
 
-/* Reads what a predecessor left. A torn last line, the mark of a crash while writing, is dropped; any other line that
- * does not parse makes the file a stranger, and it is refused. */
-bool journal_open(const char *folder, Journal **ret_journal, Err *err);
+/* Lines of the journal that are no records, which something else must have written. */
+typedef struct JournalForeign {
+    int lines;
+    int first;     /* line number of the first one */
+    char text[80]; /* how it begins; not for printing without cleaning */
+    char *path;    /* the copy of the file as it was found; the caller frees it. NULL: no such line */
+} JournalForeign;
+
+/* Reads what a predecessor left. A torn last line, the mark of a crash while writing, is dropped. If a line is no
+ * record, a copy of the file is kept aside (journal.foreign-N), and every record before and after that line counts, one
+ * that the foreign text stands in front of included. */
+bool journal_open(const char *folder, Journal **ret_journal, JournalForeign *ret_foreign, Err *err);
 void journal_close(Journal *journal); /* NULL is fine */
 
 bool journal_hold(Journal *journal, const char *token, int64_t upto, Err *err);

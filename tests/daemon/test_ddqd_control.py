@@ -132,6 +132,69 @@ def test_sigusr1_dumps_the_tables():
         wait_for(lambda: "dump worker=cpu:0" in farm.log() and f"dump lease worker=cpu:0 job={job}" in farm.log(), 5, "dump")
 
 
+# --- descriptors ---
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&- 2>&-", "<&-", "2>&-"])
+def test_a_daemon_without_standard_descriptors(closed):
+    """Nothing that the daemon prints goes into a file that took the number of a closed descriptor."""
+    farm = Farm()
+    words = [str(word) for word in farm.command()]
+    farm.daemon = subprocess.Popen(["sh", "-c", f'exec "$@" {closed}', "sh", *words], env=farm.env, text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(farm.socket.exists, 60, "the daemon's redis-server")
+        wait_for(lambda: connected(farm), 60, "the daemon serves")
+        farm.wait(farm.submit(images=5), 60)
+        farm.running(farm.submit(images=1000, how="ms=20"), seconds=60)
+        journal = (farm.state / "journal").read_text()
+        assert all(line.startswith('{"') for line in journal.splitlines()), journal
+        for name in ("lock", "boot"):
+            assert len((farm.state / name).read_text()) <= 33
+        farm.daemon.kill()
+        farm.daemon.wait()
+        farm.daemon.stdout.close()
+        farm.start()
+        assert "is no record" not in farm.log() and "is given back" in farm.log()
+    finally:
+        farm.stop()
+        shutil.rmtree(farm.folder)
+
+
+def connected(farm):
+    try:
+        farm.connect()
+        return farm.redis.fcall("hosts")["hosts"]
+    except (OSError, RuntimeError):
+        return None
+
+
+def test_a_journal_with_foreign_lines_is_used_and_kept():
+    with Farm() as farm:
+        farm.running(farm.submit(images=1000, how="ms=20"), seconds=60)
+        farm.daemon.kill()
+        farm.daemon.wait()
+        farm.daemon.stdout.close()
+        journal = farm.state / "journal"
+        text = "12:00:00.000 info host=a ready\n" + journal.read_text() + "and this\x1b[31m\n"
+        journal.write_text(text)
+        farm.start()
+        line = next(line for line in farm.log().splitlines() if "is no record" in line)
+        assert "warning" in line and "line 1" in line and "2 such lines" in line and "journal.foreign-1" in line, line
+        assert (farm.state / "journal.foreign-1").read_text() == text
+        assert "is given back" in farm.log()
+
+
+def test_output_that_is_not_written_is_an_error():
+    farm = Farm()
+    for words in (["ddqd", "--print-config", "--conf", farm.conf], ["ddqd", "--print-lifecycle"], ["ddq", "help"],
+                  ["ddq-worker", "describe", "--markdown"]):
+        words = [str(BIN / words[0]), *map(str, words[1:])]
+        for where, said in ((">/dev/full", "No space left"), (">&-", "Bad file descriptor")):
+            done = subprocess.run(["sh", "-c", f'exec "$@" {where}', "sh", *words], capture_output=True, text=True, env=farm.env)
+            assert done.returncode == 1 and f"cannot write the output: {said}" in done.stderr, (words, where, done)
+    shutil.rmtree(farm.folder)
+
+
 # --- refusals ---
 
 def test_two_daemons_on_one_state():

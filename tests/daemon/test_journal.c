@@ -7,8 +7,10 @@ static Journal *reopen(Journal *journal, const char *folder)
 {
     Err err = {0};
     Journal *fresh = NULL;
+    JournalForeign foreign;
     journal_close(journal);
-    assert_ok(journal_open(folder, &fresh, &err), err);
+    assert_ok(journal_open(folder, &fresh, &foreign, &err), err);
+    assert_int_equal(foreign.lines, 0);
     return fresh;
 }
 
@@ -31,9 +33,9 @@ static void check_unsent(Journal *journal, const char *wanted)
     buf_free(&found);
 }
 
-static char *read_file(const char *folder)
+static char *read_file(const char *folder, const char *name)
 {
-    char *path = xasprintf("%s/journal", folder);
+    char *path = xasprintf("%s/%s", folder, name);
     FILE *file = fopen(path, "r");
     assert_non_null(file);
     Buf text = {0};
@@ -141,7 +143,9 @@ static void a_torn_last_line_is_dropped(void **state)
     test_folder_remove(folder);
 }
 
-static void a_stranger_is_refused(void **state)
+/* A log that was written into the journal, a record of another version, a cut in the middle: the records around such
+ * lines are used, and the file as it was is kept. */
+static void foreign_lines_are_set_aside(void **state)
 {
     (void)state;
     static const char *const lines[] = {
@@ -153,19 +157,70 @@ static void a_stranger_is_refused(void **state)
         "{\"answer\":\"one\"}\n",
         "{}\n",
         "\n",
+        "01:56:41.536 info host=a ready {redis}\n",
+        "{\"report\":1,\"fn\":\"ddq_fin\n",
     };
     for (size_t i = 0; i < countof(lines); i++) {
-        char *folder = test_folder();
+        char *folder = test_folder(), *wanted;
         Err err = {0};
-        Journal *journal = NULL;
+        JournalForeign foreign;
+        Journal *journal = reopen(NULL, folder);
+        report(journal, QUEUE_FINISH, "BEFORE", 10);
+        journal_close(journal);
         append_file(folder, lines[i]);
-        assert_err(journal_open(folder, &journal, &err), err, "journal:1", "no record", "move the file away");
-        assert_null(journal);
-        char *kept = read_file(folder);
-        assert_string_equal(kept, lines[i]); /* refusing does not destroy */
+        append_file(folder, "{\"hold\":\"AFTER\",\"upto\":5}\n");
+        wanted = read_file(folder, "journal");
+        assert_ok(journal_open(folder, &journal, &foreign, &err), err);
+        assert_int_equal(foreign.lines, 1);
+        assert_int_equal(foreign.first, 2);
+        assert_int_equal(strncmp(foreign.text, lines[i], strcspn(lines[i], "\n")), 0);
+        check_unsent(journal, "BEFORE");
+        assert_string_equal(journal_orphan(journal, 0)->token, "AFTER");
+        assert_null(journal_orphan(journal, 1));
+        char *kept = read_file(folder, "journal.foreign-1");
+        assert_string_equal(kept, wanted); /* setting aside does not destroy */
+        journal = reopen(journal, folder); /* once: the new file has records alone */
+        check_unsent(journal, "BEFORE");
+        assert_string_equal(journal_orphan(journal, 0)->token, "AFTER");
+        journal_close(journal);
+        free(foreign.path);
         free(kept);
+        free(wanted);
         test_folder_remove(folder);
     }
+}
+
+/* Text without an end of line, before a record and at the end of the file; and a zero byte. */
+static void foreign_text_hides_no_record(void **state)
+{
+    (void)state;
+    char *folder = test_folder();
+    Err err = {0};
+    Journal *journal;
+    JournalForeign foreign;
+    append_file(folder, "core dumped {1} {\"hold\":\"T1\",\"upto\":5}\n"
+                        "x{\"report\":3,\"fn\":\"ddq_fail\",\"args\":{\"token\":\"T2\",\"upto\":1}}\n");
+    static const char zeros[] = "\0\0{\"hold\":\"T3\",\"upto\":6}\nGoodbye";
+    char *path = xasprintf("%s/journal", folder);
+    FILE *file = fopen(path, "a");
+    fwrite(zeros, 1, sizeof zeros - 1, file);
+    fclose(file);
+    assert_ok(journal_open(folder, &journal, &foreign, &err), err);
+    assert_int_equal(foreign.lines, 4);
+    check_unsent(journal, "T2");
+    assert_string_equal(journal_orphan(journal, 0)->token, "T1");
+    assert_int_equal(journal_orphan(journal, 0)->upto, 5);
+    assert_string_equal(journal_orphan(journal, 1)->token, "T3");
+    assert_null(journal_orphan(journal, 2));
+    journal_close(journal);
+    free(foreign.path);
+    append_file(folder, "again\n"); /* every file is kept */
+    assert_ok(journal_open(folder, &journal, &foreign, &err), err);
+    assert_string_equal(strrchr(foreign.path, '/'), "/journal.foreign-2");
+    journal_close(journal);
+    free(foreign.path);
+    free(path);
+    test_folder_remove(folder);
 }
 
 static void the_file_stays_small(void **state)
@@ -177,7 +232,7 @@ static void the_file_stays_small(void **state)
     report(journal, QUEUE_FINISH, "KEEP", 1);
     for (int i = 0; i < 20000; i++)
         assert_ok(journal_hold(journal, "a-token-of-usual-length", i, &err), err);
-    char *text = read_file(folder);
+    char *text = read_file(folder, "journal");
     assert_in_range(strlen(text), 1, 70000);
     free(text);
     journal = reopen(journal, folder);
@@ -219,7 +274,8 @@ int main(void)
         cmocka_unit_test(answered_reports_are_repeated_for_a_while),
         cmocka_unit_test(leases_without_a_report_are_orphans),
         cmocka_unit_test(a_torn_last_line_is_dropped),
-        cmocka_unit_test(a_stranger_is_refused),
+        cmocka_unit_test(foreign_lines_are_set_aside),
+        cmocka_unit_test(foreign_text_hides_no_record),
         cmocka_unit_test(the_file_stays_small),
         cmocka_unit_test(a_full_disk_loses_nothing_in_memory),
     };
