@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/sieve.h"
 #include "client/terminal/term.h"
 #include "core/file.h"
 #include "core/mem.h"
@@ -170,10 +171,18 @@ static bool connected(Cmd *cmd, Err *err)
 
 bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err)
 {
-    if (connected(cmd, err))
-        return redis_call(cmd->redis, fn, args, ret_reply, err);
-    cJSON_Delete(args);
-    return false;
+    if (!connected(cmd, err)) {
+        cJSON_Delete(args);
+        return false;
+    }
+    if (!redis_call(cmd->redis, fn, args, ret_reply, err))
+        return false;
+    int dropped = sieve_reply(*ret_reply);
+    if (dropped && !cmd->said_dropped)
+        cmd_say(cmd, "ddq: %d entr%s in Redis with ids or names that the queue never gives %s left out", dropped,
+                dropped == 1 ? "y" : "ies", dropped == 1 ? "is" : "are");
+    cmd->said_dropped |= dropped > 0;
+    return true;
 }
 
 /* --- the last job ------------------------------------------------------------------------------------------ */

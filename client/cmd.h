@@ -19,6 +19,7 @@ struct Cmd {
     FlagValue *fields; /* of the job spec; names with '_' */
     int field_count;
     bool json, quiet;
+    bool said_dropped; /* that an answer held entries that are left out */
     int exit_code;
     Conf *conf;
     Redis *redis;
@@ -41,7 +42,8 @@ bool cmd_number(const Cmd *cmd, const char *flag, double min, double max, double
 bool cmd_conf(Cmd *cmd, const Conf **ret_conf, Err *err);
 bool cmd_url(Cmd *cmd, const char **ret_url, Err *err);   /* --redis, DDQ_REDIS, the configuration, or stand-alone */
 bool cmd_user(Cmd *cmd, const char **ret_user, Err *err); /* DDQ_USER, the configuration or the login name, made safe */
-/* A function of the queue on the verb's connection. args is consumed. */
+/* A function of the queue on the verb's connection. args is consumed. Entries of the answer with ids or names that are
+ * none (client/sieve.h) are left out, which is said once on stderr. */
 bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err);
 
 /* "@" is the last job submitted by this user here. */

@@ -10,21 +10,6 @@
 #include "core/mem.h"
 #include "core/nearest.h"
 
-/* The index of the verb in words; flags may stand before it. -1: there is none. */
-static int find_verb(int count, char *const *words)
-{
-    enum { TABLES_MAX = 64 * COMMAND_TABLES };
-    FlagTable tables[TABLES_MAX];
-    const Verb *verb;
-    int table_count = 0;
-    for (int i = 0; (verb = verb_at(i)) && table_count + COMMAND_TABLES <= TABLES_MAX; i++) {
-        const Command command = cmd_command(verb);
-        memcpy(tables + table_count, command.tables, sizeof command.tables);
-        table_count += COMMAND_TABLES;
-    }
-    return flags_verb(tables, table_count, count, words);
-}
-
 /* Without a verb: `ddq --help` and `ddq --version` are verbs too. */
 static const Verb *verb_of_flags(int count, char *const *words, Err *err)
 {
@@ -43,7 +28,7 @@ static const Verb *verb_of_flags(int count, char *const *words, Err *err)
 static bool run(Cmd *cmd, int count, char *const *words, Err *err)
 {
     const char *rest[count + 1];
-    int at = find_verb(count, words), rest_count = 0;
+    int at = verb_index(count, words), rest_count = 0;
     for (int i = 0; i < count; i++)
         if (i != at)
             rest[rest_count++] = words[i];

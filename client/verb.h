@@ -27,6 +27,8 @@ typedef struct Verb {
 /* The i-th verb, NULL past the end; or by name. */
 const Verb *verb_at(int i);
 const Verb *verb_find(const char *name);
+/* The index of the verb among words; flags and their values may stand before it. -1: there is none. */
+int verb_index(int count, char *const *words);
 bool verb_unknown(const char *name, Err *err); /* the error for a name that verb_find does not find; false */
 
 extern const Verb verb_submit, verb_run, verb_ls, verb_show, verb_why, verb_watch, verb_wait, verb_compare, verb_fid,

@@ -27,6 +27,28 @@ bool jobspec_field_has(const char *name, unsigned trait)
     return false;
 }
 
+bool jobspec_field_in(const char *name, JobForm form)
+{
+    const JobField *row;
+    for (int i = 0; (row = jobspec_row(i)); i++)
+        if (row->forms & 1u << form && strcmp(row->name, name) == 0)
+            return true;
+    return false;
+}
+
+const char *jobspec_field_word(const char *name, int i)
+{
+    const JobField *row;
+    for (int r = 0; (row = jobspec_row(r)); r++)
+        if (row->words && strcmp(row->name, name) == 0) {
+            int count = 0;
+            while (row->words[count] && count < i)
+                count++;
+            return row->words[count];
+        }
+    return NULL;
+}
+
 void jobspec_drop(cJSON *object, FieldRole role)
 {
     const JobField *row;

@@ -7,10 +7,16 @@
 #include <stdbool.h>
 
 #include "spec/jobroles.h"
+#include "spec/jobspec.h"
 
 /* Of the field of that name; 0 and false if there is none. A name has a trait when one of its rows has it. */
 FieldRole jobspec_field_role(const char *name);
 bool jobspec_field_has(const char *name, unsigned trait);
+
+/* Whether jobs of some kind take the field in that form: `student` is no field of a queued job. */
+bool jobspec_field_in(const char *name, JobForm form);
+/* The i-th of the words that the field may be, or be a list of; NULL past the end and where it is no field of words. */
+const char *jobspec_field_word(const char *name, int i);
 
 /* Removes the fields of that role from a spec in JSON. */
 void jobspec_drop(cJSON *object, FieldRole role);

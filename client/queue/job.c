@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/sieve.h"
 #include "core/json.h"
 #include "core/mem.h"
 
@@ -92,7 +93,7 @@ bool job_show(Cmd *cmd, const char *id, cJSON **ret_job, Err *err)
     cJSON *job = cJSON_DetachItemFromObjectCaseSensitive(reply, "job");
     cJSON *leases = cJSON_DetachItemFromObjectCaseSensitive(reply, "leases");
     cJSON_Delete(reply);
-    if (!job || !leases) {
+    if (!job || !leases || !sieve_is_id(json_text(job, "id", ""))) {
         cJSON_Delete(job);
         cJSON_Delete(leases);
         return err_set(err, ERR_PROTOCOL, "the queue's answer about job %s holds no job", id);

@@ -103,6 +103,14 @@ static const Row rows[] = {
     {"after", "after", read_after, 0, 0, NULL}, /* the last: it asks the queue */
 };
 
+const char *const *placement_words(const char *flag)
+{
+    for (size_t i = 0; i < countof(rows); i++)
+        if (strcmp(rows[i].flag, flag) == 0)
+            return rows[i].words;
+    return NULL;
+}
+
 bool placement_read(Cmd *cmd, cJSON **ret_args, Err *err)
 {
     cJSON *args = cJSON_CreateObject();

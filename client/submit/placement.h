@@ -28,4 +28,7 @@
  * new. Asks the queue only where --after names jobs. The caller owns them. */
 bool placement_read(Cmd *cmd, cJSON **ret_args, Err *err);
 
+/* What the flag may be, to a NULL, where that is one of some words; else NULL. */
+const char *const *placement_words(const char *flag);
+
 #endif

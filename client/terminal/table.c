@@ -57,15 +57,16 @@ static Cell clean(Table *table, Color color, const char *text)
 {
     if (!text || !*text)
         return (Cell){"-", 1, 1, color};
-    size_t len = strlen(text);
-    char *copy = room(table, len + 1);
-    int columns = 0;
-    for (size_t i = 0; i <= len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        copy[i] = i < len && (c < 0x20 || c == 0x7f) ? ' ' : text[i];
-        columns += i < len && (c & 0xc0) != 0x80;
+    char *copy = room(table, strlen(text) + 1);
+    int columns = 0, len = 0;
+    while (*text) {
+        int control = term_control(text);
+        columns += ((unsigned char)*text & 0xc0) != 0x80;
+        copy[len++] = control ? ' ' : *text;
+        text += control ? control : 1;
     }
-    return (Cell){copy, (int)len, columns, color};
+    copy[len] = 0;
+    return (Cell){copy, len, columns, color};
 }
 
 void table_cell(Table *table, Color color, const char *text)

@@ -77,14 +77,22 @@ int term_columns(const char *text)
     return columns;
 }
 
+int term_control(const char *text)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    return (*c && *c < 0x20) || *c == 0x7f ? 1 : c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0 ? 2 : 0;
+}
+
 void term_put(FILE *to, const char *text, int columns)
 {
     int seen = 0;
-    for (; *text; text++) {
+    while (*text) {
         bool starts = ((unsigned char)*text & 0xc0) != 0x80;
         if (starts && columns && seen++ >= columns)
             break;
-        fputc((unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text, to);
+        int control = term_control(text);
+        fputc(control ? ' ' : *text, to);
+        text += control ? control : 1;
     }
 }
 

@@ -1,62 +1,99 @@
-/* ddq completion: a script for bash, printed from the table of verbs. Ids, sweeps and recipes are asked for as one
- * types. */
+/* ddq completion: scripts for shells. They hold no words themselves: `ddq completion words` is asked while one types
+ * (client/verbs/complete.h). What it prints is data to them: nothing of it is ever expanded or run by a shell. */
 #include <stdio.h>
 #include <string.h>
 
 #include "client/cmd.h"
-#include "spec/jobspec.h"
+#include "client/verbs/complete.h"
+#include "core/mem.h"
+#include "core/nearest.h"
 
-static void print_flags(const Verb *verb)
-{
-    const Command command = cmd_command(verb);
-    for (int i = 0; i < COMMAND_TABLES; i++)
-        for (const Flag *flag = command.tables[i].flags; flag && flag->name; flag++) {
-            printf(" --");
-            for (const char *c = flag->name; *c; c++)
-                putchar(*c == '_' ? '-' : *c);
-        }
-}
+/* Bash parts words at = and : too, and replaces what stands behind the last of them. */
+static const char bash[] =
+    "# source <(ddq completion bash)\n"
+    "_ddq() {\n"
+    "    local line=${COMP_LINE:0:COMP_POINT} word typed words before\n"
+    "    read -ra typed <<<\"$line\"\n"
+    "    [[ $line == *[[:space:]] ]] && typed+=('')\n"
+    "    word=${typed[-1]} before=${word%\"${word##*[=:]}\"}\n"
+    "    mapfile -t words < <(\"${typed[0]/#\\~\\//$HOME/}\" completion words -- \"${typed[@]:1}\" 2>/dev/null)\n"
+    "    COMPREPLY=()\n"
+    "    for word in \"${words[@]}\"; do\n"
+    "        case $word in\n"
+    "            " COMPLETE_FILES ") compopt -o default ;;\n"
+    "            *[!A-Za-z0-9_.:/@+=,-]*) ;;\n"
+    "            *) COMPREPLY+=(\"${word#\"$before\"}\") ;;\n"
+    "        esac\n"
+    "    done\n"
+    "}\n"
+    "complete -F _ddq ddq\n";
 
-static void print_bash(void)
-{
-    const Verb *verb;
-    printf("# source <(ddq completion bash)\n_ddq() {\n"
-           "    local word=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} words=\n"
-           "    if [ \"$COMP_CWORD\" = 1 ]; then\n        words='");
-    for (int i = 0; (verb = verb_at(i)); i++)
-        printf("%s%s", i ? " " : "", verb->name);
-    printf("'\n    elif [[ $word == -* ]]; then\n        case $verb in\n");
-    for (int i = 0; (verb = verb_at(i)); i++) {
-        printf("        %s) words='", verb->name);
-        print_flags(verb);
-        printf("' ;;\n");
-    }
-    printf("        esac\n    else\n        case $verb in\n");
-    for (int i = 0; (verb = verb_at(i)); i++) {
-        if (strncmp(verb->args, "ID", 2) == 0 || strncmp(verb->args, "JOB", 3) == 0)
-            printf("        %s) words=\"@ $(ddq ls --quiet --limit 100 2>/dev/null) "
-                   "$(ddq ls --sweeps --quiet --limit 20 2>/dev/null)\" ;;\n",
-                   verb->name);
-        else if (verb->job_flags || strcmp(verb->name, "recipes") == 0)
-            printf("        %s) words=$(ddq recipes --quiet 2>/dev/null)%s ;;\n", verb->name,
-                   verb->job_flags ? "; compopt -o default" : "");
-    }
-    printf("        esac\n    fi\n    COMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n}\ncomplete -F _ddq ddq\n");
-}
+static const char zsh[] =
+    "#compdef ddq\n"
+    "# source <(ddq completion zsh), after compinit\n"
+    "_ddq() {\n"
+    "    local -a found plain\n"
+    "    local word files=\n"
+    "    found=(\"${(@f)$(\"${words[1]}\" completion words -- \"${(@)words[2,CURRENT]}\" 2>/dev/null)}\")\n"
+    "    for word in \"${found[@]}\"; do\n"
+    "        case $word in\n"
+    "            '') ;;\n"
+    "            " COMPLETE_FILES ") files=1 ;;\n"
+    "            *[^A-Za-z0-9_.:/@+=,-]*) ;;\n"
+    "            *) plain+=(\"$word\") ;;\n"
+    "        esac\n"
+    "    done\n"
+    "    (( $#plain )) && compadd -a plain\n"
+    "    [[ -n $files ]] && _files\n"
+    "}\n"
+    "compdef _ddq ddq\n";
+
+static const char fish[] = "# ddq completion fish | source\n"
+                           "function __ddq_words\n"
+                           "    set -l typed (commandline -opc) (commandline -ct)\n"
+                           "    for word in ($typed[1] completion words -- $typed[2..-1] 2>/dev/null)\n"
+                           "        if test \"$word\" = " COMPLETE_FILES "\n"
+                           "            __fish_complete_path (commandline -ct)\n"
+                           "        else if string match -qr '^[A-Za-z0-9_.:/@+=,-]+$' -- $word\n"
+                           "            printf '%s\\n' $word\n"
+                           "        end\n"
+                           "    end\n"
+                           "end\n"
+                           "complete -c ddq -f -a '(__ddq_words)'\n";
+
+static const struct {
+    const char *shell, *script;
+} scripts[] = {{"bash", bash}, {"zsh", zsh}, {"fish", fish}};
 
 static bool completion_run(Cmd *cmd, Err *err)
 {
-    if (strcmp(cmd->args[0], "bash") != 0)
-        return err_set(err, ERR_USAGE, "completion for '%.40s' is not there; only bash", cmd->args[0]);
-    print_bash();
-    return true;
+    const char *names[countof(scripts)], *word = cmd->args[0];
+    char meant[MEANT_TEXT];
+    if (strcmp(word, "words") == 0) {
+        complete_print(cmd, cmd->args + 1, cmd->arg_count - 1);
+        return true;
+    }
+    for (size_t i = 0; i < countof(scripts); i++) {
+        names[i] = scripts[i].shell;
+        if (strcmp(word, names[i]) == 0 && cmd->arg_count == 1) {
+            fputs(scripts[i].script, stdout);
+            return true;
+        }
+    }
+    return err_set(err, ERR_USAGE, "ddq completion: no script for '%.40s'%s It is bash, zsh or fish", word,
+                   nearest_meant(nearest_name(word, names, countof(scripts)), meant));
 }
 
 const Verb verb_completion = {
     .name = "completion",
-    .args = "bash",
+    .args = "bash|zsh|fish",
     .least = 1,
-    .most = 1,
-    .summary = "A script that completes verbs, flags, ids and recipes: source <(ddq completion bash)",
+    .most = -1,
+    .summary =
+        "A script that completes verbs, flags and their values, ids, recipes, hosts: source <(ddq completion bash)",
+    .detail = "  source <(ddq completion bash)          in ~/.bashrc\n"
+              "  source <(ddq completion zsh)           in ~/.zshrc, after compinit\n"
+              "  ddq completion fish | source           in ~/.config/fish/config.fish\n"
+              "The scripts call `ddq completion words -- WORD...`, which prints what the last word may become.\n",
     .run = completion_run,
 };

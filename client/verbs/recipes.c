@@ -108,7 +108,7 @@ static bool recipes_run(Cmd *cmd, Err *err)
 
 const Verb verb_recipes = {
     .name = "recipes",
-    .args = "[NAME]",
+    .args = "[RECIPE]",
     .most = 1,
     .summary = "What can be submitted by name, or one recipe in full",
     .run = recipes_run,

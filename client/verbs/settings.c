@@ -115,7 +115,7 @@ static bool settings_run(Cmd *cmd, Err *err)
 
 const Verb verb_settings = {
     .name = "settings",
-    .args = "[NAME VALUE]",
+    .args = "[SETTING VALUE]",
     .most = 2,
     .summary = "What an administrator may change of the queue: aging, interactive, slack, half-life, same, admins",
     .detail = "  ddq settings slack 2m\n"

@@ -1,5 +1,5 @@
 /* The table of verbs, in the order of the help. */
-#include "client/verb.h"
+#include "client/cmd.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -26,6 +26,18 @@ const Verb *verb_find(const char *name)
         if (strcmp(verbs[i]->name, name) == 0)
             return verbs[i];
     return NULL;
+}
+
+int verb_index(int count, char *const *words)
+{
+    FlagTable tables[countof(verbs) * COMMAND_TABLES];
+    int table_count = 0;
+    for (size_t i = 0; i < countof(verbs); i++) {
+        const Command command = cmd_command(verbs[i]);
+        memcpy(tables + table_count, command.tables, sizeof command.tables);
+        table_count += COMMAND_TABLES;
+    }
+    return flags_verb(tables, table_count, count, words);
 }
 
 bool verb_unknown(const char *name, Err *err)
