@@ -1,5 +1,5 @@
 /* A table of named checks. To add one: a function that returns true, or an Err with a sentence, or calls skip(); a row.
- * A check that needs what an earlier one found missing skips itself. */
+ * A check that needs what an earlier one found missing is skipped. */
 #include "daemon/check.h"
 
 #include <errno.h>
@@ -248,7 +248,7 @@ int check_all(const Options *options)
         if (!ok && code == EXIT_OK)
             code = err_exit_code(err.kind);
         if (!check.conf)
-            break; /* the others read it */
+            break; /* the other checks read it */
     }
     conf_free(check.conf);
     return code;

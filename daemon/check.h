@@ -1,4 +1,4 @@
-/* ddqd --check: everything a daemon of this configuration needs, looked at one by one. */
+/* ddqd --check: checks everything that a daemon of this configuration needs, one by one. */
 #ifndef DAEMON_CHECK_H
 #define DAEMON_CHECK_H
 

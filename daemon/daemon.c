@@ -1,9 +1,9 @@
 /* Order of the start: configuration, state folder (lock), journal, loop and signals, private Redis, connection,
  * workers, tick. Serving begins when Redis is ready, the queue's register has this host and a worker has sent hello.
- * The order of the stop stands in shutdown.h.
+ * shutdown.h has the order of the stop.
  *
- * One tick does all that is due; everything else is an event, and its handler stands here: it names what happened and
- * calls the module of work/. */
+ * One tick does all that is due; everything else is an event with a handler in this file, which calls the module of
+ * work/. */
 #include "daemon/daemon.h"
 
 #include <assert.h>
@@ -30,8 +30,8 @@
 
 enum {
     TICK_MS = 100,
-    FIRST_CONNECT_MS = 5000, /* to a Redis that is not ours */
-    FIRST_DEATHS = 3,        /* of a worker before any has sent hello: a lasting fault */
+    FIRST_CONNECT_MS = 5000, /* to a Redis that this daemon did not start */
+    FIRST_DEATHS = 3,        /* failed starts of a worker before any has sent hello: a permanent fault */
     SUSPENDED_S = 2,         /* of the loop: after which it was suspended, not its workers silent */
     STATUS_MS = 5000
 };
@@ -79,7 +79,7 @@ static void on_refused(void *owner, const Err *why, bool unfit)
         log_trace("redis=%s not reached: %s", d->url, why->text);
 }
 
-/* At the start a wrong address is likelier than an outage, so give up; later, retry without limit. */
+/* At the start a wrong address is more likely than an outage, so give up; later, retry without limit. */
 static void check_first_connection(Daemon *d, Mono now)
 {
     if (!d->connected && !d->alone && d->stage == STAGE_SERVING && now - d->started > FIRST_CONNECT_MS)
@@ -169,7 +169,7 @@ static void on_gone(void *owner, Worker *worker, const Err *why)
     d->counts.workers_ended++;
     leases_gone(d, worker, why);
     if (worker->drained[0] && d->store)
-        heartbeat_now(d); /* its device may be waited for */
+        heartbeat_now(d); /* another process may wait for its device */
     if (!d->ready && !ready_any_worker(d) && worker->failures >= FIRST_DEATHS && d->stage == STAGE_SERVING)
         shutdown_fail(d, EXIT_ERROR, why);
 }
@@ -179,7 +179,7 @@ static void on_stuck(void *owner, Worker *worker)
     leases_stuck(owner, worker);
 }
 
-/* Before anything works this is a mistake in the set-up, and waiting would hide it. */
+/* Before any worker has started this is an error in the set-up, and waiting would hide it. */
 static void on_unfit(void *owner, Worker *worker, const Err *why)
 {
     Daemon *d = owner;
@@ -204,8 +204,8 @@ static int count_state(const Daemon *d, WorkerState state)
     return count;
 }
 
-/* The watchdog is fed from the tick, so a loop that stands still is seen; and only while the connection's machinery
- * moves, so that one stuck in a state is seen as well. */
+/* The watchdog is notified from the tick, so a stalled loop is detected; and only while the connection's state machine
+ * advances, so that a stuck one is detected as well. */
 static void notify_systemd(Daemon *d, Mono now)
 {
     if (d->notify.watchdog_ms && now >= d->next_watchdog && (!d->store || store_healthy(d->store, now))) {
@@ -281,7 +281,7 @@ static void keep(const char *name, char **fresh, const char *now)
 static void keep_fixed(const Daemon *d, Conf *fresh)
 {
     const Conf *now = d->conf;
-    if (strcmp(fresh->output_root, d->root_word) == 0) /* its file system may not answer now, and is not asked */
+    if (strcmp(fresh->output_root, d->root_word) == 0) /* its file system may not answer now, so it is not accessed */
         options_override(&fresh->output_root, now->output_root);
     keep("redis", &fresh->redis, now->redis);
     keep("state", &fresh->state, now->state);
@@ -291,7 +291,7 @@ static void keep_fixed(const Daemon *d, Conf *fresh)
     keep("worker_program", &fresh->worker_program, now->worker_program);
 }
 
-/* What can change while we run: models, references, workers, roots for inputs, times. */
+/* What can change at run time: models, references, workers, roots for inputs, times. */
 static void reload(Daemon *d)
 {
     Conf *fresh = NULL;
@@ -408,7 +408,7 @@ static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
     char *program = options_worker_program(d->conf), *name = xasprintf("ddqd-%s", d->conf->host);
     for (char *c = name; *c; c++)
         if (*c <= ' ' || *c > '~')
-            *c = '_'; /* CLIENT SETNAME takes no others */
+            *c = '_'; /* CLIENT SETNAME accepts no other characters */
     workers_init(&d->workers, &d->loop, program, &workers_hooks, d);
     d->workers.cache = xasprintf("%s/cache", d->state.path);
     d->workers.limits.stall_s = d->options->stall_s;

@@ -7,7 +7,7 @@
 #include "daemon/work/ready.h"
 #include "daemon/work/state.h"
 
-/* Healthy: able to take work. A daemon without Redis or without a worker is alive but of no use to a queue. */
+/* Healthy: able to take work. A daemon without Redis or without a worker is alive but cannot work. */
 static char *health(const Daemon *d, int *ret_status)
 {
     const char *trouble = d->stage != STAGE_SERVING          ? "draining"

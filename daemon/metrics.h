@@ -1,4 +1,4 @@
-/* The answers over http: /healthz as one line of text, /metrics in Prometheus format. */
+/* The responses over HTTP: /healthz as one line of text, /metrics in Prometheus format. */
 #ifndef DAEMON_METRICS_H
 #define DAEMON_METRICS_H
 

@@ -1,8 +1,8 @@
 /* How the daemon ends: stage after stage, each with a deadline.
  *
  *   SERVING   from the start on
- *   DRAINING  no more claims; workers finish their batch and end; every range goes back
- *   LEAVING   reports are answered, the register drops this host, the connection closes
+ *   DRAINING  no more claims; workers finish their batch and end; every range is given back
+ *   LEAVING   reports are answered, this host is unregistered, the connection closes
  *   CLOSING   the private Redis ends; then handles close and the loop runs empty
  */
 #ifndef DAEMON_SHUTDOWN_H

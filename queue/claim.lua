@@ -1,6 +1,6 @@
 -- ---- may this worker take this job? ----------------------------------------------------------------------------------
--- One walk for claims and for those who ask why: `consider` answers nil, or a reason {code, numbers...}. A worker is
--- {host, name, device, uuid, offers{}, warm{}, free (MiB, may be nil), time, quotas} and what was found out about it.
+-- One walk for claims and for ddq_why: `consider` returns nil, or a reason {code, numbers...}. A worker is {host, name,
+-- device, uuid, offers{}, warm{}, free (MiB, may be nil), time, quotas} and values that are cached during the walk.
 
 function worker_ready(worker, time, quotas)
     worker.time, worker.quotas, worker.lanes, worker.loads, worker.warm_lanes, worker.users = time, quotas, {}, {}, {}, {}
@@ -65,8 +65,8 @@ end
 
 -- ---- claim: who is next ----------------------------------------------------------------------------------------------
 
--- The first job of a lane that may run. Those whose window has closed leave the queue; if they are very many, the next
--- claim goes on.
+-- The first job of a lane that may run. Jobs whose window has closed are removed from the queue, a bounded number per
+-- claim.
 local function head_of(user, rank, lane, worker)
     for _ = 1, MAX_REAP do
         local id = call('ZRANGE', queue_key(rank, user, lane), 0, 0)[1]
@@ -77,9 +77,9 @@ local function head_of(user, rank, lane, worker)
     end
 end
 
--- A user's first job that this worker can do, or one of the same priority whose model is warm; the own order may be
--- passed over by as much work as the slack is. Answers the job, whether it is warm, and whether it passes another. Where
--- only a warm one is wanted, the others are not looked at.
+-- A user's first job that this worker can do, or one of the same priority whose model is warm; that one may go first by
+-- as much work as the slack. Returns the job, whether it is warm, and whether it goes before another. Where only a warm
+-- one is wanted, the others are skipped.
 local function pick_of(turn, worker, warm_only)
     local user, first, first_order = turn.user, nil, nil
     if user_refuses(user, worker) then return nil end
@@ -101,8 +101,8 @@ local function pick_of(turn, worker, warm_only)
     return first or nil, false, false
 end
 
--- Some of those with jobs of a rank, fairest first: {user, vtime, queue, rank}. Who had more interactive work than the hour
--- allows stands among the normal ones.
+-- Some of those with jobs of a rank, fairest first: {user, vtime, queue, rank}. A user with more interactive work than
+-- the hour allows is among the normal ones.
 local function turns_of(rank, from, to, capped, time)
     local turns, users = {}, call('ZRANGE', P .. 'users:' .. rank, from, to, 'WITHSCORES')
     local an_hour = rank == 0 and #users > 0 and setting('interactive_ms')
@@ -122,11 +122,11 @@ local function turns_of(rank, from, to, capped, time)
     return turns, #users / 2
 end
 
--- Is there anything of this rank that the worker could do, and anything whose model it has in memory? Most looks end here,
--- and without the second there is nothing to look for behind the fairest user.
+-- Whether there is a job of this rank that the worker could do, and one whose model it has in memory. Most searches end
+-- here, and without the second only the fairest user matters.
 local function look_at_lanes(rank, worker)
     local fits, warm = false, false
-    for queue = rank == 1 and 0 or rank, rank do -- rank 1 has those of 0 who had their hour
+    for queue = rank == 1 and 0 or rank, rank do -- rank 1 includes users of 0 whose hour is used up
         local lanes = call('HKEYS', P .. 'lanes:' .. queue)
         if #lanes > MAX_USERS then return true, not worker.cold end
         for i = 1, #lanes do
@@ -139,8 +139,8 @@ local function look_at_lanes(rank, worker)
     return fits, warm
 end
 
--- The fairest user's first job, or within the slack one whose model is warm: {id, turn, fair, warm, passes}, where fair is
--- the fairest user's virtual time. Mostly the first few users decide, so they are asked for a few at a time.
+-- The fairest user's first job, or within the slack one whose model is warm: {id, turn, fair, warm, passes}, where fair
+-- is the fairest user's virtual time. The first few users usually decide, so they are read a few at a time.
 local function choose_among(rank, capped, worker)
     local first, from, page = nil, 0, rank == 1 and #capped > 0 and MAX_USERS or FEW_USERS
     local fits, any_warm = look_at_lanes(rank, worker)
@@ -184,7 +184,7 @@ local function range_size(user, left, ms, most, worker)
     return math.min(want, math.max(math.ceil(left / (2 * workers)), math.ceil(want / 8)))
 end
 
--- A job whose keys somebody removed by hand must not stop the others: it leaves the queue it stands in.
+-- A job whose keys were removed by hand must not block the others: it is removed from its queue.
 local function mend(id)
     for rank = 0, 2 do
         for _, user in ipairs(call('ZRANGE', P .. 'users:' .. rank, 0, MAX_USERS - 1)) do
@@ -208,7 +208,7 @@ local function lease_of_slot(slot, deadline)
         hi = lease.hi, n = tonumber(images), spec = raw(spec), folder = folder, asked = raw(asked or '{}'), again = true}
 end
 
--- The user pays now: who claims much at once waits longer for the next turn.
+-- Charges the user now: who claims much at once waits longer for the next turn.
 local function pay(choice, worker, cost, start)
     local user = choice.turn.user
     turn_set(user, start + cost / weight_of(user))
@@ -223,7 +223,7 @@ end
 local TAKE_FIELDS = {'kind', 'images', 'done', 'pace', 'tier', 'rank', 'lane', 'max_gpus', 'state', 'root', 'spec',
     'folder', 'asked'}
 
--- Writes the lease on a part of the chosen job and answers what the worker is to do; nil where the job has no work.
+-- Writes the lease on a part of the chosen job and returns the worker's task; nil where the job has no work.
 function take(choice, worker, start)
     local id, user = choice.id, choice.turn.user
     local kind, images, done, pace, tier, rank, lane, most, state, root, spec, folder, asked =
@@ -252,7 +252,7 @@ function take(choice, worker, start)
     if worker.root and not root then job_set(id, 'root', worker.root) end
     pay(choice, worker, cost, start)
     if state == 'queued' then apply(id, 'claim') else place(id) end
-    if rank ~= tier then move(id, tier) end -- what it gained by waiting is used up
+    if rank ~= tier then move(id, tier) end -- the rank gained by waiting is used up
     return {token = token, job = id, user = user, kind = kind, phase = phase, lo = lo, hi = hi, n = images,
         spec = raw(spec), folder = folder, asked = raw(asked or '{}'), again = false}
 end
@@ -315,7 +315,7 @@ function live_workers(time)
     return workers
 end
 
--- The lease that makes room for a job: of the lowest rank, then the latest. None if a worker that could take it is free.
+-- The lease to yield for a job: of the lowest rank, then the latest. None if a worker that could take the job is free.
 local function lease_to_yield(job, workers, patient)
     local best
     for i = 1, #workers do
@@ -333,7 +333,7 @@ local function lease_to_yield(job, workers, patient)
 end
 
 -- An interactive job that waits while all workers that could take it do lower work makes one of them yield at its next
--- batch. The yield stands in the lease, so that every renew says it again.
+-- batch. The yield is stored in the lease, so that every renew repeats it.
 function preempt(time)
     local workers, an_hour = nil, setting('interactive_ms')
     for _, user in ipairs(call('ZRANGE', P .. 'users:0', 0, MAX_LANES - 1)) do

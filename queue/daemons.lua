@@ -126,7 +126,7 @@ end
 
 local function run_id() return call('INFO', 'server'):match('run_id:(%w+)') end
 
--- After Redis was away every lease has run out, though its worker may well live: they all get one more period.
+-- After an outage of Redis every lease has expired, though its worker may be alive: all get one more period.
 local function spare_after_restart(time)
     local id = run_id()
     if call('HGET', P .. 'meta', 'run_id') == id then return end
@@ -136,8 +136,8 @@ local function spare_after_restart(time)
     end
 end
 
--- What nobody asks for any more: tokens after a day, hosts after a day's silence, ended jobs after meta's retain_days.
--- Their folders stay, and stay theirs.
+-- Removes what is no longer needed: tokens after a day, hosts after a day without heartbeats, ended jobs after meta's
+-- retain_days. Their folders remain, and their names are not used again.
 local function forget(time)
     call('ZREMRANGEBYSCORE', P .. 'fin', '-inf', time - DAY_MS)
     for day = 2, 9 do call('DEL', made_key(time - day * DAY_MS)) end
@@ -200,7 +200,7 @@ function F.reap()
     return {reaped = reaped, next_ms = first[2] and math.max(0, tonumber(first[2]) - time) or -1}
 end
 
--- What a host says of itself, kept as text; queue.c sends it as text so that empty lists stay lists.
+-- The heartbeat of a host, kept as text; queue.c sends it as text so that empty lists stay lists.
 local function about_arg(a)
     local about = given(a, 'about')
     local good, fields = pcall(cjson.decode, about)
@@ -273,7 +273,7 @@ function F.check()
         maxmemory_policy = call('INFO', 'memory'):match('maxmemory_policy:([%w-]+)')}
 end
 
--- ---- the door --------------------------------------------------------------------------------------------------------
+-- ---- the entry point ------------------------------------------------------------------------------------------------
 
 -- READ changes nothing, so it may run on a replica. END frees more than it takes, so it runs in a Redis that is full too.
 local READ, WRITE, END = {'no-writes'}, {}, {'allow-oom'}
@@ -298,7 +298,7 @@ local function schema_ready(flags)
     end
 end
 
-for i = 1, #NAMES do -- pairs() is not there yet while a library loads
+for i = 1, #NAMES do -- pairs() is not available while a library loads
     local name, flags = NAMES[i][1], NAMES[i][2]
     redis.register_function({function_name = 'ddq_' .. name, flags = flags, callback = function(keys, args)
         local good, a = pcall(cjson.decode, args[1] and args[1] ~= '' and args[1] or '{}')
@@ -315,7 +315,7 @@ for i = 1, #NAMES do -- pairs() is not there yet while a library loads
             return answer
         end)
         if not ok then
-            if type(answer) ~= 'table' or not answer.refusal then error(answer) end -- a fault of ours or of Redis
+            if type(answer) ~= 'table' or not answer.refusal then error(answer) end -- a fault of the library or of Redis
             return encode({status = answer.status, text = answer.text})
         end
         answer.status = answer.status or 'ok'

@@ -1,7 +1,7 @@
 -- ---- whose turn it is: virtual time is ms of work / weight ------------------------------------------------------------
--- turns: zset of users by virtual time, those with runnable jobs and those who are ahead of the others; users:RANK has the
--- users with runnable jobs of that rank, with the same virtual time. floor is where service has got to: a user who comes
--- back starts there, without credit for the time away; who is ahead of it, comes back to it by the half-life.
+-- turns: zset of users by virtual time: those with runnable jobs and those ahead of the floor; users:RANK has the users
+-- with runnable jobs of that rank, with the same virtual time. floor is the current virtual time: a returning user
+-- starts there, since idle time earns no credit; the lead of users ahead of it decays by the half-life.
 
 function weight_of(user) return tonumber(call('HGET', P .. 'weights', user) or 1) end
 function floor_get() return tonumber(call('GET', P .. 'floor') or 0) end
@@ -18,7 +18,7 @@ end
 -- What is left of an amount after some time, by the half-life.
 local function decayed(amount, ms, half_life_ms) return amount * 2 ^ (-math.max(0, ms) / half_life_ms) end
 
--- Those who are ahead come back to the floor; now and then is enough, as all come back alike.
+-- Decays the lead of users ahead of the floor; from time to time is enough, as all decay alike.
 function forget_turns(time)
     local half, last = setting('half_life_ms'), tonumber(call('GET', P .. 'decayed') or time)
     if time - last >= half / 24 then
@@ -37,7 +37,7 @@ function forget_turns(time)
     call('SET', P .. 'decayed', int(last))
 end
 
--- What a user has used lately, in ms, as it fades: "MS STAMP" in usage, for people to look at.
+-- A user's recent usage, in decaying ms: "MS STAMP" in usage, for display.
 function used_ms(user, time)
     local ms, stamp = (call('HGET', P .. 'usage', user) or '0 0'):match('^(%S+) (%S+)$')
     return decayed(tonumber(ms), time - tonumber(stamp), setting('half_life_ms'))
@@ -47,7 +47,7 @@ function count_use(user, ms)
     call('HSET', P .. 'usage', user, ('%.1f %.0f'):format(used_ms(user, time) + ms, time))
 end
 
--- Work that a user had as interactive, as "MS STAMP" in urgent: it drains by interactive_ms an hour.
+-- A user's interactive work, as "MS STAMP" in urgent: it drains by interactive_ms an hour.
 function urgent_ms(user, time, an_hour)
     local ms, stamp = (call('HGET', P .. 'urgent', user) or '0 0'):match('^(%S+) (%S+)$')
     return math.max(0, tonumber(ms) - (time - tonumber(stamp)) * an_hour / 3600000)
@@ -75,11 +75,11 @@ function owe(user, images)
 end
 function made_key(time) return P .. 'made:' .. int(math.floor(time / DAY_MS)) end
 
--- ---- where a job stands ----------------------------------------------------------------------------------------------
--- A lane is what decides whether a worker can take a job: what it needs, the device it wishes, the memory it takes. A
--- user's runnable jobs of a rank stand in one zset a lane (queue:RANK:USER:LANE, by own priority, then order of arrival),
--- and queue:RANK:USER orders the lanes by their first job. So a claim looks at heads alone, and jobs that nobody can run
--- never hide those behind them. The rank is the job's tier, less what it gained by waiting.
+-- ---- where a job is queued -------------------------------------------------------------------------------------------
+-- A lane is what decides whether a worker can take a job: its needs, its device, its memory. A user's runnable jobs of
+-- a rank are in one zset per lane (queue:RANK:USER:LANE, by own priority, then order of arrival), and queue:RANK:USER
+-- orders the lanes by their first job. So a claim reads the heads only, and jobs that no worker can run never hide
+-- those behind them. The rank is the job's tier, less what it gained by waiting.
 
 function order_of(priority, seq) return -priority * 2 ^ 40 + seq end
 function priority_of(order) return -math.floor(order / 2 ^ 40) end
@@ -99,7 +99,7 @@ local function count_lane(rank, lane, by)
     if call('HINCRBY', P .. 'lanes:' .. rank, lane, by) == 0 then call('HDEL', P .. 'lanes:' .. rank, lane) end
 end
 
--- Answers whether anything changed.
+-- Returns whether anything changed.
 local function queue_put(id, user, rank, lane, order)
     local queue = queue_key(rank, user, lane)
     if call('ZADD', queue, 'CH', order, id) == 0 then return false end
@@ -107,7 +107,7 @@ local function queue_put(id, user, rank, lane, order)
         count_lane(rank, lane, 1)
     end
     if not call('ZSCORE', P .. 'users:' .. rank, user) then start_turn(user, rank) end
-    call('PUBLISH', P .. 'wake', id) -- who is idle has looked at the others already
+    call('PUBLISH', P .. 'wake', id) -- an idle worker has considered the others already
     return true
 end
 
@@ -149,7 +149,7 @@ function clock_text(time)
     return ('%02d:%02d UTC%s'):format(math.floor(clock / 60), clock % 60, word)
 end
 
-urgent = false -- did this call queue an interactive job? The door then looks for a worker (claim.lua)
+urgent = false -- whether this call queued an interactive job; the entry point then looks for a worker (claim.lua)
 
 function place(id)
     local user, state, priority, seq, lane, rank, at, window, most = job_get(id, 'user', 'state', 'priority', 'seq',
@@ -175,7 +175,7 @@ function place(id)
     if stands and state == 'queued' then call('ZADD', P .. 'aging', 'NX', time, id) else call('ZREM', P .. 'aging', id) end
 end
 
--- A job goes to another rank: by waiting, or back to its tier when it gets its turn.
+-- Moves a job to another rank: by waiting, or back to its tier when it gets its turn.
 function move(id, rank)
     local user, lane, old = job_get(id, 'user', 'lane', 'rank')
     queue_take_out(id, user, old, lane)
@@ -184,7 +184,7 @@ function move(id, rank)
     place(id)
 end
 
--- The name of a lane; its hash says what it stands for.
+-- The name of a lane; its hash has the lane's contents.
 function lane_of(needs, device, model, load)
     table.sort(needs)
     local text = table.concat(needs, ' ')
@@ -201,13 +201,13 @@ function lacks(needs, offers)
 end
 
 -- Jobs with the same pace take the same time per image on the same device; jobs with the same load take the same memory
--- on the same kind of device. Both are measured on what ran. The submit brings both keys, made from the client's table of
--- job fields; a submit without them (an older client) gets a coarser key.
+-- on the same kind of device. Both are measured. The submit brings both keys, made from the client's table of job
+-- fields; a submit without them (an older client) gets a coarser key.
 function key_arg(a, name, kind, model)
     return text_arg(a, name, KEY, true) or kind .. ' ' .. model
 end
 
--- A hash of at most SPEEDS measurements; one that is full forgets any.
+-- A hash of at most SPEEDS measurements; a full one drops any.
 local function learn_into(key, field, value, old)
     if not old and call('HLEN', key) >= SPEEDS then
         call('HDEL', key, call('HRANDFIELD', key))
@@ -220,7 +220,7 @@ function learn(speed, ms)
     learn_into(P .. 'speed', speed, old and old * 0.7 + ms * 0.3 or ms, old)
 end
 
--- The largest peak counts, and is slowly forgotten: most ranges of a load are smaller than the largest one.
+-- Keeps the largest peak, which decays slowly: most ranges of a load are smaller than the largest one.
 function learn_memory(load, mib)
     local old = tonumber(call('HGET', P .. 'memory', load) or nil)
     learn_into(P .. 'memory', load, old and math.max(mib, old * 0.98 + mib * 0.02) or mib, old)

@@ -28,7 +28,7 @@ function leave(id, user, group, state)
     for _, index in ipairs({'groups', 'groups:' .. user}) do call('ZREM', P .. index, user .. '/' .. group) end
 end
 
--- A group that is there: NAME of this user, or USER/NAME.
+-- An existing group: NAME of this user, or USER/NAME.
 local function known_group_arg(a)
     local user, group = text_arg(a, 'user', NAME), text_arg(a, 'group', {'^[%w._/-]+$', 129, 'a group: NAME or USER/NAME'})
     local owner, name = group:match('^([^/]+)/([^/]+)$')
@@ -49,7 +49,7 @@ local function states_of(owner, name)
     return {group = name, user = owner, states = states, jobs = all, ended = ended == all}
 end
 
--- Images a second of a job's workers now.
+-- The present images per second of a job's workers.
 function rate_of(id)
     local rate = 0
     for _, token in ipairs(call('SMEMBERS', job_key(id, 'leases'))) do

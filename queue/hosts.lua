@@ -1,7 +1,7 @@
--- ---- hosts: what they say of themselves, and drains ------------------------------------------------------------------
--- drains: hash of "HOST" or "HOST WORKER" -> why. It belongs to nobody's life: a daemon that starts again, and a host that
--- comes back after a week, are still drained. Claims ask it, and every heartbeat's answer contains it, so a lost hint
--- costs one heartbeat interval.
+-- ---- hosts: their heartbeats, and drains ----------------------------------------------------------------------------
+-- drains: hash of "HOST" or "HOST WORKER" -> why. A drain does not expire: a restarted daemon and a host that returns
+-- after a week are still drained. Claims read it, and every heartbeat's answer contains it, so a lost hint costs one
+-- heartbeat interval.
 
 -- Why this worker, or its whole host, may take nothing; nil when it may.
 function drain_of(host, worker)
@@ -77,7 +77,7 @@ function F.resume(a)
     local host, worker = text_arg(a, 'host', NAME), text_arg(a, 'worker', LABEL, true)
     local drains, changed = drains_of(host), 0
     local there = next(drains) ~= nil and (not worker or drains[worker])
-    if not there then place_arg(a) end -- one that is drained may have been away for long
+    if not there then place_arg(a) end -- a drained host may have been offline for long
     if worker and drains['*'] then
         refuse('refused', 'the whole of host ' .. host .. ' is ' .. drains['*'] .. '; ddq resume ' .. host .. ' ends that')
     end

@@ -1,4 +1,4 @@
--- ---- submit, and what a person says to a job -------------------------------------------------------------------------
+-- ---- submit, and what a user does to a job ---------------------------------------------------------------------------
 
 -- The spec's text, kept to the letter where it came as text, and its fields.
 local function spec_arg(a)
@@ -16,7 +16,7 @@ local function spec_arg(a)
     return text, fields
 end
 
--- Ids of the jobs to wait for that have not ended, and of one that ended badly where that means to be held.
+-- Ids of the jobs to wait for that have not ended, and of one that failed where the job is then to be held.
 function parents_arg(a, after_failed)
     local waits, known, all, bad = {}, {}, {}, nil
     for i, value in ipairs(list_arg(a, 'after', MAX_PARENTS)) do
@@ -82,8 +82,8 @@ function check_quota(user, images)
     end
 end
 
--- What was asked for, but the spec, which is kept beside it, and what follows from the spec: the folder's job.json gets
--- both, and ddq_adopt submits the job again from there.
+-- The submitted fields except the spec, which is kept beside them, and what follows from the spec: the folder's
+-- job.json gets both, and ddq_adopt submits the job again from there.
 local NOT_ASKED = {spec = true, hold = true, pace = true, load = true}
 local function asked_text(a)
     local asked = {}
@@ -118,7 +118,7 @@ local function same_key(words)
     return P .. 'same:' .. redis.sha1hex(table.concat(words, '\n'))
 end
 
--- What a submit says of the job, each checked.
+-- The fields of a submit, each checked.
 function wanted_job(a)
     local id, user, kind = text_arg(a, 'id', ID), text_arg(a, 'user', NAME), word_arg(a, 'kind', KINDS)
     if #id < 6 then refuse('usage', 'id is ' .. shown(id) .. ', wanted at least 6 characters; ten are usual') end

@@ -6,15 +6,15 @@ local function lease_view(lease)
         since = lease.since}
 end
 
--- A list of a thousand jobs is asked for often, so a job's JSON is put together from texts in Redis: what never changes is
--- kept as it will be told (about), the rest goes in by one format, and then what not every job has.
+-- Lists of a thousand jobs are common, so a job's JSON is built from texts in Redis: what never changes is kept as JSON
+-- (about), the rest is added by one format, then the optional fields.
 local CHANGES = {'about', 'state', 'images', 'done', 'bad', 'errors', 'priority', 'folder', 'root', 'reason', 'error',
     'started', 'finished', 'fid', 'rate', 'metrics'}
 local FORMAT = '{%s,"state":"%s","images":%s,"n":%s,"done":%s,"bad":%s,"errors":%s,"priority":%s,"workers":%d,' ..
     '"output":%s,"reason":%s'
 
--- The JSON of a job, without its last brace, its leases and its state; nil if there is none. Times are ms since 1970, rate
--- is images a second: of all its workers now, or of the last range while none works.
+-- The JSON of a job, without its last brace, its leases and its state; nil if there is none. Times are ms since 1970,
+-- rate is images per second: of all its workers now, or of the last range while none works.
 local function job_view(id, why)
     local about, state, images, done, bad, errors, priority, folder, root, reason, err, started, finished, fid, rate,
         metrics = unpack(call('HMGET', job_key(id), unpack(CHANGES)))
@@ -39,8 +39,8 @@ local function job_view(id, why)
     return text, leases, state
 end
 
--- What a table shows of a job, as a JSON list in this order. Ten thousand of them must come at once, so the row of a job
--- that does not run is kept as text in `rows` whenever the job's hash is written.
+-- A job's table row, as a JSON list in this order. Ten thousand of them must be fast, so the row of a job that does not
+-- run is kept as text in `rows` whenever the job's hash is written.
 local COLUMNS = {'id', 'state', 'user', 'model', 'name', 'reason', 'done', 'images', 'rate', 'created', 'tier', 'kind'}
 local ROW = '["%s","%s","%s","%s","%s",%s,%s,%s,%s,%s,"%s","%s"]'
 

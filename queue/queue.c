@@ -27,7 +27,7 @@ const char *queue_fn_name(QueueFn fn)
     return names[fn];
 }
 
-/* Lua's JSON cannot tell an empty list from an empty object, so what must come back to the letter travels as text. */
+/* Lua's JSON cannot tell an empty list from an empty object, so what must be returned unchanged is sent as text. */
 static void keep_as_text(cJSON *args, const char *field, const cJSON *object)
 {
     char *text = cJSON_PrintUnformatted(object);
@@ -92,7 +92,7 @@ bool queue_reply_parse(const char *text, cJSON **ret_reply, Err *err)
     }
     cJSON_Delete(reply);
     return err_set(err, ERR_PROTOCOL,
-                   "the queue answered %.200s, wanted an object with a known status; is another program's Redis meant?",
+                   "the queue answered %.200s, wanted an object with a known status; is this another program's Redis?",
                    text ? text : "nothing");
 }
 

@@ -1,13 +1,13 @@
-/* The door to the queue: names of the functions of the Lua files and how to load them.
+/* The C interface of the queue: names of the functions of the Lua files and how to load them.
  *
- * Every function takes one key, the hash tag {ddq}, and one JSON object, and answers one JSON object whose "status"
- * is "ok" or a word that says why not, with a sentence in "text". So a call looks the same from the daemon
- * (asynchronous), the client (synchronous) and redis-cli:
+ * Every function takes one key, the hash tag {ddq}, and one JSON object, and returns one JSON object whose "status" is
+ * "ok" or a word for the reason, with a sentence in "text". So a call is the same from the daemon (asynchronous), the
+ * client (synchronous) and redis-cli:
  *
  *     FCALL ddq_submit 1 {ddq} '{"id":"k3f9x2m7qa","user":"ada","kind":"sample","images":64,"spec":{...},...}'
  *
- * The Lua is the specification: each function's comment gives arguments, answer and the transition it makes.
- * This file knows no Redis library; it only builds the arguments and reads the text that comes back. */
+ * The Lua is the specification: each function's comment gives arguments, answer and the transition it makes. This file
+ * uses no Redis library; it only builds the arguments and reads the text that comes back. */
 #ifndef QUEUE_QUEUE_H
 #define QUEUE_QUEUE_H
 
@@ -22,7 +22,7 @@
 
 extern const char queue_lua[]; /* the whole text of the Lua files, for FUNCTION LOAD REPLACE */
 
-/* Arguments and answers stand above each function in queue_*.lua, and in docs/dev/queue.md. */
+/* Arguments and answers are above each function in the Lua files, and in docs/dev/queue.md. */
 typedef enum QueueFn {
     /* jobs, called by clients */
     QUEUE_SUBMIT,
@@ -69,12 +69,12 @@ typedef struct QueueCall {
 void queue_call_build(QueueCall *call, QueueFn fn, cJSON *args);
 void queue_call_free(QueueCall *call);
 
-/* Reads the text of a reply. Returns the object when its status is "ok", "empty", "already" or "stale" (the caller
- * looks); any other status becomes an Err of the fitting kind with the reply's sentence. Caller owns *ret_reply. */
+/* Reads the text of a reply. Returns the object when its status is "ok", "empty", "already" or "stale" (for the caller
+ * to read); any other status becomes an Err of the fitting kind with the reply's sentence. Caller owns *ret_reply. */
 bool queue_reply_parse(const char *text, cJSON **ret_reply, Err *err);
 
-/* Channels: hints only, all of it is readable as state. On a job's live channel the functions tell its "state" and
- * "log", daemons its "progress": {"type":..., "job":ID, ...}. */
+/* Channels: hints only; all of it can be read as state. On a job's live channel the functions publish "state" and
+ * "log", daemons "progress": {"type":..., "job":ID, ...}. */
 #define QUEUE_CHANNEL_WAKE "{ddq}:wake" /* a job's id: it became claimable */
 #define QUEUE_CHANNEL_CTL                                                                                              \
     "{ddq}:ctl" /* {"op":"cancel"|"yield", "job":ID}: renew its leases now;                                            \

@@ -3,26 +3,26 @@
 -- daemons call it, so this text is the specification. It is written in files that are loaded as one text, in this order;
 -- docs/dev/queue.md has the keys, and the functions as printed from the comments that begin with "--- ".
 --
---     queue.lua          constants, answers, arguments, keys, the life of a job: `apply` is the one door to its state
---     fair.lua     fair share between users, where a job stands in the queue, what work costs
---     work.lua     ranges of images, leases on them, what a loss does
+--     queue.lua    constants, answers, arguments, keys, states of a job: only `apply` changes its state
+--     fair.lua     fair share between users, the place of a job in the queue, the cost of work
+--     work.lua     ranges of images, leases on them, losses
 --     groups.lua   the jobs of a sweep, as one
---     jobs.lua     submit, and what a person says to a job
---     users.lua    what users may have
+--     jobs.lua     submit, and what a user does to a job
+--     users.lua    quotas, weights and settings
 --     hosts.lua    hosts, and drains on them
---     adopt.lua    jobs that come back from their folders
+--     adopt.lua    jobs restored from their folders
 --     claim.lua    who is next, and who yields
 --     why.lua      why a job waits, with numbers
---     look.lua     what callers see: list, show, events, logs, hosts
+--     look.lua     queries: list, show, events, logs, hosts
 --     upgrade.lua  data of an older schema
 --     daemons.lua  what else daemons call, and the list of all functions
 --
 -- A job's work is its images, 0..n-1, and then one report: the range [n, n+1), claimable only when every image is done
--- and no lease lives. How many images an evaluation or statistics have is known where their source is: such a job starts
--- with n = 0 and the range [0, 1), its survey, whose finish says n.
+-- and no lease is open. The number of images of an evaluation or statistics is known only where their source is: such a
+-- job starts with n = 0 and the range [0, 1), its survey, whose finish reports n.
 --
--- Rules. Leases are zset deadlines in Redis time, never keys with a TTL: a TTL would run out while Redis is down. A token
--- is a fencing token: what comes late is answered "stale". What a renew or a finish says up to `upto` is on disk and is
+-- Rules. Leases are zset deadlines in Redis time, never keys with a TTL: a TTL would run out while Redis is down. A
+-- token is a fencing token: late calls get "stale". Images below the `upto` of a renew or finish are on disk and are
 -- never made again. A function checks everything before it writes anything. Every loop is bounded.
 --
 -- To add a function: its body in F with a "--- " comment, its name in NAMES at the end, an enum value in queue.h, a row in
@@ -32,15 +32,15 @@
 local SCHEMA = 2
 local P = '{ddq}:'
 local DAY_MS = 24 * 3600 * 1000
-local MAX_USERS, MAX_LANES, MAX_HEADS = 256, 32, 8 -- how far a claim looks
-local FEW_USERS = 4                  -- and how far at first
-local MAX_WORKERS = 1024            -- that a look at all hosts sees
-local IDLE_MS = 3000                 -- a worker that is free takes a job by then
-local MAX_REAP, MAX_KIDS = 100, 256  -- how much one call cleans up; the next call goes on
+local MAX_USERS, MAX_LANES, MAX_HEADS = 256, 32, 8 -- how many of each a claim reads
+local FEW_USERS = 4                  -- and how many users at first
+local MAX_WORKERS = 1024             -- most workers of all hosts that are considered
+local IDLE_MS = 3000                 -- an idle worker claims a job within this time
+local MAX_REAP, MAX_KIDS = 100, 256  -- what one call cleans up; the next call continues
 local MAX_PARENTS = 32               -- jobs that one job may wait for
-local FIRST_RANGE = 8                -- images of a kind of work whose speed nobody has measured
-local CREDIT_MS = 600000             -- a user who could not run may be this far behind the others, not more
--- What a loss without progress counts: crashes below 16, errors above. A host without heartbeats is weaker evidence.
+local FIRST_RANGE = 8                -- images of a kind of work whose speed is unknown
+local CREDIT_MS = 600000             -- a user who could not run may be at most this far behind the others
+-- Weights of losses without progress: crashes below 16, errors above. A host without heartbeats is weaker evidence.
 local BLAME = {crash = 2, silence = 1, error = 16}
 local CRASHES_MAX = 6                -- then a range is split, and an image that is alone is given up
 local ERRORS_MAX = 5                 -- then the job fails
@@ -51,9 +51,9 @@ local TIER_NAMES = {[0] = 'interactive', 'normal', 'scavenger'}
 -- What an administrator may change (ddq_settings), with the usual values.
 local SETTINGS = {
     aging_ms = 1800000,      -- a job that waits this long gains a tier; 0: never
-    interactive_ms = 900000, -- work an hour that a user may have before others' tier; then it counts as normal
+    interactive_ms = 900000, -- interactive work per user and hour; beyond it counts as normal
     slack_ms = 60000,        -- a warm model may go before the fairest by this much virtual time
-    half_life_ms = 86400000, -- how fast it is forgotten that a user had more than others
+    half_life_ms = 86400000, -- how fast a user's lead over others decays
     same_ms = 86400000,      -- how long the same spec of the same user is the same job
 }
 
@@ -77,15 +77,15 @@ local function counted(kind)
     return row ~= nil and row.counts_against_quota
 end
 
--- ---- answers: cjson writes an empty table as {}, so lists are marked; texts that are JSON already are raw ------------
+-- ---- answers: cjson writes an empty table as {}, so lists are marked; texts that are JSON are raw --------------------
 
 local List, Raw = {}, {}
 local function list(items) return setmetatable(items or {}, List) end
 local function raw(text) return setmetatable({text}, Raw) end
 local function int(value) return string.format('%d', value) end
 
--- Most texts are plain: printable ASCII without " and \. cjson is asked about the others alone, as it costs more than all
--- the rest of an answer.
+-- Most texts are plain: printable ASCII without " and \. cjson encodes only the others, as it costs more than the rest
+-- of an answer.
 local function encode_text(text)
     return text:find('[^]-~ !#-[]') and cjson.encode(text) or '"' .. text .. '"'
 end
@@ -142,7 +142,7 @@ local function text_arg(a, name, shape, optional)
     end
     return value
 end
--- Free text is never a reason to refuse: it is cut at a whole character, and made one line.
+-- Free text is never refused: it is cut at a whole character and made one line.
 local function sentence_arg(a, name, longest, default)
     local value = given(a, name)
     if type(value) ~= 'string' or value == '' then return default end
@@ -162,7 +162,8 @@ local function amount_arg(a, name) -- a measurement that may be absent
     local value = given(a, name)
     if type(value) == 'number' and value >= 0 and value < 2 ^ 53 then return value end
 end
--- A flat object of measured numbers that may be absent: its JSON. What is no number under a plain name is left out.
+-- A flat object of measured numbers that may be absent: its JSON. Entries that are not numbers under plain names are
+-- left out.
 local function figures_arg(a, name, most)
     local value, parts = given(a, name), {}
     if type(value) ~= 'table' then return nil end
@@ -201,8 +202,8 @@ end
 
 -- ---- keys and small readers ------------------------------------------------------------------------------------------
 
-local function call(...) return redis.call(...) end -- redis.call is not there yet while a library loads
-local memo = {} -- what a call has read and may be told again: its time and the settings; the door empties it
+local function call(...) return redis.call(...) end -- redis.call is not available while a library loads
+local memo = {} -- values cached during a call: its time and the settings; the entry point empties it
 local function now()
     if not memo.time then
         local t = call('TIME')
@@ -217,7 +218,7 @@ local function job_get(id, ...)
     for i = 1, #values do values[i] = values[i] or nil end
     return unpack(values, 1, select('#', ...))
 end
--- A job's hash is written by these two alone: `touched` says which rows of ddq_list are to be made anew.
+-- Only these two write a job's hash: `touched` says which rows of ddq_list are to be made anew.
 local touched = {}
 local function job_set(id, ...)
     touched[id] = true
@@ -243,7 +244,7 @@ local function setting(name)
     return tonumber(memo.settings[name] or SETTINGS[name])
 end
 
--- The whole id for an id or a prefix that fits one job alone.
+-- The whole id for an id or a unique prefix.
 local function job_arg(a, name)
     local value = given(a, name)
     local prefix = text_arg({[name] = type(value) == 'string' and value:lower() or value}, name, ID)
@@ -256,12 +257,12 @@ local function job_arg(a, name)
     refuse('not_found', 'job ' .. prefix .. ' is not unique, it may be ' .. some .. '; give more characters')
 end
 
--- ---- life ------------------------------------------------------------------------------------------------------------
+-- ---- states of a job -------------------------------------------------------------------------------------------------
 
--- What a file gives to the others. Each file is wrapped in do ... end when it is embedded (cmake/embed.cmake), so its
--- other locals are its own; it sets these without `local`.
--- fair.lua: whose turn it is; `place` puts a job where claims find it, or takes it out, as its state and ranges say; `owe` counts
--- a user's images that are still to be made
+-- What the files share. Each file is wrapped in do ... end when it is embedded (cmake/embed.cmake), so its other locals
+-- are private; it sets these without `local`.
+-- fair.lua: whose turn it is; `place` puts a job where claims find it, or removes it, by its state and ranges;
+-- `owe` counts a user's images that are still to be made
 local place, owe, weight_of, floor_get, turn_get, turn_set, charge, forget_turns, used_ms, count_use,
     urgent_ms, count_urgent, QUOTAS, quotas_get, quota, made_key, order_of, priority_of, queue_key,
     queue_take_out, window_of, closed_ms, clock_text, urgent, move, lane_of, lacks, key_arg, learn,
@@ -284,7 +285,7 @@ local keep_rows
 -- upgrade.lua
 local upgrade
 
--- Tells whoever looks; all of it can be read as state too. Claims are woken by `place`.
+-- Publishes a change; all of it can be read as state too. Claims are woken by `place`.
 local function announce(id, event, from, to, user, reason, group)
     call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS, '*',
         'job', id, 'user', user, 'event', event, 'from', from, 'to', to, 'reason', reason)
@@ -298,13 +299,13 @@ end
 
 local BETWEEN = 'waits for a free worker' -- the reason of a job between two ranges, for a moment or for long
 
--- Jobs that go from range to range would fill the stream of events with idle and claim: neither is told then.
+-- Jobs that go from range to range would fill the stream of events with idle and claim: neither is published then.
 local function is_between(event, from, reason, was)
     if event == 'idle' then return reason == BETWEEN end
     return event == 'claim' and from == 'queued' and was == BETWEEN
 end
 
--- The one door to a job's state. `reason` says in words why it is not running.
+-- The only function that changes a job's state. `reason`: why it is not running, in words.
 local function apply(id, event, reason)
     local from, user, was, group, started = job_get(id, 'state', 'user', 'reason', 'group', 'started')
     local to = TRANSITIONS[from][event]
@@ -341,14 +342,14 @@ local function waits_text(id)
     return 'waits for job ' .. table.concat(left, ', ')
 end
 
--- Why nobody can build on a job that has ended: nil when it is done with all of its images.
+-- Why dependents cannot use a job that has ended: nil when it is done with all of its images.
 local function spoilt(id)
     local state, bad = job_get(id, 'state', 'bad')
     if state ~= 'done' then return state or 'gone' end
     if bad ~= '0' then return 'done, but lacks ' .. bad .. (bad == '1' and ' image' or ' images') end
 end
 
--- What a job does when one that it waited for did not end well: after_failed of ddq_submit.
+-- What a job does when one that it waited for failed: after_failed of ddq_submit.
 local AFTER_FAILED = {fail = 'fail', hold = 'hold', run = false}
 
 -- Updates a job after one that it waits for has ended.
@@ -365,7 +366,7 @@ local function update_kid(kid, state, id)
     end
 end
 
--- What the end of a job means to those that wait for it. A long chain is told in pieces: the next call that writes goes on.
+-- Updates the jobs that wait for one that ended. A long chain is updated in parts: the next call that writes continues.
 local function tell_kids()
     for _ = 1, MAX_KIDS do
         local id = call('SRANDMEMBER', P .. 'ended')

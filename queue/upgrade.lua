@@ -1,7 +1,7 @@
 -- ---- data of an older schema ------------------------------------------------------------------------------------------
 
--- Schema 1 had one queue for all tiers, and neither loads nor counts of what users have. The first call that writes puts
--- every active job where it stands now; at most a lab's queue, once.
+-- Schema 1 had one queue for all tiers, and neither loads nor counts per user. The first call that writes moves every
+-- active job to its present place, once.
 function upgrade()
     for _, user in ipairs(call('ZRANGE', P .. 'users', 0, -1)) do
         local queue = P .. 'queue:' .. user

@@ -1,6 +1,6 @@
--- ---- what users may have ---------------------------------------------------------------------------------------------
+-- ---- quotas, weights, settings ---------------------------------------------------------------------------------------
 
--- Only root and those whom the setting names change what others get.
+-- Only root and the admins of the settings change the shares of others.
 local function admin_arg(a)
     local by = text_arg(a, 'by', NAME)
     local admins = ' ' .. (call('HGET', P .. 'settings', 'admins') or '') .. ' '
@@ -24,7 +24,7 @@ local function user_row(name, time, quotas, floor)
     return row
 end
 
--- The users to tell of: one, or all that have work, a weight, a quota, or used something lately; whose turn it is first.
+-- The users to list: one, or all with work, a weight, a quota or recent usage; the next one first.
 local function user_rows(user)
     local names, known, rows, time, quotas, floor = {}, {}, list(), now(), quotas_get(), floor_get()
     local function add(name)

@@ -1,6 +1,6 @@
 -- ---- why a job waits --------------------------------------------------------------------------------------------------
--- One sentence with numbers, from the walk that a claim makes: every live worker is asked by `consider` whether it could
--- take the job, and what stands before it is added up with the measured speeds.
+-- One sentence with numbers, from the walk of a claim: `consider` decides for every live worker whether it could take
+-- the job, and the work before it is added up with the measured speeds.
 
 local MOST_SUMMED = 300 -- jobs whose work is added up for an estimate; more are extrapolated
 
@@ -21,7 +21,7 @@ local function lease_left(lease, time)
     return math.max(0, lease.charged - (time - lease.since))
 end
 
--- The mean of the measured ms an image on the devices of some workers; nil if none has made such images.
+-- The mean of the measured ms an image on the devices of some workers; nil if none was measured.
 local function speed_on(pace, look)
     if look.speeds[pace] == nil then
         local sum, found = 0, 0
@@ -57,8 +57,8 @@ local function work_of(user, rank, before, look)
     return count, summed > 0 and ms / summed * count or 0
 end
 
--- The users who stand among those of a rank, with the virtual time of each and the rank of the queue they come from: who
--- had an hour's interactive work stands among the normal ones.
+-- The users of a rank, with the virtual time of each and the rank of the queue they come from: a user whose interactive
+-- hour is used up is among the normal ones.
 local function rivals_of(rank, time)
     local rivals, an_hour = {}, setting('interactive_ms')
     for queue = rank == 1 and 0 or rank, rank do
@@ -224,7 +224,7 @@ local function why_queued(job, time)
     return answer
 end
 
--- Images a second now, how many workers, and how long the rest takes at that rate.
+-- Present images per second, number of workers, and the remaining time at that rate.
 local function running_now(id, images, done, time)
     local rate, workers, left = 0, 0, nil
     for _, token in ipairs(call('SMEMBERS', job_key(id, 'leases'))) do
@@ -254,7 +254,7 @@ local function why_running(job, time)
         left_ms = left and math.floor(left)}
 end
 
--- What a job waits for, each with how far it is.
+-- The jobs that a job waits for, with their progress.
 local function why_waiting(job, time)
     local words, most = {}, 0
     for parent in job.after:gmatch('%w+') do
@@ -316,7 +316,7 @@ function F.estimate(a)
     check_quota(job.user, counted(job.kind) and job.images or 0)
     local load, pace = job.load, job.pace
     local state = (bad or a.hold == true) and 'held' or #waits > 0 and 'waiting' or 'queued'
-    -- The walk asks about a job, so for this one call there is one: its hash alone, which no index names.
+    -- The walk needs a job, so for this call there is one: its hash alone, in no index.
     call('HSET', job_key(id), 'user', job.user, 'kind', job.kind, 'state', state, 'reason', bad or 'to be held',
         'lane', lane_of(job.needs, job.device, job.model, load), 'pace', pace, 'after', table.concat(waits, ' '),
         'priority', int(job.priority), 'seq', (call('GET', P .. 'seq') or 0) + 1, 'tier', TIERS[job.tier],

@@ -1,7 +1,7 @@
 -- ---- ranges ----------------------------------------------------------------------------------------------------------
--- job:ID:ranges holds what nobody works on, by first image; job:ID:blame what a range was blamed for, by first image.
+-- job:ID:ranges has the ranges that no worker has, by first image; job:ID:blame their losses, by first image.
 
--- blame nil: nothing was ever lost here. Such neighbours become one again, so that many givebacks leave few ranges.
+-- blame nil: nothing was ever lost here. Such neighbours are merged, so that many givebacks leave few ranges.
 function put_range(id, lo, hi, blame)
     local ranges = job_key(id, 'ranges')
     if lo >= hi or FINAL[job_get(id, 'state')] then return end
@@ -26,7 +26,7 @@ function put_range(id, lo, hi, blame)
     call('ZADD', ranges, lo, range_member(lo, hi))
 end
 
--- Takes up to `most` images off the first pending range of a job, `member`. Its blame goes with it and stays with the rest.
+-- Takes up to `most` images off the first pending range of a job, `member`. Both parts keep its blame.
 function take_range(id, member, most)
     local ranges, blames = job_key(id, 'ranges'), job_key(id, 'blame')
     local lo, hi = range_of(member)
@@ -45,7 +45,7 @@ local function put_later(id, lo, hi, blame, delay_ms)
     call('ZADD', P .. 'later', now() + delay_ms, table.concat({id, int(lo), int(hi), blame}, ' '))
 end
 
--- What time alone changes: lost ranges are tried again, windows open, jobs that waited long gain a tier.
+-- Changes that depend on time: lost ranges are tried again, windows open, jobs that waited long gain a tier.
 function promote(time)
     for _, member in ipairs(call('ZRANGEBYSCORE', P .. 'later', '-inf', time, 'LIMIT', 0, 16)) do
         local id, lo, hi, blame = member:match('^(%w+) (%d+) (%d+) (%d+)$')
@@ -74,7 +74,7 @@ local LEASE_FIELDS = {'job', 'phase', 'host', 'worker', 'device', 'stage', 'spee
     'hi', 'upto', 'pid', 'rate', 'charged', 'blame', 'since', 'period', 'rank'}
 local LEASE_TEXTS = 11 -- the first so many are texts, the others numbers
 
--- nil where there is none, or none any more that means anything: somebody removed the job's key by hand.
+-- nil where there is none, or where the job's key was removed by hand.
 function lease_get(token)
     local values = call('HMGET', lease_key(token), unpack(LEASE_FIELDS))
     if not values[1] or call('HEXISTS', job_key(values[1]), 'state') == 0 then return nil end
@@ -85,24 +85,24 @@ function lease_get(token)
     return lease
 end
 
--- Tokens only grow, even over a Redis that lost its last second or its data: they are no smaller than the time.
+-- Tokens only grow, even after Redis lost its last second or its data: they are no smaller than the time.
 function new_token(time)
     local token = math.max(tonumber(call('GET', P .. 'token') or 0) + 1, time * 1000)
     call('SET', P .. 'token', int(token))
     return int(token)
 end
 
--- What is on disk counts at once, and only once.
+-- Counts what is on disk, once.
 function credit(lease, upto, ends)
     upto = math.min(math.max(upto, lease.upto), lease.hi)
-    if upto == lease.upto or lease.phase ~= 'images' then return end -- a report or a survey is whole, or not there
+    if upto == lease.upto or lease.phase ~= 'images' then return end -- a report or a survey is complete or absent
     job_add(lease.job, 'done', int(upto - lease.upto))
     if counted(lease.kind) and not FINAL[job_get(lease.job, 'state')] then owe(lease.user, lease.upto - upto) end
     lease.upto = upto
     if not ends then call('HSET', lease_key(lease.token), 'upto', int(upto)) end
 end
 
--- Ends a lease, and the user pays for what was used. The rest of the range, [upto, hi), is the caller's to put somewhere.
+-- Ends a lease and charges the user for what was used. The caller puts the rest of the range, [upto, hi), back.
 function drop(lease, upto, spent)
     credit(lease, upto, true)
     call('DEL', lease_key(lease.token))
@@ -131,13 +131,13 @@ function open_report(id, images, bad)
     apply(id, 'complete', text .. '; the other ' .. int(images - bad) .. ' exist, without a report')
 end
 
--- A survey said how many images there are.
+-- A survey reported the number of images.
 function open_images(id, images)
     job_set(id, 'images', int(images))
     put_range(id, 0, images)
 end
 
--- After a lease went: is there a report to make, does anybody still work on it, is there something to claim?
+-- After the end of a lease: the job may need its report, have other leases, or have something to claim.
 function settle(id, reason)
     local state, images, done, bad, report = job_get(id, 'state', 'images', 'done', 'bad', 'report')
     if FINAL[state] then return state end
@@ -153,10 +153,10 @@ function settle(id, reason)
     return state
 end
 
--- A range came back without its end. Progress clears it of blame; without any, blame adds up. Crashes and errors have a
--- budget each, in one number: a worker that says what went wrong is no evidence that an image kills workers. Errors end
--- the job with their sentence. Crashes split the range, and an image that is alone then is given up, so that the others
--- go on. Answers whether it will be tried again.
+-- A range was lost. Progress clears its blame; without any, blame adds up. Crashes and errors have a budget each, in
+-- one number: an error that a worker reports is no evidence that an image crashes workers. Errors fail the job with
+-- their text. Crashes split the range until an image is alone, which is then given up, so that the others continue.
+-- Returns whether it will be tried again.
 function lose(lease, how, text)
     local id, lo, hi = lease.job, lease.upto, lease.hi
     job_add(id, 'errors', 1)

@@ -1,5 +1,5 @@
-/* A client's life: 1 on_client, 2 on_request until the empty line, 3 on_answered, 4 on_client_closed frees it. The
- * deadline covers all of it. */
+/* The steps of a client: 1 on_client, 2 on_request until the empty line, 3 on_answered, 4 on_client_closed frees it.
+ * The deadline covers all of them. */
 #include "daemon/base/http.h"
 
 #include <stdio.h>

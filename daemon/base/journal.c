@@ -1,7 +1,7 @@
 /* One JSON object a line, only ever appended to; the file is written anew, by rename, when it has grown:
  *
  *     {"hold":TOKEN,"upto":N}                      a lease, or its progress
- *     {"drop":TOKEN}                               a lease that is no longer ours
+ *     {"drop":TOKEN}                               a lease that is no longer held
  *     {"report":ID,"fn":"ddq_finish","args":{}}    a lease that ended; args.token says which; synced to disk
  *     {"answer":ID}                                Redis has acknowledged it
  *
@@ -286,8 +286,8 @@ static bool rewrite(Journal *journal, Err *err)
     return ok;
 }
 
-/* Appends one line, consumed. After a failure the next line starts with a whole rewrite, so that half a line never
- * stands in the middle. */
+/* Appends one line, consumed. After a failure the next line starts with a whole rewrite, so that there is never half a
+ * line in the middle. */
 static bool append(Journal *journal, cJSON *line, bool sync, Err *err)
 {
     if (journal->fd < 0 || journal->bytes > REWRITE_BYTES) {

@@ -2,15 +2,15 @@
  * crash.
  *
  *     journal_open(state_folder, &journal, &foreign, &err);
- *     journal_hold(journal, token, lo, upto);           a lease is ours; again whenever upto moves
+ *     journal_hold(journal, token, lo, upto);           records a lease, and each change of upto
  *     journal_report(journal, QUEUE_FINISH, args);      how it ended; on disk before it is sent
  *     for (r = journal_next(journal, NULL); r; r = journal_next(journal, r)) send r, mark r->sent
  *     journal_acknowledged(journal, id);                Redis answered
  *
  * After a crash journal_open finds the reports without an answer, to be sent again, and the leases without a report:
- * orphans of the dead daemon, which go back at once and need not run out. After a reconnect everything that Redis
- * acknowledged within the last seconds is sent once more (journal_resend): a server that writes its file once a
- * second may have forgotten it. The queue answers a repeated report with "already".
+ * leases of the dead daemon, which are given back at once instead of expiring. After a reconnect everything that Redis
+ * acknowledged within the last seconds is sent once more (journal_resend): a server that syncs its file once a second
+ * may have lost it. The queue answers a repeated report with "already".
  *
  * A journal that cannot be written is no reason to stop: reports are kept in memory and the caller logs. */
 #ifndef DAEMON_BASE_JOURNAL_H
@@ -54,7 +54,7 @@ bool journal_open(const char *folder, Journal **ret_journal, JournalForeign *ret
 void journal_close(Journal *journal); /* NULL is fine */
 
 bool journal_hold(Journal *journal, const char *token, int64_t upto, Err *err);
-bool journal_drop(Journal *journal, const char *token, Err *err);         /* no longer ours, nothing to report */
+bool journal_drop(Journal *journal, const char *token, Err *err);         /* no longer held, nothing to report */
 bool journal_report(Journal *journal, QueueFn fn, cJSON *args, Err *err); /* consumes args, which has the token */
 bool journal_acknowledged(Journal *journal, uint64_t id, Mono now, Err *err);
 

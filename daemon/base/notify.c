@@ -17,7 +17,7 @@ static int connect_to(const char *path)
         return -1;
     memcpy(address.sun_path, path, len);
     if (path[0] == '@')
-        address.sun_path[0] = 0; /* the abstract namespace: the length counts, there is no final NUL */
+        address.sun_path[0] = 0; /* the abstract namespace: the length matters, there is no final NUL */
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, size)) {

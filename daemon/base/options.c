@@ -33,7 +33,7 @@ bool options_conf(const Options *options, Conf **ret_conf, Err *err)
     return true;
 }
 
-/* The worker beside our own program, unless the configuration says where it is. */
+/* The worker program beside this program, unless the configuration names one. */
 char *options_worker_program(const Conf *conf)
 {
     char path[PATH_MAX];

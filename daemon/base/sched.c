@@ -1,4 +1,4 @@
-/* Decisions only. Whoever changes one adds the row to tests/daemon/test_sched.c that would have failed. */
+/* Decisions only. A change of one comes with a row in tests/daemon/test_sched.c that would have failed. */
 #include "daemon/base/sched.h"
 
 static bool better(const SchedRow *a, const SchedRow *b)

@@ -1,5 +1,5 @@
-/* Decisions of the daemon, as pure functions: no clock, no handles, no chance of their own. tests/daemon/test_sched.c
- * is their table.
+/* Decisions of the daemon, as pure functions: no clock, no handles, no random numbers of their own.
+ * tests/daemon/test_sched.c is their table.
  *
  * Time is Mono milliseconds; `chance` is a number in [0, 1) that the caller draws. */
 #ifndef DAEMON_BASE_SCHED_H
@@ -22,18 +22,18 @@ typedef struct SchedRow {
  * the warmest), then by row. Returns how many; ret_order has room for `count`. */
 int sched_due(const SchedRow *rows, int count, Mono now, int *ret_order);
 
-/* How long an idle worker waits after its `empties`-th fruitless claim in a row. With wake hints arriving it asks
- * less and less, at most every 5 s; without them every second. */
+/* How long an idle worker waits after its `empties`-th fruitless claim in a row. While wake hints arrive the interval
+ * grows up to 5 s; without them it is a second. */
 Mono sched_poll_ms(int empties, bool hints, double chance);
 
-/* Full jitter between 0.1 s and a bound that doubles up to 5 s: many daemons do not come back in step. */
+/* Full jitter between 0.1 s and a bound that doubles up to 5 s: many daemons do not reconnect at the same time. */
 Mono sched_reconnect_ms(int failures, double chance);
 
 /* A worker that died `failures` times without doing any work restarts after 0.1 s, doubling up to 30 s. */
 Mono sched_restart_ms(int failures, double chance);
 
-/* When expired leases of all hosts may be looked for: never before a whole lease period has passed since the
- * connection came up, so that after an outage everybody can renew first. */
+/* When to look for expired leases of all hosts: not before a whole lease period has passed since the connection came
+ * up, so that after an outage all daemons can renew first. */
 bool sched_may_reap(Mono connected, Mono next_reap, Mono now, int lease_ms);
 
 /* When to renew next: three times a lease, and every second while there is progress, because the queue's state is what

@@ -13,7 +13,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 
-/* Reads the folder's name, or makes one. */
+/* Reads the folder's id, or makes one. */
 static bool read_boot(const char *folder, char ret_boot[33], Err *err)
 {
     char *path = xasprintf("%s/boot", folder);

@@ -13,7 +13,7 @@
 typedef struct StateDir {
     char *path;    /* real */
     int lock;      /* fd */
-    char boot[33]; /* this folder's own name among daemons, made once: a restarted daemon is the same one */
+    char boot[33]; /* this folder's id, made once: a restarted daemon has the same one */
 } StateDir;
 
 bool statedir_open(const char *path, StateDir *ret_state, Err *err);

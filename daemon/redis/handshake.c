@@ -118,7 +118,7 @@ static int build_load(Handshake *handshake, const char **argv)
 }
 
 /* A server that was killed may keep the beginning of a transaction at the end of its file. Redis 7.0 leaves it out when
- * it loads the file, writes on behind it, and at the next start takes the two for one: half a submit comes to life. A
+ * it loads the file, appends after it, and at the next start reads both as one transaction: half a submit is applied. A
  * file that is written anew has none. */
 static int build_rewrite(Handshake *handshake, const char **argv)
 {
@@ -126,7 +126,7 @@ static int build_rewrite(Handshake *handshake, const char **argv)
     return same ? 0 : WORDS(argv, "BGREWRITEAOF");
 }
 
-/* Another daemon may have asked already, or we may not: the queue works all the same. */
+/* Another daemon may have asked already, or this one has no permission: the queue works in both cases. */
 static Verdict judge_rewrite(Handshake *handshake, const RedisReply *reply, Err *err)
 {
     (void)err;

@@ -2,8 +2,7 @@
  * library.
  *
  *     handshake = (Handshake){.link = link, .url = ..., .on_reply = f, .done = g, .owner = store};
- *     handshake_start(&handshake);          replies come to f, which hands them to handshake_reply; g is called once at
- * the end
+ *     handshake_start(&handshake);          f passes the replies to handshake_reply; g is called once, at the end
  *
  * If the connection dies in between, done is not called: the link calls on_down instead. */
 #ifndef DAEMON_REDIS_HANDSHAKE_H

@@ -1,14 +1,14 @@
 /* hiredis on libuv. Owns the socket's poll handle, the pending replies and their deadlines.
  *
- * Why not the adapter that comes with hiredis: in 0.14 (Debian 12) it ignores poll errors, so a refused connection
- * is never reported, and it knows no time limits. Here a poll error is handed to hiredis as "readable and writable",
- * which makes it read the socket's error; and the tick drops a link whose oldest command waits too long.
+ * Why not the adapter that comes with hiredis: in 0.14 (Debian 12) it ignores poll errors, so a refused connection is
+ * never reported, and it has no time limits. Here a poll error is passed to hiredis as "readable and writable", which
+ * makes it read the socket's error; and the tick drops a link whose oldest command waits too long.
  *
- * Life of a link:  open -> (resolve name) -> connecting -> up -> down
+ * States of a link:  open -> (resolve name) -> connecting -> up -> down
  *   1 open          looks the name up on libuv's threads, or connects at once for a path
  *   2 on_poll       drives hiredis; on_connect says whether it is up
  *   3 on_cleanup    hiredis is done with the context, after the last pending reply: close the poll handle
- *   4 on_closed     the handle is closed: tell the owner, free the link */
+ *   4 on_closed     the handle is closed: call the owner, free the link */
 #include "daemon/redis/link.h"
 
 #include <assert.h>
@@ -76,7 +76,7 @@ static void on_closed(uv_handle_t *handle)
     link_ended(handle->data);
 }
 
-/* Some builds of hiredis 1.x leave the sentence about a failed system call empty. */
+/* Some builds of hiredis 1.x leave the message of a failed system call empty. */
 static const char *error_text(const redisAsyncContext *redis, int number)
 {
     if (redis && redis->err && redis->errstr && redis->errstr[0])
@@ -99,7 +99,7 @@ static void on_cleanup(void *data)
     uv_close((uv_handle_t *)&link->poll, on_closed);
 }
 
-/* Ends a link for a reason of ours. */
+/* Ends a link for a reason that hiredis does not have. */
 static void link_drop(RedisLink *link, const char *why)
 {
     if (link->why.kind == ERR_NONE)

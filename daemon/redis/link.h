@@ -45,8 +45,8 @@ bool redis_link_send(RedisLink *link, int argc, const char *const *argv, const s
 bool redis_link_subscribe(RedisLink *link, const char *channel);
 void redis_link_tick(RedisLink *link, Mono now);
 
-/* Reading a reply; NULL is allowed everywhere and reads as "not that". */
-const char *redis_reply_error(const RedisReply *reply); /* the server's sentence, NULL when it is no error */
+/* Reading a reply; NULL is allowed everywhere and reads as "absent". */
+const char *redis_reply_error(const RedisReply *reply); /* the server's message, NULL when it is no error */
 const char *redis_reply_text(const RedisReply *reply);  /* of a string or status, else NULL */
 int redis_reply_count(const RedisReply *reply);         /* elements of an array, 0 for anything else */
 const RedisReply *redis_reply_at(const RedisReply *reply, int i);

@@ -1,4 +1,4 @@
-/* Order of a start: 1 ask the socket whether a server of an earlier ddqd lives; 2 write redis.conf; 3 spawn;
+/* Order of a start: 1 ask the socket whether a server of an earlier ddqd is running; 2 write redis.conf; 3 spawn;
  * 4 on_server_exit: back-off, again. Order of the stop: TERM, on which Redis syncs its file and exits, then KILL. */
 #include "daemon/redis/standalone.h"
 
@@ -17,7 +17,7 @@
 
 enum {
     STOP_MS = 20000,
-    TRIES = 3 /* starts in a row without service after which something is wrong with the machine, not with luck */
+    TRIES = 3 /* starts in a row without service after which the machine is at fault */
 };
 
 int standalone_find(const char *path)
@@ -170,8 +170,8 @@ void standalone_served(Standalone *alone)
 
 /* --- watch and stop --------------------------------------------------------------------------------- */
 
-/* A server taken over is no child of ours, so no signal reports its end; and where nobody reaps orphans it stays in
- * the process table as a zombie, which kill(pid, 0) takes for alive. */
+/* A server taken over is no child process, so no signal reports its end; and where orphans are not reaped it stays in
+ * the process table as a zombie, for which kill(pid, 0) succeeds. */
 static bool process_lives(int pid)
 {
     char path[64], line[512] = "";

@@ -26,8 +26,8 @@ typedef struct Standalone {
     StandaloneHooks hooks;
     void *owner;
     uv_process_t process;
-    bool spawned; /* process is ours and its handle open */
-    int pid;      /* of the server, ours or taken over; 0: none runs */
+    bool spawned; /* process is a child and its handle open */
+    int pid;      /* of the server, started or taken over; 0: none runs */
     bool stopping, served;
     int failures;
     Mono started, next_start, stop_deadline;

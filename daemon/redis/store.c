@@ -1,4 +1,4 @@
-/* The connection's life, in the order it happens:
+/* The steps of a connection, in order:
  *
  *   1 store_dial      opens the command link (at start, and after the back-off)
  *   2 on_up           starts the handshake
@@ -6,7 +6,7 @@
  *   4 on_down         fails pending calls, calls the owner, and sets the time of the next try
  *
  * The listening link follows the command link: it is opened after a handshake, opened again when it alone is lost, and
- * closed with the other. Pub/sub only hints, so its absence costs latency and nothing else. */
+ * closed with the other. Pub/sub carries hints only, so its absence costs only latency. */
 #include "daemon/redis/store.h"
 
 #include <assert.h>
@@ -299,7 +299,7 @@ Mono store_ready_since(const Store *store)
 
 bool store_healthy(const Store *store, Mono now)
 {
-    /* Each state but READY has a deadline far below this; reaching it means that nothing looks at deadlines. */
+    /* Each state but READY has a deadline far below this; reaching it means that no deadline is checked. */
     return store->state == STORE_READY || now - store->changed < 60000;
 }
 

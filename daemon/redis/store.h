@@ -5,9 +5,9 @@
  *     store_tick(store, mono_ms());                                     deadlines and reconnects
  *     store_close(store);
  *
- * Two connections: one for commands, one that only receives hints. A connection counts as ready only after handshake.c
- * has checked it: a master, new enough, with an append-only file, and with our function library. An answer can always
- * be "unknown": the connection died. Every function of the library is safe to call again. */
+ * Two connections: one for commands, one that only receives hints. A connection is ready only after handshake.c has
+ * checked it: a master, new enough, with an append-only file, and with our function library. An answer can always be
+ * "unknown": the connection died. Every function of the library is safe to call again. */
 #ifndef DAEMON_REDIS_STORE_H
 #define DAEMON_REDIS_STORE_H
 
@@ -40,7 +40,7 @@ void store_retry_now(Store *store); /* the server was just started: do not wait 
 bool store_ready(const Store *store);
 bool store_hinted(const Store *store); /* the listening connection is up */
 Mono store_ready_since(const Store *store);
-/* False when the connection machinery stands still, which no fault of the server can cause (the watchdog asks). */
+/* False when the connection's state machine is stuck, which no fault of the server can cause; for the watchdog. */
 bool store_healthy(const Store *store, Mono now);
 const char *store_state_name(const Store *store);
 

@@ -1,6 +1,5 @@
-/* The thread touches `seen`, `fresh` and `bad` alone, and only while `busy`; the loop touches the rest.
- * A folder that changed just now may change again within the same tick of its clock, so its time counts only when it is
- * SETTLED_S old. */
+/* The thread uses `seen`, `fresh` and `bad` alone, and only while `busy`; the loop uses the rest. A folder that changed
+ * just now may change again within the same tick of its clock, so its time is used only when it is SETTLED_S old. */
 #include "daemon/specs/registry.h"
 
 #include <stdlib.h>
@@ -27,7 +26,7 @@ static void look(uv_work_t *work)
     registry->seen = seen.tv_sec < now.tv_sec - SETTLED_S ? seen : (struct timespec){0};
 }
 
-/* Each fault once, until another one or none takes its place. */
+/* Logs each fault once, until it changes or is gone. */
 static void log_fault(Registry *registry)
 {
     if (registry->bad.kind && strcmp(registry->logged, registry->bad.text) != 0)

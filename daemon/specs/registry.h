@@ -1,4 +1,4 @@
-/* The registered references as this host last saw them (spec/references.h): scanned in the thread pool, because the
+/* The registered references as of this host's last scan (spec/references.h): scanned in the thread pool, because the
  * output root may be a network folder, and kept in memory for heartbeats, claims and jobs.
  *
  *     registry_init(&registry, loop, output_root, on_changed, owner);
@@ -23,8 +23,8 @@ typedef struct Registry {
     void (*changed)(void *owner);
     void *owner;
     char logged[768]; /* the last fault that was logged */
-    /* of the look under way */
-    struct timespec seen; /* the folder's time of change, {0}: look again */
+    /* of the scan under way */
+    struct timespec seen; /* the folder's time of change, {0}: scan again */
     cJSON *fresh;         /* NULL: it had not changed */
     Err bad;
 } Registry;

@@ -1,4 +1,4 @@
-/* Everything a hostile spec could try with paths ends here; tests/daemon/test_resolve.c is the list of attempts. */
+/* All checks against hostile paths in specs; tests/daemon/test_resolve.c lists the attacks. */
 #include "daemon/specs/resolve.h"
 
 #include <errno.h>
@@ -50,7 +50,7 @@ static bool resolve_input(const ResolvePaths *paths, const char *field, const ch
     return true;
 }
 
-/* "ada/k3f9": words that are names, so no "..", no absolute path and no hidden folder. */
+/* "ada/k3f9": path components that are names, so no "..", no absolute path and no hidden folder. */
 static bool folder_ok(const char *folder)
 {
     bool start = true;
@@ -84,7 +84,7 @@ bool resolve_output(const char *output_root, const char *folder, char **ret_path
     if (!realpath(output_root, root)) {
         err_errno(err, "output root %s", output_root);
         if (err && err->kind == ERR_NOT_FOUND)
-            err->kind = ERR_IO; /* a person must mend it, and the job can wait */
+            err->kind = ERR_IO; /* a person must fix it, and the job can wait */
         return false;
     }
     char *path = xasprintf("%s/%s", root, folder);
@@ -152,7 +152,7 @@ static bool use_pipeline(const char *name, const char *pipeline, JobSpec *spec, 
     return true;
 }
 
-/* Its path was written by some user, so it must lie where jobs may read (use_inputs). */
+/* A user wrote its path, so it must be where jobs may read (use_inputs). */
 static bool use_registered(const cJSON *entry, ResolvePaths *paths, Err *err)
 {
     JobSpec *spec = paths->spec;
@@ -207,7 +207,7 @@ static bool use_reference(const Resolve *resolve, ResolvePaths *paths, Err *err)
     return true;
 }
 
-/* A name of the configuration, or of another user, is taken. */
+/* Names of the configuration and of other users are refused. */
 static bool use_registration(const Resolve *resolve, JobSpec *spec, Err *err)
 {
     const char *name = spec->register_as;

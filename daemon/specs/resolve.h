@@ -1,9 +1,9 @@
 /* From what a user submitted to what a worker runs: names of the configuration become files, the output folder is
- * decided, and every path of the user's is checked to lie where jobs may read.
+ * decided, and every path of the user is checked to be where jobs may read.
  *
  *     resolve_spec(&(Resolve){conf, roots, folder, device}, queued, &exec, &err)
  *
- * A user names models and references, never files of theirs; the paths a job may name (noise, labels, images) must lie,
+ * A user names models and references, never their files; the paths that a job may name (noise, labels, images) must be,
  * after all symlinks, under the output root or an input root. Relative ones are relative to the output root. */
 #ifndef DAEMON_SPECS_RESOLVE_H
 #define DAEMON_SPECS_RESOLVE_H
@@ -23,11 +23,12 @@ typedef struct Resolve {
     const char *device;    /* "cpu" or "cuda" */
 } Resolve;
 
-/* *ret_exec is the spec in EXEC form, the caller's. On failure the sentence names the field, what it is, what to do. */
+/* *ret_exec is the spec in EXEC form, the caller's. On failure the message names the field, its value, and what to do.
+ */
 bool resolve_spec(const Resolve *resolve, const cJSON *queued, cJSON **ret_exec, Err *err);
 
-/* The same in two steps: what needs the configuration alone, and what asks the file system, which may take as long as a
- * network file system likes. The second step reads nothing but its own copies, so a thread may take it. */
+/* The same in two steps: the first needs the configuration alone; the second uses the file system, which may block on a
+ * network file system. The second step reads only its own copies, so it may run in a thread. */
 typedef struct ResolvePaths {
     JobSpec *spec;
     bool registered; /* the reference's path was written by some user */

@@ -53,7 +53,7 @@ static void task_free(ResolvingTask *task)
 
 static void on_resolved(uv_work_t *work, int status)
 {
-    (void)status; /* nothing cancels it */
+    (void)status; /* it cannot be cancelled */
     ResolvingTask *task = work->data;
     const Resolving *resolving = task->resolving;
     if (task->given_up) {

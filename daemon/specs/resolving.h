@@ -21,7 +21,8 @@
 enum { RESOLVING_MAX = 16 /* threads of the pool */ };
 
 typedef struct ResolvingHooks {
-    /* exec is the spec for the worker, now the owner's; NULL: refused, why says why. reply is freed after the call. */
+    /* exec is the spec for the worker, now the owner's; NULL: refused, why has the reason. reply is freed after the
+     * call. */
     void (*on_resolved)(void *owner, uint64_t tag, cJSON *exec, const cJSON *reply, const Err *why);
     void (*on_answers_again)(void *owner); /* a file system whose deadline had passed */
 } ResolvingHooks;
@@ -43,7 +44,8 @@ void resolving_init(Resolving *resolving, uv_loop_t *loop, int stall_s, const Re
 bool resolving_start(Resolving *resolving, const Resolve *resolve, const cJSON *reply, uint64_t tag, Err *err);
 void resolving_tick(Resolving *resolving, Mono now);
 bool resolving_busy(const Resolving *resolving);
-/* True while more than one thread is stuck: it is not one folder but the root, and every claim would be held. */
+/* True while more than one thread is stuck: not one folder but the output root does not answer, and every claim would
+ * be held. */
 bool resolving_stalled(const Resolving *resolving);
 
 #endif

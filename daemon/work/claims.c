@@ -36,7 +36,7 @@ static bool in_list(const cJSON *list, const char *text)
     return false;
 }
 
-/* Workers know files, the queue knows names. */
+/* Workers use paths, the queue uses names. */
 static cJSON *warm_names(const Conf *conf, const Worker *worker)
 {
     cJSON *names = cJSON_CreateArray();
@@ -136,7 +136,7 @@ static void copy_text(char *to, size_t size, const cJSON *reply, const char *fie
     snprintf(to, size, "%s", json_text(reply, field, ""));
 }
 
-/* Redis's answer as a lease; false with a sentence when a field that we rely on is not there. */
+/* Redis's answer as a lease; false with an error when a required field is missing. */
 static bool read_lease(const cJSON *reply, Lease *lease, Err *err)
 {
     *lease = (Lease){.held = true};
@@ -153,8 +153,8 @@ static bool read_lease(const cJSON *reply, Lease *lease, Err *err)
     return true;
 }
 
-/* What the job is in the queue, for the folder's job.json: from there ddq_adopt submits it again. A spec so long that
- * it does not fit on the line twice goes without. */
+/* What the job is in the queue, for the folder's job.json: from there ddq_adopt submits it again. Left out when the
+ * spec is so long that it does not fit into the message twice. */
 static void add_submitted(cJSON *work, const cJSON *reply)
 {
     cJSON *submitted = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(reply, "asked"), true);
@@ -183,7 +183,7 @@ static cJSON *work_message(const Lease *lease, cJSON *exec, const cJSON *reply)
     return work;
 }
 
-/* The job is refused here, with a sentence: its range goes back and the worker is free. */
+/* Refuses the job with a reason: gives its range back and frees the worker. */
 static void refuse(Daemon *d, Worker *worker, Lease *lease, const Err *why)
 {
     log_warning("job=%s refused: %s", lease->job, why->text);
@@ -196,13 +196,13 @@ static void refuse(Daemon *d, Worker *worker, Lease *lease, const Err *why)
 void claims_resolved(Daemon *d, uint64_t tag, cJSON *exec, const cJSON *reply, const Err *why)
 {
     Worker *worker = workers_find(&d->workers, id_of(tag));
-    if (!worker) { /* it died meanwhile, and what it held went back */
+    if (!worker) { /* it died meanwhile, and its range was given back */
         cJSON_Delete(exec);
         return;
     }
     Lease *lease = &d->leases[worker->index];
     if (!lease->held || strcmp(lease->token, json_text(reply, "token", "")) != 0) {
-        cJSON_Delete(exec); /* its worker died meanwhile, and what it held went back */
+        cJSON_Delete(exec); /* its worker died meanwhile, and its range was given back */
     } else if (!exec) {
         refuse(d, worker, lease, why);
     } else if (lease->asked || lease->lost || worker->state != WORKER_BUSY) { /* it need not begin */
@@ -212,12 +212,11 @@ void claims_resolved(Daemon *d, uint64_t tag, cJSON *exec, const cJSON *reply, c
         leases_free(d, worker);
         claims_run(d);
     } else {
-        worker_send(worker, PROTO_WORK,
-                    work_message(lease, exec, reply)); /* the end of a worker is an event of its own */
+        worker_send(worker, PROTO_WORK, work_message(lease, exec, reply)); /* the end of a worker is a separate event */
     }
 }
 
-/* The range is ours: to the worker with it, or back with the reason. */
+/* Sends the range to the worker, or gives it back with the reason. */
 static void take(Daemon *d, Worker *worker, const Lease *lease, const cJSON *reply)
 {
     Err err = {0};

@@ -7,9 +7,9 @@
 #include "core/err.h"
 #include "daemon/work/state.h"
 
-void claims_run(Daemon *d);  /* every idle worker whose time has come asks */
-void claims_wake(Daemon *d); /* a hint: all idle workers ask now */
-/* on_resolved of resolving.h. exec is consumed; NULL: refused, why says why. */
+void claims_run(Daemon *d);  /* claims for every idle worker whose time has come */
+void claims_wake(Daemon *d); /* a hint came: claims for all idle workers now */
+/* on_resolved of resolving.h. exec is consumed; NULL: refused, why has the reason. */
 void claims_resolved(Daemon *d, uint64_t tag, cJSON *exec, const cJSON *reply, const Err *why);
 
 #endif

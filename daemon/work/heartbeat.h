@@ -1,5 +1,5 @@
-/* This host in the queue's register: who we are, what we offer, what our workers do. Every few seconds, and at once
- * when something changed. The register refuses a second daemon of the same host name. */
+/* This host in the queue's register: its identity, its offers, its workers. Every few seconds, and at once when
+ * something changed. The register refuses a second daemon of the same host name. */
 #ifndef DAEMON_WORK_HEARTBEAT_H
 #define DAEMON_WORK_HEARTBEAT_H
 
@@ -8,6 +8,6 @@
 
 void heartbeat_tick(Daemon *d, Mono now);
 void heartbeat_now(Daemon *d);
-void heartbeat_last(Daemon *d); /* the last one: this host goes; d->last_heartbeat_done when it was answered */
+void heartbeat_last(Daemon *d); /* the last one: unregisters this host; d->last_heartbeat_done when it was answered */
 
 #endif

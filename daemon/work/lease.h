@@ -1,4 +1,4 @@
-/* One leased range: what a worker works on. leases.h has the steps of its life. */
+/* One leased range: what a worker works on. leases.h has its steps. */
 #ifndef DAEMON_WORK_LEASE_H
 #define DAEMON_WORK_LEASE_H
 

@@ -23,7 +23,7 @@ int leases_count(const Daemon *d)
 
 /* --- the end of a lease ----------------------------------------------------------------------------- */
 
-/* The row is empty after this. Its report, if there is one, was made before. */
+/* Empties the row. Its report, if there is one, was made before. */
 static void lease_over(Daemon *d, Worker *worker)
 {
     Lease *lease = &d->leases[worker->index];
@@ -36,7 +36,7 @@ static void lease_over(Daemon *d, Worker *worker)
     worker->last_busy = mono_ms();
 }
 
-/* The worker is free for the next range; one that stops or is not to be trusted goes its own way. */
+/* Frees the worker for the next range, unless it stops or is faulty. */
 void leases_free(Daemon *d, Worker *worker)
 {
     lease_over(d, worker);
@@ -88,7 +88,7 @@ static void on_yielded(Daemon *d, Worker *worker, Lease *lease, const cJSON *mes
     leases_free(d, worker);
 }
 
-/* The sentence is the job's; the kind says what is done about the range and about the worker. */
+/* The text goes to the job; the kind decides what happens to the range and to the worker. */
 static void on_failed(Daemon *d, Worker *worker, Lease *lease, const cJSON *message)
 {
     const char *name = json_text(message, "kind", ""), *text = json_text(message, "text", "");
@@ -102,7 +102,7 @@ static void on_failed(Daemon *d, Worker *worker, Lease *lease, const cJSON *mess
         reports_fail(d, lease, err_name(kind), err_policy_name(err_policy(kind)), text, false);
     bool ends = err_ends_worker(kind) || cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(message, "ends"));
     if (ends && worker->state == WORKER_BUSY) {
-        worker_stop(worker); /* a fresh process is cheaper than doubt, but not one after the other in a loop */
+        worker_stop(worker); /* a new process is safer, but with back-off */
         worker->failures++;
     }
     if (err_is_device_failure(kind))
@@ -153,7 +153,7 @@ void leases_gone(Daemon *d, Worker *worker, const Err *why)
     lease_over(d, worker);
 }
 
-/* It hangs in a file system or a device, and so would the next worker: a person must look. */
+/* It hangs in a file system or a device, and the next worker would too: a person must fix it. */
 void leases_stuck(Daemon *d, Worker *worker)
 {
     Lease *lease = &d->leases[worker->index];
@@ -242,7 +242,7 @@ static void on_renewed(void *owner, uint64_t tag, const cJSON *reply, const Err 
 
 void leases_renew(Daemon *d)
 {
-    d->renew_again = d->renewing; /* the answer under way may be older than what we are asked about */
+    d->renew_again = d->renewing; /* the pending answer may be older than the hint */
     if (d->renewing || leases_count(d) == 0)
         return;
     d->renewed_at = mono_ms();
@@ -291,7 +291,7 @@ static void reap(Daemon *d, Mono now)
     store_call(d->store, QUEUE_REAP, NULL, on_reaped, d, 0);
 }
 
-/* Alive, by a thread of its own, but not at work: a deadlock, a device that does not return. */
+/* Its `alive` thread runs but its work does not advance: a deadlock, or a device that does not return. */
 static void check_work(Daemon *d, Mono now)
 {
     for (int i = 0; i < WORKERS_MAX; i++) {

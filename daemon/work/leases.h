@@ -2,9 +2,9 @@
  *
  * The steps of a lease, in order, and the file of each:
  *   1 claims_run        an idle worker asks Redis for a range                        claims.c
- *   2 on_claimed        the range is ours: journal, resolve the spec (resolving.c), send it to the worker
+ *   2 on_claimed        a range was leased: journal it, resolve the spec (resolving.c), send it to the worker
  *   3 leases_progress   the worker reports its progress; updates are published                  leases.c
- *   4 leases_renew      three times a lease: "still ours?" -> ok, lost, cancel, yield
+ *   4 leases_renew      three times per lease period; answers ok, lost, cancel or yield
  *   5 leases_finished, _yielded, _failed, _gone    how it ended
  *   6 reports_add       journal, then Redis; again until it is answered              reports.c
  */
@@ -28,7 +28,7 @@ void leases_free(Daemon *d, Worker *worker);
 void leases_gone(Daemon *d, Worker *worker, const Err *why);
 /* Its process was killed and does not exit. */
 void leases_stuck(Daemon *d, Worker *worker);
-/* Leases that a dead predecessor left in the journal go back. */
+/* Gives back leases that a crashed daemon left in the journal. */
 void leases_orphans(Daemon *d);
 int leases_count(const Daemon *d);
 

@@ -9,7 +9,7 @@
 
 enum {
     TICK_MS = 500,
-    LINES_MAX = 100 /* that wait to be sent for one lease; a worker that floods us is cut short, and the log notes it */
+    LINES_MAX = 100 /* that wait to be sent for one lease; more are dropped, with a note in the log */
 };
 
 void progress_tick(Daemon *d, Lease *lease, Mono now)

@@ -1,5 +1,5 @@
-/* What people see while a job runs: ticks on the job's live channel, at most two per second and range, and log lines in
- * the job's log. Both are for people: losing one loses nothing. */
+/* Progress for people while a job runs: messages on the job's live channel, at most two per second and range, and lines
+ * in the job's log. Nothing depends on them. */
 #ifndef DAEMON_WORK_PROGRESS_H
 #define DAEMON_WORK_PROGRESS_H
 
@@ -7,7 +7,7 @@
 #include "daemon/work/state.h"
 
 void progress_tick(Daemon *d, Lease *lease, Mono now);
-/* Into our log, and into that of the job that the worker is on. */
+/* Into the daemon's log and into that of the worker's job. */
 void progress_line(Daemon *d, Worker *worker, LogLevel level, const char *text);
 void progress_flush(Daemon *d, Lease *lease); /* sends the lines that wait */
 void progress_flush_all(Daemon *d, Mono now);

@@ -16,7 +16,7 @@ static void on_answer(void *owner, uint64_t tag, const cJSON *reply, const Err *
         report->sent = false; /* outcome unknown: once more when Redis is back */
         return;
     }
-    if (err) /* the queue refuses it; saying it again would change nothing, and an open lease runs out by itself */
+    if (err) /* the queue refuses it; sending it again would change nothing, and an open lease expires */
         log_error("token=%s report=%s refused: %s", token, queue_fn_name(report->fn), err->text);
     else
         log_info("job=%s token=%s report=%s status=%s state=%s", json_text(reply, "job", ""), token,
@@ -56,7 +56,7 @@ static cJSON *args_of(const Lease *lease)
 void reports_finish(Daemon *d, const Lease *lease, const cJSON *finished)
 {
     static const char *const copied[] = {"ms", "fid", "metrics", "peak_mib"};
-    double images = json_number(finished, "images", 0); /* the queue takes no 0 */
+    double images = json_number(finished, "images", 0); /* the queue does not accept 0 */
     cJSON *args = args_of(lease);
     if (images > 0)
         cJSON_AddNumberToObject(args, "images", images);

@@ -8,9 +8,9 @@
 
 /* finished: the worker's message; its times and results go to the queue. */
 void reports_finish(Daemon *d, const Lease *lease, const cJSON *finished);
-void reports_giveback(Daemon *d, const Lease *lease); /* no blame: yield, cancel, drain */
+void reports_giveback(Daemon *d, const Lease *lease); /* not a failure: yield, cancel, drain */
 void reports_fail(Daemon *d, const Lease *lease, const char *kind, const char *policy, const char *text,
-                  bool crash); /* crash: the worker did not say so itself, it died */
+                  bool crash); /* crash: the worker died without a report */
 void reports_send(Daemon *d);  /* whatever is in the journal and not sent */
 
 #endif

@@ -1,6 +1,6 @@
-/* Everything that one daemon knows, in one struct. The modules of daemon/work see it; the modules below them (store,
- * workers, journal, standalone, notify, resolving) do not, and report to their owner through hooks. docs/dev/daemon.md
- * has the rules between them. */
+/* The state of a daemon, in one struct. The modules of daemon/work use it; the modules below them (store, workers,
+ * journal, standalone, notify, resolving) do not, and report to their owner through hooks. docs/dev/daemon.md has the
+ * rules between them. */
 #ifndef DAEMON_WORK_STATE_H
 #define DAEMON_WORK_STATE_H
 
@@ -22,10 +22,10 @@
 #include "daemon/workers/workers.h"
 #include "spec/conf/conf.h"
 
-/* How late the tick came, which is how long something held the loop. */
+/* How late the tick came: how long something blocked the loop. */
 typedef struct Lag {
     uint64_t due_ns; /* of the next tick; 0: none yet */
-    double worst_s;  /* since the latest question of /metrics */
+    double worst_s;  /* since the latest request of /metrics */
 } Lag;
 
 /* How far the stop has gone; shutdown.h has the order. */
@@ -39,11 +39,11 @@ struct Daemon {
     uv_signal_t signals[4];
     Conf *conf;
     StateDir state;
-    char *url;       /* of the Redis we use, without its password */
+    char *url;       /* of the Redis in use, without its password */
     char *root_word; /* the output root as it was written; conf has its real path */
     Notify notify;
     Journal *journal;
-    bool alone; /* the Redis is ours */
+    bool alone; /* this daemon started the Redis */
     Standalone standalone;
     Store *store;
     Workers workers;
@@ -57,7 +57,7 @@ struct Daemon {
     } counts; /* since the start, for /metrics */
 
     Stage stage;
-    bool connected;                                     /* Redis was good once */
+    bool connected;                                     /* Redis was ready once */
     Err redis_why;                                      /* why the latest attempt was not */
     bool ready;                                         /* READY was announced */
     bool registered;                                    /* the queue's register has this host */

@@ -133,8 +133,8 @@ bool devices_parse(const char *text, int cores, const char *proc, DeviceList *re
     return ok;
 }
 
-/* Opened without creating first: in a sticky folder the kernel refuses O_CREAT on somebody else's file, and a lock
- * needs no right to write. */
+/* Opened without creating first: in a sticky folder the kernel refuses O_CREAT on another user's file, and a lock needs
+ * no write permission. */
 static int lock_open(const char *path)
 {
     int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -175,7 +175,7 @@ bool device_lock(const Device *device, int *ret_fd, Err *err)
     } else if (ok) {
         int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
         if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)len, 0) != len)
-            pid[0] = 0; /* somebody else's file, read-only: the lock holds all the same, the pid is only a courtesy */
+            pid[0] = 0; /* another user's file, read-only: the lock is valid without the pid */
         *ret_fd = fd;
     }
     free(path);

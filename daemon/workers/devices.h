@@ -1,5 +1,5 @@
-/* What workers run on: the list that `workers = cuda,cpu:2` stands for, and the locks that keep daemons off each
- * other's GPUs.
+/* What workers run on: the devices of `workers = cuda,cpu:2`, and the locks that prevent two daemons from using one
+ * GPU.
  *
  *     cpu        one worker on the CPU with all cores       cuda          one worker for each GPU of this machine
  *     cpu:N      N workers that share the cores             cuda:GPU-...  one worker on this GPU
@@ -29,7 +29,7 @@ typedef struct DeviceList {
 bool devices_parse(const char *text, int cores, const char *proc, DeviceList *ret_list, Err *err);
 int devices_cores(void);
 
-/* Takes the lock of a GPU; *ret_fd is kept open as long as it is used. Refused, with the other's pid, when it is held.
+/* Takes the lock of a GPU; *ret_fd is kept open as long as it is used. An error with the holder's pid when it is held.
  * A CPU needs no lock: *ret_fd is -1. */
 bool device_lock(const Device *device, int *ret_fd, Err *err);
 

@@ -7,7 +7,7 @@
  *   4 on_exit_         the status is kept; what is still in the pipes is read first
  *   5 process_close    all handles; after the last close callback the struct may hold a new process
  *
- * The child leads a session of its own, so that Ctrl-C at the daemon's terminal reaches the daemon alone. */
+ * The child has its own session, so that Ctrl-C at the daemon's terminal reaches only the daemon. */
 #include "daemon/workers/process.h"
 
 #include <signal.h>
@@ -23,7 +23,7 @@ extern char **environ;
 enum {
     READ_BYTES = 1 << 16,
     LINE_MAX_BYTES = 1000, /* a longer line of stderr is cut */
-    DRAIN_MS = 500,        /* after the exit: somebody else (a grandchild) may hold the pipes open for ever */
+    DRAIN_MS = 500,        /* after the exit: a grandchild may hold the pipes open for ever */
     DRAIN_LOOKS = 8        /* and the loop, which may have been held up, has looked into the pipes in between */
 };
 
@@ -192,7 +192,7 @@ bool process_spawn(WorkerProcess *process, const ProcessSpec *spec, const Proces
     uv_pipe_init(loop, &process->errors, 0);
     process->channel.data = process->errors.data = process->child.data = process;
 
-    /* A slice of a GPU ("MIG-...") is the one device that its process sees; CUDA does not tell its name reliably. */
+    /* A slice of a GPU ("MIG-...") is the one device that its process sees; CUDA does not report its name reliably. */
     bool whole = strncmp(uuid, "GPU-", 4) == 0;
     const char *kind = whole ? uuid : uuid[0] ? "cuda" : "cpu";
     char stall[16];
@@ -204,7 +204,7 @@ bool process_spawn(WorkerProcess *process, const ProcessSpec *spec, const Proces
     }
     uv_stdio_container_t stdio[4] = {
         {.flags = UV_IGNORE},
-        {.flags = UV_INHERIT_FD, .data.fd = 2}, /* a stray print of some library is no protocol and no loss */
+        {.flags = UV_INHERIT_FD, .data.fd = 2}, /* stray output of a library, not a message */
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&process->errors},
         {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE,
          .data.stream = (uv_stream_t *)&process->channel},

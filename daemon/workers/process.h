@@ -1,4 +1,4 @@
-/* One worker process, from fork to the last close callback. Knows no table and no state; reports through hooks.
+/* One worker process, from fork to the last close callback. Does not know the table or states; reports through hooks.
  *
  *     process_spawn(&process, &(ProcessSpec){...}, &hooks, owner, &err)
  *     process_send(&process, text)      one line of the protocol; text is consumed
@@ -32,7 +32,7 @@ typedef struct ProcessSpec {
     int stall_s; /* how long its file systems may not answer, by its own watch */
 } ProcessSpec;
 
-/* The handles lie here. */
+/* The handles are here. */
 typedef struct WorkerProcess {
     uv_process_t child;
     uv_pipe_t channel, errors; /* fd 3: the protocol; fd 2: stderr */

@@ -1,7 +1,7 @@
 /* The table and its deadlines. The rules:
  *
  *   - a row changes state in worker_apply only, by the table of spec/lifecycle.c;
- *   - a process ends in one place, worker_gone, whatever ended it: it is called once, after all of its output was read;
+ *   - every end of a process goes through worker_gone, which is called once, after all of its output was read;
  *   - a death shows in several ways (the exit, the end of its channel, silence), in any order; what is reported is how
  *     the process exited, and another reason only if it lives;
  *   - a stop escalates (STOP_ASKED, STOP_TERM, STOP_KILL), each step with a deadline in the row. */
@@ -20,7 +20,7 @@
 const WorkerLimits worker_limits = {
     .hello_ms = 60000, .alive_ms = 15000, .stall_s = 30, .stop_ms = 120000, .term_ms = 10000, .exit_ms = 10000};
 
-enum { PROVEN_MS = 60000 }; /* a worker that lived so long was no failed start */
+enum { PROVEN_MS = 60000 }; /* a worker that ran this long is no failed start */
 
 /* --- rows ------------------------------------------------------------------------------------------- */
 

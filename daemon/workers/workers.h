@@ -1,9 +1,9 @@
-/* The workers of this host: a fixed table of rows, and the life of the process behind each.
+/* The workers of this host: a fixed table of rows, and the process behind each.
  *
  *     workers_init(&workers, loop, program, &hooks, owner);
  *     workers_configure(&workers, &devices);      rows for these devices, now and at every reload
  *     workers_tick(&workers, mono_ms());          spawns, restarts, deadlines
- *     worker_send(worker, PROTO_WORK, fields);    one line down; what comes up arrives through on_message
+ *     worker_send(worker, PROTO_WORK, fields);    sends one line; lines from it arrive through on_message
  *     worker_apply(worker, WORKER_EV_WORK);       the only way to change a worker's state
  *     workers_stop(&workers); ... workers_all_gone(&workers)
  *
@@ -43,12 +43,12 @@ typedef struct Worker {
     unsigned generation;
     bool used;         /* the row has a device */
     bool retired;      /* its device left the configuration: it ends and the row goes free */
-    char drained[320]; /* why it is drained: it ends and is not started until the resume; "" otherwise */
+    char drained[320]; /* why it is drained: it exits and is not started until the resume; "" otherwise */
     char broken[240];  /* its device broke, and the queue has not acknowledged the drain; "" otherwise */
     Device device;
     int lock; /* fd, -1 */
     WorkerState state;
-    char about[128]; /* what hello says about the device */
+    char about[128]; /* the device as in hello */
     double memory_mib;
     double free_mib; /* what it could use, what it holds itself included; -1: not reported yet */
     cJSON *warm;     /* array of the model files it has in memory */
@@ -57,7 +57,7 @@ typedef struct Worker {
     Mono last_message, stop_deadline, started;
     Mono claimed_at, next_claim, last_busy, next_spawn;
     int empties;  /* claims in a row that gave nothing */
-    int failures; /* deaths in a row without work done */
+    int failures; /* failures in a row without work done */
     Err why;      /* why the daemon ended it, if it did */
     WorkerProcess process;
 } Worker;
@@ -101,12 +101,13 @@ void workers_done(Workers *workers); /* after workers_all_gone */
 
 Worker *workers_find(Workers *workers, WorkerId id); /* NULL when that process is gone */
 WorkerId worker_id(const Worker *worker);
-/* Every change of state goes through here and is traced. False, and logged, where the table has no row. */
+/* Every change of state goes through this function and is traced. False, and logged, where the table has no row. */
 bool worker_apply(Worker *worker, WorkerEvent event);
 bool worker_listens(const Worker *worker);                       /* its channel is open: it can be given work */
 bool worker_send(Worker *worker, ProtoType type, cJSON *fields); /* consumes fields; false when it is not there */
 void worker_stop(Worker *worker);
-/* why: it finishes its batch, ends, and is not started again, its device is free; NULL: it may work again. */
+/* why: the worker finishes its batch and exits, its device is free, and it is not started again; NULL: it may work
+ * again. */
 void worker_drain(Worker *worker, const char *why);
 /* Ends a faulty worker; on_gone gets this reason. */
 void worker_end(Worker *worker, const Err *why);
