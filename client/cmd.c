@@ -15,6 +15,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "spec/jobspec.h"
+#include "spec/jobtraits.h"
 #include "spec/username.h"
 
 /* --- the command line ----------------------------------------------------------------------------------- */
@@ -40,7 +41,7 @@ static const Flag *field_flags(void)
     static Flag flags[128];
     const char *name;
     for (int i = 0; i < (int)countof(flags) - 1 && (name = jobspec_field_name(i)); i++)
-        flags[i] = (Flag){name, 0, "VALUE", ""};
+        flags[i] = (Flag){name, 0, jobspec_field_may_be_empty(name) ? "[VALUE]" : "VALUE", ""};
     return flags;
 }
 

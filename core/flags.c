@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "core/nearest.h"
 
@@ -102,6 +103,10 @@ static bool count_args(const Command *command, const CommandLine *line, Err *err
     if (command->most >= 0 && line->arg_count > command->most)
         return err_set(err, ERR_USAGE, "too many arguments, '%.60s' is one more; usage: %s%s%s%s%s",
                        line->args[command->most], command->program, space(command), verb(command), gap, args);
+    for (int i = 0; i < line->arg_count; i++)
+        if (!*line->args[i])
+            return err_set(err, ERR_USAGE, "argument %d is empty; usage: %s%s%s%s%s", i + 1, command->program,
+                           space(command), verb(command), gap, args);
     return true;
 }
 
@@ -123,7 +128,11 @@ static int parse_flag(const Command *command, int count, char *const *words, Com
     if (next && (strcmp(words[1], "--") == 0 ||
                  (is_flag(words[1]) && find_word(command->tables, COMMAND_TABLES, words[1], &next_len))))
         return err_set(err, ERR_USAGE, "%s wants a value: %s; the next word is %.60s", word, flag->value, words[1]);
-    line->flags[line->flag_count++] = (FlagValue){flag->name, next ? words[1] : value ? value + 1 : NULL};
+    value = next ? words[1] : value ? value + 1 : NULL;
+    if (value && !*value && flag->value[0] != '[')
+        return err_set(err, ERR_USAGE, "--%s is empty, wanted %s; leave the flag out if there is none", flag->name,
+                       flag->value);
+    line->flags[line->flag_count++] = (FlagValue){flag->name, value};
     return 1 + next;
 }
 
@@ -191,6 +200,44 @@ bool flags_whole(const CommandLine *line, const char *name, int min, int max, in
     if (end == text || *end || !(number >= min && number <= max && number == floor(number)))
         return err_set(err, ERR_USAGE, "--%s is '%.40s', wanted a whole number from %d to %d", name, text, min, max);
     *ret_number = (int)number;
+    return true;
+}
+
+static char *span_text(double seconds)
+{
+    if (seconds >= 86400)
+        return xasprintf("%gd", seconds / 86400);
+    return xasprintf(seconds >= 1 || seconds == 0 ? "%gs" : "%gms", seconds >= 1 ? seconds : seconds * 1000);
+}
+
+bool flags_span(const CommandLine *line, const char *name, double min, double max, double *ret_seconds, Err *err)
+{
+    const char *text = flags_value(line, name);
+    double seconds;
+    if (!text)
+        return true;
+    if (clock_span(text, true, &seconds) && seconds >= min && seconds <= max) {
+        *ret_seconds = seconds;
+        return true;
+    }
+    char *least = span_text(min), *most = span_text(max);
+    err_set(err, ERR_USAGE, "--%s is '%.40s', wanted " CLOCK_SPAN_TEXT ", from %s to %s; a bare number means seconds",
+            name, text, least, most);
+    free(least);
+    free(most);
+    return false;
+}
+
+bool flags_seconds(const CommandLine *line, const char *name, int min, int max, int *ret_seconds, Err *err)
+{
+    double seconds = 0;
+    if (!flags_has(line, name))
+        return true;
+    if (!flags_span(line, name, min, max, &seconds, err))
+        return false;
+    if (seconds != floor(seconds))
+        return err_set(err, ERR_USAGE, "--%s is '%.40s', wanted whole seconds", name, flags_value(line, name));
+    *ret_seconds = (int)seconds;
     return true;
 }
 

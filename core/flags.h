@@ -11,9 +11,10 @@
  *     flags_free(&line);
  *
  * Grammar: `--name=value`, `--name value`, `-n value`; a switch takes no value; `--` ends the flags. In a name '_' and
- * '-' are the same. A value may be empty, `-` or a number such as -5. If the next word is a flag of this command
- * instead, or `--`, the value is missing. A word `-` or -5 that is no value is an argument. A repeated flag: the last
- * one counts. All errors are ERR_USAGE and name the word. */
+ * '-' are the same. A value may be `-` or a number such as -5. If the next word is a flag of this command instead, or
+ * `--`, the value is missing. A word `-` or -5 that is no value is an argument. A repeated flag: the last one counts.
+ * An empty word is an error, as an argument and as a value (a shell variable that was not set would change what runs),
+ * except for flags whose placeholder is in brackets. All errors are ERR_USAGE and name the word. */
 #ifndef CORE_FLAGS_H
 #define CORE_FLAGS_H
 
@@ -24,7 +25,7 @@
 typedef struct Flag {
     const char *name;  /* without the dashes; NULL ends a table */
     char letter;       /* 0: none */
-    const char *value; /* placeholder of its value in the help; NULL: a switch */
+    const char *value; /* placeholder of its value in the help; NULL: a switch; "[TEXT]": the value may be empty */
     const char *help;
 } Flag;
 
@@ -73,6 +74,10 @@ const char *flags_value(const CommandLine *line, const char *name); /* NULL: not
 bool flags_number(const CommandLine *line, const char *name, double min, double max, double *ret_number, Err *err);
 bool flags_whole(const CommandLine *line, const char *name, int min, int max, int *ret_number, Err *err);
 bool flags_choice(const CommandLine *line, const char *name, const char *const *choices, int *ret_index, Err *err);
+/* A span of time (clock_span, bare: seconds) in seconds. */
+bool flags_span(const CommandLine *line, const char *name, double min, double max, double *ret_seconds, Err *err);
+/* The same as whole seconds. */
+bool flags_seconds(const CommandLine *line, const char *name, int min, int max, int *ret_seconds, Err *err);
 /* "a,c": a bit for each of the choices that are listed; at least one. */
 bool flags_choices(const CommandLine *line, const char *name, const char *const *choices, unsigned *ret_bits, Err *err);
 

@@ -25,10 +25,10 @@ static const Flag flags[] = {
     {"conf", 0, "FILE", "read this configuration file instead of /etc/ddq/ddq.conf and ~/.config/ddq/ddq.conf"},
     {"host", 0, "NAME", "name of this host in the queue"},
     {"worker-program", 0, "FILE", "program of the workers (default: ddq-worker beside this program)"},
-    {"drain-s", 0, "SECONDS", "time for workers to finish their batch after SIGTERM (default 600)"},
-    {"silence-s", 0, "SECONDS", "replace a worker that has sent nothing for this long (default 15)"},
-    {"work-s", 0, "SECONDS", "replace a worker whose range has made no progress for this long (default 1800)"},
-    {"stall-s", 0, "SECONDS", "hold a job whose file system has not answered for this long (default 30)"},
+    {"drain-s", 0, "TIME", "time for workers to finish their batch after SIGTERM (default 600)"},
+    {"silence-s", 0, "TIME", "replace a worker that has sent nothing for this long (default 15)"},
+    {"work-s", 0, "TIME", "replace a worker whose range has made no progress for this long (default 1800)"},
+    {"stall-s", 0, "TIME", "hold a job whose file system has not answered for this long (default 30)"},
     {"log-level", 0, "LEVEL", "error, warning, info or trace"},
     {"check", 0, NULL, "check everything this daemon needs, print what is wrong, and exit"},
     {"print-config", 0, NULL, "print the configuration in effect, and exit"},
@@ -74,10 +74,10 @@ static bool read_options(const CommandLine *line, Options *options, Err *err)
                          .silence_s = 15,
                          .work_s = 1800,
                          .stall_s = 30};
-    return flags_whole(line, "drain-s", 0, SECONDS_MAX, &options->drain_s, err) &&
-           flags_whole(line, "silence-s", 0, SECONDS_MAX, &options->silence_s, err) &&
-           flags_whole(line, "work-s", 0, SECONDS_MAX, &options->work_s, err) &&
-           flags_whole(line, "stall-s", 0, SECONDS_MAX, &options->stall_s, err) && read_level(line, err);
+    return flags_seconds(line, "drain-s", 0, SECONDS_MAX, &options->drain_s, err) &&
+           flags_seconds(line, "silence-s", 0, SECONDS_MAX, &options->silence_s, err) &&
+           flags_seconds(line, "work-s", 0, SECONDS_MAX, &options->work_s, err) &&
+           flags_seconds(line, "stall-s", 0, SECONDS_MAX, &options->stall_s, err) && read_level(line, err);
 }
 
 /* --- actions ---------------------------------------------------------------------------------------------- */

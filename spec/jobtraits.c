@@ -36,6 +36,15 @@ bool jobspec_field_in(const char *name, JobForm form)
     return false;
 }
 
+bool jobspec_field_may_be_empty(const char *name)
+{
+    const JobField *row;
+    for (int i = 0; (row = jobspec_row(i)); i++)
+        if (row->type == TYPE_SET && strcmp(row->name, name) == 0)
+            return true;
+    return false;
+}
+
 const char *jobspec_field_word(const char *name, int i)
 {
     const JobField *row;

@@ -17,6 +17,8 @@ bool jobspec_field_has(const char *name, unsigned trait);
 bool jobspec_field_in(const char *name, JobForm form);
 /* The i-th of the words that the field may be, or be a list of; NULL past the end and where it is no field of words. */
 const char *jobspec_field_word(const char *name, int i);
+/* A list of words may have none of them: `metrics`. */
+bool jobspec_field_may_be_empty(const char *name);
 
 /* Removes the fields of that role from a spec in JSON. */
 void jobspec_drop(cJSON *object, FieldRole role);

@@ -57,7 +57,7 @@ static int verb_serve(const CommandLine *line)
 {
     Err err = {0};
     int threads, stall_s = 0;
-    if (!read_threads(line, &threads, &err) || !flags_whole(line, "stall-s", 0, STALL_MAX_S, &stall_s, &err))
+    if (!read_threads(line, &threads, &err) || !flags_seconds(line, "stall-s", 0, STALL_MAX_S, &stall_s, &err))
         return print_error(&err);
     return serve(device_of(line), threads, flags_value(line, "cache"), stall_s, PROTO_FD);
 }
@@ -136,7 +136,7 @@ static const Flag serve_flags[] = {
     DEVICE_FLAG,
     THREADS_FLAG,
     CACHE_FLAG,
-    {"stall-s", 0, "SECONDS", "fail a job whose file system has not answered for this long; 0 (default): never"},
+    {"stall-s", 0, "TIME", "fail a job whose file system has not answered for this long; 0 (default): never"},
     {NULL, 0, NULL, NULL},
 };
 static const Flag describe_flags[] = {{"markdown", 0, NULL, "print docs/jobspec.md"}, {NULL, 0, NULL, NULL}};

@@ -78,7 +78,10 @@ static bool read_after(Cmd *cmd, const Row *row, const char *text, cJSON *args, 
             continue;
         char *copy = xstrdup(cmd->line.flags[i].value), *rest = copy, *word;
         while (ok && (word = strsep(&rest, ",")))
-            ok = !*word || target_jobs(cmd, word, TARGET_ALL, ids, err) || err_wrap(err, "--after");
+            ok = *word ? target_jobs(cmd, word, TARGET_ALL, ids, err) || err_wrap(err, "--after")
+                       : err_set(err, ERR_USAGE,
+                                 "--after is '%.60s', and one of its jobs is empty: a variable that was not set?",
+                                 cmd->line.flags[i].value);
         free(copy);
     }
     int count = cJSON_GetArraySize(ids);

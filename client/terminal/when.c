@@ -5,8 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-enum { DAY_S = 86400 };
-
 static struct tm local(Wall wall)
 {
     time_t seconds = (time_t)(wall / 1000);
@@ -44,31 +42,13 @@ static bool clock_time(const char *text, int *ret_seconds, const char **ret_rest
     return hours >= 0 && hours < 24 && minutes >= 0 && minutes < 60 && seconds >= 0 && seconds < 60;
 }
 
-bool when_span(const char *text, double *ret_ms)
-{
-    static const struct {
-        char unit;
-        double seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', DAY_S}};
-    char *end;
-    double count = strtod(text, &end);
-    if (end == text || !(count >= 0 && count <= 1e6) || !*end || end[1])
-        return false;
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (units[i].unit == *end) {
-            *ret_ms = count * units[i].seconds * 1000;
-            return true;
-        }
-    return false;
-}
-
 /* "+2h" */
 static bool from_now(const char *text, Wall now, Wall *ret_at)
 {
-    double ms;
-    if (*text != '+' || !when_span(text + 1, &ms))
+    double seconds;
+    if (*text != '+' || !clock_span(text + 1, false, &seconds))
         return false;
-    *ret_at = now + (Wall)ms;
+    *ret_at = now + (Wall)(seconds * 1000);
     return true;
 }
 

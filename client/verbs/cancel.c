@@ -79,7 +79,7 @@ static bool release_run(Cmd *cmd, Err *err)
 }
 
 static const Flag hold_flags[] = {
-    {"reason", 'r', "TEXT", "why, for whoever looks at the job"},
+    {"reason", 'r', "[TEXT]", "why, for whoever looks at the job"},
     {NULL, 0, NULL, NULL},
 };
 

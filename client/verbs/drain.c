@@ -71,7 +71,7 @@ static bool resume_run(Cmd *cmd, Err *err)
 }
 
 static const Flag drain_flags[] = {
-    {"reason", 'r', "TEXT", "why, for whoever wonders"},
+    {"reason", 'r', "[TEXT]", "why, for whoever wonders"},
     {NULL, 0, NULL, NULL},
 };
 

@@ -1,4 +1,5 @@
 /* ddq settings: what an administrator may change of the queue. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +7,7 @@
 #include "client/cmd.h"
 #include "client/queue/job.h"
 #include "client/terminal/table.h"
-#include "client/terminal/when.h"
+#include "core/clock.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/nearest.h"
@@ -40,14 +41,13 @@ static bool setting_of(const char *name, size_t *ret_i, Err *err)
                    nearest_meant(nearest_name(name, names, countof(names)), meant));
 }
 
-/* ada,bob; "none" is nobody. */
+/* ada,bob; "none" is nobody. The queue refuses an empty one. */
 static cJSON *names_of(const char *text)
 {
     cJSON *names = cJSON_CreateArray();
-    char *copy = xstrdup(strcmp(text, "none") == 0 ? "" : text), *rest = copy, *name;
+    char *copy = xstrdup(text), *rest = strcmp(text, "none") == 0 ? NULL : copy, *name;
     while ((name = strsep(&rest, ",")))
-        if (*name)
-            cJSON_AddItemToArray(names, cJSON_CreateString(name));
+        cJSON_AddItemToArray(names, cJSON_CreateString(name));
     free(copy);
     return names;
 }
@@ -55,20 +55,21 @@ static cJSON *names_of(const char *text)
 static bool change(Cmd *cmd, cJSON *args, Err *err)
 {
     size_t i = 0;
-    double ms = 0;
+    double seconds = 0;
     const char *by;
     if (!setting_of(cmd->args[0], &i, err))
         return false;
     if (cmd->arg_count < 2)
         return err_set(err, ERR_USAGE, "ddq settings: a value for %s is missing; `ddq settings` shows it",
                        cmd->args[0]);
-    if (i != ADMINS && !when_span(cmd->args[1], &ms))
-        return err_set(err, ERR_USAGE, "ddq settings: %s is '%.40s', wanted a time such as 90s, 30m, 1.5h or 2d",
-                       cmd->args[0], cmd->args[1]);
+    if (i != ADMINS && !clock_span(cmd->args[1], false, &seconds))
+        return err_set(err, ERR_USAGE, "ddq settings: %s is '%.40s', wanted " CLOCK_SPAN_TEXT, cmd->args[0],
+                       cmd->args[1]);
     if (!cmd_user(cmd, &by, err))
         return false;
     cJSON_AddStringToObject(args, "by", by);
-    cJSON_AddItemToObject(args, settings[i].arg, i == ADMINS ? names_of(cmd->args[1]) : cJSON_CreateNumber(ms));
+    cJSON_AddItemToObject(args, settings[i].arg,
+                          i == ADMINS ? names_of(cmd->args[1]) : cJSON_CreateNumber(floor(seconds * 1000 + 0.5)));
     return true;
 }
 

@@ -127,7 +127,7 @@ static bool submit_run(Cmd *cmd, Err *err)
     Follow follow = {.progress = cmd_has(cmd, "watch")};
     bool waits = follow.progress || cmd_has(cmd, "wait") || cmd_has(cmd, "timeout");
     Submitted done;
-    if (!cmd_number(cmd, "timeout", 0.001, 1e9, &follow.timeout_s, err))
+    if (!flags_span(&cmd->line, "timeout", 0.001, 1e9, &follow.timeout_s, err))
         return false;
     Plan plan;
     if (waits)
@@ -154,7 +154,8 @@ static bool submit_run(Cmd *cmd, Err *err)
 static const Flag flags[] = {
     {"watch", 'w', NULL, "show a progress bar, then where everything is; the exit status is the job's"},
     {"wait", 0, NULL, "wait without a bar; the exit status is the job's"},
-    {"timeout", 0, "SECONDS", "stop waiting after so long, with status 101; the job goes on"},
+    {"timeout", 0, "TIME",
+     "stop waiting after this time (5s, 30m, 2h; a bare number: seconds), with status 101; the job goes on"},
     PLACEMENT_FLAGS,
     {NULL, 0, NULL, NULL},
 };

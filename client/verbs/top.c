@@ -240,7 +240,7 @@ static bool top_run(Cmd *cmd, Err *err)
 {
     double seconds = 1;
     cJSON *all;
-    if (!cmd_number(cmd, "interval", 0.1, 3600, &seconds, err))
+    if (!flags_span(&cmd->line, "interval", 0.1, 3600, &seconds, err))
         return false;
     if (cmd_has(cmd, "once") || cmd->json)
         return once(cmd, err);
@@ -259,7 +259,7 @@ static bool top_run(Cmd *cmd, Err *err)
 
 static const Flag flags[] = {
     {"once", 0, NULL, "print it once, also where there is no terminal"},
-    {"interval", 'i', "SECONDS", "look again after so long (default 1)"},
+    {"interval", 'i', "TIME", "look again after this time (default 1s)"},
     {NULL, 0, NULL, NULL},
 };
 

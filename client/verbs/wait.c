@@ -9,7 +9,7 @@
 static bool wait_for(Cmd *cmd, bool progress, Err *err)
 {
     Follow follow = {.progress = progress};
-    if (!cmd_number(cmd, "timeout", 0.001, 1e9, &follow.timeout_s, err))
+    if (!flags_span(&cmd->line, "timeout", 0.001, 1e9, &follow.timeout_s, err))
         return false;
     char **ids = xcalloc((size_t)cmd->arg_count, sizeof *ids);
     bool ok = true;
@@ -33,7 +33,8 @@ static bool watch_run(Cmd *cmd, Err *err)
 }
 
 static const Flag flags[] = {
-    {"timeout", 0, "SECONDS", "stop waiting after so long, with status 101; the job goes on"},
+    {"timeout", 0, "TIME",
+     "stop waiting after this time (5s, 30m, 2h; a bare number: seconds), with status 101; the job goes on"},
     {NULL, 0, NULL, NULL},
 };
 

@@ -40,7 +40,7 @@ def test_times_without_a_zone_are_those_of_this_machine(session):
     (["--tier", "interactiv"], "Did you mean 'interactive'?"),
     (["--max-gpus", "0"], "--max-gpus"), (["--max-gpus", "1.5"], "whole number"), (["--max-gpus", "many"], "--max-gpus"),
     (["--at", "yesterday"], "2026-11-24T08:00"), (["--at", "2026-02-30T08:00"], "--at"), (["--at", "2020-01-01T00:00"], "has passed"),
-    (["--at", "25:00"], "--at"), (["--at", "+2"], "--at"), (["--at", "+h"], "--at"), (["--at", ""], "--at"), (["--at", "2099-01-01T08:00+99:00"], "--at"),
+    (["--at", "25:00"], "--at"), (["--at", "+2"], "--at"), (["--at", "+h"], "--at"), (["--at", "+2w"], "--at"), (["--at", "2099-01-01T08:00+99:00"], "--at"),
     (["--window", "22:00"], "--window"), (["--window", "22:00-22:00"], "two different"), (["--window", "22:00-07:00x"], "--window"),
     (["--window", "22:00-07:61"], "--window"), (["--after-failed", "run"], "there is none"), (["--after-failed", "maybe", "--after", "@"], "fail, run or hold"),
     (["--then", "dance"], "wanted evaluate"), (["--priority", "0.5"], "whole number"),
@@ -49,6 +49,19 @@ def test_wrong_values_are_named_and_nothing_is_queued(session, words, said):
     done = session.ddq("submit", "digits-2step", *words, code=2)
     assert said in done.stderr and done.stdout == ""
     assert session.json("ls", "--all")["jobs"] == []
+
+
+def test_an_empty_value_never_changes_what_runs(session):
+    job = session.submit()
+    for words in (["submit", "digits-demo", "--after", ""], ["submit", "digits-demo", "--after="], ["submit", "digits-demo", "--model", ""],
+                  ["submit", "digits-demo", "--sweep", ""], ["submit", ""], ["run", "digits-demo", "--window", ""], ["ls", "--user", ""],
+                  ["cancel", job, ""], ["hold", ""], ["adopt", ""], ["share", "", "3"], ["quota", "", "--gpus", "0"], ["wait", job, ""]):
+        assert "empty" in session.ddq(*words, code=2).stderr, words
+    for several in (f"{job},", f",{job}", f"{job},,{job}", ","):
+        assert "one of its jobs is empty" in session.ddq("submit", "digits-demo", "--after", several, code=2).stderr
+    assert len(session.json("ls")["jobs"]) == 1
+    session.ddq("hold", job, "--reason", "")
+    session.ddq("submit", "digits-demo", "--metrics", "", "--dry-run") # a list may be empty, where that is what it says
 
 
 def test_after_several_and_what_happens_when_one_fails(session):
@@ -103,7 +116,8 @@ def test_prio(session):
     job = session.submit()
     assert session.json("prio", job, "9")["jobs"] == [{"id": job, "state": "queued", "priority": 9}]
     assert session.ddq("prio", "@", "-q", "-9").stdout == job + "\n" and session.json("show", job)["priority"] == -9
-    for bad in ("x", "101", "1.5", ""):
+    assert "argument 2 is empty" in session.ddq("prio", job, "", code=2).stderr
+    for bad in ("x", "101", "1.5"):
         assert "from -100 to 100" in session.ddq("prio", job, bad, code=2).stderr
     assert "belongs to ada" in session.ddq("prio", job, "1", DDQ_USER="bob", code=77).stderr
     session.ddq("prio", job, code=2)
@@ -134,8 +148,10 @@ def test_settings_and_who_may(session):
     assert session.json("settings", "admins", "none")["admins"] == []
     session.ddq("settings", "slack", "2m", code=77)
     for words, said in ((["slak", "2m"], "Did you mean 'slack'?"), (["slack"], "is missing"), (["slack", "2"], "90s"), (["slack", "-2m"], "90s"),
-                        (["slack", "2w"], "90s")):
+                        (["slack", "2w"], "90s"), (["admins", "ada,,bob"], "admins 2")):
         assert said in session.ddq("settings", *words, code=2, DDQ_USER="root").stderr
+    for text, ms in (("2s", 2000), ("1h30m", 5400000), ("250ms", 250), ("30m00s", 1800000)): # one parser for spans of time
+        assert json.loads(session.ddq("settings", "slack", text, "--json", DDQ_USER="root").stdout)["slack_ms"] == ms
     assert "admins 1" in session.ddq("settings", "admins", "a b", code=2, DDQ_USER="root").stderr
 
 
@@ -152,7 +168,7 @@ def test_quota(session):
     session.ddq("quota", "ada", "--queued", "none", DDQ_USER="root")
     session.ddq("submit", "digits-demo", "--images", "71")
     assert "say whose" in session.ddq("quota", "--gpus", "1", code=2).stderr
-    for bad in ("-1", "1.5", "x", ""):
+    for bad in ("-1", "1.5", "x"):
         assert "none or a whole number" in session.ddq("quota", "ada", "--day", bad, code=2).stderr
 
 

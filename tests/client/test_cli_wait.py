@@ -84,7 +84,9 @@ def test_wait_timeout(session):
     done = session.ddq("wait", job, "--timeout", "0.3", code=101)
     assert 0.3 <= time.monotonic() - start < 3
     assert f"ddq wait {job}" in done.stderr
-    assert "--timeout" in session.ddq("wait", job, "--timeout", "soon", code=2).stderr
+    for text in ("300ms", "0.3s"):
+        session.ddq("wait", job, "--timeout", text, code=101)
+    assert "--timeout is 'soon', wanted a time such as 90s" in session.ddq("wait", job, "--timeout", "soon", code=2).stderr
 
 
 @pytest.mark.parametrize("verb", [["wait"], ["watch"], ["watch", "--json"]])

@@ -4,7 +4,6 @@
 
 #include "client/queue/rows.h"
 #include "client/queue/tree.h"
-#include "client/terminal/when.h"
 
 static const char answer[] =
     "{\"columns\":[\"id\",\"state\",\"user\",\"model\",\"name\",\"reason\",\"done\",\"images\",\"rate\",\"created\","
@@ -62,17 +61,6 @@ static void test_bad_answers(void **state)
     }
 }
 
-static void test_spans(void **state)
-{
-    (void)state;
-    double ms = 0;
-    assert_true(when_span("1.5m", &ms) && ms == 90000);
-    assert_true(when_span("0s", &ms) && ms == 0);
-    static const char *const bad[] = {"", "s", "5", "5w", "-1s", "5ss", "1e9d", "nans", "infd"};
-    for (size_t i = 0; i < countof(bad); i++)
-        assert_false(when_span(bad[i], &ms));
-}
-
 static void test_tree(void **state)
 {
     (void)state;
@@ -96,7 +84,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_bad_answers),
-        cmocka_unit_test(test_spans),
         cmocka_unit_test(test_tree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* The parser and the help printer of all programs. */
 #include "tests/test.h"
 
+#include "core/clock.h"
 #include "core/flags.h"
 #include "core/help.h"
 #include "spec/fid_flags.h"
@@ -8,7 +9,7 @@
 
 static const Flag own[] = {
     {"limit", 'n', "N", "list at most N jobs"},
-    {"name", 0, "TEXT", "a name"},
+    {"name", 0, "[TEXT]", "a name"},
     {"all", 'a', NULL, "list the jobs of all users, also of those who have left, and of those who never submitted one"},
     {NULL, 0, NULL, NULL},
 };
@@ -86,6 +87,11 @@ static void test_parse(void **state)
         {"-- --all -q", ";--all,-q"},
         {"--all -- -- x", "all;--,x"},
         {"a b c --help d", "help;a,b,c,d"}, /* help of a wrong line */
+        {"--limit= x", "--limit is empty, wanted N; leave the flag out if there is none"},
+        {"-n  x", "--limit is empty, wanted N; leave the flag out if there is none"},
+        {"--t-list ", "--t_list is empty, wanted LIST; leave the flag out if there is none"},
+        {"x ", "argument 2 is empty; usage: prog ls [WORD...]"},
+        {"--  x", "argument 1 is empty; usage: prog ls [WORD...]"},
         {"--limit", "--limit wants a value: N"},
         {"-n", "-n wants a value: N"},
         {"--limit --all", "--limit wants a value: N; the next word is --all"},
@@ -164,6 +170,41 @@ static void test_values(void **state)
     assert_string_equal(err.text, "--d is '', wanted pt, tf or both.");
 }
 
+static void test_spans(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        double seconds; /* -1: none */
+    } rows[] = {{"5", 5},      {"5s", 5},      {"0", 0},       {".5", .5},      {"250ms", .25},   {"30m", 1800},
+                {"2min", 120}, {"1.5h", 5400}, {"2d", 172800}, {"1h30m", 5400}, {"30m00s", 1800}, {"1h5", -1},
+                {"", -1},      {"s", -1},      {"-5s", -1},    {"+5s", -1},     {"5 s", -1},      {" 5s", -1},
+                {"5x", -1},    {"2w", -1},     {"5S", -1},     {"nan", -1},     {"inf", -1},      {"5s ", -1},
+                {"1e99d", -1}, {"..", -1},     {"2mm", -1}};
+    for (size_t i = 0; i < countof(rows); i++) {
+        double seconds = -1;
+        if (clock_span(rows[i].text, true, &seconds) != (rows[i].seconds >= 0) || seconds != rows[i].seconds)
+            fail_msg("'%s': %g, wanted %g", rows[i].text, seconds, rows[i].seconds);
+    }
+    double none = 7;
+    assert_false(clock_span("5", false, &none) || clock_span("1h5", false, &none));
+    assert_true(none == 7 && clock_span("5s", false, &none) && none == 5);
+    FlagValue values[] = {{"a", "2m"}, {"b", "2w"}, {"c", "0.5"}, {"d", "3d"}};
+    const CommandLine line = {.flags = values, .flag_count = countof(values)};
+    double seconds = 0;
+    int whole = 0;
+    Err err = {0};
+    assert_true(flags_span(&line, "a", 0.001, 86400, &seconds, &err) && seconds == 120);
+    assert_true(flags_seconds(&line, "a", 0, 600, &whole, &err) && whole == 120);
+    assert_false(flags_span(&line, "b", 0.001, 86400, &seconds, &err));
+    assert_string_equal(err.text, "--b is '2w', wanted a time such as 90s, 30m, 1.5h or 2d, from 1ms to 1d; a bare "
+                                  "number means seconds");
+    assert_false(flags_seconds(&line, "c", 0, 600, &whole, &err));
+    assert_string_equal(err.text, "--c is '0.5', wanted whole seconds");
+    assert_false(flags_seconds(&line, "d", 0, 86400, &whole, &err));
+    assert_true(seconds == 120 && whole == 120);
+}
+
 static void test_verb(void **state)
 {
     (void)state;
@@ -206,7 +247,7 @@ static void test_help(void **state)
                               "\n"
                               "<flags>\n"
                               "  -n, --limit N          list at most N jobs\n"
-                              "  --name TEXT            a name\n"
+                              "  --name [TEXT]          a name\n"
                               "  -a, --all              list the jobs of all users, also of\n"
                               "                         those who have left, and of those\n"
                               "                         who never submitted one\n"
@@ -267,9 +308,9 @@ static void test_fid_flags(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse), cmocka_unit_test(test_arguments), cmocka_unit_test(test_values),
-        cmocka_unit_test(test_verb),  cmocka_unit_test(test_help),      cmocka_unit_test(test_help_rows),
-        cmocka_unit_test(test_width), cmocka_unit_test(test_fid_flags),
+        cmocka_unit_test(test_parse),     cmocka_unit_test(test_arguments), cmocka_unit_test(test_values),
+        cmocka_unit_test(test_spans),     cmocka_unit_test(test_verb),      cmocka_unit_test(test_help),
+        cmocka_unit_test(test_help_rows), cmocka_unit_test(test_width),     cmocka_unit_test(test_fid_flags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
