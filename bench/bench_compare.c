@@ -2,10 +2,10 @@
  *
  *     bench_compare [--device cuda] [--precision fp16] [--images 4] [--tokens 60]
  *
- * The teacher of GPT-L sees a prefix of codes and tells the logits of the next token: their relative L2 distance, and
+ * The teacher of GPT-L computes the logits of the next token from a prefix of codes: their relative L2 distance, and
  * whether the largest stays the largest. The decoder gets the same vectors: PSNR of the pixels, and the share of bytes
- * that differ by more than one. The student makes one step from the same noise: how many codes stay, and by how little
- * those that change were ahead. A line each with its bound (docs/dev/speed.md, "Precision"); exit 1 if one is missed.
+ * that differ by more than one. The student makes one step from the same noise: how many codes are equal, and the
+ * margins of those that differ. A line each with its bound (docs/dev/speed.md, "Precision"); exit 1 if one is missed.
  */
 #include <math.h>
 #include <stdio.h>
@@ -225,7 +225,7 @@ static bool compare_pixels(const Results *a, const Results *b, const Options *op
 static bool compare_codes(const Results *a, const Results *b, const Options *options, const Bounds *bounds)
 {
     int count = 0, kept = 0;
-    double widest = 0; /* of those that changed: by how much the reference's first was ahead */
+    double widest = 0; /* the reference's margin of those that changed */
     for (int i = 0; i < options->images * TOKENS; i++) {
         if (a->codes[i] < 0)
             continue;

@@ -1,10 +1,10 @@
 /* Evaluation on the CPU, measured: PNG out and in, the Inception network at its real widths, moments, the distance.
  *
- *     build/release-with-tests/bin/bench_eval [SECTION ...]      png source inception moments frechet; all without a
- * name SOURCE=FOLDER bench_eval source                            images of one's own
+ *     bench_eval [SECTION ...]          png source inception moments frechet; default: all
+ *     SOURCE=FOLDER bench_eval source   images of one's own
  *
  * One line a measurement: what, median of wall time, unit, how many runs, fastest and slowest, and the median of the
- * processor time all threads took, which other programs on the machine hardly change. docs/dev/speed.md records them.
+ * processor time all threads took, which other programs on the machine hardly affect. docs/dev/speed.md records them.
  */
 #include <stdio.h>
 #include <stdlib.h>

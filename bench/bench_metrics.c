@@ -5,7 +5,7 @@
  *
  * One line a metric: seconds, processor seconds of all threads, peak memory of the process so far and how much of it is
  * the rows. Rows are mixtures of 24 patterns with noise and a floor at 0, so that precision and recall lie between 0
- * and 1 as real ones do. docs/dev/speed.md records what came out. */
+ * and 1 as real ones do. docs/dev/speed.md records the results. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  * One line a recipe and batch size: images a second and milliseconds an image by stage (the median batch), the share of
  * the floor, memory. --png encodes and writes the images as a job does, beside the next batch, and the time until all
  * of them are safely on disk counts; --features takes those of Inception at its real widths from the same pixels. Three
- * batches warm up: scratch and pages, then recordings (kernels/backend.h, replays), then the first replay. */
+ * batches are a warm-up: scratch and pages, then recordings (kernels/backend.h, replays), then the first replay. */
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>

@@ -18,7 +18,7 @@
 
 static Backend *be;
 static int repeat = 9, images = 1, calls = 1; /* calls: before the backend is waited for */
-static bool cpu_time; /* --clock cpu: of the process, so that others on the machine do not count; with one thread */
+static bool cpu_time; /* --clock cpu: of the process, which excludes other processes; with one thread */
 
 static void die(const char *what, const Err *err)
 {
@@ -311,8 +311,7 @@ static int rising(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Median and least of some calls after one to warm up, in seconds. Where others use the machine too, the least says
- * what the code can do. */
+/* Median and least of some calls after one to warm up, in seconds. On a busy machine the least is the best estimate. */
 static double measure(const Job *job, double *ret_least)
 {
     Err err = {0};

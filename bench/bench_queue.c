@@ -2,12 +2,12 @@
  *
  *     bench_queue [JOBS [USERS]]      1000 jobs of 20 users
  *
- * Claims are also made by several connections at once, beside redis-benchmark's SET over as many: Redis then pays one
- * fsync for all that came meanwhile.
+ * Claims are also made by several connections at once, beside redis-benchmark's SET over as many: Redis then makes one
+ * fsync for all pending writes.
  *
  * Twice: without an append-only file (the functions' own time) and with appendfsync always (what a user waits for; it
  * is the disk's fsync). Times are microseconds, median and 99th percentile: the round trip, and the processor time of
- * redis-server, which other programs on the machine hardly change. */
+ * redis-server, which other programs on the machine hardly affect. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -219,7 +219,7 @@ static void print_crowd(int size, double *seconds, int count, double wall)
     fflush(stdout);
 }
 
-/* The yardstick: what this server and disk give for the plainest write. */
+/* The baseline: the simplest write on this server and disk. */
 static void bench_set(int connections)
 {
     char *command =

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""The queue beside others on this machine, in turns within one run: Redis's SET, ddq, beanstalkd, RQ.
+"""The queue compared with others on this machine, alternating within one run: Redis's SET, ddq, beanstalkd, RQ.
 
     bench/compare_queues.py [JOBS [ROUNDS]]     jobs a round (100), rounds (5); once without a log and once with an fsync a write
 
-One client over a unix socket, one call after the other, timed in Python with the building and reading of the message, so
-the systems pay the same for the client; redis-benchmark says what SET costs without Python. "server" is the server's
-processor time a call: on a busy machine it is what to compare. What is not installed is skipped by name: beanstalkd (the
-Debian package), RQ (`pip install rq` into a virtual environment; RQ_PYTHON names its python).
+One client over a unix socket, one call after the other, timed in Python with the building and reading of the message,
+so the cost of the client is the same for all; redis-benchmark measures SET without Python. "server" is the server's
+processor time a call: on a busy machine it is what to compare. What is not installed is skipped by name: beanstalkd
+(the Debian package), RQ (`pip install rq` into a virtual environment; RQ_PYTHON names its python).
 """
 import json
 import os
@@ -47,7 +47,7 @@ class Times:
         return answer
 
     def many(self, function, *words):
-        """Calls that somebody else times: function answers their seconds."""
+        """Calls that are timed elsewhere: function returns their seconds."""
         before = processor(self.pid)
         self.seconds += function(*words)
         self.server += processor(self.pid) - before

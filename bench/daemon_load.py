@@ -3,9 +3,9 @@
 
     bench/daemon_load.py [JOBS [WORKERS [SECONDS]]]     10000, 64, 30
 
-A real ddqd with a Redis of its own and stand-in workers (tests/daemon/fake_worker.py), which take a second an image, tell
-their progress after each and that they live three times a second: more than a real worker tells. The jobs are of twenty
-users. Measured after all workers work."""
+A real ddqd with its own Redis and fake workers (tests/daemon/fake_worker.py), which take a second per image, report
+progress after each and send `alive` three times a second: more messages than a real worker sends. The jobs are of
+twenty users. Measured after all workers work."""
 import pathlib
 import sys
 import time
@@ -59,7 +59,7 @@ def main(jobs=10000, workers=64, seconds=30):
         daemon, redis = (processor(pid) - b for pid, b in zip((farm.daemon.pid, redis_pid), before))
         now = commands(farm.redis)
         ended = farm.redis.fcall("list", state="done", limit=10000, rows=True)["rows"]
-        print(f"{jobs} jobs, {workers} stand-in workers, {spent:.0f} s: ddqd {100 * daemon / spent:.2f}% of a core, "
+        print(f"{jobs} jobs, {workers} fake workers, {spent:.0f} s: ddqd {100 * daemon / spent:.2f}% of a core, "
               f"{memory_mb(farm.daemon.pid, 'VmRSS'):.1f} MB (most {memory_mb(farm.daemon.pid, 'VmHWM'):.1f}, {empty:.1f} without jobs); "
               f"redis-server {100 * redis / spent:.2f}%, {memory_mb(redis_pid, 'VmRSS'):.1f} MB, "
               f"{(now['cmdstat_fcall'] - calls['cmdstat_fcall']) / spent:.0f} calls a second; {len(ended)} jobs were done")

@@ -1,5 +1,5 @@
 /* The shapes of the published models, op by op, as bench_ops times them: included by it alone. A part is what one image
- * needs of it: its rows, each so often. To add a model: its rows, and its name in `parts`. */
+ * needs of it: its rows, with their counts. To add a model: its rows, and its name in `parts`. */
 #ifndef BENCH_OPS_SHAPES_H
 #define BENCH_OPS_SHAPES_H
 
@@ -27,7 +27,7 @@ typedef struct Row {
     const char *part;
     Kind kind;
     int a, b, c, d, flags;
-    int images;   /* one call serves so many */
+    int images;   /* images per call */
     double count; /* calls an image needs */
 } Row;
 

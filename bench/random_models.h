@@ -1,4 +1,4 @@
-/* Models of the published sizes with random weights, made here, so that no checkpoint is needed: what a benchmark opens
+/* Models of the published sizes with generated random weights, so that no checkpoint is needed: benchmarks open them
  * through sampler_open_weights. The same weights every time. */
 #ifndef BENCH_RANDOM_MODELS_H
 #define BENCH_RANDOM_MODELS_H

@@ -1,4 +1,4 @@
-/* The published recipes as the benchmarks run them, and the least time that the hardware leaves for them: the fewest
+/* The published recipes as the benchmarks run them, and the lower bound of the time on the hardware: the fewest
  * floating-point operations that give the same result, at the measured peak. */
 #ifndef BENCH_RECIPES_H
 #define BENCH_RECIPES_H

@@ -1,4 +1,4 @@
-# Finds nvcc, or leaves DDQ_NVCC unset: then the CUDA backend is not built, and all else is the same.
+# Finds nvcc, or leaves DDQ_NVCC unset: then the CUDA backend is not built; everything else is.
 if(DDQ_CUDA STREQUAL "ON" OR (DDQ_CUDA STREQUAL "AUTO" AND NOT DDQ_SANITIZE))
   find_program(DDQ_NVCC nvcc HINTS ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES bin)
 endif()

@@ -34,9 +34,9 @@ if(DDQ_SANITIZE)
 endif()
 
 # ddq_room(NAME [SOURCES file...] [DEPENDS room...] [LINKS library...])
-# The static library ddq_NAME of this folder's .c files (but main.c). It sees what it depends on and nothing else: where
-# tests are built, room_NAME links all of it with its DEPENDS alone, so a call to a room that is not among them fails the
-# build. scripts/check-rooms says the same of includes.
+# The static library ddq_NAME of this folder's .c files (but main.c). It can use its DEPENDS and nothing else: where
+# tests are built, room_NAME links all of it with its DEPENDS alone, so a call to a room that is not among them fails
+# the build. scripts/check-rooms checks the same for includes.
 function(ddq_room name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS;LINKS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.c)

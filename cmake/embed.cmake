@@ -1,8 +1,8 @@
 # Writes the Lua files of the queue, one after the other, as a C array:
 #   cmake "-DIN=FILE;FILE" -DOUT=FILE.c -DNAME=symbol -P embed.cmake
 # All are one chunk, and a Lua function may have 200 locals, so each file after the first is wrapped in do ... end: its
-# locals are its own, and what files share is declared in the first. The brackets stand on lines of the files themselves,
-# so an error's line is found by counting lines of the files alone.
+# locals are private, and shared names are declared in the first. `do` and `end` are added to lines of the files
+# themselves, so an error's line is found by counting lines of the files alone.
 set(bytes "")
 set(open "")
 foreach(file ${IN})

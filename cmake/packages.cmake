@@ -1,4 +1,4 @@
-# What the programs use of Debian's packages (scripts/deps installs them).
+# The Debian packages that the programs use (scripts/deps installs them).
 find_package(PkgConfig REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS C)
 find_package(Threads REQUIRED)

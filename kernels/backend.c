@@ -71,7 +71,7 @@ int backend_absent(Err *ret_whys, int max)
     return n;
 }
 
-/* With what there is, and why other kinds of device are not: a GPU's UUID is asked for where its driver is too old. */
+/* Lists the devices that exist, and why other kinds do not: the driver may be too old for a requested UUID. */
 static Backend *open_refused(const char *device, Err *err)
 {
     DeviceInfo devices[DEVICES_MAX];

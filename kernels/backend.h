@@ -1,10 +1,11 @@
-/* Backend: one flat table of coarse ops; model code holds a Backend and does not know which one it is.
+/* Backend: one flat table of coarse ops; model code uses a Backend and does not depend on which one it is.
  *
  * Rules
- * - Tensor and FeatureMap arguments point at the backend's memory (be_alloc); `const float *` arguments of *_pack
- * functions point at host memory.
+ * - Tensor and FeatureMap arguments point at the backend's memory (be_alloc); `const float *` arguments of
+ *   *_pack functions point at host memory.
  * - Ops are queued in order. Errors are sticky: the first failing op is kept with its name and shapes, later ops do
- *   nothing, be_check reports. Shape checks are shared by all backends (backend.c) and speak.
+ *   nothing, be_check reports. Shape checks are shared by all backends (backend.c) and their errors name the tensor,
+ *   its shape and the wanted one.
  * - An op may allocate (scratch, a compiled kernel) only when it meets a shape for the first time. A second pass
  *   over the same shapes allocates nothing; backend_counters shows it.
  * - Batch invariance: row r (or image b) of a result depends on row r (image b) of the inputs and on the weights
@@ -35,14 +36,14 @@ typedef enum Precision { PREC_F32, PREC_TF32, PREC_F16, PREC_BF16 } Precision;
 typedef struct DeviceInfo {
     char uuid[64]; /* "cpu" or "GPU-..." */
     char name[128];
-    int64_t memory_mib, free_mib; /* free: -1 where nobody says */
+    int64_t memory_mib, free_mib; /* free: -1 if unknown */
     /* of a GPU, by backend_inspect; else empty */
-    char driver[64];  /* "580.65.06 CUDA 13.0": the newest CUDA it knows */
+    char driver[64];  /* "580.65.06 CUDA 13.0": the newest CUDA that it supports */
     char runtime[24]; /* "CUDA 13.0", of this build */
     char compute[24]; /* capability: "9.0" */
 } DeviceInfo;
 
-/* Every op, by the name that follows be_. The test of ops complains about a name without rows. */
+/* Every op, by the name that follows be_. The test of ops fails for a name without rows. */
 #define BACKEND_OPS(X)                                                                                                 \
     X(linear)                                                                                                          \
     X(rms_norm)                                                                                                        \
@@ -76,16 +77,16 @@ typedef enum BackendOp { BACKEND_OPS(BACKEND_OP_ENUM) BACKEND_OP_COUNT } Backend
 typedef struct BackendCounters {
     int64_t calls[BACKEND_OP_COUNT]; /* of each op */
     int64_t allocations;             /* by be_alloc, by packing, and of scratch inside ops */
-    int64_t allocated_bytes;         /* handed out in all those, never subtracted */
+    int64_t allocated_bytes;         /* allocated in all those, never subtracted */
     int64_t replays;                 /* passes that were queued as a recording; their ops are not in calls */
 } BackendCounters;
 
 /* Devices this build and machine offer: the CPU first. Returns how many (at most max). */
 int backend_devices(DeviceInfo *ret_devices, int max);
 
-/* Fills in what takes a look at the driver: free memory, versions. */
+/* Fills in what the driver reports: free memory, versions. */
 void backend_inspect(DeviceInfo *info);
-/* Why kinds of device that this build knows are not among them, a sentence each. Returns how many (at most max). */
+/* Why supported kinds of device are not among them, one sentence each. Returns how many (at most max). */
 int backend_absent(Err *ret_whys, int max);
 
 /* device: "cpu", "cuda" (the first) or a UUID. A precision the device does not offer is an error, not a substitute.
@@ -99,8 +100,8 @@ bool backend_is_host(const Backend *be); /* memory can be read by the host as it
 const BackendCounters *backend_counters(const Backend *be);
 const char *backend_op_name(BackendOp op); /* "linear" */
 
-/* Runs a few ops of every kind on small inputs against plain loops. False with the op, what it gave and what was
- * wanted. */
+/* Runs a few ops of every kind on small inputs against plain loops. False with the op, its result and the wanted one.
+ */
 bool backend_selftest(Backend *be, Err *err);
 
 /* Waits for all queued ops; false with the first failure since the last check. */
@@ -112,12 +113,12 @@ void *be_alloc(Backend *be, size_t bytes,
 void be_free(Backend *be, void *memory);
 void be_upload(Backend *be, Tensor dst, const void *host); /* the host may write to it again at once */
 void be_download(Backend *be, void *host, Tensor src);     /* the host may read after be_check */
-/* The same beside the ops that follow, for large results: src may be written again by ops that are queued after the
- * next be_download_beside, or after be_check. So two buffers that change places never wait. */
+/* The same in parallel with the ops that follow, for large results: src may be written again by ops that are queued
+ * after the next be_download_beside, or after be_check. So two buffers in turn never wait. */
 void be_download_beside(Backend *be, void *host, Tensor src);
 void be_copy(Backend *be, Tensor dst, Tensor src); /* same bytes */
 size_t be_map_bytes(const Backend *be, int b, int h, int w, int c);
-/* Bytes that be_alloc could hand out now, others' use of the device considered; SIZE_MAX where nobody can say. */
+/* Bytes that be_alloc could allocate now, given other processes' use of the device; SIZE_MAX if unknown. */
 size_t be_memory_free(const Backend *be);
 
 /* --- replays: a pass whose ops are the same every time ------------------------------------------------------------
@@ -128,10 +129,10 @@ size_t be_memory_free(const Backend *be);
  *     }
  *
  * A backend that can record (CUDA graphs) runs the ops of a key as they come the first time, records them the second
- * time, and from then on begin queues the recording and answers false. The key must tell apart all that the ops
- * depend on besides the contents of memory: shapes, positions, and which memory (be_replay_key hashes such numbers; the
- * address of a buffer is one). Between begin and end: ops and be_copy only. Freeing memory forgets all recordings.
- * Backends that cannot record answer true always. */
+ * time, and from then on begin queues the recording and returns false. The key must include all that the ops depend on
+ * besides the contents of memory: shapes, positions, and which memory (be_replay_key hashes such numbers; the address
+ * of a buffer is one). Between begin and end: ops and be_copy only. Freeing memory drops all recordings. Backends that
+ * cannot record always return true. */
 bool be_replay_begin(Backend *be, uint64_t key);
 void be_replay_end(Backend *be);
 uint64_t be_replay_key(const char *what, const int64_t *numbers, int count);

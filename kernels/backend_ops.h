@@ -26,7 +26,7 @@ typedef struct BackendOps {
     void (*upload)(Backend *be, void *dst, const void *host, size_t bytes);
     void (*download)(Backend *be, void *host, const void *src, size_t bytes);
     void (*copy)(Backend *be, void *dst, const void *src, size_t bytes);
-    /* optional, NULL: as download; not known; every pass runs as it comes */
+    /* optional, NULL: as download; unknown; nothing is recorded */
     void (*download_beside)(Backend *be, void *host, const void *src, size_t bytes);
     size_t (*memory_free)(const Backend *be);
     bool (*replay_begin)(Backend *be, uint64_t key); /* false: a recording was queued */
@@ -90,11 +90,11 @@ struct Conv {
     ConvShape shape;
 };
 
-/* Keeps the first failure; later ones are echoes of it. */
+/* Keeps the first failure; later ones follow from it. */
 void backend_fail(Backend *be, ErrKind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* For the wrappers: checks that speak. Each returns true, or records "OP: NAME is [..], wanted [..]". A wanted axis of
- * -1 is any size. */
+/* For the wrappers: checks. Each returns true, or records "OP: NAME is [..], wanted [..]". A wanted axis of -1 is any
+ * size. */
 bool backend_want(Backend *be, const char *op, const char *name, const Tensor *t, Dtype dtype, int ndim, int64_t a,
                   int64_t b, int64_t c, int64_t d);
 bool backend_want_map(Backend *be, const char *op, const char *name, const FeatureMap *m, int b, int h, int w, int c);
@@ -106,12 +106,12 @@ typedef struct BackendDriver {
     const char *name;
     int (*devices)(DeviceInfo *ret_devices, int max);
     Backend *(*open)(const DeviceInfo *device, Precision precision, int threads, Err *err);
-    void (*why_none)(Err *err);        /* a sentence when it has no devices; NULL where that cannot be */
-    void (*inspect)(DeviceInfo *info); /* as backend_inspect; NULL: there is no more to say */
+    void (*why_none)(Err *err);        /* a sentence when it has no devices; NULL where it always has devices */
+    void (*inspect)(DeviceInfo *info); /* as backend_inspect; NULL: no more details */
     bool unlisted;                     /* opened when asked for, not among backend_devices */
 } BackendDriver;
 
-/* Makes one more driver known to this process; tests bring theirs so. */
+/* Registers one more driver in this process; for tests. */
 void backend_register(const BackendDriver *driver);
 
 extern const BackendDriver cpu_driver;

@@ -1,5 +1,5 @@
-/* A hash table of addresses with linear probing; a few hundred entries. Removing one moves what stands behind it, so
- * that there are no graves. */
+/* A hash table of addresses with linear probing; a few hundred entries. Removing an entry moves those behind it, so
+ * that there are no tombstones. */
 #include "kernels/device_memory.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* What this process holds of its devices' memory: be_alloc enters it here, be_free takes it out. The worker tells the
- * daemon, so that the queue knows what jobs of a kind take. All functions may be called by any thread. */
+/* How much device memory this process holds: be_alloc adds to it, be_free subtracts. The worker reports it to the
+ * daemon, so that the queue can estimate the memory of similar jobs. All functions may be called by any thread. */
 #ifndef KERNELS_DEVICE_MEMORY_H
 #define KERNELS_DEVICE_MEMORY_H
 

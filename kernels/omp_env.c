@@ -8,5 +8,5 @@ void omp_env_set(char **argv)
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("OMP_WAIT_POLICY", "passive", 0))
         return;
     execv("/proc/self/exe",
-          argv); /* returns only where /proc is missing: slower beside busy neighbours, nothing else */
+          argv); /* returns only where /proc is missing: then slower on a busy machine, no other effect */
 }

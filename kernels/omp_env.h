@@ -4,9 +4,9 @@
  *     omp_env_set(argv);
  *
  * OpenMP's threads spin at every barrier by default. On a machine that does other work too, the spinning thread keeps
- * the one it waits for off its core: batches took 2 to 8 times as long with two busy neighbours. The library reads its
- * settings when it is loaded, before main, so the program starts itself again, once, with OMP_WAIT_POLICY=passive. A
- * user who set OMP_WAIT_POLICY or GOMP_SPINCOUNT is left alone. */
+ * the one it waits for off its core: batches took 2 to 8 times as long with two other busy processes. The library reads
+ * its settings when it is loaded, before main, so the program starts itself again, once, with OMP_WAIT_POLICY=passive.
+ * OMP_WAIT_POLICY or GOMP_SPINCOUNT set by the user are not changed. */
 #ifndef KERNELS_OMP_ENV_H
 #define KERNELS_OMP_ENV_H
 

@@ -1,5 +1,5 @@
-/* backend_selftest: one op of each kind on numbers small enough to check with plain loops here. It answers "does this
- * build compute on this machine at all?" in well under a second; tests/ops asks whether it computes right everywhere.
+/* backend_selftest: one op of each kind on numbers small enough to check with plain loops here. It checks in well under
+ * a second whether this build computes on this machine at all; tests/ops checks all ops and shapes.
  *
  * To add a check: a function that fills inputs, runs an op and compares through `near`, and its row in `checks`. */
 #include <math.h>

@@ -1,4 +1,4 @@
-/* Workspace: one block of backend memory handed out in order. Measure, then place: the same list of workspace_take
+/* Workspace: one block of backend memory, allocated from in order. Measure, then place: the same list of workspace_take
  * calls runs once on a Workspace without memory, to add up sizes, and once on a real one, so size and layout cannot
  * disagree.
  *
@@ -22,8 +22,7 @@ FeatureMap workspace_take_map(Workspace *workspace, Backend *be, int b, int h, i
 
 /* Allocates what was measured and rewinds. On failure the workspace stays empty. */
 bool workspace_open(Workspace *workspace, Backend *be, Err *err);
-void workspace_rewind(Workspace *workspace,
-                      size_t mark);         /* hands out again from a mark (workspace->used taken earlier) */
-void workspace_close(Workspace *workspace); /* an empty workspace is fine */
+void workspace_rewind(Workspace *workspace, size_t mark); /* continues from a mark (workspace->used taken earlier) */
+void workspace_close(Workspace *workspace);               /* an empty workspace is fine */
 
 #endif

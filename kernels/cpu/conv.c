@@ -1,4 +1,4 @@
-/* Convolutions: which way a shape goes, and image by image.
+/* Convolutions: the choice of algorithm by shape, and the loop over images.
  *
  * Image by image keeps a layer's maps in L3 and makes every image's result independent of its batch. Channels are
  * padded to 16 with zero weights. 3x3 convolutions with stride 1 go to Winograd, which needs a quarter of the

@@ -61,7 +61,7 @@ static void *cpu_alloc(Backend *be, size_t bytes, Err *err)
     size_t align = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : CACHE_LINE;
     size_t size = (size_t)round_up((int64_t)(bytes ? bytes : 1), (int64_t)align);
     int64_t wanted = (int64_t)(size >> 20), have = memory_mib("MemAvailable:");
-    /* The kernel hands out more than it has and kills later; so large requests are compared with what is there. */
+    /* Linux overcommits memory and kills the process later; so large requests are compared with the free memory. */
     void *memory = size < HUGE_PAGE || have == 0 || wanted <= have ? aligned_alloc(align, size) : NULL;
     if (!memory)
         err_set(err, ERR_MEMORY, "cpu: wanted %lld MiB, %lld MiB are free; a smaller batch needs less",

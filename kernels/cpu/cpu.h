@@ -1,7 +1,7 @@
 /* The CPU backend's inside: its state, scratch, and the op functions that cpu.c puts into the table.
  *
  * A map is nChw16c: [B][C/16][h][w][16], channels padded to a multiple of 16 with zeros. Every op that writes a map
- * writes those zeros, so every op that reads one may count on them. */
+ * writes those zeros, so every op that reads one may rely on them. */
 #ifndef KERNELS_CPU_CPU_H
 #define KERNELS_CPU_CPU_H
 
@@ -10,7 +10,7 @@
 
 enum { CACHE_LINE = 64 };
 
-/* Loops marked so are compiled once for each vector width; the machine's own is taken when the program starts. They
+/* Loops marked so are compiled once for each vector width; that of the machine is chosen when the program starts. They
  * must be plain C without OpenMP regions: the regions call them. (ThreadSanitizer cannot run their resolvers.) */
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 #define CPU_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))

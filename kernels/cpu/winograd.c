@@ -1,11 +1,12 @@
 /* Winograd convolutions: weights, and how an image is cut among threads. The transforms are in isa_kernels.h.
  *
- * Three steps: turn input tiles, multiply, turn back. Turned tiles lie by position, v [n*n][c_in/16][tiles][16] and
- * m [n*n][c_out/16][tiles][16]; so the product at one position is a plain matrix product with contiguous rows.
+ * Three steps: transform input tiles, multiply, transform back. Transformed tiles are stored by position, v
+ * [n*n][c_in/16][tiles][16] and m [n*n][c_out/16][tiles][16]; so the product at one position is a plain matrix product
+ * with contiguous rows.
  *
- * Two ways to cut. Large maps: each thread takes blocks of tiles through all three steps in memory of its own, without
- * meeting the others. Small maps with many channels: the weights are larger than the map, so all threads share one
- * block of tiles and divide its positions, which reads every weight once; they meet between the steps. */
+ * Two ways to cut. Large maps: each thread takes blocks of tiles through all three steps in its own memory, without
+ * synchronisation. Small maps with many channels: the weights are larger than the map, so all threads share one block
+ * of tiles and divide its positions, which reads every weight once; barriers separate the steps. */
 #include "kernels/cpu/winograd.h"
 
 #include <stdlib.h>
@@ -228,7 +229,7 @@ static void run_shared(Cpu *cpu, const Work *w)
 #pragma omp parallel num_threads(cpu->threads)
     {
         float *run = w->run + (size_t)cpu_thread() * w->run_floats;
-        for (int phase = 0; phase < win->phases; phase++) { /* each loop ends with a meeting of all threads */
+        for (int phase = 0; phase < win->phases; phase++) { /* each loop ends with a barrier */
 #pragma omp for schedule(dynamic)
             for (int b = 0; b < win->blocks_in; b++)
                 step_in(w, phase, 0, w->tiles, b, run);

@@ -3,11 +3,12 @@
  * row, and its softmax then runs online over tiles of keys.
  *
  *   attend_warps   f32 (fp32, tf32; and every head size). A block is QUERIES query rows of one head, a warp eight of
- * them. For scores a lane is a key, for the mix a lane is a channel; keys and values pass through shared memory.
+ *                  them. For scores a lane is a key, for the mix a lane is a channel; keys and values pass through
+ *                  shared memory.
  *   attend_mma     fp16, bf16 at head size 64. A warp is 16 query rows on the tensor cores: scores in registers in the
- * layout that is the next product's left operand, so weights never touch memory. Sums in f32. attend_one     few
- * queries (the teacher decodes one token at a time): a block is one query row of one head, and its threads read the
- * cache once, coalesced; bound by that reading.
+ *                  layout that is the next product's left operand, so weights never touch memory. Sums in f32.
+ *   attend_one     few queries (the teacher decodes one token at a time): a block is one query row of one head, and its
+ *                  threads read the cache once, coalesced; bound by that reading.
  *
  * Which one runs depends on T, the head size and the precision, never on B; the order of a row's sums depends on its
  * position alone. Keys beyond first+T may hold anything: they are not read. */

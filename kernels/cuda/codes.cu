@@ -2,9 +2,10 @@
  *
  * argmax_linear: logits of 512 rows at a time stay in scratch (32 MiB at 16384 codes: they live in L2 between the
  * product and the search), then one block a row finds the largest and the second largest. The pair of partial results
- * of two threads has one merge whatever the order, ties go to the lower id, so the tree's shape does not show.
+ * of two threads has one merge whatever the order, ties go to the lower id, so the result does not depend on the tree's
+ * shape.
  *
- * nearest_code: a thread walks codes tid, tid + 256, ... and holds each against eight rows, so the codebook (512 KiB)
+ * nearest_code: a thread walks codes tid, tid + 256, ... and compares each with eight rows, so the codebook (512 KiB)
  * is read from L2 once for eight rows. */
 #include "kernels/cuda/cuda.h"
 

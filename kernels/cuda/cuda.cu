@@ -1,8 +1,8 @@
 /* The CUDA backend: opening, memory, scratch, and the table. Each op's kernels are in the file of its family.
  *
- * One stream in order, and one beside it for downloads (transfer.cu); nothing waits but be_check. This file is compiled
- * twice like every other here: as the driver "cuda", and by the host compiler as "cuda-host", the same backend over
- * host/, which tests open by name. */
+ * One stream in order, and a second one for downloads (transfer.cu); only be_check waits. This file is compiled twice
+ * like every other here: as the driver "cuda", and by the host compiler as "cuda-host", the same backend over host/,
+ * which tests open by name. */
 #include "kernels/cuda/cuda.h"
 
 #include <stdlib.h>
@@ -34,7 +34,7 @@ static void *cuda_alloc(Backend *be, size_t bytes, Err *err)
 
 static void cuda_free(Backend *be, void *memory)
 {
-    replays_forget(cuda_of(be)); /* one of them may know this address */
+    replays_forget(cuda_of(be)); /* one of them may use this address */
     gpu_free(memory);
 }
 
@@ -48,7 +48,7 @@ static size_t cuda_memory_free(const Backend *be)
 
 static void cuda_copy(Backend *be, void *dst, const void *src, size_t bytes)
 {
-    cuda_of(be)->stats.map.data = nullptr; /* it may be what is written */
+    cuda_of(be)->stats.map.data = nullptr; /* its memory may be the one that is written */
     gpu_copy(dst, src, bytes, cuda_of(be)->stream);
 }
 
@@ -74,7 +74,7 @@ void *cuda_scratch(Cuda *cuda, CudaScratch which, size_t bytes)
 
 /* --- life ------------------------------------------------------------------------------------------------- */
 
-/* Fault::overflow in words. */
+/* Names of Fault::overflow. */
 static void overflow_tell(Backend *be, int where)
 {
     static const char *const places[] = {"", "a number of the transformer", "a number of the decoder", "a pixel"};
@@ -117,7 +117,7 @@ static void cuda_close(Backend *be)
 static constexpr bool for_tests = false;
 #else
 #define DRIVER_NAME "cuda-host"
-static constexpr bool for_tests = true; /* they open it by name; jobs are not offered it */
+static constexpr bool for_tests = true; /* tests open it by name; it is not offered to jobs */
 #endif
 
 static const BackendOps cuda_ops = {
@@ -199,7 +199,7 @@ static void cuda_inspect(DeviceInfo *info)
         gpu_inspect(&device, info);
 }
 
-/* Whether this build's code runs on this device shows at the first kernel: better here than in a job. */
+/* Runs a first kernel, so that a build whose code does not run on this device fails here and not in a job. */
 static __global__ void first_kernel(Fault *fault)
 {
     *fault = Fault{};

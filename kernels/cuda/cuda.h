@@ -20,15 +20,16 @@ enum CudaScratch {
     SCRATCH_OPERAND, /* a product's rows in 16 bits */
     SCRATCH_WORK,    /* the op's own: logits, partial results */
     SCRATCH_PACK,    /* weights on their way into their packed form */
-    SCRATCH_STATS,   /* what a convolution found out about the map it wrote: map_stats.h */
+    SCRATCH_STATS,   /* statistics of the map that a convolution wrote: map_stats.h */
     SCRATCHES
 };
 
-/* A kernel that meets what only the device can see, an id outside its table, writes it here; the first one stays. */
+/* A kernel that finds an error in device data, such as an id outside its table, writes it here; the first one is kept.
+ */
 struct Fault {
     int op; /* BackendOp + 1 */
     int row, found, limit;
-    int overflow; /* OVERFLOW_...: infinity or NaN came up: num.h */
+    int overflow; /* OVERFLOW_...: infinity or NaN occurred: num.h */
 };
 
 enum Overflow { OVERFLOW_NONE, OVERFLOW_ROWS, OVERFLOW_MAPS, OVERFLOW_IMAGE };
@@ -46,8 +47,8 @@ enum { TRANSFER_SLOTS = 8, TRANSFER_BYTES = 4 << 20 };
 struct TransferSlot {
     void *pinned; /* [TRANSFER_BYTES], from its first use on */
     GpuEvent done;
-    bool busy;  /* a copy was queued; `done` says when it is over */
-    void *host; /* where a download goes on to; NULL: nothing waits here */
+    bool busy;  /* a copy was queued; `done` is its event */
+    void *host; /* the destination of a download; NULL: no download */
     size_t bytes;
 };
 
@@ -65,7 +66,7 @@ enum { REPLAYS_MAX = 4096 };
 struct Replay {
     uint64_t key;
     bool met;
-    GpuGraph graph; /* NULL: met once */
+    GpuGraph graph; /* NULL: the key came once */
 };
 
 struct Replays {

@@ -1,4 +1,4 @@
-/* The table. To add an error: a row; one that is in no row is ERR_DEVICE with the driver's words alone. */
+/* The table. To add an error: a row; one without a row is ERR_DEVICE with the driver's message alone. */
 #include "kernels/cuda/failure.h"
 
 #include <string.h>

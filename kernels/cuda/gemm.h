@@ -1,10 +1,10 @@
 /* Matrix products: y[R,N] = x[R,K] w[N,K]^T, row-major, operands in one type, sums and y in f32.
  *
- * device/gemm.cu gives them to cublasLt, which is loaded the first time a device is opened: a process that computes on
- * the CPU should not pay its 0.3 s and 200 MB. host/gemm.cpp is plain loops. Nothing else knows either.
+ * device/gemm.cu calls cublasLt, which is loaded the first time a device is opened: a process that computes on the CPU
+ * should not pay its 0.3 s and 200 MB. host/gemm.cpp is plain loops. No other file depends on either.
  *
  * Batch invariance: for each shape (N, K, types) one algorithm is chosen, without split sums, and kept for every number
- * of rows; so an element is the same sum in the same order wherever its row stands. */
+ * of rows; so an element is the same sum in the same order wherever its row is. */
 #ifndef KERNELS_CUDA_GEMM_H
 #define KERNELS_CUDA_GEMM_H
 
@@ -28,7 +28,7 @@ struct GemmCall {
     bool accumulate;   /* y += */
 };
 
-/* False when the library refuses, with its words. */
+/* False when the library refuses, with its message. */
 bool gemm_run(Gemm *gemm, const GemmCall *call, GpuStream stream, Err *err);
 
 } // namespace GPU_SPACE

@@ -1,17 +1,17 @@
-/* What a kernel source is written in: CUDA C++ under nvcc, the same text as plain C++ everywhere else.
+/* The language of kernel sources: CUDA C++ under nvcc, plain C++ under other compilers.
  *
- * On a machine without a GPU host/gpu_host.h supplies the words of the language: every CUDA thread is a fiber, warps
- * meet at shuffles and votes, shared memory starts as NaN, launches that a GPU would refuse are refused. So an op's
- * kernel is tested, line by line, by the ordinary tests of ops.
+ * For the host, host/gpu_host.h defines CUDA's keywords and functions: every CUDA thread is a fiber, warps synchronise
+ * at shuffles and votes, shared memory starts as NaN, launches that a GPU would refuse are refused. So an op's kernel
+ * is tested, line by line, by the ordinary tests of ops.
  *
  *     SHARED(float, tile, [32][33]);           static shared memory, in place of __shared__ float tile[32][33]
  *     DYN_SHARED(float, rows);                 the launch's dynamic shared memory as float *rows, 16-byte aligned
  *     UNROLL for (...)                         a loop whose arrays must stay in registers
  *     LAUNCH(kernel, grid, block, bytes, stream, args...);    a template: LAUNCH((kernel<4, __half>), ...)
  *
- * What differs from CUDA: no __shared__, no <<<>>>, no asm outside mma.h, no printf, masks of full warps unless the
- * lanes of the mask truly meet. A launch never fails by itself: the first failure is kept and gpu_sync (runtime.h)
- * tells it. Everything here lives in a namespace of its own for each build, so that one program can hold both. */
+ * What differs from CUDA: no __shared__, no <<<>>>, no asm outside mma.h, no printf, masks of full warps unless exactly
+ * the lanes of the mask take part. A launch never fails by itself: the first failure is kept and gpu_sync (runtime.h)
+ * reports it. Each build has its own namespace, so that one program can contain both. */
 #ifndef KERNELS_CUDA_GPU_H
 #define KERNELS_CUDA_GPU_H
 
@@ -45,7 +45,7 @@ namespace GPU_SPACE
 {
 typedef cudaStream_t GpuStream;
 bool gpu_may_launch(const void *kernel, size_t shared_bytes); /* false after a failure; asks for more than 48 KiB */
-void gpu_launched(const char *kernel);                        /* keeps a refused launch's words */
+void gpu_launched(const char *kernel);                        /* keeps a refused launch's message */
 } // namespace GPU_SPACE
 
 #else

@@ -76,7 +76,7 @@ struct CudaLinear {
     float *bias;
 };
 
-/* Through scratch in pieces of whole rows, so that packing needs no second copy of a large matrix. */
+/* Through scratch in chunks of whole rows, so that packing needs no second copy of a large matrix. */
 static void pack_rows(Cuda *cuda, const float *w, int64_t n, int64_t k, char *packed)
 {
     int64_t piece = PACK_BYTES / (k * static_cast<int64_t>(sizeof(float))), element = cuda_16bit(cuda) ? 2 : 4;
@@ -136,7 +136,7 @@ void cuda_linear(Backend *be, const Linear *base, Tensor x, Tensor y, bool accum
     Err err = {}, device = {};
     if (!call.x || gemm_run(cuda->gemm, &call, cuda->stream, &err))
         return;
-    if (!gpu_sync(cuda->stream, &device)) /* the library hides what the device said */
+    if (!gpu_sync(cuda->stream, &device)) /* the library hides the device's error */
         backend_fail(be, device.kind, "%s", device.text);
     else
         backend_fail(be, err.kind, "be_linear: %lld rows, [%lld,%lld]: %s", static_cast<long long>(call.rows),

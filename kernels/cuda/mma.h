@@ -1,6 +1,6 @@
 /* Tensor-core products, matrix loads and asynchronous copies: the PTX instructions that the kernels use, and nothing
- * else in the backend has asm. On the host each is a twin (host/mma_host.cpp) that follows the layouts below, so a
- * fragment in the wrong place gives a wrong number there too.
+ * else in the backend has asm. On the host each has an implementation (host/mma_host.cpp) that follows the layouts
+ * below, so a misplaced fragment gives a wrong number there too.
  *
  * A product is a warp's: d[16,8] += a[16,k] b[k,8], sums in f32. Lane l holds, with r = l/4 and c = l%4:
  *   16-bit, k = 16:  a[i], a pair of neighbours along k: row r + 8*(i%2), k = 2c + 8*(i/2) and the next

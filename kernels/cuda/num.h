@@ -1,4 +1,5 @@
-/* Numbers of a kernel's operands: float, __half, __nv_bfloat16 behind the same words, so that one template serves all.
+/* Number types of a kernel's operands: the same functions for float, __half and __nv_bfloat16, so that one template
+ * serves all.
  *   widen(x)           the float it stands for
  *   narrow<T>(f)       the nearest T
  *   pack2<T>(lo, hi)   two 16-bit values in a register, lo first in memory
@@ -7,8 +8,8 @@
  *
  * The sentinel: fp16 ends at 65504, and what does not fit becomes infinity, then NaN, and an argmax over NaN is still
  * an id. So wherever numbers pass anyway on their way to 16 bits (rows of products), into a group norm (maps) or into
- * bytes (the image), a thread that meets one writes Fault::overflow, and be_check tells ERR_NUMERIC: a compare a
- * number, a store when it happens, nothing else. Whoever runs a batch in fp16 makes it again in bf16. */
+ * bytes (the image), a thread that finds one writes Fault::overflow, and be_check returns ERR_NUMERIC: one comparison
+ * per number, one store when it happens. The caller makes an fp16 batch again in bf16. */
 #ifndef KERNELS_CUDA_NUM_H
 #define KERNELS_CUDA_NUM_H
 

@@ -1,8 +1,8 @@
 /* Recordings of passes: CUDA graphs by key.
  *
- * The first time a key comes its ops run as they are queued, since they may meet shapes for the first time and ask for
- * scratch, which a recording must not. The second time they are recorded; from then on one launch queues them all.
- * Recordings hold addresses, so freeing memory (of weights, of a workspace, of scratch that grows) forgets all of them. */
+ * The first time a key comes its ops run as they are queued, since new shapes may need scratch memory, which a
+ * recording must not allocate. The second time they are recorded; from then on one launch queues them all. Recordings
+ * hold addresses, so freeing memory (of weights, of a workspace, of scratch that grows) drops all of them. */
 #include "kernels/cuda/cuda.h"
 
 #include <stdlib.h>
@@ -36,7 +36,7 @@ bool cuda_replay_begin(Backend *be, uint64_t key)
 {
     Cuda *cuda = cuda_of(be);
     Replays *replays = &cuda->replays;
-    cuda->stats.map.data = nullptr; /* a recording writes maps unseen */
+    cuda->stats.map.data = nullptr; /* a recording writes maps without the bookkeeping */
     if (replays->count > REPLAYS_MAX / 2)
         replays_forget(cuda);
     Replay *replay = find(replays, key);

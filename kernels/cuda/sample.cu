@@ -9,7 +9,8 @@
  *   nucleus   the CPU sorts; here the least key K with mass(> K) <= top_p * total is found bit by bit, 32 sums over the
  *             row. All above K stay, and of the entries equal to K the first few in id order, as many as the mass allows.
  *   draw      running sums in double over threads, then within the one run that reaches the number.
- * Sums are in double and in a fixed order: integers count, floats never meet in an atomic. NaN counts as minus infinity. */
+ * Sums are in double and in a fixed order: only integers are updated atomically, never floats. NaN counts as minus
+ * infinity. */
 #include "kernels/cuda/cuda.h"
 
 namespace GPU_SPACE {
@@ -186,7 +187,7 @@ __device__ static inline void nucleus(float *weight, Run run, float top_p, doubl
     const double allowed = static_cast<double>(top_p) * total;
     uint32_t least = 0; /* the least key whose mass above is allowed: bits that must be set, from the top */
     for (int bit = 29; bit >= 0; bit--) {
-        uint32_t trial = (least | 1u << bit) - 1; /* would a key without this bit do? */
+        uint32_t trial = (least | 1u << bit) - 1; /* whether a key without this bit suffices */
         if (sum_in_order(mass_above(weight, run, trial), block, nullptr) > allowed)
             least |= 1u << bit;
     }

@@ -1,13 +1,12 @@
 /* Copies between ordinary host memory and the device, through a ring of pinned buffers.
  *
- * A copy from or to pageable memory would make the host wait; one from or to a pinned buffer runs by itself. So an
- * upload is copied into the next buffer of the ring and goes on from there, and the caller may use its memory again at
- * once. A download arrives in a buffer and is moved on when that buffer is needed again, or at the latest when the
- * backend is waited for. A buffer whose copy is still under way is waited for: with the whole ring under way that paces
- * the host.
+ * A copy from or to pageable memory blocks the host; one from or to a pinned buffer is asynchronous. So an upload is
+ * copied into the next buffer of the ring and sent from there, and the caller may use its memory again at once. A
+ * download arrives in a buffer and is copied to its destination when that buffer is needed again, or at the latest in
+ * be_check. The host waits for a buffer whose copy is pending; when all are pending, that limits its speed.
  *
- * Downloads `beside` run on a stream of their own, after what was queued before them; the main stream goes on, and
- * waits for such a download only when the next one is queued. */
+ * Downloads `beside` run on a second stream, after the work queued before them; the main stream continues, and waits
+ * for such a download only when the next one is queued. */
 #include "kernels/cuda/cuda.h"
 
 #include <string.h>
@@ -15,7 +14,7 @@
 namespace GPU_SPACE
 {
 
-/* The next buffer, free: its copy is over and what it brought is where it belongs. NULL after backend_fail. */
+/* The next buffer, free: its copy is complete and its data were delivered. NULL after backend_fail. */
 static TransferSlot *next_slot(Cuda *cuda)
 {
     Transfer *transfer = &cuda->transfer;
@@ -55,7 +54,7 @@ static size_t piece(size_t left)
 void cuda_upload(Backend *be, void *dst, const void *host, size_t bytes)
 {
     Cuda *cuda = cuda_of(be);
-    cuda->stats.map.data = nullptr; /* it may be what is written */
+    cuda->stats.map.data = nullptr; /* its memory may be the one that is written */
     for (size_t at = 0; at < bytes; at += TRANSFER_BYTES) {
         size_t size = piece(bytes - at);
         TransferSlot *slot = next_slot(cuda);

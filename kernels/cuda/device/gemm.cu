@@ -1,4 +1,4 @@
-/* Matrix products by cublasLt. In its column-major words: y^T[N,R] = op(w)[N,K] x^T[K,R], w transposed, all leading
+/* Matrix products by cublasLt. In its column-major terms: y^T[N,R] = op(w)[N,K] x^T[K,R], w transposed, all leading
  * dimensions the row lengths. The library is opened by name at the first gemm_open (gemm.h says why). */
 #include "kernels/cuda/gemm.h"
 
@@ -56,7 +56,7 @@ static bool library_load(Library *lt, Err *err)
     const char *const places[] = {NAME_OF(CUBLAS_VER_MAJOR), DDQ_CUDA_LIBRARIES "/" NAME_OF(CUBLAS_VER_MAJOR)};
     void *library = nullptr;
     for (size_t i = 0; i < countof(places) && !library; i++)
-        library = dlopen(places[i], RTLD_NOW | RTLD_LOCAL); /* stays for the life of the process */
+        library = dlopen(places[i], RTLD_NOW | RTLD_LOCAL); /* stays until the process ends */
     if (!library)
         return err_set(err, ERR_DEVICE, "device cuda: %s is not installed; install cuBLAS %d or use the device cpu", places[0],
                        CUBLAS_VER_MAJOR);

@@ -27,7 +27,7 @@ template <class Function> static bool find(void *library, const char *name, Func
     return *ret_function != nullptr;
 }
 
-/* Stays loaded: the process asks again when something fails. */
+/* Stays loaded: it is used again after failures. */
 static Nvml load()
 {
     Nvml nvml = {};

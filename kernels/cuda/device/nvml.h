@@ -1,6 +1,5 @@
-/* What the driver's management library knows of a GPU without CUDA: how much memory is free, which driver it is,
- * whether it is still there. libnvidia-ml.so.1 comes with the driver and is loaded when first asked; without it nobody
- * says. */
+/* What the driver's management library reports about a GPU without CUDA: free memory, the driver's version, whether it
+ * is lost. libnvidia-ml.so.1 comes with the driver and is loaded at the first call; without it nothing is known. */
 #ifndef KERNELS_CUDA_DEVICE_NVML_H
 #define KERNELS_CUDA_DEVICE_NVML_H
 
@@ -10,10 +9,10 @@
 namespace gpu_device
 {
 
-/* uuid: "GPU-..." or "MIG-...". False when nobody says; then nothing is written. */
+/* uuid: "GPU-..." or "MIG-...". False if unknown; then nothing is written. */
 bool nvml_memory(const char *uuid, int64_t *ret_free_mib);
 bool nvml_driver(char *ret_version, size_t size); /* "580.65.06" */
-bool nvml_lost(const char *uuid);                 /* true only when the driver says that this GPU is lost */
+bool nvml_lost(const char *uuid);                 /* true only when the driver reports that this GPU is lost */
 
 } // namespace gpu_device
 

@@ -1,5 +1,5 @@
 /* The CUDA runtime behind kernels/cuda/runtime.h. Every call that returns a cudaError_t goes through `fine`, which
- * keeps the first failure with the call's name and the device's words. */
+ * keeps the first failure with the call's name and the device's message. */
 #include "kernels/cuda/runtime.h"
 
 #include <stdio.h>
@@ -40,7 +40,7 @@ static bool fine(cudaError_t code, const char *call)
 
 /* --- devices ---------------------------------------------------------------------------------------------- */
 
-/* A process that sees a slice of a GPU was given it by that name. */
+/* A process that sees a slice of a GPU was given its UUID. */
 static void print_uuid(const cudaUUID_t *uuid, char *ret_text, size_t size)
 {
     const char *visible = getenv("CUDA_VISIBLE_DEVICES");
@@ -91,7 +91,7 @@ int gpu_devices(GpuDevice *ret_devices, int max, Err *ret_why)
         told(code, "looking for GPUs", ret_why);
     for (int i = 0; code == cudaSuccess && i < count && n < max; i++)
         n += describe(i, &ret_devices[n]);
-    cudaGetLastError(); /* what was asked here is answered */
+    cudaGetLastError(); /* the error of this query is handled */
     return n;
 }
 
@@ -133,7 +133,7 @@ void *gpu_malloc(size_t bytes)
     void *memory = nullptr;
     cudaError_t code = cudaMalloc(&memory, bytes ? bytes : 1);
     if (code == cudaErrorMemoryAllocation)
-        cudaGetLastError(); /* the caller answers with a smaller batch */
+        cudaGetLastError(); /* the caller retries with a smaller batch */
     else
         fine(code, "cudaMalloc");
     return code == cudaSuccess ? memory : nullptr;

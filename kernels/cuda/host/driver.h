@@ -11,9 +11,9 @@ extern "C" {
 extern const BackendDriver cuda_host_driver;
 
 /* How tests make this device fail. Errors are named as cudaGetErrorName does. */
-void cuda_host_break(const char *error, int64_t works); /* after so many more kernels and copies; NULL: it is whole */
+void cuda_host_break(const char *error, int64_t works); /* after this many more kernels and copies; NULL: no failure */
 void cuda_host_refuse(const char *error);               /* opening it fails; NULL: it opens */
-void cuda_host_memory(size_t bytes);                    /* how much it has in all; 0: 2 GiB */
+void cuda_host_memory(size_t bytes);                    /* its total memory; 0: 2 GiB */
 
 #ifdef __cplusplus
 }

@@ -1,12 +1,12 @@
 /* Runs a grid: block after block in shuffled order, the threads of a block as fibers.
  *
- * A fiber runs until its thread meets others (a shuffle, a vote, a product, a barrier) or ends. Warps take turns in
- * shuffled order, a warp runs until all its lanes wait at a barrier or have ended: so a kernel that counts on another
- * warp's progress without a barrier reads poison or waits for ever, and the latter is told. A thread that ended counts
- * in no meeting any more. The fiber of a thread that ended takes the next thread, so a kernel without meetings uses
- * one fiber and costs two changes of stack a thread.
+ * A fiber runs until its thread synchronises (a shuffle, a vote, a product, a barrier) or ends. Warps run in turn in
+ * shuffled order, each until all its lanes wait at a barrier or have ended: so a kernel that relies on another warp's
+ * progress without a barrier reads poison or waits for ever, which is reported. Threads that ended take part in no
+ * collective. The fiber of a thread that ended takes the next thread, so a kernel without collectives uses one fiber
+ * and costs two context switches per thread.
  *
- * A failure (lane_fail, lanes at different places) leaves the block where it stands: its fibers are thrown away. */
+ * After a failure (lane_fail, lanes at different places) the block's fibers are dropped as they are. */
 #include "kernels/cuda/host/fiber.h"
 
 #include <stdarg.h>
@@ -104,7 +104,7 @@ void lane_fail(const char *format, ...)
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     launch_fail(text);
-    for (;;) /* the scheduler does not come back */
+    for (;;) /* the scheduler does not return */
         context_switch(&machine.running->fiber->context, &machine.scheduler);
 }
 
@@ -237,10 +237,10 @@ static bool same_place(const Lane &a, const Lane &b)
     return a.site.file == b.site.file && a.site.line == b.site.line && a.resolve == b.resolve && a.mask == b.mask;
 }
 
-/* The meeting that lane i of a warp waits for: held if all live lanes of its mask are there. */
+/* Runs the collective that lane i of a warp waits for, if all live lanes of its mask have reached it. */
 static bool meeting_hold(Lane *warp, int lanes, int i)
 {
-    static char nothing; /* for meetings without arguments */
+    static char nothing; /* for collectives without arguments */
     void *args[WARP_LANES] = {nullptr};
     for (int j = 0; j < lanes; j++) {
         if (!(warp[i].mask >> j & 1) || warp[j].state == GONE)
@@ -350,7 +350,7 @@ static void block_run()
     if (complaint)
         launch_fail(complaint);
     for (Lane &lane : m.lanes)
-        if (lane.fiber) { /* a broken block's */
+        if (lane.fiber) { /* from a failed block */
             fiber_reset(lane.fiber);
             m.idle.push_back(lane.fiber);
             lane.fiber = nullptr;

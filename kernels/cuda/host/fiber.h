@@ -1,4 +1,4 @@
-/* A block's threads as fibers: what the other host twins need to know of the thread that is running. */
+/* A block's threads as fibers: what the other host files need of the running thread. */
 #ifndef KERNELS_CUDA_HOST_FIBER_H
 #define KERNELS_CUDA_HOST_FIBER_H
 
@@ -19,15 +19,15 @@ struct AsyncCopy {
 std::vector<AsyncCopy> &lane_copies(); /* of the running thread, oldest first */
 int &lane_copy_group();                /* groups committed so far */
 
-/* Shared memory (shared.cpp): a launch's dynamic bytes and whatever static arrays its blocks ask for. Each block starts
- * from poison; behind every array stand guard bytes. */
+/* Shared memory (shared.cpp): a launch's dynamic bytes and the static arrays of its blocks. Each block starts from
+ * poison; guard bytes follow every array. */
 void shared_begin(size_t dynamic_bytes);
 void shared_poison();       /* a block begins */
-const char *shared_check(); /* a block has ended: NULL, or what it did */
+const char *shared_check(); /* a block has ended: NULL, or its error */
 void shared_end();
 bool in_shared(const void *at, size_t aligned_bytes); /* of this block, and aligned to its size */
 
-/* The first failure of a launch or call since gpu_sync told one. */
+/* The first failure of a launch or call since gpu_sync reported one. */
 void device_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool device_failed();
 

@@ -1,9 +1,9 @@
-/* The words of CUDA C++ for a host compiler. Kernel sources include kernels/cuda/gpu.h, never this.
+/* CUDA C++ keywords and functions for a host compiler. Kernel sources include kernels/cuda/gpu.h, never this.
  *
- * One block runs at a time, each of its threads as a fiber (fiber.cpp). A thread that meets no other never leaves its
- * fiber, so kernels without barriers cost what a loop costs. What a GPU would not forgive becomes the launch's failure,
- * in a sentence with the kernel, the block, the thread and the line: lanes that wait at different places, barriers
- * that not all threads reach, shared memory written past its end, launches beyond the limits below. */
+ * One block runs at a time, each of its threads as a fiber (fiber.cpp). A thread that does not synchronise never leaves
+ * its fiber, so kernels without barriers cost as much as a loop. Errors become the launch's failure, with the kernel,
+ * the block, the thread and the line: lanes that wait at different places, barriers that not all threads reach, shared
+ * memory written past its end, launches beyond the limits below. */
 #ifndef KERNELS_CUDA_HOST_GPU_HOST_H
 #define KERNELS_CUDA_HOST_GPU_HOST_H
 
@@ -53,7 +53,7 @@ struct Work {
     virtual void run() = 0;
 };
 
-/* Runs now, or joins the graph that the stream is capturing. Takes the work. */
+/* Runs now, or is added to the graph that the stream is capturing. Consumes the work. */
 void stream_take(Stream *stream, Work *work);
 
 struct Grid {
@@ -98,13 +98,13 @@ struct Site {
     int line;
 };
 
-/* A collective of a warp: each lane brings its own arguments; when all lanes of the mask wait at the site, `resolve`
- * runs once and writes every lane's result; then all go on. lanes[i] is NULL for a lane that does not take part. */
+/* A collective of a warp: each lane passes its own arguments; when all lanes of the mask wait at the site, `resolve`
+ * runs once and writes every lane's result; then all continue. lanes[i] is NULL for a lane that does not take part. */
 typedef void (*Resolve)(void *const *lanes);
 void meet_warp(Resolve resolve, void *mine, unsigned mask, Site site);
 void meet_block(Site site);
 
-/* What a lane did wrong; the launch fails with the sentence and does not go on. */
+/* Reports a lane's error; the launch fails with the message and stops. */
 [[noreturn]] void lane_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 template <class T> struct Shuffle {
@@ -201,7 +201,7 @@ static inline bool __all_sync(unsigned mask, bool vote, GPU_SITE)
 static inline void __threadfence() {}
 static inline void __threadfence_block() {}
 
-/* Fibers change only at meetings, so plain updates are atomic. */
+/* Fibers switch only at collectives, so plain updates are atomic. */
 template <class T> T atomicAdd(T *at, T value)
 {
     T old = *at;

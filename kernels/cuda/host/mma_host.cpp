@@ -1,8 +1,8 @@
-/* Tensor-core products, matrix loads and background copies, as documented and no kinder.
+/* Tensor-core products, matrix loads and background copies, as documented.
  *
- * A product: the lanes meet with their fragments, one of them puts the fragments together to plain matrices by the
- * documented places, multiplies, and hands each lane its four sums. A background copy only happens at the wait that
- * covers it, so a missing wait reads the NaN that shared memory starts with. */
+ * A product: a collective of the lanes with their fragments; one of them assembles plain matrices by the documented
+ * layout, multiplies, and writes each lane's four sums. A background copy only happens at the wait that covers it, so a
+ * missing wait reads the NaN that shared memory starts with. */
 #include "kernels/cuda/host/mma_host.h"
 
 #include <vector>
@@ -32,7 +32,7 @@ static float bfloat16_of(unsigned bits)
 
 static float tf32_of(unsigned bits)
 {
-    return __uint_as_float(bits & 0xffffe000u); /* the tensor core does not look at the low bits */
+    return __uint_as_float(bits & 0xffffe000u); /* the tensor core ignores the low bits */
 }
 
 /* d += a b over the fragments' lanes; a is [16][k], b [k][8]. */

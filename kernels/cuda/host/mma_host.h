@@ -1,4 +1,5 @@
-/* Host twins of the instructions in kernels/cuda/mma.h; that header has the layouts and is the one to include. */
+/* Host implementations of the instructions in kernels/cuda/mma.h; that header has the layouts and is the one to
+ * include. */
 #ifndef KERNELS_CUDA_HOST_MMA_HOST_H
 #define KERNELS_CUDA_HOST_MMA_HOST_H
 

@@ -56,7 +56,7 @@ bool device_failed()
     return failure.kind != ERR_NONE;
 }
 
-/* What tests made of the device (driver.h). */
+/* How tests configured the device (driver.h). */
 static struct {
     const char *error, *refusal;
     int64_t works_left;
@@ -238,7 +238,7 @@ void gpu_event_free(GpuEvent event)
 
 void gpu_event_record(GpuEvent event, GpuStream stream)
 {
-    (void)stream; /* whatever it was given has run */
+    (void)stream; /* all of its work has run */
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     event->ms = static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;

@@ -1,5 +1,5 @@
-/* Changing stacks: a fiber is a stack and the place where it stands. On x86-64 a change is a dozen instructions; other
- * machines use ucontext, which asks the system twice a change and is some hundred times slower. */
+/* Stack switching: a fiber is a stack and a saved position. On x86-64 a switch is a dozen instructions; other machines
+ * use ucontext, which makes two system calls per switch and is some hundred times slower. */
 #ifndef KERNELS_CUDA_HOST_SWITCH_H
 #define KERNELS_CUDA_HOST_SWITCH_H
 

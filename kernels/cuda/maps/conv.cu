@@ -1,4 +1,5 @@
-/* Convolutions: which way a shape goes. conv.h has the words, conv_tile.h and conv_fma.cu the kernels.
+/* Convolutions: the choice of algorithm by shape. conv.h defines the terms, conv_tile.h and conv_fma.cu are the
+ * kernels.
  *
  * 3x3 over a map enlarged x2 is folded into four 2x2 phases. Where squares of 16x16 output pixels cover the map well, a
  * block is one of them: with stride 1 and several taps its halo is staged once for all of them, and its statistics go
@@ -30,7 +31,7 @@ static int padded_outputs(const Cuda *cuda, int c_out)
 Conv *cuda_conv_pack(Backend *be, const float *w, const float *bias, const ConvShape *shape, int h_hint, int w_hint,
                      Err *err)
 {
-    (void)h_hint, (void)w_hint; /* the tiling is chosen by the map that comes */
+    (void)h_hint, (void)w_hint; /* the tiling is chosen by the map's shape */
     Cuda *cuda = cuda_of(be);
     CudaConv *conv = static_cast<CudaConv *>(xcalloc(1, sizeof(*conv)));
     conv->base.shape = *shape;

@@ -1,9 +1,9 @@
-/* Convolutions: what packing leaves behind and what a launch is told. conv.cu has the table's functions, conv_pack.cu
+/* Convolutions: the result of packing and the arguments of a launch. conv.cu has the table's functions, conv_pack.cu
  * the weights, conv_tile.h the tensor-core kernel (its three types in conv_f16.cu, conv_bf16.cu, conv_tf32.cu),
  * conv_fma.cu the kernel of f32.
  *
  * Every convolution here is a product: a row is an output pixel, a column an output channel, and the sum runs over
- * input channels and taps. The words:
+ * input channels and taps. Terms:
  *   slice    64 bytes of a pixel's channels, 32 or 16 of them: what is staged in shared memory at a time
  *   step     32 bytes of them, 16 or 8: one tensor-core product's k
  *   tap      a position of the kernel, row * kw + column
@@ -12,7 +12,7 @@
  *            the enlarged map is never read: 2.25 times fewer products
  *   grid     the output pixels of one phase, gh x gw of an image; without phases all of them
  * A sum runs over slices, in a slice over taps, in a tap over steps: in every tiling, so that the choice of tiling,
- * which depends on the shape alone, does not show in the bits. */
+ * which depends on the shape alone, does not change the bits. */
 #ifndef KERNELS_CUDA_MAPS_CONV_H
 #define KERNELS_CUDA_MAPS_CONV_H
 
@@ -33,7 +33,7 @@ struct CudaConv {
     int64_t w_words; /* 32-bit words of a phase */
 };
 
-/* What a kernel is told, by value. Maps are NHWC with cx, cy channels. */
+/* The arguments of a kernel, by value. Maps are NHWC with cx, cy channels. */
 struct ConvCall {
     const void *x, *residual, *w;
     const float *bias;

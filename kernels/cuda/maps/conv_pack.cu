@@ -3,7 +3,7 @@
  * Tensor cores: [phase][step][pair of 8-channel tiles][lane][4] words of 32 bits: what lane l holds as b[0], b[1] of
  * the first tile and b[0], b[1] of the second (mma.h), so that a warp reads 512 neighbouring bytes for two tiles. Steps
  * come in the order of the sum: slice, tap, step of the slice; a last slice that is not full has fewer. One step of
- * zeros follows at the end, for the kernel reads one step ahead. f32: [tap][input channel][n].
+ * zeros follows at the end, because the kernel reads one step ahead. f32: [tap][input channel][n].
  *
  * Channels beyond c_in and c_out have zero weights. The four weights that fall together in a phase are added in f32
  * before they are rounded. */

@@ -7,7 +7,7 @@
  * a GPU idle; so blocks are parts of an image times a range of groups, and each joins the few pieces it needs by
  * itself.
  *
- * A thread keeps to eight channels, so what it knows of them stays in registers. Sums are f32 around one of the values,
+ * A thread keeps to eight channels, so their statistics stay in registers. Sums are f32 around one of the values,
  * joined as map_stats.h says; the mean is taken off as an f32 and its rounding goes into the shift. */
 #include "kernels/cuda/maps/map.h"
 #include "kernels/cuda/maps/map_stats.h"
@@ -106,7 +106,7 @@ template <class T> static __global__ void __launch_bounds__(THREADS, 4) measure(
 
 /* --- the map ---------------------------------------------------------------------------------------------- */
 
-/* 16-bit results do not see the last bits of the quick functions. */
+/* The error of the fast functions is below the precision of 16-bit results. */
 template <class T> __device__ static inline float silu_of(float x)
 {
     if constexpr (sizeof(T) == 2)

@@ -1,4 +1,4 @@
-/* The statistics that one op leaves for the next: see map_stats.h. */
+/* The statistics that one op stores for the next: see map_stats.h. */
 #include "kernels/cuda/maps/map_stats.h"
 
 namespace GPU_SPACE

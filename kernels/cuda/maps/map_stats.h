@@ -1,11 +1,11 @@
-/* Statistics of maps in pieces, for group_norm: a piece knows its values' count, their mean as one of the values and
- * the rest (in f32 a mean far from zero alone would cost digits), and the sum of squared distances from the mean. Two
- * pieces join without the difference of large squares in which a small variance would drown. Pieces are always joined
- * in an order that the map's shape fixes.
+/* Partial statistics of maps, for group_norm: a partial has the count of its values, their mean as one of the values
+ * and the rest (in f32 a mean far from zero alone would cost digits), and the sum of squared distances from the mean.
+ * Two partials are merged without the difference of large squares, in which a small variance would be lost. They are
+ * always merged in an order fixed by the map's shape.
  *
- * A convolution knows the values that it writes, so it leaves a piece for each of its tiles and channels in
- * Cuda.stats, and group_norm need not read the map again to measure it. That holds for the op that follows directly
- * and for no other, which is where group_norm stands in the decoder: so no op has to know whose map it overwrites. */
+ * A convolution has the values that it writes in registers, so it stores a partial for each of its tiles and channels
+ * in Cuda.stats, and group_norm need not read the map again. They are valid only for the op that follows directly, as
+ * group_norm does in the decoder: so other ops need not invalidate them. */
 #ifndef KERNELS_CUDA_MAPS_MAP_STATS_H
 #define KERNELS_CUDA_MAPS_MAP_STATS_H
 
@@ -69,7 +69,7 @@ __device__ static inline MapPartial sums_of(const MapSums &s, int i)
 
 /* Room for [images][parts][channels] of a map that the calling op is about to write; NULL after backend_fail. */
 MapPartial *stats_room(Cuda *cuda, FeatureMap map, int parts);
-/* Those of map, if the op that has just begun follows the one that left them; else NULL. */
+/* Those of map, if the present op directly follows the one that stored them; else NULL. */
 const MapPartial *stats_of(const Cuda *cuda, FeatureMap map, int *ret_parts);
 
 } // namespace GPU_SPACE

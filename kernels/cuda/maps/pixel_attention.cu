@@ -3,8 +3,9 @@
  * grows.
  *
  *   pixels_mma   fp16, bf16 up to CHANNELS_MOST channels. A block is 16 query rows. Scores: a warp has eight keys of a
- *                tile; they meet in shared memory for the softmax, whose weights are rounded to 16 bits; then a warp
- * has 64 of the channels. Keys and values pass through one buffer: the copy of the values runs during the softmax.
+ *                tile; they are combined in shared memory for the softmax, whose weights are rounded to 16 bits; then a
+ *                warp has 64 of the channels. Keys and values pass through one buffer: the copy of the
+ *                values runs during the softmax.
  *   pixels_f32   fp32, tf32, and more channels. A block is 16 query rows and 128 channels of the result, so it computes
  *                the scores once for every 128 channels; products are plain f32.
  *
