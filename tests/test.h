@@ -17,6 +17,7 @@
 #include "core/err.h"
 #include "core/mem.h"
 
+#define DEADLINE_MS  300000 /* of any wait: for an event, never for time; a machine may be slow */
 #define GOLDEN(path) TESTS_DIR "/golden/" path
 #define MADE(path)   MADE_DIR "/" path /* weights that the build made: tests/golden/llamagen/README.md */
 

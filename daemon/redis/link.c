@@ -5,7 +5,8 @@
  * makes it read the socket's error; and the tick drops a link whose oldest command waits too long.
  *
  * States of a link:  open -> (resolve name) -> connecting -> up -> down
- *   1 open          looks the name up on libuv's threads, or connects at once for a path
+ *   1 open          looks the name up on libuv's threads, or connects at once for a path; the addresses of a name are
+ *                   tried in turn ("localhost" is ::1 first on many machines, and most servers listen on 127.0.0.1)
  *   2 on_poll       drives hiredis; on_connect says whether it is up
  *   3 on_cleanup    hiredis is done with the context, after the last pending reply: close the poll handle
  *   4 on_closed     the handle is closed: call the owner, free the link */
@@ -48,7 +49,8 @@ struct RedisLink {
     int events;
     uv_getaddrinfo_t lookup;
     bool looking;
-    Mono deadline; /* of the connect, then of the probe of a listening link */
+    struct addrinfo *found, *next; /* the addresses of the name, and the first that was not tried */
+    Mono deadline;                 /* of the connect, then of the probe of a listening link */
     Mono last_message;
     char *channel; /* the first one subscribed, used as the probe */
     Pending *oldest, *newest;
@@ -59,6 +61,7 @@ struct RedisLink {
 
 static void link_free(RedisLink *link)
 {
+    uv_freeaddrinfo(link->found);
     free(link->channel);
     free(link);
 }
@@ -71,9 +74,15 @@ static void link_ended(RedisLink *link)
     link_free(link);
 }
 
+static bool connect_next(RedisLink *link);
+
 static void on_closed(uv_handle_t *handle)
 {
-    link_ended(handle->data);
+    RedisLink *link = handle->data;
+    link->poll_open = false;
+    link->events = 0;
+    if (link->closed || !connect_next(link))
+        link_ended(link);
 }
 
 /* Some builds of hiredis 1.x leave the message of a failed system call empty. */
@@ -106,7 +115,7 @@ static void link_drop(RedisLink *link, const char *why)
         err_set(&link->why, ERR_UNREACHABLE, "%s", why);
     if (link->redis)
         redisAsyncFree(link->redis); /* runs pending callbacks, then on_cleanup */
-    else
+    else if (!connect_next(link))
         link->state = LINK_DOWN; /* nothing was opened: the tick reports it */
 }
 
@@ -167,6 +176,7 @@ static void on_connect(const redisAsyncContext *redis, int status)
     if (status != REDIS_OK)
         return; /* on_cleanup follows, with the error */
     link->state = LINK_UP;
+    link->next = NULL; /* a name is looked up again for the next connection */
     link->last_message = mono_ms();
     if (!link->closed)
         link->hooks.on_up(link->owner);
@@ -201,22 +211,32 @@ static void link_connect(RedisLink *link, const char *address)
     redisAsyncSetConnectCallback(redis, on_connect); /* asks for the first write event */
 }
 
+/* Tries the next address, with a time limit of its own. False: there is none, and `why` is that of the last one. */
+static bool connect_next(RedisLink *link)
+{
+    char address[INET6_ADDRSTRLEN] = "";
+    for (; link->next && !address[0]; link->next = link->next->ai_next) {
+        if (link->next->ai_family == AF_INET)
+            uv_ip4_name((struct sockaddr_in *)link->next->ai_addr, address, sizeof address);
+        else if (link->next->ai_family == AF_INET6)
+            uv_ip6_name((struct sockaddr_in6 *)link->next->ai_addr, address, sizeof address);
+    }
+    if (!address[0])
+        return false;
+    err_clear(&link->why);
+    link->deadline = mono_ms() + REDIS_CONNECT_MS;
+    link_connect(link, address);
+    return true;
+}
+
 static void on_lookup(uv_getaddrinfo_t *request, int status, struct addrinfo *result)
 {
     RedisLink *link = request->data;
     link->looking = false;
-    char address[INET6_ADDRSTRLEN] = "";
-    if (status == 0 && result->ai_family == AF_INET)
-        uv_ip4_name((struct sockaddr_in *)result->ai_addr, address, sizeof address);
-    else if (status == 0 && result->ai_family == AF_INET6)
-        uv_ip6_name((struct sockaddr_in6 *)result->ai_addr, address, sizeof address);
-    if (status == 0)
-        uv_freeaddrinfo(result);
+    link->found = link->next = status == 0 ? result : NULL;
     if (link->closed)
         link_free(link);
-    else if (address[0])
-        link_connect(link, address);
-    else
+    else if (!connect_next(link))
         link_drop(link, uv_strerror(status ? status : UV_EAI_NONAME));
 }
 

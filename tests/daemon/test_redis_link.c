@@ -63,18 +63,25 @@ static void on_client(uv_stream_t *server, int status)
     uv_read_start((uv_stream_t *)&stage->client, on_alloc, on_request);
 }
 
-static int serve(Stage *stage)
+/* Listens on one address alone, whatever other addresses its name has. Returns the port. */
+static int serve_on(Stage *stage, const struct sockaddr *own)
 {
-    struct sockaddr_in address;
+    struct sockaddr_storage address;
     int size = sizeof address;
-    uv_ip4_addr("127.0.0.1", 0, &address);
     uv_tcp_init(&stage->loop, &stage->server);
     stage->server.data = stage;
     stage->serves = true;
-    assert_int_equal(uv_tcp_bind(&stage->server, (struct sockaddr *)&address, 0), 0);
+    assert_int_equal(uv_tcp_bind(&stage->server, own, UV_TCP_IPV6ONLY * (own->sa_family == AF_INET6)), 0);
     assert_int_equal(uv_listen((uv_stream_t *)&stage->server, 4, on_client), 0);
     uv_tcp_getsockname(&stage->server, (struct sockaddr *)&address, &size);
-    return ntohs(address.sin_port);
+    return ntohs(((struct sockaddr_in *)&address)->sin_port); /* at the same place in sockaddr_in6 */
+}
+
+static int serve(Stage *stage)
+{
+    struct sockaddr_in address;
+    uv_ip4_addr("127.0.0.1", 0, &address);
+    return serve_on(stage, (struct sockaddr *)&address);
 }
 
 static void on_reply(void *owner, uint64_t tag, const RedisReply *reply)
@@ -137,6 +144,11 @@ static void run_ms(Stage *stage, int ms)
         uv_run(&stage->loop, UV_RUN_ONCE);
 }
 
+static void until_down(Stage *stage)
+{
+    run_ms(stage, DEADLINE_MS);
+}
+
 /* Everything closes, and nothing is left on the loop. */
 static void stage_close(Stage *stage)
 {
@@ -166,21 +178,63 @@ static void check_down(const Stage *stage, const char *word)
         fail_msg("the reason is \"%s\", wanted \"%s\" in it", stage->why.text, word);
 }
 
+static void check_answers(Stage *stage, const RedisUrl *url)
+{
+    stage_dial(stage, url);
+    for (Mono end = mono_ms() + DEADLINE_MS; mono_ms() < end && stage->replies < 3 && !stage->downs;)
+        uv_run(&stage->loop, UV_RUN_ONCE);
+    if (stage->downs)
+        fail_msg("%s port %d: %s", url->host, url->port, stage->why.text);
+    assert_int_equal(stage->ups, 1);
+    assert_int_equal(stage->replies, 3);
+    assert_string_equal(stage->answer, "OK");
+    stage_close(stage);
+    assert_int_equal(stage->downs, 0); /* closed by us: no hook */
+}
+
 static void a_good_server_answers_in_order(void **state)
 {
     (void)state;
     Stage stage;
     stage_open(&stage);
     RedisUrl url = tcp(serve(&stage));
-    strcpy(url.host, "localhost"); /* by name, through the resolver */
+    check_answers(&stage, &url);
+}
+
+/* A server on one address of "localhost", for each address that it has on this machine: which of them comes first, and
+ * what listens there, does not matter. */
+static void all_addresses_of_a_name_are_tried(void **state)
+{
+    (void)state;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+    if (getaddrinfo("localhost", NULL, &hints, &found) != 0)
+        skip(); /* a machine without /etc/hosts */
+    for (const struct addrinfo *one = found; one; one = one->ai_next) {
+        Stage stage;
+        stage_open(&stage);
+        RedisUrl url = tcp(serve_on(&stage, one->ai_addr));
+        strcpy(url.host, "localhost");
+        check_answers(&stage, &url);
+    }
+    freeaddrinfo(found);
+}
+
+/* None of the addresses of a name answers: the reason is that of the last one, told once. */
+static void a_name_that_nobody_serves_is_told(void **state)
+{
+    (void)state;
+    Stage stage;
+    stage_open(&stage);
+    RedisUrl url = tcp(serve(&stage)); /* a port that was free a moment ago */
+    uv_close((uv_handle_t *)&stage.server, NULL);
+    stage.serves = false;
+    uv_run(&stage.loop, UV_RUN_NOWAIT);
+    strcpy(url.host, "localhost");
     stage_dial(&stage, &url);
-    for (Mono end = mono_ms() + 5000; mono_ms() < end && stage.replies < 3;)
-        uv_run(&stage.loop, UV_RUN_ONCE);
-    assert_int_equal(stage.ups, 1);
-    assert_int_equal(stage.replies, 3);
-    assert_string_equal(stage.answer, "OK");
+    until_down(&stage);
+    assert_int_equal(stage.downs, 1);
+    assert_int_equal(stage.ups, 0);
     stage_close(&stage);
-    assert_int_equal(stage.downs, 0); /* closed by us: no hook */
 }
 
 static void a_refused_connection_is_told(void **state)
@@ -193,7 +247,7 @@ static void a_refused_connection_is_told(void **state)
     stage.serves = false;
     uv_run(&stage.loop, UV_RUN_NOWAIT);
     stage_dial(&stage, &url);
-    run_ms(&stage, 2000);
+    until_down(&stage);
     check_down(&stage, "refused");
     assert_int_equal(stage.ups, 0);
     stage_close(&stage);
@@ -207,7 +261,7 @@ static void a_missing_socket_is_told(void **state)
     RedisUrl url = {.path = "/nonexistent/redis.sock"};
     stage_dial(&stage, &url);
     assert_int_equal(stage.downs, 0); /* never from inside open */
-    run_ms(&stage, 2000);
+    until_down(&stage);
     check_down(&stage, "No such file");
     stage_close(&stage);
 }
@@ -249,7 +303,7 @@ static void endings(void **state)
             assert_int_equal(stage.downs, 0);
             stage.ahead_ms = rows[i].ahead_ms;
         }
-        run_ms(&stage, 3000);
+        until_down(&stage);
         assert_int_equal(stage.ups, 1);
         assert_int_equal(stage.replies, 0);
         assert_int_equal(stage.nulls, 3);
@@ -268,7 +322,7 @@ static void a_connection_that_never_comes_up_is_given_up(void **state)
     strcpy(url.host, "192.0.2.1"); /* for documentation: nobody answers; where there is no route it fails at once */
     stage.ahead_ms = REDIS_CONNECT_MS + 1;
     stage_dial(&stage, &url);
-    run_ms(&stage, 4000);
+    until_down(&stage);
     assert_int_equal(stage.downs, 1);
     assert_int_equal(stage.ups, 0);
     assert_true(stage.why.text[0] != 0);
@@ -279,6 +333,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_server_answers_in_order),
+        cmocka_unit_test(all_addresses_of_a_name_are_tried),
+        cmocka_unit_test(a_name_that_nobody_serves_is_told),
         cmocka_unit_test(a_refused_connection_is_told),
         cmocka_unit_test(a_missing_socket_is_told),
         cmocka_unit_test(an_unknown_host_is_told),
