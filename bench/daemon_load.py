@@ -11,8 +11,9 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests/daemon"))
-from fake_farm import Farm, wait_for  # noqa: E402
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/daemon")]
+from fake_farm import Farm  # noqa: E402
+from wait import wait_for  # noqa: E402
 
 
 def processor(pid):
@@ -51,7 +52,7 @@ def main(jobs=10000, workers=64, seconds=30):
             hosts = farm.redis.fcall("hosts")["hosts"]
             return hosts and sum(bool(worker["job"]) for worker in hosts[0]["workers"]) == workers
 
-        wait_for(busy, 120, "all workers work")
+        wait_for(busy, "all workers work")
         redis_pid, before, calls = farm.redis_pid(), None, commands(farm.redis)
         before, start = (processor(farm.daemon.pid), processor(redis_pid)), time.monotonic()
         time.sleep(seconds)

@@ -11,7 +11,8 @@ import struct
 import subprocess
 import tempfile
 import termios
-import time
+
+from wait import DEADLINE, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("DDQ_BIN", ROOT / "build/dev/bin"))
@@ -33,10 +34,8 @@ class Session:
         self.server = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--dir", str(self.folder),
              *self.options], stdout=subprocess.DEVNULL)
-        end = time.monotonic() + 10
-        while subprocess.run(["redis-cli", "-s", self.socket, "ping"], capture_output=True).stdout != b"PONG\n":
-            assert time.monotonic() < end, "redis-server did not start"
-            time.sleep(0.02)
+        ping = ["redis-cli", "-s", self.socket, "ping"]
+        wait_for(lambda: subprocess.run(ping, capture_output=True).stdout == b"PONG\n", "redis-server answers")
 
     def stop(self):
         self.server.kill()
@@ -47,7 +46,7 @@ class Session:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def ddq(self, *words, code=0, stdin=None, **env):
-        done = subprocess.run([DDQ, *map(str, words)], capture_output=True, text=True, timeout=60, input=stdin,
+        done = subprocess.run([DDQ, *map(str, words)], capture_output=True, text=True, timeout=DEADLINE, input=stdin,
                               env={**self.env, **env}, cwd=self.folder)
         assert done.returncode == code, f"ddq {words}: exit {done.returncode}, wanted {code}\n{done.stdout}\n{done.stderr}"
         return done
@@ -75,10 +74,7 @@ class Session:
     def until_heard(self, count=1):
         """Until so many clients that wait for jobs have had their first answer: then they listen to live messages. (Connections
         are no measure: those of a client that has just ended are still in the list.)"""
-        end = time.monotonic() + 300
-        while self.listeners() < count:
-            assert time.monotonic() < end, "no client listens"
-            time.sleep(0.02)
+        wait_for(lambda: self.listeners() >= count, "a client listens")
 
     def listeners(self):
         channels = self.redis("PUBSUB", "CHANNELS").split()
@@ -86,12 +82,8 @@ class Session:
 
     def until_asked(self, function):
         """Until Redis has run a function of the queue for a client that goes on asking."""
-        end = time.monotonic() + 300
         with subprocess.Popen(["redis-cli", "-s", self.socket, "MONITOR"], stdout=subprocess.PIPE, text=True) as monitor:
-            for line in monitor.stdout:
-                if f'"ddq_{function}"' in line:
-                    break
-                assert time.monotonic() < end, "no client asks"
+            any(f'"ddq_{function}"' in line for line in monitor.stdout)
             monitor.kill()
 
     def submit(self, *words, **fields):
@@ -136,7 +128,7 @@ def terminal(session, words, columns, keys=None):
     text = b""
     while True:
         try:
-            ready, _, _ = select.select([fd], [], [], 20)
+            ready, _, _ = select.select([fd], [], [], DEADLINE)
             part = os.read(fd, 65536) if ready else b""
         except OSError:
             part = b""

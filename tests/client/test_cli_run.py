@@ -4,11 +4,11 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 
 from session import DDQ, ROOT, Session
+from wait import DEADLINE
 
 
 FAKE_DAEMON = """#!/usr/bin/python3
@@ -61,23 +61,22 @@ def run(session, *words):
 
 
 def test_run_starts_a_daemon_once(bench):
-    out, err = run(bench).communicate(bench.job, timeout=20)
+    out, err = run(bench).communicate(bench.job, timeout=DEADLINE)
     assert "starting" in err and "ddqd.log" in err and "done 100%" in err, err
     pid, _, session = map(int, (bench.state / "pids").read_text().split())
     os.kill(pid, 0)  # it outlives the client, in a session of its own
     assert session == pid and "a line for the log" in (bench.state / "ddqd.log").read_text()
     second = run(bench, "--json")
-    out, err = second.communicate(bench.job, timeout=20)
+    out, err = second.communicate(bench.job, timeout=DEADLINE)
     assert second.returncode == 0 and "starting" not in err, err
     assert json.loads(out.splitlines()[-1])["state"] == "done"
 
 
 def test_run_of_a_daemon_that_ends_says_why(bench):
     (bench.state / "refuse").write_text("")
-    start = time.monotonic()
     first = run(bench)
-    _, err = first.communicate(bench.job, timeout=20)
-    assert first.returncode == 69 and "not to be used" in err and time.monotonic() - start < 10, err
+    _, err = first.communicate(bench.job, timeout=DEADLINE)
+    assert first.returncode == 69 and "not to be used" in err, err
 
 
 def test_ctrl_c_in_run_leaves_daemon_and_job(bench):
@@ -91,9 +90,8 @@ def test_ctrl_c_in_run_leaves_daemon_and_job(bench):
         line = first.stderr.readline()
         assert line, "it ended"
         job = line.split()[2] if line.startswith("ddq: job ") else line.split()[1] if line.startswith("job ") else None
-    time.sleep(0.2)
     first.send_signal(signal.SIGINT)
-    _, err = first.communicate(timeout=10)
+    _, err = first.communicate(timeout=DEADLINE)
     assert first.returncode == 130 and f"ddq watch {job}" in err, err
     os.kill(int((bench.state / "pids").read_text().split()[0]), 0)
     bench.env["DDQ_REDIS"] = f"unix:{bench.state}/redis.sock"

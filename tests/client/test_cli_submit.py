@@ -1,8 +1,9 @@
 """ddq submit: where jobs come from, what is refused, what the queue gets."""
 import json
-import time
 
 import pytest
+
+from wait import wait_for
 
 
 def test_submit_says_the_id_alone_when_quiet(session):
@@ -120,7 +121,7 @@ def test_names_are_held_against_living_daemons(session):
     done = session.ddq("submit", "--model", "llamagen-l-dd", "--t-list", "0,80", "--teacher-start-t", "0", "--split-t", "1", "--images", "1", code=2)
     assert "no teacher" in done.stderr
     session.heartbeat(ttl_ms=1000, boot="b")
-    time.sleep(1.2)  # it has not been heard of since: its word counts no more
+    wait_for(lambda: not session.json("gpus")["hosts"], "its heartbeat expires")
     assert "no daemon is alive" in session.ddq("submit", "l-2step").stderr
 
 

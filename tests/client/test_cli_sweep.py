@@ -4,6 +4,7 @@ import json
 import pytest
 
 from test_cli_compare import ALIKE
+from wait import DEADLINE
 
 SWEEP = ["submit", "digits-2step", "--images", "10", "--sweep", "split_t=10,20", "--sweep", "seed=1,2"]
 
@@ -68,13 +69,13 @@ def test_wait_watch_and_compare_as_one(session):
         folder = session.folder / "jobs" / session.json("show", job)["folder"]
         folder.mkdir(parents=True)
         (folder / "report.json").write_text(json.dumps({**ALIKE, "name": job, "fid": fid}))
-    out, said = waiting.communicate(timeout=20)
+    out, said = waiting.communicate(timeout=DEADLINE)
     assert waiting.returncode == 0 and "cfg_scale" in out and "4.25" in out and "3.5" in out and "ada/cfg" in said
     (told,) = session.json("wait", "cfg")["jobs"]
     assert told["id"] == "ada/cfg" and told["exit_code"] == 0 and [p["point"] for p in told["points"]] == [{"cfg_scale": 1}, {"cfg_scale": 1.5}]
     assert [run["name"] for run in session.json("compare", "cfg")["runs"]] == ids
     assert len(session.json("compare", "cfg", ids[0])["runs"]) == 3
-    session.ddq("wait", "cfg", "--timeout", "5")
+    session.ddq("wait", "cfg", "--timeout", str(DEADLINE))
 
 
 @pytest.mark.parametrize("words, said", [

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from session import DDQ
+from wait import DEADLINE
 
 ENTER, LEAVE = b"\033[?1049h\033[?25l\033[?7l", b"\033[?7h\033[?25h\033[?1049l"
 
@@ -46,7 +47,8 @@ class Screen:
         self.text = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            time.sleep(0.1)  # until the size is set
+            while os.get_terminal_size(0).columns == 0:
+                time.sleep(0.01)  # until the size is set
             os.execve(DDQ, ["ddq", "top", *words], {**session.env, "TERM": "xterm"})
         self.resize(columns, lines)
         self.before = termios.tcgetattr(self.fd)[3]
@@ -54,8 +56,8 @@ class Screen:
     def resize(self, columns, lines):
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
-    def until(self, wanted, seconds=10):
-        end, start = time.monotonic() + seconds, len(self.text)
+    def until(self, wanted):
+        end, start = time.monotonic() + DEADLINE, len(self.text)
         while not wanted(self.text[start:]):
             assert time.monotonic() < end, self.text[start:]
             if select.select([self.fd], [], [], 0.1)[0]:

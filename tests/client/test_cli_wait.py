@@ -5,6 +5,7 @@ import time
 import pytest
 
 from session import terminal
+from wait import DEADLINE
 
 
 def test_wait_and_watch_of_a_done_job(session):
@@ -82,7 +83,7 @@ def test_wait_timeout(session):
     job = session.submit()
     start = time.monotonic()
     done = session.ddq("wait", job, "--timeout", "0.3", code=101)
-    assert 0.3 <= time.monotonic() - start < 3
+    assert time.monotonic() - start >= 0.3
     assert f"ddq wait {job}" in done.stderr
     for text in ("300ms", "0.3s"):
         session.ddq("wait", job, "--timeout", text, code=101)
@@ -95,10 +96,8 @@ def test_waiting_ends_soon_after_the_job(session, verb):
     waiter = session.start_ddq(*verb, job)
     session.until_heard()
     session.complete(job, fid=2.0)
-    start = time.monotonic()
-    out, err = waiter.communicate(timeout=10)
+    out, err = waiter.communicate(timeout=DEADLINE)
     assert waiter.returncode == 0, err
-    assert time.monotonic() - start < 5
     if "--json" in verb:
         rows = [json.loads(line) for line in out.splitlines()]
         assert rows[0]["state"] == "queued" and rows[-1]["state"] == "done" and rows[-1]["fid"] == 2.0
@@ -107,17 +106,20 @@ def test_waiting_ends_soon_after_the_job(session, verb):
 def test_progress_without_a_terminal_is_a_line_a_tenth(session):
     job = session.submit(images=8)
     watcher = session.start_ddq("watch", job)
+    lines = [watcher.stderr.readline()]  # it waits for its turn
     lease = session.claim()
     for upto in range(1, 9):
         session.renew(lease, upto)
         session.redis("PUBLISH", f"{{ddq}}:job:{job}:live",
                    json.dumps({"type": "progress", "token": lease["token"], "phase": "images", "upto": upto, "rate": 4}))
-        time.sleep(0.05)
+        while f"{upto}/8" not in lines[-1]:
+            lines.append(watcher.stderr.readline())
     session.finish(lease)
     session.complete(job)
-    out, err = watcher.communicate(timeout=10)
+    out, err = watcher.communicate(timeout=DEADLINE)
+    err = "".join(lines) + err
     lines = [line for line in err.splitlines() if line.startswith(job)]
-    assert "\r" not in err and 3 <= len(lines) <= 14, err
+    assert "\r" not in err and 9 <= len(lines) <= 14, err
     shares = [int(line.split()[2].rstrip("%")) for line in lines]
     assert shares == sorted(shares) and shares[-1] == 100
     assert lines[-1].split()[1] == "done"
@@ -139,12 +141,12 @@ def test_submit_wait_and_watch(session):
     waiter = session.start_ddq("submit", "digits-demo", "--watch", "--images", "3")
     job = waiter.stdout.readline().strip()
     session.complete(job, fid=9.5)
-    out, err = waiter.communicate(timeout=10)
+    out, err = waiter.communicate(timeout=DEADLINE)
     assert waiter.returncode == 0 and "9.5000" in out, err
     waiter = session.start_ddq("submit", "digits-demo", "--wait", "-q")
     job = waiter.stdout.readline().strip()
     session.ddq("cancel", job)
-    out, err = waiter.communicate(timeout=10)
+    out, err = waiter.communicate(timeout=DEADLINE)
     assert waiter.returncode == 103 and out == ""
 
 

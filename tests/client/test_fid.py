@@ -2,6 +2,7 @@
 import json
 import pathlib
 import shutil
+import signal
 import subprocess
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from session import DDQ, ROOT
+from wait import DEADLINE, catches, wait_for
 
 GOLDEN = ROOT / "tests/golden/inception"
 A, B = GOLDEN / "e2e/set_a_adm.npz", GOLDEN / "e2e/set_b.npy"
@@ -26,7 +28,7 @@ class Person:
 
     def fid(self, *words, code=0, weights=W16, **env):
         words = [*words, *(["--inception", weights] if weights else [])]
-        done = subprocess.run([DDQ, "fid", *map(str, words)], capture_output=True, text=True, timeout=60, env={**self.env, **env},
+        done = subprocess.run([DDQ, "fid", *map(str, words)], capture_output=True, text=True, timeout=DEADLINE, env={**self.env, **env},
                               cwd=self.folder)
         assert done.returncode == code, f"exit {done.returncode}, wanted {code}\n{done.stdout}\n{done.stderr}"
         return done
@@ -101,7 +103,7 @@ def test_as_a_job(person, tmp_path):
            "output": str(tmp_path / "out")}
     (tmp_path / "job.json").write_text(json.dumps(job))
     worker = pathlib.Path(DDQ).with_name("ddq-worker")
-    subprocess.run([worker, "exec", tmp_path / "job.json"], check=True, capture_output=True, env=person.env, timeout=60)
+    subprocess.run([worker, "exec", tmp_path / "job.json"], check=True, capture_output=True, env=person.env, timeout=DEADLINE)
     report = json.loads((tmp_path / "out/report.json").read_text())
     answer = json.loads(person.fid(images, B, "--metrics", ",".join(ALL), "--pipeline", "tf", "--json").stdout)
     figures = ["fid", "fid_low", "fid_high", "sfid", "is_mean", "is_mean_low", "is_std", "kid", "kid_low", "precision", "precision_high",
@@ -236,6 +238,9 @@ def test_usage(person, words, said):
 
 def test_interrupted(person):
     """The exit status of Ctrl-C, and nothing on stdout."""
-    code = f"{DDQ} fid {B} {A} --inception {W16} --cache {person.folder}/i & sleep 0.3; kill -INT $!; wait $!; exit $?"
-    done = subprocess.run(["bash", "-c", f"set -m; {code}"], capture_output=True, text=True, env=person.env, timeout=60)
-    assert (done.returncode, done.stdout) == (130, ""), done.stderr
+    process = subprocess.Popen([DDQ, "fid", B, A, "--inception", W16, "--cache", person.folder / "i"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, env=person.env)
+    wait_for(lambda: catches(process.pid, signal.SIGINT), "it catches Ctrl-C")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=DEADLINE)
+    assert (process.returncode, out) == (130, ""), err

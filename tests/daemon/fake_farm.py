@@ -6,9 +6,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
+import weakref
 
 from resp import Redis
+from wait import DEADLINE, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("DDQ_BIN", ROOT / "build/dev/bin"))
@@ -16,22 +17,16 @@ WORKER = pathlib.Path(__file__).with_name("fake_worker.py")
 LEASE_MS = 1500
 
 
-def wait_for(condition, seconds, what):
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"not after {seconds} s: {what}")
-        time.sleep(0.01)
+def state_of(pid):
+    """The letter of /proc/PID/stat; X when it is gone."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
 
 
 def alive(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    return state_of(pid) not in "ZX"
 
 
 def start_redis(folder, *words, socket="redis.sock"):
@@ -40,15 +35,19 @@ def start_redis(folder, *words, socket="redis.sock"):
     process = subprocess.Popen(
         ["redis-server", "--port", "0", "--unixsocket", path, "--dir", folder, "--save", "", "--maxmemory-policy",
          "noeviction", "--appendonly", "yes", "--appendfsync", "always", *words], stdout=subprocess.DEVNULL)
-    for _ in range(500):
+
+    def answers():
+        assert process.poll() is None, f"redis-server ended with status {process.returncode}"
         try:
             connection = Redis(str(path))
             connection.call("PING")
             connection.close()
-            return process
+            return True
         except (OSError, RuntimeError):
-            time.sleep(0.01)
-    raise AssertionError("redis-server did not start")
+            return False
+
+    wait_for(answers, "redis-server answers")
+    return process
 
 
 def aof_of(folder):
@@ -57,6 +56,8 @@ def aof_of(folder):
 
 
 class Farm:
+    live = weakref.WeakSet()  # for tests/conftest.py
+
     def __init__(self, *flags, workers="cpu:1", standalone=True, models=("m",), **env):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ddqd-", dir="/tmp"))
         self.state, self.root = self.folder / "state", self.folder / "jobs"
@@ -67,6 +68,7 @@ class Farm:
         self.conf = self.folder / "ddq.conf"
         self.daemon = self.redis = None
         self.jobs = 0
+        Farm.live.add(self)
         self.log_path = self.folder / "ddqd.log"
         self.write_conf(models)
 
@@ -85,9 +87,7 @@ class Farm:
     def __exit__(self, *failure):
         self.stop()
         self.log_text = self.log()
-        if failure[0]:
-            print(self.log()[-8000:])
-        else:
+        if not failure[0]:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def command(self, *more):
@@ -115,7 +115,7 @@ class Farm:
         """A daemon that must end by itself, with this status and a sentence that has these words."""
         size = len(self.log())
         process = self.spawn(*more)
-        out = process.communicate(timeout=20)[0]
+        out = process.communicate(timeout=DEADLINE)[0]
         said = self.log()[size:]
         assert process.returncode == code, (process.returncode, said)
         assert "ready" not in out
@@ -123,7 +123,7 @@ class Farm:
             assert word in said, said
         return said
 
-    def stop(self, how=signal.SIGTERM, wait=10):
+    def stop(self, how=signal.SIGTERM, wait=DEADLINE):
         code = None
         if self.redis:
             self.redis.close()
@@ -188,17 +188,17 @@ class Farm:
         assert reply["status"] == "ok", reply
         return {**reply["job"], "leases": reply["leases"]}
 
-    def wait(self, job, seconds=15, state="done"):
+    def wait(self, job, state="done"):
         def ended():
             found = self.show(job)
             assert found["state"] == state or found["state"] not in ("done", "failed", "cancelled", "held"), found
             return found if found["state"] == state else None
 
-        return wait_for(ended, seconds, f"{job} is {state}")
+        return wait_for(ended, f"{job} is {state}")
 
-    def running(self, job, done=1, seconds=10):
+    def running(self, job, done=1):
         """Waits until a worker has made some images of it."""
-        wait_for(lambda: len(self.trace(job)) >= done, seconds, f"{job} runs")
+        wait_for(lambda: len(self.trace(job)) >= done, f"{job} runs")
         return self.show(job)["leases"][0]
 
     def output(self, job):

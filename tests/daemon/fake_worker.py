@@ -51,6 +51,7 @@ class Inbox:
 
 
 def misbehave(how, work, upto):
+    print(f"misbehaves: {how}", file=sys.stderr, flush=True)
     if how == "crash":
         print("about to crash", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -58,10 +59,10 @@ def misbehave(how, work, upto):
         os._exit(3)
     if how == "silent":
         Alive.on = False
-        time.sleep(60)
+        time.sleep(3600)
     if how == "malformed":
         os.write(3, b"what a nice day {\n")
-        time.sleep(60)
+        time.sleep(3600)
     if how == "inconsistent":
         say("progress", token=work["token"], upto=work["hi"] + 7, rate=1.0, stage="sample")
     if how == "early":
@@ -69,7 +70,7 @@ def misbehave(how, work, upto):
     if how == "stranger":
         say("finished", token="somebody-else", upto=work["hi"], ms=1)
     if how in ("inconsistent", "early", "stranger", "deaf"):
-        time.sleep(60)  # alive, but it looks at no message
+        time.sleep(3600)  # alive, but it looks at no message
 
 
 class Alive:
@@ -161,7 +162,7 @@ def main():
         print("no device found", file=sys.stderr)
         sys.exit(4)
     if how == "mute":
-        time.sleep(60)
+        time.sleep(3600)
     say("hello", version=99 if how == "version" else 3, pid=os.getpid(), device="cpu", name="fake", memory_mib=64)
     threading.Thread(target=Alive.run, daemon=True).start()
     inbox, loaded = Inbox(), set()

@@ -3,11 +3,13 @@ import json
 import socket
 import threading
 
+from wait import DEADLINE
+
 
 class Redis:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(5)
+        self.socket.settimeout(DEADLINE)
         self.socket.connect(path)
         self.file = self.socket.makefile("rb")
 

@@ -7,7 +7,8 @@ import signal
 import threading
 import time
 
-from fake_farm import Farm, alive, aof_of, start_redis, wait_for
+from fake_farm import Farm, alive, aof_of, start_redis
+from wait import DEADLINE, wait_for
 
 SECONDS = float(os.environ.get("DDQ_CHAOS_SECONDS", 6))
 FAULTS = int(os.environ.get("DDQ_CHAOS_FAULTS", 0))
@@ -32,7 +33,7 @@ class Chaos:
 
     def call(self, name, **args):
         """A call of the queue that is repeated until Redis is there and has its library."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + DEADLINE
         while True:
             try:
                 return self.first.redis.fcall(name, **args)
@@ -78,7 +79,7 @@ class Chaos:
         if how == signal.SIGKILL:
             host.daemon.send_signal(signal.SIGCONT)
         try:
-            host.daemon.wait(5)
+            host.daemon.wait(timeout=5)  # part of the fault
         except Exception:  # frozen a moment ago: no drain today
             host.daemon.kill()
             host.daemon.wait()
@@ -106,7 +107,7 @@ class Chaos:
     def cut_redis(self):
         """And what Redis leaves of a transaction that was cut must not come to life later (daemon/redis/handshake.c)."""
         self.kill_redis(cut=self.dice.randrange(1, 2000))
-        wait_for(lambda: self.rewritten(), 10, "the file is written anew")
+        wait_for(lambda: self.rewritten(), "the file is written anew")
 
     def rewritten(self):
         try:
@@ -187,7 +188,7 @@ def test_every_job_ends_right_whatever_happens():
     good = False
     try:
         chaos.submit()
-        wait_for(lambda: len(hosts[0].trace("jb00000001")) > 5, 20, "work has begun")
+        wait_for(lambda: len(hosts[0].trace("jb00000001")) > 5, "work has begun")
         end, count = time.monotonic() + SECONDS, 0
         while count < FAULTS if FAULTS else time.monotonic() < end:
             if len(chaos.jobs) < 12 or count % 8 == 0:
@@ -201,7 +202,7 @@ def test_every_job_ends_right_whatever_happens():
             shown = [chaos.call("show", id=job)["job"] for job in chaos.jobs]
             return [(job["id"], job["state"], job["done"], job["reason"]) for job in shown if job["state"] != "done"]
 
-        end = time.monotonic() + 20 + 0.5 * len(chaos.jobs)
+        end = time.monotonic() + DEADLINE
         while left := open_jobs():
             assert time.monotonic() < end, f"not ended: {left}"
             time.sleep(0.05)

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from fake_farm import BIN, Farm
+from wait import DEADLINE
 
 JOB = ["--model", "m", "--t-list", "0,4", "--split-t", "4", "--images", "6"]
 
@@ -18,7 +19,7 @@ def farm():
 
 
 def ddq(farm, *words, code=0):
-    done = subprocess.run([BIN / "ddq", *words, "--json"], capture_output=True, text=True, timeout=60,
+    done = subprocess.run([BIN / "ddq", *words, "--json"], capture_output=True, text=True, timeout=DEADLINE,
                           env={**farm.env, "DDQ_REDIS": f"unix:{farm.socket}", "DDQ_USER": "ada"})
     assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
     return json.loads(done.stdout.splitlines()[-1])

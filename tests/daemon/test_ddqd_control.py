@@ -11,8 +11,9 @@ import urllib.request
 
 import pytest
 
-from fake_farm import BIN, WORKER, Farm, alive, start_redis, wait_for
+from fake_farm import BIN, WORKER, Farm, alive, start_redis
 from resp import FakeServer, Redis
+from wait import DEADLINE, wait_for
 
 GOOD_INFO = "loading:0\nmaxmemory_policy:noeviction\naof_enabled:1\nrole:master\n"
 
@@ -20,53 +21,48 @@ GOOD_INFO = "loading:0\nmaxmemory_policy:noeviction\naof_enabled:1\nrole:master\
 # --- stop ---
 
 def test_sigterm_gives_the_range_back_and_loses_nothing():
-    with Farm() as farm:
+    with Farm("--drain-s", "3600") as farm:
         job = farm.submit(images=500, how="ms=10")
         pid = farm.running(job, done=20)["pid"]
         redis = farm.redis_pid()
-        start = time.monotonic()
         assert farm.stop() == 0
-        assert time.monotonic() - start < 3
-        assert not alive(pid) and not alive(redis) and not farm.leftovers()
+        assert not alive(pid) and not alive(redis) and not farm.leftovers() and "killed by signal" not in farm.log()
         made = len(farm.trace(job))
         farm.start()
         state = farm.show(job)
         assert state["errors"] in (0, None)
-        wait_for(lambda: len(farm.trace(job)) > made + 10, 10, "it goes on")
+        wait_for(lambda: len(farm.trace(job)) > made + 10, "it goes on")
         farm.redis.fcall("cancel", id=job, user="ada")
         assert all(row[3] == "made" for row in farm.trace(job))
 
 
 def test_an_idle_daemon_stops_at_once():
-    with Farm(workers="cpu:3") as farm:
-        start = time.monotonic()
+    with Farm("--drain-s", "3600", workers="cpu:3") as farm:
         farm.daemon.send_signal(signal.SIGINT)
-        assert farm.daemon.wait(5) == 0
-        assert time.monotonic() - start < 2
-        assert not farm.leftovers()
+        assert farm.daemon.wait(DEADLINE) == 0
+        assert not farm.leftovers() and "killed by signal" not in farm.log()
 
 
 def test_a_second_sigterm_does_not_wait():
-    with Farm() as farm:
+    with Farm("--drain-s", "3600") as farm:
         job = farm.submit(images=20, how="always=deaf ms=1")
         pid = farm.running(job, done=4)["pid"]
-        time.sleep(0.2)  # past the last message it looks at
+        wait_for(lambda: "misbehaves: deaf" in farm.log(), "it looks at no message")
         farm.daemon.terminate()
-        time.sleep(0.5)
+        wait_for(lambda: "stage=serving->draining" in farm.log(), "the first one was seen")
         assert farm.daemon.poll() is None and alive(pid)
-        start = time.monotonic()
         assert farm.stop() == 0
-        assert time.monotonic() - start < 3 and not alive(pid)
+        assert not alive(pid) and "killed by signal 9" in farm.log()
 
 
 def test_a_drain_has_a_deadline():
     with Farm("--drain-s", "1") as farm:
         job = farm.submit(images=20, how="always=deaf ms=1")
         pid = farm.running(job, done=4)["pid"]
-        time.sleep(0.2)  # past the last message it looks at
+        wait_for(lambda: "misbehaves: deaf" in farm.log(), "it looks at no message")
         start = time.monotonic()
         assert farm.stop() == 0
-        assert 0.9 < time.monotonic() - start < 5 and not alive(pid)
+        assert 0.9 < time.monotonic() - start and not alive(pid) and "killed by signal 15" in farm.log()
 
 
 # --- reload ---
@@ -86,11 +82,11 @@ def test_sighup_reads_models_and_workers_again():
         assert "takes a restart" not in farm.log()
         farm.write_conf(["m", "other"], "http = 9102\n")
         farm.daemon.send_signal(signal.SIGHUP)
-        wait_for(lambda: "http = 9102 needs a restart" in farm.log(), 5, "what cannot change is told")
+        wait_for(lambda: "http = 9102 needs a restart" in farm.log(), "what cannot change is told")
 
         farm.conf.write_text("[daemon]\nworker = 3\n")
         farm.daemon.send_signal(signal.SIGHUP)
-        wait_for(lambda: "reload refused" in farm.log() and "'workers'" in farm.log(), 5, "the mistake is told")
+        wait_for(lambda: "reload refused" in farm.log() and "'workers'" in farm.log(), "the mistake is told")
         farm.wait(farm.submit(images=4, model="other"))
 
 
@@ -106,15 +102,15 @@ def test_sighup_changes_the_number_of_workers():
         def count():
             return len([p for p in farm.leftovers() if p != farm.redis_pid()])
 
-        wait_for(lambda: count() == 1, 5, "one worker")
+        wait_for(lambda: count() == 1, "one worker")
         job = farm.submit(images=100, how="ms=10")
         farm.running(job, done=5)
         farm.write_conf(["m"], "workers = cpu:3\n")
         farm.daemon.send_signal(signal.SIGHUP)
-        wait_for(lambda: count() == 3, 5, "three workers")
+        wait_for(lambda: count() == 3, "three workers")
         farm.write_conf(["m"], "workers = cpu:2\n")
         farm.daemon.send_signal(signal.SIGHUP)
-        wait_for(lambda: count() == 2, 5, "two workers")
+        wait_for(lambda: count() == 2, "two workers")
         farm.wait(job)
         farm.check_output(job, 100)
         assert farm.show(job)["errors"] in (0, None)
@@ -129,7 +125,7 @@ def test_sigusr1_dumps_the_tables():
         job = farm.submit(images=50, how="ms=20")
         farm.running(job)
         farm.daemon.send_signal(signal.SIGUSR1)
-        wait_for(lambda: "dump worker=cpu:0" in farm.log() and f"dump lease worker=cpu:0 job={job}" in farm.log(), 5, "dump")
+        wait_for(lambda: "dump worker=cpu:0" in farm.log() and f"dump lease worker=cpu:0 job={job}" in farm.log(), "dump")
 
 
 # --- descriptors ---
@@ -142,10 +138,10 @@ def test_a_daemon_without_standard_descriptors(closed):
     farm.daemon = subprocess.Popen(["sh", "-c", f'exec "$@" {closed}', "sh", *words], env=farm.env, text=True,
                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
-        wait_for(farm.socket.exists, 60, "the daemon's redis-server")
-        wait_for(lambda: connected(farm), 60, "the daemon serves")
-        farm.wait(farm.submit(images=5), 60)
-        farm.running(farm.submit(images=1000, how="ms=20"), seconds=60)
+        wait_for(farm.socket.exists, "the daemon's redis-server")
+        wait_for(lambda: connected(farm), "the daemon serves")
+        farm.wait(farm.submit(images=5))
+        farm.running(farm.submit(images=1000, how="ms=20"))
         journal = (farm.state / "journal").read_text()
         assert all(line.startswith('{"') for line in journal.splitlines()), journal
         for name in ("lock", "boot"):
@@ -170,7 +166,7 @@ def connected(farm):
 
 def test_a_journal_with_foreign_lines_is_used_and_kept():
     with Farm() as farm:
-        farm.running(farm.submit(images=1000, how="ms=20"), seconds=60)
+        farm.running(farm.submit(images=1000, how="ms=20"))
         farm.daemon.kill()
         farm.daemon.wait()
         farm.daemon.stdout.close()
@@ -257,7 +253,7 @@ def test_a_wrong_password_is_refused():
     server.kill(), server.wait()
     server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", farm.socket, "--requirepass", "secret",
                                "--appendonly", "yes", "--dir", farm.folder], stdout=subprocess.DEVNULL)
-    wait_for(farm.socket.exists, 5, "redis-server")
+    wait_for(farm.socket.exists, "redis-server")
     try:
         farm.refused(code=69, words=["NOAUTH", "password"])
     finally:
@@ -268,9 +264,7 @@ def test_a_wrong_password_is_refused():
 
 def test_nobody_there():
     farm = unfit_farm()
-    start = time.monotonic()
     farm.refused(code=69, words=["redis unix:", "No such file"])
-    assert time.monotonic() - start < 12
     check = subprocess.run(farm.command("--check"), capture_output=True, text=True, env=farm.env)
     assert check.returncode == 69 and "No such file" in check.stdout, check.stdout
     shutil.rmtree(farm.folder)
@@ -299,7 +293,7 @@ def test_mistakes_in_the_call():
         (["surplus"], 2, ["'surplus'"]),
         (["--no-such-flag"], 2, ["--no-such-flag"]),
     ]:
-        done = subprocess.run(farm.command(*words), capture_output=True, text=True, env=farm.env, timeout=20)
+        done = subprocess.run(farm.command(*words), capture_output=True, text=True, env=farm.env, timeout=DEADLINE)
         assert done.returncode == code if code is not None else done.returncode not in (0, None), (words, done)
         for word in said:
             assert word in done.stderr, done.stderr
@@ -312,7 +306,7 @@ def test_mistakes_in_the_call():
 def get(port, path, method="GET"):
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -334,7 +328,7 @@ def test_health_and_metrics_over_http():
         assert get(port, "/")[0] == 404 and get(port, "/metrics", "POST")[0] == 405
         idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]  # nobody is locked out for long
         idle[0].sendall(b"GET /" + b"x" * 10000)
-        wait_for(lambda: get_or_none(port) == (200, "ok\n"), 8, "patience has an end")
+        wait_for(lambda: get_or_none(port) == (200, "ok\n"), "patience has an end")
         for one in idle:
             one.close()
         farm.stop()
@@ -357,7 +351,7 @@ def get_or_none(port):
 
 def test_it_explains_itself():
     farm = Farm()
-    run = lambda *words: subprocess.run([BIN / "ddqd", *words], capture_output=True, text=True, env=farm.env, timeout=20)
+    run = lambda *words: subprocess.run([BIN / "ddqd", *words], capture_output=True, text=True, env=farm.env, timeout=DEADLINE)
     assert run("--version").stdout.startswith("ddqd ")
     assert "--standalone" in run("--help").stdout
     assert "| queued" in run("--print-lifecycle").stdout or "queued" in run("--print-lifecycle").stdout

@@ -4,19 +4,20 @@ import subprocess
 
 import pytest
 
-from fake_farm import BIN, Farm, alive, wait_for
+from fake_farm import BIN, Farm, alive
+from wait import DEADLINE, wait_for
 
 
 @pytest.fixture(scope="module")
 def farm():
     with Farm("--host", "h1", workers="cpu:2") as shared:
-        wait_for(lambda: shared.log().count("ready about=") == 2, 5, "both workers are there")
+        wait_for(lambda: shared.log().count("ready about=") == 2, "both workers are there")
         yield shared
 
 
 def ddq(farm, *words, code=0):
     done = subprocess.run([BIN / "ddq", *words, "--redis", f"unix:{farm.socket}"], capture_output=True, text=True,
-                          env={**farm.env, "DDQ_USER": "bob", "NO_COLOR": "1"}, timeout=20)
+                          env={**farm.env, "DDQ_USER": "bob", "NO_COLOR": "1"}, timeout=DEADLINE)
     assert done.returncode == code, (words, done)
     return done.stdout + done.stderr
 
@@ -28,11 +29,11 @@ def states(farm):
 
 def test_a_drained_host_gives_back_and_frees_its_devices(farm):
     job = farm.submit(images=400, how="ms=10")
-    wait_for(lambda: len({row[0] for row in farm.trace(job)}) == 2, 10, "both work")
+    wait_for(lambda: len({row[0] for row in farm.trace(job)}) == 2, "both work")
     pids = {row[0] for row in farm.trace(job)}
     assert "drained by bob: a new fan" in ddq(farm, "drain", "h1", "--reason", "a new fan")
-    wait_for(lambda: not any(alive(pid) for pid in pids), 5, "the workers end")
-    wait_for(lambda: not farm.show(job)["leases"], 5, "their ranges are back")
+    wait_for(lambda: not any(alive(pid) for pid in pids), "the workers end")
+    wait_for(lambda: not farm.show(job)["leases"], "their ranges are back")
     made = len(farm.trace(job))
     found = farm.show(job)
     assert found["errors"] == 0 and found["state"] == "queued" and found["done"] == made
@@ -42,20 +43,20 @@ def test_a_drained_host_gives_back_and_frees_its_devices(farm):
 
     farm.stop()  # it holds over a restart, and the daemon is ready all the same
     farm.start()
-    wait_for(lambda: set(states(farm).values()) == {"gone"}, 5, "nobody works after the restart either")
+    wait_for(lambda: set(states(farm).values()) == {"gone"}, "nobody works after the restart either")
     assert len(farm.trace(job)) == made
 
     assert "may work again" in ddq(farm, "resume", "h1")
-    wait_for(lambda: len(farm.trace(job)) > made, 5, "it goes on")
+    wait_for(lambda: len(farm.trace(job)) > made, "it goes on")
     assert all(row[3] == "made" for row in farm.trace(job))
     farm.redis.fcall("cancel", id=job, user="ada")
     assert "was not drained" in ddq(farm, "resume", "h1")
 
 
 def test_one_worker_is_drained_and_the_other_goes_on(farm):
-    wait_for(lambda: set(states(farm).values()) == {"idle"}, 10, "both are there")
+    wait_for(lambda: set(states(farm).values()) == {"idle"}, "both are there")
     ddq(farm, "drain", "h1:cpu:1")
-    wait_for(lambda: states(farm)["cpu:1"] == "gone", 10, "it ends")
+    wait_for(lambda: states(farm)["cpu:1"] == "gone", "it ends")
     job = farm.submit(images=60, how="ms=5")
     farm.wait(job)
     farm.check_output(job, 60)
@@ -63,12 +64,12 @@ def test_one_worker_is_drained_and_the_other_goes_on(farm):
     assert json.loads(ddq(farm, "gpus", "--json"))["hosts"][0]["drains"] == {"cpu:1": "drained by bob"}
     assert "h1:cpu:1 is drained by bob" in ddq(farm, "gpus")
     ddq(farm, "resume", "h1/cpu:1")  # as `ddq gpus --quiet` writes it
-    wait_for(lambda: states(farm)["cpu:1"] == "idle", 10, "it is back")
+    wait_for(lambda: states(farm)["cpu:1"] == "idle", "it is back")
 
 
 @pytest.mark.parametrize("kind", ["device_ecc", "device_lost"])
 def test_a_broken_device_is_left_alone_until_somebody_says_otherwise(farm, kind):
-    wait_for(lambda: set(states(farm).values()) == {"idle"}, 10, "both are there")
+    wait_for(lambda: set(states(farm).values()) == {"idle"}, "both are there")
     job = farm.submit(images=200, how=f"once=fail:{kind} ms=2")
     farm.wait(job)  # the other worker makes all of it
     farm.check_output(job, 200)
@@ -81,22 +82,22 @@ def test_a_broken_device_is_left_alone_until_somebody_says_otherwise(farm, kind)
     assert drains == {broken[0]: f"drained by ddqd: made to fail with {kind}"}
     farm.stop()  # it holds over a restart
     farm.start()
-    wait_for(lambda: sorted(states(farm).values()) == ["gone", "idle"], 10, "it stays alone after a restart")
+    wait_for(lambda: sorted(states(farm).values()) == ["gone", "idle"], "it stays alone after a restart")
     ddq(farm, "resume", place)
-    wait_for(lambda: set(states(farm).values()) == {"idle"}, 10, "it works again when somebody says so")
+    wait_for(lambda: set(states(farm).values()) == {"idle"}, "it works again when somebody says so")
 
 
 def test_a_kernel_that_faults_is_blamed_on_the_range_and_the_worker_is_replaced(farm):
     def pids():
         return {worker["pid"] for worker in farm.redis.fcall("hosts")["hosts"][0]["workers"] if worker["state"] == "idle"}
 
-    wait_for(lambda: len(pids()) == 2, 10, "both are there")
+    wait_for(lambda: len(pids()) == 2, "both are there")
     before = pids()
     job = farm.submit(images=40, how="once=fail:device ms=2")
     farm.wait(job)
     farm.check_output(job, 40)
     assert farm.show(job)["errors"] == 1
-    wait_for(lambda: len(pids()) == 2 and len(pids() & before) == 1, 15, "a fresh process took its place")
+    wait_for(lambda: len(pids()) == 2 and len(pids() & before) == 1, "a fresh process took its place")
 
 
 def test_mistakes_are_said(farm):

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from fake_farm import LEASE_MS, Farm, alive, start_redis, wait_for
+from fake_farm import LEASE_MS, Farm, alive, start_redis, state_of
 from resp import Redis
+from wait import DEADLINE, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -32,44 +33,45 @@ def test_progress_is_told_while_it_runs(farm):
     listener = Redis(str(farm.socket))
     job = farm.next_id()
     listener.call("SUBSCRIBE", "{ddq}:job:%s:live" % job)
+    begun = time.monotonic()
     assert farm.submit(images=60, how="ms=40") == job
-    ticks, end = [], time.monotonic() + 2.2
-    while time.monotonic() < end:
+    ticks, message = [], {}
+    while message.get("state") != "done":
         message = json.loads(listener.read()[2])
-        if message.get("type") == "progress":
-            ticks.append((time.monotonic(), message))
+        if message.get("type") == "progress" and message["phase"] == "images":
+            ticks.append(message)
     listener.close()
-    farm.wait(job)
-    assert 2 <= len(ticks) <= 6, ticks  # at most two a second
-    first, last = ticks[0][1], ticks[-1][1]
+    ranges = len({tick["token"] for tick in ticks})  # the first word of each is told at once
+    assert 2 <= len(ticks) <= ranges + 2 * (time.monotonic() - begun), ticks  # at most two a second
+    first, last = ticks[0], ticks[-1]
     assert first["job"] == job and first["worker"] == "cpu:0" and first["stage"] == "sample"
     assert first["upto"] < last["upto"] <= last["hi"] <= 60
 
 
 def test_a_hint_starts_an_idle_worker_at_once(farm):
+    """Polling alone would give half a second. A slow machine is as slow between two jobs that wait behind each other."""
     farm.wait(farm.submit(images=1))
-    waits = []
+    waits, turns = [], []
     for _ in range(9):
         time.sleep(0.03)
         start = time.time()
-        job = farm.submit(images=1)
-        farm.wait(job)
-        waits.append(farm.trace(job)[0][4] - start)
-    # Polling alone would give half a second; this bound leaves room for a busy machine. See docs/dev/speed.md.
-    assert sorted(waits)[4] < 0.1, waits
+        first, second = farm.submit(images=1), farm.submit(images=1)
+        farm.wait(first), farm.wait(second)
+        waits.append(farm.trace(first)[0][4] - start)
+        turns.append(abs(farm.trace(second)[0][4] - farm.trace(first)[0][4]))
+    assert sorted(waits)[4] < max(0.1, 5 * sorted(turns)[4]), (waits, turns)
 
 
 def test_a_killed_worker_costs_its_batch_alone(farm):
     job = farm.submit(images=60, how="ms=10")
     lease = farm.running(job, done=20)
+    size = len(farm.log())
     os.kill(lease["pid"], signal.SIGKILL)
-    killed = time.time()
     farm.wait(job)
     farm.check_output(job, 60)
     trace = farm.trace(job)
     assert len({row[0] for row in trace}) == 2
-    first_after = next(row for row in trace if row[0] != lease["pid"])
-    assert first_after[4] - killed < 1.0  # seen by its exit, not by a lease that runs out
+    assert "killed by signal 9" in farm.log()[size:] and "reaped" not in farm.log()[size:]  # seen by its exit
     assert sum(row[3] == "skipped" for row in trace) <= 1
 
 
@@ -90,7 +92,7 @@ def test_a_bad_worker_is_replaced_and_the_job_ends_well(farm, fault, words):
     said = farm.log()[size:]
     for word in words:
         assert word in said, said
-    wait_for(lambda: not [p for p in farm.leftovers() if p != farm.redis_pid()][1:], 5, "one worker is left")
+    wait_for(lambda: not [p for p in farm.leftovers() if p != farm.redis_pid()][1:], "one worker is left")
 
 
 def test_a_survey_comes_before_the_images_of_a_folder():
@@ -138,7 +140,7 @@ def test_after_a_device_error_the_worker_is_fresh(farm):
 
 def test_an_image_that_kills_every_worker_does_not_run_for_ever(farm):
     job = farm.submit(images=2, how="always=crash")
-    found = farm.wait(job, seconds=30)
+    found = farm.wait(job)
     assert "image 1" in found["reason"] and "signal 9" in found["reason"] and found["missing"] == [1], found
     assert farm.made(job) == [0]
     farm.wait(farm.submit(images=3))
@@ -147,16 +149,14 @@ def test_an_image_that_kills_every_worker_does_not_run_for_ever(farm):
 def test_cancel_frees_the_worker(farm):
     job = farm.submit(images=2000, how="ms=5")
     lease = farm.running(job, done=5)
-    start = time.monotonic()
     farm.redis.fcall("cancel", id=job, user="ada")
     other = farm.submit(images=3)
     farm.wait(other)
-    assert time.monotonic() - start < 1.0
     assert farm.show(job)["state"] == "cancelled"
     assert farm.trace(other)[0][0] == lease["pid"]  # the same process goes on
     count = len(farm.trace(job))
     time.sleep(0.1)
-    assert len(farm.trace(job)) == count
+    assert len(farm.trace(job)) == count < 2000
 
 
 def test_paths_outside_are_refused(farm):
@@ -169,8 +169,8 @@ def test_redis_killed(farm):
     job = farm.submit(images=100, how="ms=10")
     farm.running(job, done=20)
     os.kill(farm.redis_pid(), signal.SIGKILL)
-    wait_for(lambda: "redis-server was killed by signal 9" in farm.log(), 5, "its end is seen")
-    wait_for(lambda: farm.socket.exists() and try_connect(farm), 5, "it is back")
+    wait_for(lambda: "redis-server was killed by signal 9" in farm.log(), "its end is seen")
+    wait_for(lambda: farm.socket.exists() and try_connect(farm), "it is back")
     farm.wait(job)
     farm.check_output(job, 100)
     assert len({row[0] for row in farm.trace(job)}) == 1
@@ -186,7 +186,7 @@ def try_connect(farm):
 
 def test_two_workers_share_a_job():
     with Farm(workers="cpu:2") as farm:
-        wait_for(lambda: farm.log().count("ready about=") == 2, 5, "both are there")
+        wait_for(lambda: farm.log().count("ready about=") == 2, "both are there")
         job = farm.submit(images=300, how="ms=10")
         farm.wait(job)
         farm.check_output(job, 300)
@@ -200,14 +200,12 @@ def test_daemon_killed_and_started_again():
         pid = farm.running(job, done=20)["pid"]
         redis = farm.redis_pid()
         farm.stop(signal.SIGKILL)
-        killed = time.time()
-        wait_for(lambda: not alive(pid), 5, "the worker sees that it is alone")
+        wait_for(lambda: not alive(pid), "the worker sees that it is alone")
         farm.start()
         assert farm.redis_pid() == redis  # taken over
         farm.wait(job)
         farm.check_output(job, 80)
-        after = next(row for row in farm.trace(job) if row[0] != pid)
-        assert after[4] - killed < LEASE_MS / 1000 + 1
+        assert {row[0] for row in farm.trace(job)} > {pid}
         assert farm.stop() == 0
         assert not alive(redis)
 
@@ -250,7 +248,7 @@ def test_frozen_redis_is_noticed():
         pid = farm.redis_pid()
         os.kill(pid, signal.SIGSTOP)
         try:
-            wait_for(lambda: "did not answer in time" in farm.log(), 15, "the connection is given up")
+            wait_for(lambda: "did not answer in time" in farm.log(), "the connection is given up")
         finally:
             os.kill(pid, signal.SIGCONT)
         farm.wait(job)
@@ -261,8 +259,8 @@ def test_a_flushed_redis_gets_its_library_back():
     with Farm() as farm:
         farm.wait(farm.submit(images=2))
         farm.redis.call("FUNCTION", "FLUSH")
-        wait_for(lambda: "ddq" in str(farm.redis.call("FUNCTION", "LIST")), 10, "the library is loaded again")
-        wait_for(lambda: farm.log().count("connected") >= 2, 5, "greeted again")
+        wait_for(lambda: "ddq" in str(farm.redis.call("FUNCTION", "LIST")), "the library is loaded again")
+        wait_for(lambda: farm.log().count("connected") >= 2, "greeted again")
         farm.wait(farm.submit(images=2))
 
 
@@ -270,7 +268,7 @@ def test_systemd_is_told():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         farm = Farm(WATCHDOG_USEC="400000")
         heard.bind(str(farm.folder / "notify"))
-        heard.settimeout(5)
+        heard.settimeout(DEADLINE)
         farm.env["NOTIFY_SOCKET"] = str(farm.folder / "notify")
         words = []
 
@@ -284,14 +282,16 @@ def test_systemd_is_told():
         thread = threading.Thread(target=listen, daemon=True)
         thread.start()
         with farm:
-            wait_for(lambda: any("READY=1" in w for w in words), 5, "READY=1")
+            wait_for(lambda: any("READY=1" in w for w in words), "READY=1")
             count = words.count("WATCHDOG=1")
-            wait_for(lambda: words.count("WATCHDOG=1") >= count + 3, 3, "the watchdog is fed")
+            wait_for(lambda: words.count("WATCHDOG=1") >= count + 3, "the watchdog is fed")
             os.kill(farm.daemon.pid, signal.SIGSTOP)
-            time.sleep(0.1)
-            count = len(words)
+            wait_for(lambda: state_of(farm.daemon.pid) == "T", "it stands still")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as marker:
+                marker.sendto(b"stopped", str(farm.folder / "notify"))
             time.sleep(0.5)
-            assert len(words) == count  # a loop that stands still feeds nobody
+            wait_for(lambda: "stopped" in words, "all that it sent before was heard")
+            assert words[-1] == "stopped"  # a loop that stands still feeds nobody
             os.kill(farm.daemon.pid, signal.SIGCONT)
             farm.daemon.terminate()
-            wait_for(lambda: any("STOPPING=1" in w for w in words), 5, "STOPPING=1")
+            wait_for(lambda: any("STOPPING=1" in w for w in words), "STOPPING=1")

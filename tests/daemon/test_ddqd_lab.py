@@ -4,12 +4,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 
 import pytest
 
-from fake_farm import LEASE_MS, ROOT, Farm, alive, start_redis, wait_for
+from fake_farm import ROOT, Farm, start_redis
 from resp import Redis
+from wait import wait_for
 
 
 @pytest.fixture
@@ -61,14 +61,12 @@ def test_a_host_dies(redis, second):
     redis.start()
     second.start()
     job = redis.submit(images=200, how="ms=10")
-    wait_for(lambda: len({row[0] for row in redis.trace(job)}) == 2 and len(redis.trace(job)) > 40, 10, "both work")
+    wait_for(lambda: len({row[0] for row in redis.trace(job)}) == 2 and len(redis.trace(job)) > 40, "both work")
     kill_host(redis)
-    died = time.monotonic()
     redis.connect()
     redis.wait(job)
-    assert time.monotonic() - died < 6 + LEASE_MS / 1000
     redis.check_output(job, 200)
-    wait_for(lambda: "reaped=" in second.log(), 5, "the other host finds its leases")
+    wait_for(lambda: "reaped=" in second.log(), "the other host finds its leases")
 
 
 def test_a_frozen_daemon_does_no_harm(redis, second):
@@ -80,12 +78,12 @@ def test_a_frozen_daemon_does_no_harm(redis, second):
     os.kill(redis.daemon.pid, signal.SIGSTOP)
     os.kill(lease["pid"], signal.SIGSTOP)
     second.start()
-    wait_for(lambda: {row[0] for row in redis.trace(job)} != {lease["pid"]}, 10, "the other host works on it")
+    wait_for(lambda: {row[0] for row in redis.trace(job)} != {lease["pid"]}, "the other host works on it")
     os.kill(lease["pid"], signal.SIGCONT)
     os.kill(redis.daemon.pid, signal.SIGCONT)
     redis.wait(job)
     redis.check_output(job, 60, again=1)  # the one it was making when it froze
-    wait_for(lambda: " lost: the lease expired" in redis.log(), 5, "it learns that the range is gone")
+    wait_for(lambda: " lost: the lease expired" in redis.log(), "it learns that the range is gone")
     other = redis.submit(images=3)
     redis.wait(other)
     assert redis.stop() == 0
@@ -99,8 +97,10 @@ def test_a_finish_that_redis_never_heard_is_told_by_the_next_daemon(redis):
     redis.redis.close()
     redis.server.terminate()
     redis.server.wait()
-    wait_for(lambda: len(redis.trace(job)) >= lease["hi"], 10, "the range is made")
-    time.sleep(0.2)
+    wait_for(lambda: len(redis.trace(job)) >= lease["hi"], "the range is made")
+    journal = redis.state / "journal"
+    wait_for(lambda: f'"{lease["token"]}"' in "".join(line for line in journal.read_text().splitlines() if "finish" in line),
+             "how it ended is on disk")
     redis.stop(signal.SIGKILL)
     redis.server = start_redis(redis.folder)
     redis.start()
@@ -120,7 +120,7 @@ def test_a_held_job_gives_its_worker_free_and_goes_on_later(redis):
     assert found["state"] == "held" and found["reason"] == "wait for me" and not found["leases"]
     redis.redis.fcall("release", id=job, user="ada")
     count = len(redis.trace(job))
-    wait_for(lambda: len(redis.trace(job)) > count + 5, 10, "it goes on")
+    wait_for(lambda: len(redis.trace(job)) > count + 5, "it goes on")
     redis.redis.fcall("cancel", id=job, user="ada")
     assert all(row[3] == "made" for row in redis.trace(job))
 
@@ -131,7 +131,7 @@ def test_an_emptied_redis_leaves_no_worker_stuck(redis):
     job = redis.submit(images=400, how="ms=50")
     lease = redis.running(job, done=5)
     redis.redis.call("FLUSHALL")
-    wait_for(lambda: f"token={lease['token']} lost" in redis.log(), 5, "the lease is known to be gone")
+    wait_for(lambda: f"token={lease['token']} lost" in redis.log(), "the lease is known to be gone")
     redis.jobs += 10
     redis.wait(redis.submit(images=3))
 
@@ -184,11 +184,11 @@ def test_over_tcp_with_a_password_and_a_database():
                                "--requirepass", "s3cret", "--appendonly", "yes", "--dir", farm.folder, "--save", ""],
                               stdout=subprocess.DEVNULL)
     try:
-        wait_for(farm.socket.exists, 5, "redis-server")
-        url = f"redis://:s3cret@localhost:{port}/3"
+        wait_for(farm.socket.exists, "redis-server")
+        url = f"redis://:s3cret@127.0.0.1:{port}/3"
         farm.flags += ["--redis", url]
         farm.daemon = farm.spawn()
-        assert farm.daemon.stdout.readline() == f"ready redis://localhost:{port}/3\n"
+        assert farm.daemon.stdout.readline() == f"ready redis://127.0.0.1:{port}/3\n"
         farm.redis = Redis(str(farm.socket))
         farm.redis.call("AUTH", "s3cret")
         assert farm.redis.call("DBSIZE") == 0

@@ -8,6 +8,9 @@ import signal
 import subprocess
 import tempfile
 import time
+import weakref
+
+from wait import DEADLINE
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("DDQ_BIN", ROOT / "build/dev/bin"))
@@ -26,16 +29,6 @@ def clean_env(**extra):
     return env
 
 
-def wait_for(condition, seconds, what):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"not after {seconds} s: {what}")
-
-
 def digest(folder):
     """name -> sha256 of everything a job must reproduce byte for byte."""
     folder = pathlib.Path(folder)
@@ -46,6 +39,8 @@ def digest(folder):
 class Farm:
     """One ddqd --standalone with its client."""
 
+    live = weakref.WeakSet()  # for tests/conftest.py
+
     def __init__(self, *flags, workers="cpu:1", conf=None, **env):
         self.flags = flags
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ddq-e2e-", dir="/tmp"))
@@ -54,6 +49,7 @@ class Farm:
         self.workers = workers
         self.env = clean_env(HOME=str(self.folder), **env)
         self.daemon = None
+        Farm.live.add(self)
         self.log = open(self.folder / "ddqd.log", "ab")
 
     def __enter__(self):
@@ -64,8 +60,6 @@ class Farm:
         self.stop()
         if failure[0] is None:
             shutil.rmtree(self.folder, ignore_errors=True)
-        else:
-            print((self.folder / "ddqd.log").read_text()[-6000:])
 
     def start(self):
         self.daemon = subprocess.Popen(
@@ -80,7 +74,7 @@ class Farm:
         if self.daemon and self.daemon.poll() is None:
             self.daemon.send_signal(how)
             try:
-                self.daemon.wait(30)
+                self.daemon.wait(DEADLINE)
             except subprocess.TimeoutExpired:
                 self.daemon.kill()
                 self.daemon.wait()
@@ -105,9 +99,9 @@ class Farm:
                     found.append(int(entry.name))
         return found
 
-    def ddq(self, *words, code=0, timeout=120, stdin=None):
+    def ddq(self, *words, code=0, stdin=None):
         done = subprocess.run([BIN / "ddq", *map(str, words), "--redis", self.url], capture_output=True, text=True,
-                              timeout=timeout, env=self.env, input=stdin)
+                              timeout=DEADLINE, env=self.env, input=stdin)
         if code is not None and done.returncode != code:
             raise AssertionError(f"ddq {words}: exit {done.returncode}, wanted {code}\n{done.stdout}\n{done.stderr}")
         return done
@@ -120,8 +114,8 @@ class Farm:
     def show(self, job):
         return json.loads(self.ddq("show", job, "--json").stdout)
 
-    def wait(self, job, code=0, timeout=120):
-        return self.ddq("wait", job, code=code, timeout=timeout)
+    def wait(self, job, code=0):
+        return self.ddq("wait", job, code=code)
 
     def redis_pid(self):
         found = []  # the server, and for a moment the copy of it that writes its file

@@ -13,7 +13,8 @@ import numpy
 import pytest
 from PIL import Image
 
-from harness import BIN, DIGITS, ROOT, clean_env, digest, wait_for
+from harness import BIN, DIGITS, ROOT, clean_env, digest
+from wait import DEADLINE, wait_for
 
 TINY = ROOT / "tests/golden/llamagen/tiny"
 
@@ -36,7 +37,7 @@ def start(job, folder, **options):
 
 def execute(job, folder, code=0, **options):
     process = start(job, folder, **options)
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == code, f"exit {process.returncode}, wanted {code}\n{out}\n{err}"
     process.out, process.err = out, err
     return process
@@ -233,7 +234,7 @@ def in_the_middle(out, process):
         assert process.poll() is None, process.communicate()
         return 8 <= len(safe_images(out))
 
-    wait_for(some, 120, "some images are safe")
+    wait_for(some, "some images are safe")
 
 
 def went_on(out, before):
@@ -264,7 +265,7 @@ def test_ctrl_c_and_go_on(tmp_path, undisturbed):
     process = start({**SLOW, "output": str(out)}, tmp_path)
     in_the_middle(out, process)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 130 and "again to continue" in err
     before = stamps(out)
     run({**SLOW, "batch": 7}, tmp_path)
@@ -370,7 +371,7 @@ def test_evaluation_goes_on(tmp_path):
 def test_bad_jobs(tmp_path, change, words, code):
     out = tmp_path / "out"
     process = start({**ONE_STEP, "output": str(out), **change}, tmp_path)
-    stdout, err = process.communicate(timeout=60)
+    stdout, err = process.communicate(timeout=DEADLINE)
     sentences = [line for line in err.splitlines() if line.startswith("ddq-worker: ")]
     assert process.returncode == code if code else process.returncode > 0, err
     assert len(sentences) == 1 and stdout == "", err
@@ -390,7 +391,7 @@ def test_bad_jobs(tmp_path, change, words, code):
 def test_bad_arrays(tmp_path, field, array, words):
     numpy.save(tmp_path / "a.npy", array)
     done = start({**ONE_STEP, "grid": 8, field: f"{tmp_path}/a.npy", "output": f"{tmp_path}/out"}, tmp_path)
-    _, err = done.communicate(timeout=60)
+    _, err = done.communicate(timeout=DEADLINE)
     assert done.returncode in (1, 2), err
     for word in words:
         assert word in err.splitlines()[-1], err

@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from harness import BIN, DIGITS_JOB, ROOT, Farm, clean_env, digest, wait_for
+from harness import BIN, DIGITS_JOB, ROOT, Farm, clean_env, digest
+from wait import DEADLINE, wait_for
 
 sys.path.insert(0, str(ROOT / "tests/daemon"))
 from fake_farm import start_redis  # noqa: E402
@@ -37,8 +38,8 @@ def farm():
 
 def middle_of(farm, job):
     """Well begun and far from the end: by the files themselves, which is quick."""
-    images = None
-    for _ in range(2000):
+    images, end = None, time.monotonic() + DEADLINE
+    while time.monotonic() < end:
         if not images:
             state = farm.show(job)
             assert state["state"] in ("queued", "running"), state
@@ -58,7 +59,7 @@ def held(farm, job, *words):
         assert state["state"] in ("queued", "running", "held"), state
         return state if state["state"] == "held" and not state["leases"] else None
 
-    state = wait_for(is_held, 30, f"held: {words}")
+    state = wait_for(is_held, f"held: {words}")
     for word in words:
         assert word in state["reason"], state["reason"]
     return state
@@ -137,7 +138,7 @@ def test_the_output_folder_hangs(farm, undisturbed):
     with Hang(state["output"] + "/images"):
         held(farm, job, state["output"], "has not answered for 1 s")
         pid = state["leases"][0]["pid"]
-        wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 10, "that worker is gone")
+        wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "that worker is gone")
         other = farm.submit({**DIGITS_JOB, "images": 8})
         farm.wait(other)  # a fresh one works on something else
     farm.ddq("release", job)
@@ -154,7 +155,7 @@ def test_what_a_killed_worker_left_is_swept(farm, undisturbed):
     for path in left:
         open(path, "w").close()
         os.utime(path, (time.time() - 3600,) * 2)
-    wait_for(lambda: not any(map(os.path.exists, left)), 20, "the next worker sweeps it")
+    wait_for(lambda: not any(map(os.path.exists, left)), "the next worker sweeps it")
     finish(farm, job, undisturbed)
 
 
@@ -181,18 +182,18 @@ def test_a_frozen_daemon(undisturbed, tmp_path):
         lease = middle_of(client, job)["leases"][0]
         daemons["h1"].send_signal(signal.SIGSTOP)
         start("h2")
-        wait_for(lambda: client.show(job)["state"] == "done", 60, "the other host ends it")
+        wait_for(lambda: client.show(job)["state"] == "done", "the other host ends it")
         daemons["h1"].send_signal(signal.SIGCONT)
         log = tmp_path / "h1.log"
         wait_for(lambda: f"token={lease['token']} lost" in log.read_text() or
-                 f"token={lease['token']} report=ddq_finish status=stale" in log.read_text(), 20, "its late word is refused")
+                 f"token={lease['token']} report=ddq_finish status=stale" in log.read_text(), "its late word is refused")
         finish(client, job, undisturbed)
     finally:
         for daemon in daemons.values():
             daemon.send_signal(signal.SIGCONT)
             daemon.terminate()
         for daemon in daemons.values():
-            daemon.wait(30)
+            daemon.wait(DEADLINE)
             daemon.stdout.close()
         server.kill()
         server.wait()
@@ -214,7 +215,7 @@ def test_redis_is_lost_and_the_folders_bring_all_back(undisturbed):
         held(farm, job, "held by")
         redis = farm.redis_pid()
         farm.stop(signal.SIGKILL)  # and the workers and the private Redis with it
-        wait_for(lambda: not os.path.exists(f"/proc/{redis}"), 5, "Redis is gone")
+        wait_for(lambda: not os.path.exists(f"/proc/{redis}"), "Redis is gone")
         shutil.rmtree(farm.state / "appendonlydir")
         shards = sorted(name for name in os.listdir(output + "/blocks") if name.endswith(".json"))
         assert len(shards) > 1
@@ -233,7 +234,7 @@ def test_redis_is_lost_and_the_folders_bring_all_back(undisturbed):
 
         farm.start()
         log = farm.folder / "ddqd.log"
-        wait_for(lambda: f"bring them back with: ddq adopt {farm.jobs}" in log.read_text(), 10, "the daemon says what to do")
+        wait_for(lambda: f"bring them back with: ddq adopt {farm.jobs}" in log.read_text(), "the daemon says what to do")
         farm.ddq("wait", job, code=102)
         doctor = farm.ddq("doctor", code=None).stdout
         assert f"ddq adopt {farm.jobs}" in doctor and "1 job" in doctor, doctor

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from harness import ROOT, Farm, wait_for
+from harness import ROOT, Farm
+from wait import wait_for
 
 GOLDEN = ROOT / "tests/golden/inception"
 WANTED = json.loads((GOLDEN / "e2e/e2e.json").read_text())
@@ -37,7 +38,7 @@ def evaluate(farm, reference, **more):
 
 def test_made_by_the_queue(farm):
     farm.ddq("refs", "make", "b", GOLDEN / "e2e/set_b.npy", "--pipeline", "pt", "--wait")
-    wait_for(lambda: "b" in offered(farm), 4, "the daemon offers what the job registered, before its next heartbeat")
+    wait_for(lambda: "b" in offered(farm), "the daemon offers what the job registered, before its next heartbeat")
     entry = offered(farm)["b"]
     assert (entry["kind"], entry["pipeline"], entry["images"], entry["dims"]) == ("statistics", "pt", 160, 128)
     assert len(entry["hosts"]) == 1 and offered(farm)["photos"]["from"] == "ddq.conf"
@@ -64,9 +65,9 @@ def test_images_of_the_configuration(farm):
 
 def test_an_entry_that_leads_away(farm):
     """It is offered if it can be read, and refused when it leads where jobs may not read."""
-    wait_for(lambda: "away" in offered(farm), 15, "the daemon sees the entry")
+    wait_for(lambda: "away" in offered(farm), "the daemon sees the entry")
     assert "broken" not in offered(farm)
     job = farm.submit({"kind": "evaluate", "images": str(GOLDEN / "e2e/set_a_adm.npz"), "reference": "away"})
-    held = wait_for(lambda: farm.show(job)["state"] == "held" and farm.show(job), 15, "a person is asked")
+    held = wait_for(lambda: farm.show(job)["state"] == "held" and farm.show(job), "a person is asked")
     assert "outside the folders" in held["reason"]
     assert "broken.json" in (farm.folder / "ddqd.log").read_text()

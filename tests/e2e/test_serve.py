@@ -14,6 +14,7 @@ from PIL import Image
 
 from harness import BIN, DIGITS, clean_env, digest
 from test_exec import MEASURE, ONE_STEP, TEACHER_ALONE, execute
+from wait import DEADLINE, wait_for
 
 JOB = {**TEACHER_ALONE, **MEASURE, "images": 60, "batch": 4, "save": ["png", "codes", "features"]}
 
@@ -34,9 +35,9 @@ class Worker:
     def work(self, spec, lo, hi, phase="images", token="t", job="j", n=60):
         self.send("work", token=token, job=job, phase=phase, lo=lo, hi=hi, n=n, spec=spec)
 
-    def read(self, *kinds, timeout=60):
+    def read(self, *kinds):
         """The next message of one of these kinds; others are kept in `seen`."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + DEADLINE
         while True:
             while b"\n" in self.rest:
                 text, self.rest = self.rest.split(b"\n", 1)
@@ -45,7 +46,7 @@ class Worker:
                     return message
                 self.seen.append(message)
             ready, _, _ = select.select([self.line], [], [], max(0, end - time.monotonic()))
-            assert ready, f"no {kinds} after {timeout} s; seen {self.seen[-5:]}"
+            assert ready, f"no {kinds} after {DEADLINE} s; seen {self.seen[-5:]}"
             data = self.line.recv(65536)
             assert data, f"the worker hung up: {self.process.communicate()}"
             self.rest += data
@@ -197,7 +198,7 @@ def test_failures_leave_the_worker_alive(worker, tmp_path):
 
 def test_alive_while_busy(worker, tmp_path):
     worker.work({**JOB, "images": 2000, "output": f"{tmp_path}/out"}, 0, 2000)
-    assert worker.read("alive", timeout=5)
+    assert worker.read("alive")
     worker.send("cancel", token="t")
     assert worker.answer()["type"] == "yielded"
 
@@ -207,7 +208,7 @@ def test_stop_finishes_the_batch(worker, tmp_path):
     worker.read("progress")
     worker.send("stop")
     assert worker.answer()["type"] == "yielded"
-    assert worker.process.wait(10) == 0
+    assert worker.process.wait(DEADLINE) == 0
 
 
 def test_term_is_a_stop(worker, tmp_path):
@@ -215,7 +216,7 @@ def test_term_is_a_stop(worker, tmp_path):
     worker.read("progress")
     worker.process.send_signal(signal.SIGTERM)
     assert worker.answer()["type"] == "yielded"
-    assert worker.process.wait(10) == 0
+    assert worker.process.wait(DEADLINE) == 0
 
 
 @pytest.mark.parametrize("busy", [False, True])
@@ -224,7 +225,7 @@ def test_the_daemon_is_gone(worker, tmp_path, busy):
         worker.work({**JOB, "images": 2000, "output": f"{tmp_path}/out"}, 0, 2000)
         worker.read("progress")
     worker.line.close()
-    assert worker.process.wait(20) == 0
+    assert worker.process.wait(DEADLINE) == 0
 
 
 def test_the_parent_dies(tmp_path):
@@ -232,24 +233,25 @@ def test_the_parent_dies(tmp_path):
     ours, theirs = socket.socketpair()
     script = ("import os, subprocess, sys, time\n"
               "p = subprocess.Popen([sys.argv[1], 'serve'], close_fds=False, preexec_fn=lambda: os.dup2(int(sys.argv[2]), 3))\n"
-              "time.sleep(60)")
+              "time.sleep(3600)")
     parent = subprocess.Popen([sys.executable, "-c", script, BIN / "ddq-worker", str(theirs.fileno())],
                               pass_fds=[theirs.fileno()], env=clean_env())
     hello = json.loads(ours.makefile().readline())
     parent.kill()
     parent.wait()
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
+
+    def gone():
         try:
             with open(f"/proc/{hello['pid']}/stat") as stat:
-                if stat.read().rsplit(")", 1)[1].split()[0] == "Z":
-                    break
-        except FileNotFoundError:
-            break
-        time.sleep(0.05)
-    else:
+                return stat.read().rsplit(")", 1)[1].split()[0] in "ZX"
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    try:
+        wait_for(gone, "the worker ends with its parent")
+    except AssertionError:
         os.kill(hello["pid"], signal.SIGKILL)
-        pytest.fail("the worker outlived its parent")
+        raise
     ours.close()
     theirs.close()
 
@@ -265,7 +267,7 @@ def test_nonsense_ends_it(worker, line, word):
         worker.line.sendall(line)
     except (BrokenPipeError, ConnectionResetError):
         pass
-    assert worker.process.wait(10) == 1
+    assert worker.process.wait(DEADLINE) == 1
     assert word in worker.process.stderr.read()
 
 

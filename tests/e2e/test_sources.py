@@ -5,9 +5,10 @@ import numpy
 import pytest
 from PIL import Image
 
-from harness import DIGITS, Farm, wait_for
+from harness import DIGITS, Farm
 from test_exec import MEASURE, TWO_STEP, execute, refused, report, run, start
 from test_serve import Worker
+from wait import DEADLINE, wait_for
 
 EVALUATE = {"kind": "evaluate", **MEASURE, "save": ["features"]}
 
@@ -107,7 +108,7 @@ def test_killed_in_the_middle(tmp_path):
     whole = run({**job, "images": f"{tmp_path}/a.npz"}, tmp_path, "whole")
     out = tmp_path / "out"
     process = start({**job, "output": str(out)}, tmp_path)
-    wait_for(lambda: list(out.glob("blocks/*.json")), 60, "a shard is there")
+    wait_for(lambda: list(out.glob("blocks/*.json")), "a shard is there")
     process.kill()
     process.communicate()
     there = {path: path.stat().st_mtime_ns for path in out.glob("blocks/*.features.npy")}
@@ -152,9 +153,9 @@ def test_a_folder_that_grows_while_it_is_measured(tmp_path):
     for i in range(200):
         picture(i, 32, 32).save(folder / f"{i}.png")
     process = start({**EVALUATE, "images": str(folder), "output": f"{tmp_path}/out"}, tmp_path)
-    wait_for(lambda: (tmp_path / "out/job.json").exists(), 60, "it began")
+    wait_for(lambda: (tmp_path / "out/job.json").exists(), "it began")
     picture(7, 32, 32).save(folder / "late\nimage.png")
-    err = process.communicate(timeout=120)[1]
+    err = process.communicate(timeout=DEADLINE)[1]
     assert process.returncode == 102 and "late\\nimage.png: it was added while the images were read" in err, err
     assert not (tmp_path / "out/report.json").exists()
 

@@ -68,7 +68,7 @@ static inline void redis_again(Redis *redis)
     redis->pid = fork();
     if (redis->pid == 0)
         redis_exec(redis);
-    for (int tries = 0; tries < 1000; tries++) {
+    for (int tries = 0; tries < 30000; tries++) {
         redis->link = redisConnectUnix(redis->socket);
         redisReply *reply = redis->link && !redis->link->err ? redisCommand(redis->link, "PING") : NULL;
         bool ready = reply && reply->type == REDIS_REPLY_STATUS;
@@ -79,7 +79,7 @@ static inline void redis_again(Redis *redis)
         redisFree(redis->link);
         usleep(10000);
     }
-    redis_die(redis->socket, "redis-server does not answer within 10 s; is it installed?");
+    redis_die(redis->socket, "redis-server does not answer within 5 minutes; is it installed?");
 }
 
 static inline void redis_kill(Redis *redis)
