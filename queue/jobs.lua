@@ -125,11 +125,14 @@ function wanted_job(a)
     local survey = KINDS[kind].reads_source
     local images = number_arg(a, 'images', survey and 0 or 1, survey and 0 or 1e9, survey and 0 or nil)
     local job = {id = id, user = user, kind = kind, images = images, name = text_arg(a, 'name', NAME, true),
-        model = text_arg(a, 'model', LABEL, true) or '', priority = number_arg(a, 'priority', -100, 100, 0),
-        needs = labels_arg(a, 'needs', 16), tier = word_arg(a, 'tier', TIERS, 'normal'),
+        label = text_arg(a, 'label', NAME, true), model = text_arg(a, 'model', LABEL, true) or '',
+        priority = number_arg(a, 'priority', -100, 100, 0), needs = labels_arg(a, 'needs', 16),
+        tier = word_arg(a, 'tier', TIERS, 'normal'),
         after_failed = word_arg(a, 'after_failed', AFTER_FAILED, 'fail'), limits = limits_arg(a),
         group = group_arg(a, user), point = point_arg(a)}
     job.spec, job.fields = spec_arg(a)
+    local recipe = job.fields.recipe
+    job.recipe = type(recipe) == 'string' and #recipe <= 64 and recipe or nil
     job.pace, job.load = key_arg(a, 'pace', kind, job.model), key_arg(a, 'load', kind, job.model)
     job.device = text_arg(a, 'device', LABEL, true) or text_arg(job.fields, 'device', LABEL, true) or 'any'
     return job
@@ -137,14 +140,14 @@ end
 
 local function write_job(job, asked)
     local id, user, limits, waits = job.id, job.user, job.limits, job.waits
-    local lane = lane_of(job.needs, job.device, job.model, job.load)
+    local lane, called = lane_of(job.needs, job.device, job.model, job.load), job.name or job.label or id
     local about = encode({id = id, user = user, kind = job.kind, model = job.model, device = job.device,
-        name = job.name or id, folder = job.folder, created = now(), tier = job.tier, group = job.group,
+        name = called, recipe = job.recipe, folder = job.folder, created = now(), tier = job.tier, group = job.group,
         point = job.point and raw(job.point), max_gpus = tonumber(limits.max_gpus), at = tonumber(limits.at),
         window = limits.window, after = #job.after > 0 and job.after or nil}):sub(2, -2)
     job_set(id, 'id', id, 'user', user, 'kind', job.kind, 'model', job.model, 'device', job.device,
-        'name', job.name or id, 'folder', job.folder, 'images', int(job.images), 'created', int(now()), 'about', about,
-        'spec', job.spec, 'asked', asked, 'needs', table.concat(job.needs, ' '), 'lane', lane,
+        'name', called, 'recipe', job.recipe or '', 'folder', job.folder, 'images', int(job.images),
+        'created', int(now()), 'about', about, 'spec', job.spec, 'asked', asked, 'needs', table.concat(job.needs, ' '), 'lane', lane,
         'pace', job.pace, 'seq', job.seq, 'parents', #waits,
         'after', table.concat(waits, ' '), 'after_failed', job.after_failed, 'priority', int(job.priority),
         'tier', TIERS[job.tier], 'rank', TIERS[job.tier], 'state', job.state, 'reason', job.reason, 'report', 0,
@@ -158,11 +161,12 @@ local function write_job(job, asked)
     call('ZADD', P .. 'ids', 0, id)
 end
 
---- ddq_submit {id, user, kind, spec{}, images, name?, model?, device?, priority?, needs[]?, after[]?, after_failed?, tier?,
----     max_gpus?, at?, window?, group?, point{}?, new?, hold?, pace?, load?} -> {id, state, folder, duplicate}
+--- ddq_submit {id, user, kind, spec{}, images, name?, label?, model?, device?, priority?, needs[]?, after[]?, after_failed?,
+---     tier?, max_gpus?, at?, window?, group?, point{}?, new?, hold?, pace?, load?} -> {id, state, folder, duplicate}
 --- Adds a job: queued, or waiting for the jobs of `after`. Repeating an id changes nothing and answers duplicate:
 --- true. The same spec, name and parents from the same user under another id within a day is also a duplicate, and
 --- the answer names the existing job, unless that job failed, was cancelled or has missing images, or new is true.
+--- name: the job's folder and what lists call it; without one the folder is called after the id, and lists use label.
 --- kind is sample (images > 0), evaluate or statistics (images = 0: the survey counts them). needs: what a host
 --- must offer, "model:NAME", "reference:NAME", "inception". device: cpu, cuda, a UUID, or absent for any. priority
 --- -100..100 orders the user's own jobs. tier: interactive, normal (default) or scavenger. max_gpus: the most

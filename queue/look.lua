@@ -39,17 +39,19 @@ local function job_view(id, why)
     return text, leases, state
 end
 
--- A job's table row, as a JSON list in this order. Ten thousand of them must be fast, so the row of a job that does not
--- run is kept as text in `rows` whenever the job's hash is written.
-local COLUMNS = {'id', 'state', 'user', 'model', 'name', 'reason', 'done', 'images', 'rate', 'created', 'tier', 'kind'}
-local ROW = '["%s","%s","%s","%s","%s",%s,%s,%s,%s,%s,"%s","%s"]'
+-- A job's table row, as a JSON list in this order (fid -1: none). Ten thousand of them must be fast, so the row of a job
+-- that does not run is kept as text in `rows` whenever the job's hash is written.
+local COLUMNS = {'id', 'state', 'user', 'model', 'name', 'reason', 'done', 'images', 'rate', 'created', 'tier', 'kind',
+    'recipe', 'fid'}
+local ROW = '["%s","%s","%s","%s","%s",%s,%s,%s,%s,%s,"%s","%s",%s,%s]'
 
 local function row_of(id, rate)
-    local known, state, user, model, name, reason, done, images, old_rate, created, tier, kind =
-        job_get(id, unpack(COLUMNS))
+    local known, state, user, model, name, reason, done, images, old_rate, created, tier, kind,
+        recipe, fid = job_get(id, unpack(COLUMNS))
     if not known then return nil end
     return ROW:format(known, state, user, model, name, encode_text(reason), done, images,
-        rate and rate > 0 and encode_number(rate) or old_rate or 0, created, TIER_NAMES[tonumber(tier or 1)], kind), state
+        rate and rate > 0 and encode_number(rate) or old_rate or 0, created, TIER_NAMES[tonumber(tier or 1)], kind,
+        encode_text(recipe or ''), fid or -1), state
 end
 
 -- At the end of a call that writes.
@@ -64,11 +66,14 @@ function keep_rows()
     end
 end
 
+local QUOTE = 34 -- the rows of an earlier version end with a text: they lack the last columns
+
 -- The JSON of some jobs, of those in a state alone if one is given, as one text, and how many they are.
 local function rows_of(ids, state)
     local rows, count = #ids > 0 and call('HMGET', P .. 'rows', unpack(ids)) or {}, 0
     for i = 1, #ids do
-        local row = rows[i] or row_of(ids[i], rate_of(ids[i]))
+        local row = rows[i]
+        if not row or row:byte(-2) == QUOTE then row = row_of(ids[i], rate_of(ids[i])) end
         if row and (not state or row:match('^%["[^"]*","([^"]*)"') == state) then
             count = count + 1
             rows[count] = row
@@ -97,7 +102,7 @@ end
 
 --- ddq_list {user?, state?, active?, needs?, limit?, rows?} -> {jobs[], more} or {columns[], rows[], more}
 --- Newest first; active: only jobs that have not ended; needs: only jobs that need this ("reference:digits"). A job
---- is {id, user, kind, model, name, state, reason, error?, tier, group?, point{}?, max_gpus?, at?, window?,
+--- is {id, user, kind, model, name, recipe?, state, reason, error?, tier, group?, point{}?, max_gpus?, at?, window?,
 --- after[]?, device, folder, output, images, n, done, bad, errors, priority, created, started?, finished?, rate?,
 --- workers, fid?, metrics{}?}. With rows: true each job is a list in the order of columns, the content of a table
 --- row, which is five times as fast. more: not all jobs were looked at.

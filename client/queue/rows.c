@@ -22,6 +22,8 @@ static const CellPlace places[] = {
     {"name", offsetof(JobRow, name), true},
     {"reason", offsetof(JobRow, reason), true},
     {"kind", offsetof(JobRow, kind), true},
+    {"recipe", offsetof(JobRow, recipe), true},
+    {"fid", offsetof(JobRow, fid), false},
     {"done", offsetof(JobRow, done), false},
     {"images", offsetof(JobRow, images), false},
     {"rate", offsetof(JobRow, rate), false},
@@ -41,7 +43,15 @@ static const CellPlace *place_of(const cJSON *column)
 /* False: the row has a cell that is neither a text nor a number, or none at all. */
 static bool read_row(const cJSON *cells, const cJSON *columns, JobRow *row)
 {
-    *row = (JobRow){.id = "", .user = "", .model = "", .name = "", .reason = "", .kind = "", .state_word = ""};
+    *row = (JobRow){.id = "",
+                    .user = "",
+                    .model = "",
+                    .name = "",
+                    .reason = "",
+                    .kind = "",
+                    .recipe = "",
+                    .state_word = "",
+                    .fid = -1};
     const cJSON *cell, *column = columns->child;
     if (!cJSON_IsArray(cells) || !cells->child)
         return false;
@@ -92,6 +102,8 @@ JobRow row_of_job(const cJSON *job)
                     .name = json_text(job, "name", ""),
                     .reason = json_text(job, "reason", ""),
                     .kind = json_text(job, "kind", ""),
+                    .recipe = json_text(job, "recipe", ""),
+                    .fid = json_number(job, "fid", -1),
                     .state_word = json_text(job, "state", ""),
                     .state = job_state(job),
                     .done = json_number(job, "done", 0),

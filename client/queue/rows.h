@@ -9,9 +9,10 @@
 #include "spec/lifecycle.h"
 
 typedef struct JobRow {
-    const char *id, *user, *model, *name, *reason, *kind, *state_word;
+    const char *id, *user, *model, *name, *reason, *kind, *recipe, *state_word;
     JobState state;
     double done, images, rate, created;
+    double fid; /* -1: none */
 } JobRow;
 
 typedef struct Rows {

@@ -26,6 +26,11 @@ static bool ask(Cmd *cmd, const Plan *plan, const cJSON *spec, cJSON **ret_answe
     cJSON_AddStringToObject(*ret_answer, "kind", json_text(spec, "kind", ""));
     cJSON_AddStringToObject(*ret_answer, "model", json_text(spec, "model", ""));
     cJSON_AddNumberToObject(*ret_answer, "images", json_number(spec, "images", 0));
+    char *label =
+        *json_text(spec, "name", "") && !plan->sweep ? xstrdup(json_text(spec, "name", "")) : plan_label(plan, spec);
+    if (label)
+        cJSON_AddStringToObject(*ret_answer, "name", label);
+    free(label);
     if (plan->sweep)
         cJSON_AddItemToObject(*ret_answer, "point", sweep_point(plan->sweep, spec));
     return true;
@@ -51,10 +56,10 @@ static void add_ms(Table *table, const cJSON *answer, const char *field)
 static void add_row(Table *table, const cJSON *answer)
 {
     char text[TERM_TEXT];
-    const char *model = json_text(answer, "model", "");
+    const char *model = json_text(answer, "model", ""), *name = json_text(answer, "name", "");
     const cJSON *point = cJSON_GetObjectItemCaseSensitive(answer, "point");
     char *values = point ? cJSON_PrintUnformatted(point) : NULL;
-    table_cell(table, COLOR_BOLD, values ? values : *model ? model : json_text(answer, "kind", ""));
+    table_cell(table, COLOR_BOLD, values ? values : *name ? name : *model ? model : json_text(answer, "kind", ""));
     table_cell(table, COLOR_PLAIN, term_count(json_number(answer, "images", 0), text));
     add_ms(table, answer, "work_ms");
     snprintf(text, sizeof text, "%.1f GiB", memory_of(answer) / 1024);

@@ -7,6 +7,7 @@
 #include "client/queue/job.h"
 #include "client/queue/registry.h"
 #include "client/queue/target.h"
+#include "client/sieve.h"
 #include "client/submit/placement.h"
 #include "client/submit/specs.h"
 #include "client/submit/then.h"
@@ -131,6 +132,29 @@ static cJSON *args_of(const cJSON *spec)
     return args;
 }
 
+char *plan_label(const Plan *plan, const cJSON *spec)
+{
+    const char *recipe = json_text(spec, "recipe", "");
+    int number = 1;
+    for (const cJSON *job = plan->jobs->child; job && job != spec; job = job->next)
+        number++;
+    bool several = !plan->sweep && cJSON_GetArraySize(plan->jobs) > 1;
+    char *label = several ? xasprintf("%s-%d", recipe, number) : xstrdup(recipe);
+    if (sieve_is_name(recipe) && sieve_is_name(label))
+        return label;
+    free(label);
+    return NULL;
+}
+
+static void add_label(const Plan *plan, const cJSON *spec, const char *what, cJSON *args)
+{
+    char *label = plan_label(plan, spec), *whole = xasprintf("%s%s", label ? label : "", what);
+    if (label && sieve_is_name(whole))
+        cJSON_AddStringToObject(args, "label", whole);
+    free(label);
+    free(whole);
+}
+
 static void add_group(const Plan *plan, const cJSON *job, const char *what, cJSON *args)
 {
     if (!plan->group)
@@ -147,6 +171,7 @@ cJSON *plan_args(const Plan *plan, const cJSON *spec)
     const cJSON *item;
     cJSON_ArrayForEach(item, plan->placement) cJSON_AddItemToObject(args, item->string, cJSON_Duplicate(item, true));
     add_group(plan, spec, "", args);
+    add_label(plan, spec, "", args);
     return args;
 }
 
@@ -163,5 +188,6 @@ cJSON *plan_evaluation_args(const Plan *plan, const cJSON *evaluation, const cha
                                   cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(plan->placement, shared[i]), true));
     cJSON_AddItemToObject(args, "after", cJSON_CreateStringArray(&parent, 1));
     add_group(plan, job, ".evaluate", args);
+    add_label(plan, job, ".evaluate", args);
     return args;
 }

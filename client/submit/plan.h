@@ -21,6 +21,10 @@ typedef struct Plan {
 bool plan_read(Cmd *cmd, Plan *ret_plan, Err *err);
 void plan_free(Plan *plan);
 
+/* What lists call one of the jobs that has no name: its recipe, and its number in a recipe of several
+ * ("digits-table-3"). NULL where it comes from no recipe. Caller frees. */
+char *plan_label(const Plan *plan, const cJSON *spec);
+
 /* Arguments of ddq_submit for one of the jobs, without id and user; the caller owns them. */
 cJSON *plan_args(const Plan *plan, const cJSON *spec);
 /* The same for its evaluation, which waits for the job `parent`. */

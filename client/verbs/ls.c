@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/nearest.h"
+#include "spec/figure.h"
 #include "spec/jobspec.h"
 
 enum { LIMIT = 1000 };
@@ -59,19 +60,29 @@ static bool list_args(Cmd *cmd, bool rows, double *ret_limit, cJSON **ret_args, 
 /* --- the table ------------------------------------------------------------------------------------------- */
 
 static const Column columns[] = {
-    {"ID", false, 0},  {"STATE", false, 0}, {"USER", false, 3}, {"MODEL", false, 4},          {"DONE", true, 0},
-    {"RATE", true, 6}, {"ETA", true, 2},    {"AGE", true, 5},   {"REASON OR NAME", false, 7},
+    {"ID", false, 0},
+    {"STATE", false, 0},
+    {"USER", false, 5},
+    {"RECIPE", false, 3},
+    {"MODEL", false, 6},
+    {"DONE", true, 0},
+    {"RATE", true, 8},
+    {"ETA", true, 4},
+    {"FID", true, 2},
+    {"AGE", true, 7},
+    {"REASON OR NAME", false, 9},
 };
 
-/* Why it does not run, else the name its user gave it; one without has its id for a name. */
+/* Why it does not run, else the name its user gave it; one without is called after its recipe or its id. */
 static const char *remark(const JobRow *row)
 {
-    return *row->reason ? row->reason : strcmp(row->name, row->id) == 0 ? "" : row->name;
+    bool plain = strcmp(row->name, row->id) == 0 || strcmp(row->name, row->recipe) == 0;
+    return *row->reason ? row->reason : plain ? "" : row->name;
 }
 
 static void add_row(Table *table, Wall now, const JobRow *row, const char *label, const char *also)
 {
-    char text[TERM_TEXT], both[2 * TERM_TEXT];
+    char text[TERM_TEXT], both[2 * TERM_TEXT], number[FIGURE_TEXT];
     double left = row_eta(row), age = fmax(0, ((double)now - row->created) / 1000);
     size_t len = strlen(term_count(row->done, both));
     both[len] = '/';
@@ -79,10 +90,12 @@ static void add_row(Table *table, Wall now, const JobRow *row, const char *label
     table_cell(table, COLOR_BOLD, label);
     table_cell(table, job_state_color(row->state), job_state_name(row->state));
     table_cell(table, COLOR_PLAIN, row->user);
+    table_cell(table, COLOR_PLAIN, row->recipe);
     table_cell(table, COLOR_PLAIN, *row->model ? row->model : row->kind);
     table_cell(table, COLOR_PLAIN, both);
     table_cell(table, COLOR_PLAIN, row->state == JOB_RUNNING ? term_rate(row->rate, text) : "");
     table_cell(table, COLOR_PLAIN, left > 0 ? term_duration(left, text) : "");
+    table_cell(table, COLOR_BOLD, row->fid >= 0 ? figure_print(figure_at(0), row->fid, number) : "");
     table_cell(table, COLOR_PLAIN, row->created > 0 ? term_duration(age, text) : "");
     char *more = also ? xasprintf("also after %s; %s", also, remark(row)) : NULL;
     table_cell(table, COLOR_DIM, more ? more : remark(row));

@@ -31,9 +31,50 @@ def test_ls(session):
     session.ddq("cancel", mine[1])
     assert session.ddq("ls", "-q", "--active").stdout.split() == [mine[0]]
     text = session.ddq("ls", "--all").stdout.splitlines()
-    assert text[0].split() == ["ID", "STATE", "USER", "MODEL", "DONE", "RATE", "ETA", "AGE", "REASON", "OR", "NAME"] and len(text) == 4
+    assert text[0].split() == ["ID", "STATE", "USER", "RECIPE", "MODEL", "DONE", "RATE", "ETA", "FID", "AGE", "REASON", "OR", "NAME"] and len(text) == 4
     assert session.json("ls", "--all")["jobs"][0]["id"] == other
     assert "running" in session.ddq("ls", "--state", "runnin", code=2).stderr
+
+
+def test_ls_tells_recipe_and_fid(session):
+    demo = session.ddq("submit", "digits-demo", "-q").stdout.strip()
+    session.complete(demo, fid=2.1764)
+    table = session.ddq("submit", "digits-table", "-q").stdout.split()
+    named = session.ddq("submit", "digits-2step", "-q", "--name", "mine").stdout.strip()
+    own = session.submit()
+    rows = {line.split()[0]: line.split() for line in session.ddq("ls").stdout.splitlines()[1:]}
+    assert rows[demo][3:5] == ["digits-demo", "digits"] and "2.176" in rows[demo]
+    assert [rows[job][3] for job in table] == ["digits-table"] * 6
+    assert [rows[job][-1] for job in table] == ["turn"] * 6  # why they wait
+    assert rows[named][3] == "digits-2step" and rows[own][3] == "-"
+    jobs = {job["id"]: job for job in session.json("ls")["jobs"]}
+    assert [jobs[job]["name"] for job in table] == [f"digits-table-{i}" for i in range(1, 7)]
+    assert jobs[demo]["name"] == jobs[demo]["recipe"] == "digits-demo" and jobs[own]["name"] == own
+    assert jobs[named]["name"] == "mine" and jobs[demo]["folder"] == f"ada/{demo}"  # the folder is called after the id
+    for job in table:
+        session.ddq("cancel", job)
+    tree = {line.split()[0]: line.split() for line in session.ddq("ls", "-t").stdout.splitlines()[1:]}
+    assert tree[demo][3] == "digits-demo" and "2.176" in tree[demo]
+
+
+def test_rows_of_an_earlier_version_are_made_anew(session):
+    job = session.ddq("submit", "digits-demo", "-q").stdout.strip()
+    session.complete(job, fid=2.5)
+    row = json.loads(session.redis("HGET", "{ddq}:rows", job))
+    session.redis("HSET", "{ddq}:rows", job, json.dumps(row[:-2], separators=(",", ":")))
+    (line,) = session.ddq("ls").stdout.splitlines()[1:]
+    assert "digits-demo" in line and "2.500" in line
+
+
+def test_dry_run_tells_the_jobs_of_a_table_apart(session):
+    rows = [line.split()[0] for line in session.ddq("submit", "digits-table", "--dry-run").stdout.splitlines()[1:]]
+    assert rows == [f"digits-table-{i}" for i in range(1, 7)]
+    (row,) = session.ddq("submit", "digits-demo", "--dry-run").stdout.splitlines()[1:]
+    assert row.split()[0] == "digits-demo"
+    (row,) = session.ddq("submit", "digits-demo", "--dry-run", "--name", "mine").stdout.splitlines()[1:]
+    assert row.split()[0] == "mine"
+    (first, second) = session.ddq("submit", "digits-demo", "--dry-run", "--sweep", "seed=1,2").stdout.splitlines()[1:]
+    assert first.startswith('{"seed":1}')
 
 
 def test_a_narrow_terminal_cuts_the_reason_never_the_id(session):
@@ -165,4 +206,4 @@ def test_rows_of_any_text(session):
         lease = session.claim()
     session.renew(lease, 3, rate=0.25)
     row = next(line.split() for line in session.ddq("ls").stdout.splitlines() if running in line)
-    assert row[4:7] == ["3/123,456", "0.25/s", "5d17h"]
+    assert row[5:8] == ["3/123,456", "0.25/s", "5d17h"]

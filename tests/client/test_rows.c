@@ -7,9 +7,9 @@
 
 static const char answer[] =
     "{\"columns\":[\"id\",\"state\",\"user\",\"model\",\"name\",\"reason\",\"done\",\"images\",\"rate\",\"created\","
-    "\"new\",\"kind\"],"
+    "\"new\",\"kind\",\"recipe\",\"fid\"],"
     "\"more\":false, "
-    "\"rows\":[[\"aaaaaa\",\"running\",\"ada\",\"digits\",\"n\",\"\",3,10,0.25,1700000000000,\"?\",\"sample\"], "
+    "\"rows\":[[\"aaaaaa\",\"running\",\"ada\",\"digits\",\"n\",\"\",3,10,0.25,1700000000000,\"?\",\"sample\",\"a-1\",1.5], "
     "[\"bbbbbb\",\"held\",\"bob\",\"\",\"x]\",\"a \\\"b\\\" \\\\ "
     "\\u00e9\\u2014\\t[\",0,1e3,-1,17,7,\"evaluate\"]],\"status\":\"ok\"}";
 
@@ -25,6 +25,8 @@ static void test_values(void **state)
     assert_int_equal(row->state, JOB_RUNNING);
     assert_true(row->done == 3 && row->images == 10 && row->rate == 0.25 && row->created == 1700000000000);
     assert_true(row_eta(row) == 28);
+    assert_string_equal(row->recipe, "a-1");
+    assert_true(row->fid == 1.5 && row[1].fid == -1 && *row[1].recipe == 0);
     row++;
     assert_string_equal(row->reason, "a \"b\" \\ \303\251\342\200\224\t[");
     assert_string_equal(row->name, "x]");
