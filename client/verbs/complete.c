@@ -329,16 +329,16 @@ static void take_over(Cmd *cmd, const Flag *flag, const char *value)
         cmd->line.flags[cmd->line.flag_count++] = (FlagValue){flag->name, value}; /* room for every word is there */
 }
 
-void complete_print(Cmd *cmd, const char *const *words, int count)
+void complete_print(Cmd *cmd, const char *const *words, int count, const char *last)
 {
-    const char *last = count ? words[count - 1] : "", *args[WORDS_MAX + 1];
-    int verb_at_word = verb_index(count ? count - 1 : 0, (char *const *)words), arg_count = 0;
+    const char *args[WORDS_MAX + 1];
+    int verb_at_word = verb_index(count, (char *const *)words), arg_count = 0;
     const Verb *verb = verb_at_word >= 0 ? verb_find(words[verb_at_word]) : NULL;
     const Command command = cmd_command(verb);
     const Flag *open = NULL; /* whose value comes next */
     Typed typed = {.cmd = cmd, .before = xstrdup(""), .start = last};
     cmd->quiet = true;
-    for (int i = 0; i + 1 < count; i++) {
+    for (int i = 0; i < count; i++) {
         const Flag *flag = open || i == verb_at_word ? NULL : flag_of(&command, words[i]);
         const char *equals = strchr(words[i], '=');
         if (open)

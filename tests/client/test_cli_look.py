@@ -182,8 +182,9 @@ def test_ids(session):
     assert session.json("show", "@")["id"] == job
     assert session.json("show", job.upper())["id"] == job
     assert "zzzzzzzzzz" in session.ddq("show", "zzzzzzzzzz", code=102).stderr
-    for bad in ("a b", "../x", "", "job:1", "x" * 40):
+    for bad in ("a b", "../x", "job:1", "x" * 40):
         assert "not a job id" in session.ddq("show", bad, code=2).stderr
+    assert "is empty" in session.ddq("show", "", code=2).stderr
     for i in range(40):  # two ids that begin alike are found soon
         session.submit()
     ids = session.ddq("ls", "-q").stdout.split()

@@ -24,7 +24,7 @@ def bash(session, *lines):
 
 
 def words(session, *typed, **env):
-    return session.ddq("completion", "words", "--", *typed, **env).stdout.split()
+    return session.ddq("completion", "words", f"--typing={typed[-1]}", "--", *typed[:-1], **env).stdout.split()
 
 
 def test_bash(session):
