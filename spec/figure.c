@@ -114,13 +114,23 @@ const char *figure_verdict(const cJSON *object, const Figure *figure, double pub
     return text;
 }
 
-static void table_row(Buf *text, const cJSON *object, const cJSON *spec, const Figure *figure)
+bool figures_have_deviation(const cJSON *object)
+{
+    for (size_t i = 0; i < countof(figures); i++)
+        if (isfinite(figure_value(object, &figures[i], "")) && isfinite(figure_deviation(object, &figures[i])))
+            return true;
+    return false;
+}
+
+static void table_row(Buf *text, const cJSON *object, const cJSON *spec, const Figure *figure, bool deviations)
 {
     char value[FIGURE_TEXT], interval[FIGURE_TEXT], deviation[FIGURE_TEXT], verdict[FIGURE_TEXT];
     double published = figure_published(spec, figure);
     figure_print(figure, figure_deviation(object, figure), deviation);
     buf_printf(text, "%-16s %12s", figure->title, figure_print(figure, figure_value(object, figure, ""), value));
-    buf_printf(text, "  %-22s %-10s", figure_interval(object, figure, interval), deviation);
+    buf_printf(text, "  %-22s", figure_interval(object, figure, interval));
+    if (deviations)
+        buf_printf(text, " %-10s", deviation);
     if (isfinite(published))
         buf_printf(text, " published %.*g, %s", 6, published, figure_verdict(object, figure, published, verdict));
     while (text->len && text->data[text->len - 1] == ' ')
@@ -132,10 +142,11 @@ static void table_of(Buf *text, const char *title, const cJSON *object, const cJ
 {
     if (!cJSON_GetArraySize(object))
         return;
-    buf_printf(text, "%-16s %12s  %-22s %s\n", title, "value", "95% interval", "deviation");
+    bool deviations = figures_have_deviation(object);
+    buf_printf(text, "%-16s %12s  %s%s\n", title, "value", "95% interval", deviations ? "           deviation" : "");
     for (size_t i = 0; i < countof(figures); i++)
         if (isfinite(figure_value(object, &figures[i], "")))
-            table_row(text, object, spec, &figures[i]);
+            table_row(text, object, spec, &figures[i], deviations);
 }
 
 void figures_table(Buf *text, const cJSON *object, const cJSON *spec)

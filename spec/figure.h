@@ -29,6 +29,7 @@ const Figure *figure_at(int i); /* NULL past the end */
 double figure_value(const cJSON *object, const Figure *figure, const char *suffix);
 double figure_deviation(const cJSON *object, const Figure *figure);
 double figure_published(const cJSON *spec, const Figure *figure);
+bool figures_have_deviation(const cJSON *object); /* whether a table of them needs that column */
 
 /* Everything of one flat object that a figure or its interval or deviation is, as a flat object of numbers; names get
  * the prefix. Added to `to`. */

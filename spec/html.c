@@ -131,33 +131,50 @@ void html_row_json(Buf *page, const char *name, const cJSON *value)
     cJSON_free(printed);
 }
 
-static void figure_row(Buf *page, const cJSON *object, const cJSON *spec, const Figure *figure)
+typedef struct Columns { /* those that a table needs beside value and interval */
+    bool deviation, published;
+} Columns;
+
+static Columns columns_of(const cJSON *object, const cJSON *spec)
+{
+    Columns columns = {.deviation = figures_have_deviation(object)};
+    const Figure *figure;
+    for (int i = 0; (figure = figure_at(i)); i++)
+        if (isfinite(figure_value(object, figure, "")) && isfinite(figure_published(spec, figure)))
+            columns.published = true;
+    return columns;
+}
+
+static void figure_row(Buf *page, const cJSON *object, const cJSON *spec, const Figure *figure, Columns columns)
 {
     char text[FIGURE_TEXT], said[FIGURE_TEXT];
     double published = figure_published(spec, figure);
     buf_printf(page, "<tr><th>%s<td class=n><b>%s</b>", figure->title,
                figure_print(figure, figure_value(object, figure, ""), text));
     buf_printf(page, "<td>%s", figure_interval(object, figure, text));
-    buf_printf(page, "<td class=n>%s", figure_print(figure, figure_deviation(object, figure), text));
+    if (columns.deviation)
+        buf_printf(page, "<td class=n>%s", figure_print(figure, figure_deviation(object, figure), text));
     if (isfinite(published))
-        buf_printf(page, "<td class=n>%.6g<td>%s\n", published, figure_verdict(object, figure, published, said));
-    else
-        buf_printf(page, "<td><td>\n");
+        buf_printf(page, "<td class=n>%.6g<td>%s", published, figure_verdict(object, figure, published, said));
+    else if (columns.published)
+        buf_printf(page, "<td><td>");
+    buf_printf(page, "\n");
 }
 
 void html_figures(Buf *page, const cJSON *object, const cJSON *spec)
 {
     const Figure *figure;
+    const Columns columns = columns_of(object, spec);
     bool open = false;
     for (int i = 0; (figure = figure_at(i)); i++) {
         if (!isfinite(figure_value(object, figure, "")))
             continue;
         if (!open)
-            buf_printf(page,
-                       "<table class=figures>\n<thead><tr><th><th class=n>value<th>95%% interval<th class=n>deviation"
-                       "<th class=n>published<th>it lies</thead>\n");
+            buf_printf(page, "<table class=figures>\n<thead><tr><th><th class=n>value<th>95%% interval%s%s</thead>\n",
+                       columns.deviation ? "<th class=n>deviation" : "",
+                       columns.published ? "<th class=n>published<th>it lies" : "");
         open = true;
-        figure_row(page, object, spec, figure);
+        figure_row(page, object, spec, figure, columns);
     }
     if (open)
         html_table_end(page);

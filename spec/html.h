@@ -31,7 +31,8 @@ void html_row_json(Buf *page, const char *name, const cJSON *value); /* a text a
                                                                         NULL and null */
 void html_table_end(Buf *page);
 
-/* A table of figures (spec/figure.h): value, interval, deviation, published. Nothing where there is none. */
+/* A table of figures (spec/figure.h): value, interval, and where one of them has it deviation and published. Nothing
+ * where there is none. */
 void html_figures(Buf *page, const cJSON *object, const cJSON *spec);
 
 #endif

@@ -52,7 +52,7 @@ static NpyArray read_ok(const Npz *npz, const char *name, const char *shape)
     Err err = {0};
     NpyArray array = {0};
     char text[100];
-    assert_ok(npz_read(npz, name, &array, &err), err);
+    assert_ok(npz_read(npz, name, SIZE_MAX, &array, &err), err);
     npy_print_shape(&array, text, sizeof text);
     assert_string_equal(text, shape);
     return array;
@@ -85,7 +85,7 @@ static void test_npz_members(void **state)
     NpyArray none;
     assert_true(npz_has(npz, "few.1step.x"));
     assert_false(npz_has(npz, "few.1step.y"));
-    assert_err(npz_read(npz, "few.1step.y", &none, &err), err, "expected.npz", "\"few.1step.y\"", "codebook.npy");
+    assert_err(npz_read(npz, "few.1step.y", SIZE_MAX, &none, &err), err, "expected.npz", "\"few.1step.y\"", "codebook");
     NpyArray x = read_ok(npz, "few.1step.x", "[3,16,8] f32"), label = read_ok(npz, "label", "[3] i32");
     npy_free(&x);
     npy_free(&label);
@@ -420,22 +420,52 @@ static void test_damaged_member(void **state)
             write_plain(path, bytes, size);
             at[offset] ^= 0x10;
             Npz *npz = open_ok(path);
-            assert_err(npz_read(npz, "a/b.c", &a, &err), err, path, "a/b.c");
+            assert_err(npz_read(npz, "a/b.c", SIZE_MAX, &a, &err), err, path, "a/b.c");
             npz_close(npz);
         }
         free(bytes);
     }
 }
 
+/* A member is not unpacked when its header asks for more than the caller has a use for. */
+static void test_limit(void **state)
+{
+    (void)state;
+    Err err = {0};
+    char *own = test_folder(), *path = xasprintf("%s/a.npz", own);
+    const double numbers[6] = {1, 2, 3, 4, 5, 6};
+    NpzWriter *writer = npz_writer_open(path, &err);
+    assert_ok(npz_writer_begin(writer, "a", DTYPE_F64, 2, (int64_t[]){2, 3}, &err) &&
+                  npz_writer_add(writer, numbers, sizeof numbers, &err) && npz_writer_finish(writer, &err),
+              err);
+    Npz *npz = npz_open(path, &err);
+    NpyArray array;
+    assert_ok(npz_header(npz, "a", &array, &err), err);
+    assert_true(array.ndim == 2 && array.shape[0] == 2 && array.shape[1] == 3 && array.dtype == DTYPE_F64 &&
+                !array.data);
+    assert_err(npz_header(npz, "b", &array, &err), err, path, "no array \"b\"; it has a");
+    assert_err(npz_read(npz, "a", 47, &array, &err), err, path, "48 bytes", "at most 47");
+    assert_ok(npz_read(npz, "a", 48, &array, &err), err);
+    assert_memory_equal(array.data, numbers, sizeof numbers);
+    npy_free(&array);
+    npz_close(npz);
+    assert_int_equal(array_file(path), ARRAY_FILE_NPZ);
+    assert_int_equal(array_file(own), ARRAY_FILE_OTHER);
+    assert_int_equal(array_file(GOLDEN("inception/stats/statistic_f64.pth")), ARRAY_FILE_OTHER);
+    assert_int_equal(array_file(GOLDEN("inception/e2e/set_b.npy")), ARRAY_FILE_NPY);
+    free(path);
+    test_folder_remove(own);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_npz_members),       cmocka_unit_test(test_npz_packing),
-        cmocka_unit_test(test_npy_orders),        cmocka_unit_test(test_npz_containers),
-        cmocka_unit_test(test_npz_stream),        cmocka_unit_test(test_npy_write),
-        cmocka_unit_test(test_npy_writer_counts), cmocka_unit_test(test_npz_write),
-        cmocka_unit_test(test_npy_bad_headers),   cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_damaged_member),
+        cmocka_unit_test(test_limit),          cmocka_unit_test(test_npz_members),
+        cmocka_unit_test(test_npz_packing),    cmocka_unit_test(test_npy_orders),
+        cmocka_unit_test(test_npz_containers), cmocka_unit_test(test_npz_stream),
+        cmocka_unit_test(test_npy_write),      cmocka_unit_test(test_npy_writer_counts),
+        cmocka_unit_test(test_npz_write),      cmocka_unit_test(test_npy_bad_headers),
+        cmocka_unit_test(test_truncated),      cmocka_unit_test(test_damaged_member),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

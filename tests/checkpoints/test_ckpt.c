@@ -130,7 +130,7 @@ static void test_statistics(void **state)
     Err err = {0};
     NpyArray mu, sigma, own;
     Npz *npz = npz_open(STATS "stats_savez.npz", &err);
-    assert_ok(npz && npz_read(npz, "mu", &mu, &err) && npz_read(npz, "sigma", &sigma, &err), err);
+    assert_ok(npz && npz_read(npz, "mu", SIZE_MAX, &mu, &err) && npz_read(npz, "sigma", SIZE_MAX, &sigma, &err), err);
     for (size_t i = 0; i < countof(rows); i++) {
         Ckpt *ckpt = open_ok(rows[i].path);
         double m[D], s[D * D];

@@ -50,7 +50,7 @@ def test_list_and_show(session):
 
 @pytest.mark.parametrize("path, said, code", [
     (STATS / "statistic_fortran.pth", "not symmetric", 1),
-    (W16, "neither m and s", 1),
+    (W16, "neither mu and sigma", 1),
     (STATS / "nowhere.npz", "nowhere.npz", 102),
     (GOLDEN / "net/pool3_pt.npy", "[n,height,width,3] u8", 1),
     (GOLDEN / "README.md", "README.md", 1),

@@ -140,7 +140,7 @@ static void test_arrays(void **state)
     Err err = {0};
     NpyArray all;
     Npz *npz = npz_open(INCEPTION_GOLDEN("e2e/set_a_adm.npz"), &err);
-    assert_ok(npz_read(npz, "arr_0", &all, &err), err);
+    assert_ok(npz_read(npz, "arr_0", SIZE_MAX, &all, &err), err);
     static const char *const paths[] = {INCEPTION_GOLDEN("e2e/set_a_adm.npz"), INCEPTION_GOLDEN("e2e/set_b.npy")};
     NpyArray b = golden_npy(paths[1]);
     const NpyArray *wanted[] = {&all, &b};
@@ -235,6 +235,9 @@ static void test_names_are_written_out(void **state)
     assert_string_equal(name, wanted);
     Image image;
     assert_err(image_source_read(source, 0, &image, &err), err, wanted, "neither a PNG nor a JPEG");
+    char *path = image_source_path(source, 0); /* what opens, unlike the name */
+    assert_int_equal(access(path, R_OK), 0);
+    free(path);
     char *caveat = image_source_caveat(source);
     assert_null(caveat);
     free(name);
@@ -283,6 +286,8 @@ static void test_what_is_no_file(void **state)
     assert_ok(source != NULL, err);
     assert_err(image_source_read(source, 0, &image, &err), err, pipe, "not a plain file");
     image_source_close(source);
+    assert_err(image_source_open(pipe, &err) != NULL, err, pipe, "device or pipe");
+    assert_err(image_source_open("/dev/zero", &err) != NULL, err, "/dev/zero", "device or pipe");
     free(pipe);
     test_folder_remove(folder);
 }
@@ -370,7 +375,7 @@ static void check_any_index(const char *path, bool in_order)
     assert_int_equal(image_source_in_order(source), in_order);
     NpyArray all;
     Npz *npz = npz_open(path, &err);
-    assert_ok(npz_read(npz, "arr_0", &all, &err), err);
+    assert_ok(npz_read(npz, "arr_0", SIZE_MAX, &all, &err), err);
     size_t bytes = (size_t)(all.shape[1] * all.shape[2] * 3);
     for (size_t i = 0; i < countof(order); i++) {
         Image image;

@@ -8,8 +8,8 @@ static Statistics *from_npz(const Npz *npz, const char *name, int which)
     Err err = {0};
     char *mu_name = xasprintf("%s/mu%d", name, which), *sigma_name = xasprintf("%s/sigma%d", name, which);
     NpyArray mu, sigma;
-    assert_ok(npz_read(npz, mu_name, &mu, &err), err);
-    assert_ok(npz_read(npz, sigma_name, &sigma, &err), err);
+    assert_ok(npz_read(npz, mu_name, SIZE_MAX, &mu, &err), err);
+    assert_ok(npz_read(npz, sigma_name, SIZE_MAX, &sigma, &err), err);
     Statistics *stats = statistics_new((int)mu.shape[0], &err);
     memcpy(stats->mu, mu.data, (size_t)mu.shape[0] * sizeof(double));
     memcpy(stats->sigma, sigma.data, (size_t)(mu.shape[0] * mu.shape[0]) * sizeof(double));

@@ -106,6 +106,23 @@ static void test_subsets(void **state)
     set_free(&real);
 }
 
+/* Subsets that are all of both sets do not vary, so there is no deviation; one set that is larger varies. */
+static void test_whole_subsets(void **state)
+{
+    (void)state;
+    Features fake = normal_set("fake", 60, 4, 0.3, 1), real = normal_set("real", 60, 4, 0, 1),
+             more = normal_set("more", 61, 4, 0, 1);
+    KidPlan plan = {.subsets = 5, .subset_size = 60};
+    Kid kid = measure(&fake, &real, plan);
+    assert_near(kid.kid.value, plain(&fake, &real), 1e-12, "the value of all pairs", 0);
+    assert_true(isnan(kid.std));
+    assert_true(measure(&fake, &more, plan).std > 0);
+    assert_true(measure(&more, &real, plan).std > 0);
+    set_free(&fake);
+    set_free(&real);
+    set_free(&more);
+}
+
 /* Leaving a block out of the sums is leaving its rows out. */
 static void test_interval(void **state)
 {
@@ -170,8 +187,9 @@ static void test_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tiles),    cmocka_unit_test(test_draw),    cmocka_unit_test(test_subsets),
-        cmocka_unit_test(test_interval), cmocka_unit_test(test_threads), cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_tiles),         cmocka_unit_test(test_draw),     cmocka_unit_test(test_subsets),
+        cmocka_unit_test(test_whole_subsets), cmocka_unit_test(test_interval), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,7 +117,7 @@ static void test_spatial(void **state)
     assert_null(stats->spatial->spatial);
     Npz *npz = npz_open(INCEPTION_GOLDEN("stats/adm_style_ref.npz"), &err);
     NpyArray mu, sigma;
-    assert_ok(npz_read(npz, "mu_s", &mu, &err) && npz_read(npz, "sigma_s", &sigma, &err), err);
+    assert_ok(npz_read(npz, "mu_s", SIZE_MAX, &mu, &err) && npz_read(npz, "sigma_s", SIZE_MAX, &sigma, &err), err);
     for (int i = 0; i < 49; i++)
         assert_true(stats->spatial->mu[i] == npy_at(&mu, i));
     for (int i = 0; i < 49 * 49; i++)
@@ -161,11 +161,74 @@ static void test_check(void **state)
     statistics_free(stats);
 }
 
+/* What rounding does to a covariance is mended, and no more than that. */
+static void test_rounding(void **state)
+{
+    (void)state;
+    static const struct {
+        double sigma[4];
+        bool good;
+    } rows[] = {
+        {{2, 0.1, 0.1, -1.7e-15}, true},
+        {{2, 0.1, 0.1, -1.9e-8}, true},
+        {{2, 0.1, 0.1, -3e-8}, false},
+        {{0.25f, 0.131444f, 0.13144404f, 0.5f}, true}, /* float32 numbers, whatever they are stored as */
+        {{0.25f, 0.131444f, 0.13145404f, 0.5f}, false},
+        {{0.25, 0.131444, 0.131444 + 4e-8, 0.5}, false}, /* float64 numbers have no such excuse */
+        {{0.25f, 0, 0, -1e-6f}, true},
+        {{0.25f, 0, 0, -1e-5f}, false},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        Err err = {0};
+        Statistics *stats = small();
+        memcpy(stats->sigma, rows[i].sigma, sizeof rows[i].sigma);
+        if (statistics_check(stats, "x", &err) != rows[i].good)
+            fail_msg("row %zu: %s", i, rows[i].good ? err.text : "it was taken");
+        if (rows[i].good)
+            assert_true(stats->sigma[3] >= 0 && stats->sigma[1] == stats->sigma[2]);
+        statistics_free(stats);
+    }
+    Err err = {0};
+    Statistics *stats = small();
+    memcpy(stats->sigma, rows[5].sigma, sizeof rows[5].sigma);
+    assert_err(statistics_check(stats, "x", &err), err, "0.131444 at [0,1]", "0.13144404 at [1,0]");
+    statistics_free(stats);
+}
+
+static void copy_to(const char *from, const char *to)
+{
+    char *command = xasprintf("cp '%s' '%s'", from, to);
+    assert_int_equal(system(command), 0);
+    free(command);
+}
+
+/* The content says what a file is. */
+static void test_names_do_not_matter(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"REF.NPZ", "ref", "ref.npz?download=true", "ref.pth"},
+                             *const files[] = {INCEPTION_GOLDEN("stats/stats_savez.npz"),
+                                               INCEPTION_GOLDEN("stats/statistic_f64.pth"),
+                                               INCEPTION_GOLDEN("stats/statistic_legacy.pth")};
+    for (size_t f = 0; f < countof(files); f++)
+        for (size_t n = 0; n < countof(names); n++) {
+            Err err = {0};
+            Statistics *stats;
+            char *folder = test_folder(), *path = xasprintf("%s/%s", folder, names[n]);
+            copy_to(files[f], path);
+            assert_ok(statistics_load(path, &stats, &err), err);
+            check_golden(stats, 3e-7);
+            statistics_free(stats);
+            free(path);
+            test_folder_remove(folder);
+        }
+}
+
 static void write_npz(const char *path, const char *mu, int mu_ndim, int64_t *mu_shape, const char *sigma,
                       int64_t *sigma_shape)
 {
     Err err = {0};
-    static double zeros[64];
+    static double zeros[8192];
     NpzWriter *writer = npz_writer_open(path, &err);
     size_t mu_bytes = sizeof(double) * (size_t)(mu_ndim == 1 ? mu_shape[0] : mu_shape[0] * mu_shape[1]);
     assert_ok(npz_writer_begin(writer, mu, DTYPE_F64, mu_ndim, mu_shape, &err) &&
@@ -194,7 +257,9 @@ static void test_refuses(void **state)
     write_npz(path, "mu", 2, (int64_t[]){2, 2}, "sigma", (int64_t[]){2, 2});
     assert_err(statistics_load(path, &stats, &err), err, path, "2 dimensions");
     write_npz(path, "mean", 1, (int64_t[]){2}, "sigma", (int64_t[]){2, 2});
-    assert_err(statistics_load(path, &stats, &err), err, path, "no mu and sigma");
+    assert_err(statistics_load(path, &stats, &err), err, path, "no mu and sigma", "mean, sigma");
+    write_npz(path, "mu", 1, (int64_t[]){5000}, "sigma", (int64_t[]){1, 1});
+    assert_err(statistics_load(path, &stats, &err), err, path, "1 to 4096 features");
     free(path);
     test_folder_remove(folder);
 }
@@ -202,8 +267,10 @@ static void test_refuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_containers), cmocka_unit_test(test_fortran), cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_spatial),    cmocka_unit_test(test_check),   cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_containers), cmocka_unit_test(test_fortran),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_spatial),
+        cmocka_unit_test(test_check),      cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_rounding),   cmocka_unit_test(test_names_do_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,7 @@ static inline NpyArray golden_array(const Npz *npz, const char *name)
 {
     Err err = {0};
     NpyArray array = {0};
-    assert_ok(npz_read(npz, name, &array, &err), err);
+    assert_ok(npz_read(npz, name, SIZE_MAX, &array, &err), err);
     return array;
 }
 

@@ -36,12 +36,27 @@ void npy_writer_abort(NpyWriter *writer);            /* NULL is fine; leaves no 
 
 bool npy_write(const char *path, Dtype dtype, int ndim, const int64_t *shape, const void *data, Err *err);
 
+/* What a file holds, by its content; its name does not matter. */
+typedef enum ArrayFile {
+    ARRAY_FILE_OTHER, /* also what cannot be opened: who reads it says why */
+    ARRAY_FILE_NPY,
+    ARRAY_FILE_NPZ, /* a zip with a .npy in it, or one whose directory is damaged */
+    ARRAY_FILE_ZIP  /* a zip of other files, and not what torch.save writes */
+} ArrayFile;
+ArrayFile array_file(const char *path);
+
 /* .npz, read: members by name (without ".npy"), stored or deflated, zip64. */
 typedef struct Npz Npz;
 Npz *npz_open(const char *path, Err *err);
 void npz_close(Npz *npz);
 bool npz_has(const Npz *npz, const char *name);
-bool npz_read(const Npz *npz, const char *name, NpyArray *ret_array, Err *err);
+/* Shape and type without the numbers; data is NULL. */
+bool npz_header(const Npz *npz, const char *name, NpyArray *ret_header, Err *err);
+/* At most `limit` bytes of numbers, what the caller has a use for: a small member can unpack to a thousand times its
+ * size, so its header is compared before anything is allocated. */
+bool npz_read(const Npz *npz, const char *name, size_t limit, NpyArray *ret_array, Err *err);
+/* The names of all members on one line of at most about 200 letters, for messages; "none". Caller frees. */
+char *npz_names(const Npz *npz);
 
 /* A member too big for memory, streamed: shape first, then rows in order (row = everything after axis 0). */
 typedef struct NpzStream NpzStream;

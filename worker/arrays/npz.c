@@ -43,6 +43,41 @@ void npz_close(Npz *npz)
     free(npz);
 }
 
+static bool ends_in(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+static ArrayFile zip_of_what(const FileMap *map)
+{
+    ArrayFile what = ARRAY_FILE_ZIP;
+    Zip *zip = zip_open(map->data, map->size, NULL);
+    for (int i = 0; zip && i < zip_count(zip) && what == ARRAY_FILE_ZIP; i++) {
+        const char *name = zip_at(zip, i)->name;
+        if (ends_in(name, ".npy"))
+            what = ARRAY_FILE_NPZ;
+        else if (ends_in(name, "/data.pkl") || strcmp(name, "data.pkl") == 0)
+            what = ARRAY_FILE_OTHER;
+    }
+    zip_close(zip);
+    return zip ? what : ARRAY_FILE_NPZ;
+}
+
+ArrayFile array_file(const char *path)
+{
+    FileMap map;
+    if (!file_map(path, &map, NULL))
+        return ARRAY_FILE_OTHER;
+    ArrayFile what = ARRAY_FILE_OTHER;
+    if (map.size >= 6 && memcmp(map.data, "\x93NUMPY", 6) == 0)
+        what = ARRAY_FILE_NPY;
+    else if (map.size >= 4 && (memcmp(map.data, "PK\3\4", 4) == 0 || memcmp(map.data, "PK\5\6", 4) == 0))
+        what = zip_of_what(&map);
+    file_unmap(&map);
+    return what;
+}
+
 static const ZipMember *find(const Npz *npz, const char *name)
 {
     char *full = xasprintf("%s.npy", name);
@@ -56,13 +91,26 @@ bool npz_has(const Npz *npz, const char *name)
     return find(npz, name) != NULL;
 }
 
-static bool missing(const Npz *npz, const char *name, Err *err)
+char *npz_names(const Npz *npz)
 {
     Buf names = {0};
-    for (int i = 0; i < zip_count(npz->zip) && names.len < 200; i++)
-        buf_printf(&names, "%s%.60s", i ? ", " : "", zip_at(npz->zip, i)->name);
-    err_set(err, ERR_FORMAT, "%s has no array \"%s\"; it has %s", npz->path, name, names.data ? names.data : "none");
-    buf_free(&names);
+    int count = zip_count(npz->zip), i = 0;
+    for (; i < count && names.len < 200; i++) {
+        const char *name = zip_at(npz->zip, i)->name;
+        size_t len = strlen(name);
+        len -= len > 4 && strcmp(name + len - 4, ".npy") == 0 ? 4 : 0;
+        buf_printf(&names, "%s%.*s", i ? ", " : "", (int)(len < 60 ? len : 60), name);
+    }
+    if (i < count)
+        buf_printf(&names, " and %d more", count - i);
+    return names.data ? names.data : xstrdup("none");
+}
+
+static bool missing(const Npz *npz, const char *name, Err *err)
+{
+    char *names = npz_names(npz);
+    err_set(err, ERR_FORMAT, "%s has no array \"%s\"; it has %s", npz->path, name, names);
+    free(names);
     return false;
 }
 
@@ -86,7 +134,7 @@ static bool stream_header(ZipStream *stream, const ZipMember *member, NpyHeader 
     return ok;
 }
 
-static bool read_member(const ZipMember *member, NpyArray *ret_array, Err *err)
+static bool read_member(const ZipMember *member, size_t limit, NpyArray *ret_array, Err *err)
 {
     enum { DEFLATE_MOST = 1032 }; /* no deflate stream unpacks to more than this many times its size */
     if (member->deflated && member->size / DEFLATE_MOST > member->packed)
@@ -98,6 +146,9 @@ static bool read_member(const ZipMember *member, NpyArray *ret_array, Err *err)
     NpyHeader h;
     uint8_t *numbers = NULL;
     bool ok = stream_header(stream, member, &h, err);
+    if (ok && h.bytes > limit)
+        ok = err_set(err, ERR_FORMAT, "its shape wants %zu bytes of numbers, and at most %zu are of use here", h.bytes,
+                     limit);
     if (ok && !(numbers = malloc(h.bytes ? h.bytes : 1)))
         ok = err_set(err, ERR_MEMORY, "no memory for an array of %zu MiB", h.bytes >> 20);
     ok = ok && zip_stream_read(stream, numbers, h.bytes, err);
@@ -114,12 +165,28 @@ static bool read_member(const ZipMember *member, NpyArray *ret_array, Err *err)
     return ok;
 }
 
-bool npz_read(const Npz *npz, const char *name, NpyArray *ret_array, Err *err)
+bool npz_header(const Npz *npz, const char *name, NpyArray *ret_header, Err *err)
 {
     const ZipMember *member = find(npz, name);
     if (!member)
         return missing(npz, name, err);
-    return read_member(member, ret_array, err) || err_wrap(err, "%s, array %s", npz->path, name);
+    NpyHeader h;
+    ZipStream *stream = zip_stream_open(member, err);
+    bool good = stream && stream_header(stream, member, &h, err);
+    zip_stream_close(stream);
+    if (!good)
+        return err_wrap(err, "%s, array %s", npz->path, name);
+    *ret_header = (NpyArray){.dtype = h.dtype, .ndim = h.ndim};
+    memcpy(ret_header->shape, h.shape, sizeof h.shape);
+    return true;
+}
+
+bool npz_read(const Npz *npz, const char *name, size_t limit, NpyArray *ret_array, Err *err)
+{
+    const ZipMember *member = find(npz, name);
+    if (!member)
+        return missing(npz, name, err);
+    return read_member(member, limit, ret_array, err) || err_wrap(err, "%s, array %s", npz->path, name);
 }
 
 static bool stream_start(NpzStream *stream, const ZipMember *member, NpyArray *ret_header, Err *err)

@@ -1,5 +1,5 @@
-/* Kinds of references. The kind of a path follows from its contents (the names of members), never from the suffix
- * alone.
+/* Kinds of references. The kind of a path follows from its contents (the first bytes, the names of members), never from
+ * its name.
  *
  * Statistics are taken as their file states them: a file that states its pipeline is refused for another one. ADM's
  * reference batches do not state it, but no other program writes mu_s and sigma_s, and ADM's evaluator uses tf. */
@@ -27,17 +27,14 @@ const char *reference_kind_name(ReferenceKind kind)
 /* Shape and type of a member, without its numbers. */
 static bool member_header(const Npz *npz, const char *name, NpyArray *header)
 {
-    NpzStream *stream = npz_has(npz, name) ? npz_stream_open(npz, name, header, NULL) : NULL;
-    if (stream)
-        npz_stream_close(stream);
-    return stream != NULL;
+    return npz_has(npz, name) && npz_header(npz, name, header, NULL);
 }
 
 /* A short member of bytes as text: our files store pipeline and weights so. False if there is none of that length. */
 static bool member_text(const Npz *npz, const char *name, size_t len, char *ret_text)
 {
     NpyArray array = {0};
-    if (!npz_has(npz, name) || !npz_read(npz, name, &array, NULL))
+    if (!npz_has(npz, name) || !npz_read(npz, name, len, &array, NULL))
         return false;
     bool good = array.dtype == DTYPE_U8 && array.ndim == 1 && array.shape[0] == (int64_t)len;
     if (good) {
@@ -52,7 +49,7 @@ static int64_t member_count(const Npz *npz, const char *name)
 {
     NpyArray array = {0};
     int64_t count = 0;
-    if (!npz_has(npz, name) || !npz_read(npz, name, &array, NULL))
+    if (!npz_has(npz, name) || !npz_read(npz, name, sizeof count, &array, NULL))
         return 0;
     if (array.dtype == DTYPE_I64 && (array.ndim == 0 || (array.ndim == 1 && array.shape[0] == 1)))
         count = *(const int64_t *)array.data;
@@ -86,11 +83,17 @@ static bool probe_npz(const char *path, ReferenceProbe *probe, Err *err)
     } else {
         probe->images = probe->has_images ? images.shape[0] : 0;
     }
+    bool good = stats || probe->has_images;
+    if (!good) {
+        char *names = npz_names(npz);
+        err_set(err, ERR_FORMAT,
+                "reference %s: has neither mu and sigma (statistics) nor arr_0 [n,height,width,3] u8 (images); it has "
+                "%s",
+                path, names);
+        free(names);
+    }
     npz_close(npz);
-    return stats || probe->has_images ||
-           err_set(err, ERR_FORMAT,
-                   "reference %s: has neither mu and sigma (statistics) nor arr_0 [n,height,width,3] u8 (images)",
-                   path);
+    return good;
 }
 
 /* A torch.save file; whether it holds statistics is checked when it is loaded. */
@@ -99,9 +102,10 @@ static bool probe_torch(const char *path, ReferenceProbe *probe, Err *err)
     Ckpt *ckpt = ckpt_open(path, err);
     if (!ckpt)
         return err_wrap(err, "reference %s: no folder, .npz or .npy, so read as a torch.save file", path);
-    const CkptTensor *mu = ckpt_find(ckpt, "m");
-    if (!mu)
-        mu = ckpt_find(ckpt, "mu");
+    static const char *const means[] = {"mu", "m", "fid.mu"};
+    const CkptTensor *mu = NULL;
+    for (size_t i = 0; i < countof(means) && !mu; i++)
+        mu = ckpt_find(ckpt, means[i]);
     probe->kind = REFERENCE_STATISTICS;
     probe->dim = mu && mu->ndim == 1 && mu->shape[0] <= INT32_MAX ? (int)mu->shape[0] : 0;
     ckpt_close(ckpt);
@@ -130,6 +134,18 @@ static bool probe_folder(const char *path, ReferenceProbe *probe, Err *err)
     return ok;
 }
 
+static bool probe_file(const char *path, ReferenceProbe *probe, Err *err)
+{
+    switch (array_file(path)) {
+    case ARRAY_FILE_NPZ:
+        return probe_npz(path, probe, err);
+    case ARRAY_FILE_NPY:
+        return probe_images(path, REFERENCE_ARRAY, probe, err);
+    default:
+        return probe_torch(path, probe, err);
+    }
+}
+
 bool reference_probe(const char *path, ReferenceProbe *ret_probe, Err *err)
 {
     ReferenceProbe probe = {.images = 0};
@@ -137,12 +153,8 @@ bool reference_probe(const char *path, ReferenceProbe *ret_probe, Err *err)
     bool ok = stat(path, &st) == 0 || err_errno(err, "reference %s", path);
     if (ok && S_ISDIR(st.st_mode))
         ok = probe_folder(path, &probe, err);
-    else if (ok && image_has_suffix(path, ".npz"))
-        ok = probe_npz(path, &probe, err);
-    else if (ok && image_has_suffix(path, ".npy"))
-        ok = probe_images(path, REFERENCE_ARRAY, &probe, err);
     else if (ok)
-        ok = probe_torch(path, &probe, err);
+        ok = probe_file(path, &probe, err);
     if (ok)
         *ret_probe = probe;
     return ok;
@@ -199,7 +211,7 @@ static bool need_features(Reference *reference, const ReferenceProbe *probe, Res
 
 static void read_weights(const char *path, char ret_weights[65])
 {
-    Npz *npz = image_has_suffix(path, ".npz") ? npz_open(path, NULL) : NULL;
+    Npz *npz = array_file(path) == ARRAY_FILE_NPZ ? npz_open(path, NULL) : NULL;
     if (!npz)
         return;
     if (!member_text(npz, "weights", 64, ret_weights) || strspn(ret_weights, "0123456789abcdef") != 64)

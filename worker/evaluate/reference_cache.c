@@ -81,9 +81,9 @@ static bool list_images(const char *path, Listing *listing, Err *err)
     listing->settled = true;
     buf_printf(&text, "%s\n", real ? real : path);
     for (int64_t i = 0; ok && i < (folder ? image_source_count(source) : 1); i++) {
-        char *name = folder ? image_source_name(source, i) : xstrdup(path);
-        ok = list_file(&text, name, &now, &listing->settled, err);
-        free(name);
+        char *file = image_source_path(source, i);
+        ok = list_file(&text, file, &now, &listing->settled, err);
+        free(file);
     }
     hex_of(text.data, listing->hex);
     buf_free(&text);

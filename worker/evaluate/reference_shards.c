@@ -37,7 +37,7 @@ void reference_shards_close(ReferenceShards *shards)
 static bool read_member(const Npz *npz, const char *name, Dtype dtype, int64_t width, size_t element, void *dst)
 {
     NpyArray array = {0};
-    if (!npz_has(npz, name) || !npz_read(npz, name, &array, NULL))
+    if (!npz_has(npz, name) || !npz_read(npz, name, element * REFERENCE_SHARD * (size_t)width, &array, NULL))
         return false;
     bool good = array.dtype == dtype && array.ndim == 2 && array.shape[0] == REFERENCE_SHARD && array.shape[1] == width;
     if (good)

@@ -2,11 +2,11 @@
  * lie plain in the file, so a 10 GB array costs one image of memory and a file that shrinks meanwhile is an error and
  * no bus error. A deflated .npz is unpacked in order; going back in it starts from its beginning. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/stall.h"
 #include "worker/images/parts.h"
 
@@ -33,8 +33,9 @@ static bool check_array(ImageSource *source, const NpyArray *array, Err *err)
 static bool open_file(ImageSource *source, Err *err)
 {
     struct stat st;
-    source->fd = open(source->path, O_RDONLY | O_CLOEXEC);
-    if (source->fd < 0 || fstat(source->fd, &st) != 0)
+    if ((source->fd = file_open(source->path, err)) < 0)
+        return err_wrap(err, "images");
+    if (fstat(source->fd, &st) != 0)
         return err_errno(err, "images %s", source->path);
     source->stamp = image_stamp(&st);
     return true;
@@ -151,5 +152,5 @@ static bool array_read(ImageSource *source, int64_t index, Image *ret_image, Err
     return ok;
 }
 
-const SourceKind source_npz = {".npz", npz_source_open, array_read, array_same, array_fresh, array_close};
-const SourceKind source_npy = {".npy", npy_source_open, array_read, array_same, array_fresh, array_close};
+const SourceKind source_npz = {ARRAY_FILE_NPZ, npz_source_open, array_read, array_same, array_fresh, array_close};
+const SourceKind source_npy = {ARRAY_FILE_NPY, npy_source_open, array_read, array_same, array_fresh, array_close};

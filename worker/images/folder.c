@@ -310,4 +310,4 @@ static bool folder_fresh(ImageSource *source)
     return true;
 }
 
-const SourceKind source_folder = {NULL, folder_open, folder_read, folder_same, folder_fresh, folder_close};
+const SourceKind source_folder = {ARRAY_FILE_OTHER, folder_open, folder_read, folder_same, folder_fresh, folder_close};

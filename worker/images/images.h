@@ -67,7 +67,9 @@ bool image_source_check(const ImageSource *source, Err *err);
 bool image_source_same(ImageSource *source, Err *err);
 /* A quick check, for a source that was kept open: false when its listing may be out of date. */
 bool image_source_fresh(ImageSource *source);
-/* What to call image i in a message: its path, or "FILE image I", on one line. Caller frees. */
+/* The path of the file that image i lies in. Caller frees. */
+char *image_source_path(const ImageSource *source, int64_t i);
+/* What to call image i in a message: its path, or "FILE image I", on one line; never to be opened. Caller frees. */
 char *image_source_name(const ImageSource *source, int64_t i);
 /* A sentence about what may change a result: JPEG files, files left out. NULL: nothing. Caller frees. */
 char *image_source_caveat(const ImageSource *source);

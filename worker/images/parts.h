@@ -32,7 +32,7 @@ typedef struct SourceFile {
 } SourceFile;
 
 typedef struct SourceKind {
-    const char *suffix; /* NULL: a folder */
+    ArrayFile file; /* ARRAY_FILE_OTHER: a folder */
     bool (*open)(ImageSource *source, Err *err);
     bool (*read)(ImageSource *source, int64_t index, Image *ret_image, Err *err); /* any index, from any thread */
     bool (*same)(ImageSource *source, Err *err);

@@ -6,7 +6,7 @@
 
 #include "worker/images/parts.h"
 
-static const SourceKind *const kinds[] = {&source_folder, &source_npz, &source_npy};
+static const SourceKind *const kinds[] = {&source_npz, &source_npy}; /* of files; a folder is known at once */
 
 static const SourceKind *kind_of(const char *path, Err *err)
 {
@@ -15,8 +15,15 @@ static const SourceKind *kind_of(const char *path, Err *err)
         err_errno(err, "images %s", path);
         return NULL;
     }
+    if (S_ISDIR(st.st_mode))
+        return &source_folder;
+    if (!S_ISREG(st.st_mode)) {
+        err_set(err, ERR_FORMAT, "images %s: a device or pipe, wanted a folder or a file", path);
+        return NULL;
+    }
+    ArrayFile file = array_file(path);
     for (size_t i = 0; i < countof(kinds); i++)
-        if (kinds[i]->suffix ? image_has_suffix(path, kinds[i]->suffix) : S_ISDIR(st.st_mode))
+        if (kinds[i]->file == file)
             return kinds[i];
     err_set(err, ERR_FORMAT, "images %s: wanted a folder of PNG and JPEG files, an .npz with arr_0 or an .npy", path);
     return NULL;
@@ -75,11 +82,20 @@ bool image_source_fresh(ImageSource *source)
     return source->kind->fresh(source);
 }
 
-char *image_source_name(const ImageSource *source, int64_t i)
+char *image_source_path(const ImageSource *source, int64_t i)
 {
     assert(i >= 0 && i < source->count);
-    char *path = source->files ? xasprintf("%s/%s", source->path, source->files[i].name)
-                               : xasprintf("%s image %lld", source->path, (long long)i);
+    return source->files ? xasprintf("%s/%s", source->path, source->files[i].name) : xstrdup(source->path);
+}
+
+char *image_source_name(const ImageSource *source, int64_t i)
+{
+    char *path = image_source_path(source, i);
+    if (!source->files) {
+        char *file = path;
+        path = xasprintf("%s image %lld", file, (long long)i);
+        free(file);
+    }
     char *name = image_printable(path);
     free(path);
     return name;

@@ -336,7 +336,8 @@ static bool drawn_subsets(const Features *fake, const Features *real, const KidP
     for (int s = 0; s < subsets; s++)
         squares += (values[s] - mean) * (values[s] - mean);
     kid->kid = interval_of(mean, without, blocks, -INFINITY, INFINITY);
-    kid->std = sqrt(squares / subsets);
+    bool whole = fake->count == size && real->count == size; /* every subset is the set: they do not vary */
+    kid->std = whole ? NAN : sqrt(squares / subsets);
     free(index);
     free(values);
     return ok;

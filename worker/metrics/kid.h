@@ -24,7 +24,7 @@ typedef struct KidPlan {
 
 typedef struct Kid {
     Interval kid;     /* mean over subsets, or over all pairs without subsets */
-    double std;       /* population deviation over subsets; NaN without subsets */
+    double std;       /* population deviation over subsets; NaN without subsets, or where each is all of both sets */
     int subsets;      /* 0: a set was smaller than a subset */
     double all_pairs; /* NaN when not computed */
 } Kid;

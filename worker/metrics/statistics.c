@@ -1,9 +1,12 @@
-/* Statistics files: read in every container people have, checked, written as .npz.
+/* Statistics files: read in every container people have, checked, written as .npz. The content says which container it
+ * is, never the name.
  *
  * Owns the names under which mean and covariance are found and what a covariance must be. Refuses a matrix that is not
- * symmetric or has a negative variance: both mean that the file is something else. A file need not state which images
- * or pipeline it was made with, so callers report the file's hash beside every distance. To read another tool's file: a
- * row in `namings`.
+ * symmetric or has a negative variance: both mean that the file is something else. Rounding is neither: numbers that
+ * were computed in float32, whatever they are stored as, are symmetric to float32's precision alone, and a feature that
+ * is the same in all images may have a variance of -1e-15. A file need
+ * not state which images or pipeline it was made with, so callers report the file's hash beside every distance. To read
+ * another tool's file: a row in `namings`.
  *
  * Beside them an .npz may hold mu_s and sigma_s, the statistics of spatial features that ADM's sFID takes. */
 #include "worker/metrics/statistics.h"
@@ -14,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 #include "worker/arrays/npy.h"
 #include "worker/checkpoints/checkpoint.h"
@@ -21,11 +25,18 @@
 static const struct {
     const char *mu, *sigma;
 } namings[] = {
-    {"mu", "sigma"}, /* pytorch-fid, TTUR, clean-fid, EDM, ADM's reference batches, ours */
-    {"m", "s"},      /* the Distilled Decoding release's statistic.pth */
+    {"mu", "sigma"},         /* pytorch-fid, TTUR, clean-fid, EDM, ADM's reference batches, ours */
+    {"m", "s"},              /* the Distilled Decoding release's statistic.pth */
+    {"fid.mu", "fid.sigma"}, /* EDM2's pickles: {"fid": {"mu", "sigma"}, "fd_dinov2": ...} */
 };
 
-enum { MAX_DIM = 32768 };
+/* The widest features that anybody keeps statistics of; Inception's have 2048. A covariance of this width has 128 MiB.
+ */
+enum { MAX_DIM = 4096 };
+
+/* Of the largest entry: how far rounding may move an entry. */
+#define ROUNDING_F64 1e-8
+#define ROUNDING_F32 1e-5
 
 Statistics *statistics_new(int dim, Err *err)
 {
@@ -62,6 +73,25 @@ static bool check_values(const double *values, size_t count, const char *what, c
     return true;
 }
 
+/* All of them are float32 numbers. */
+static bool are_floats(const double *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if ((double)(float)values[i] != values[i])
+            return false;
+    return true;
+}
+
+static bool not_symmetric(const char *name, const double *sigma, size_t n, size_t i, size_t j, Err *err)
+{
+    char a[JSON_NUMBER_TEXT], b[JSON_NUMBER_TEXT]; /* with all digits: the two differ in the last ones */
+    json_number_text(sigma[i * n + j], a);
+    json_number_text(sigma[j * n + i], b);
+    return err_set(err, ERR_FORMAT,
+                   "statistics %s: the covariance is not symmetric: %s at [%zu,%zu] but %s at [%zu,%zu]", name, a, i, j,
+                   b, j, i);
+}
+
 bool statistics_check(Statistics *stats, const char *name, Err *err)
 {
     size_t n = (size_t)stats->dim;
@@ -70,16 +100,16 @@ bool statistics_check(Statistics *stats, const char *name, Err *err)
         return false;
     for (size_t i = 0; i < n * n; i++)
         largest = fmax(largest, fabs(sigma[i]));
+    const double rounding = largest * (are_floats(sigma, n * n) ? ROUNDING_F32 : ROUNDING_F64);
     for (size_t i = 0; i < n; i++) {
-        if (sigma[i * n + i] < 0)
+        if (sigma[i * n + i] < -rounding)
             return err_set(err, ERR_FORMAT, "statistics %s: the variance of feature %zu is %g; not a covariance", name,
                            i, sigma[i * n + i]);
+        sigma[i * n + i] = fmax(sigma[i * n + i], 0);
         for (size_t j = i + 1; j < n; j++) {
             double a = sigma[i * n + j], b = sigma[j * n + i];
-            if (fabs(a - b) > 1e-8 * largest)
-                return err_set(err, ERR_FORMAT,
-                               "statistics %s: the covariance is not symmetric: %g at [%zu,%zu] but %g at [%zu,%zu]",
-                               name, a, i, j, b, j, i);
+            if (fabs(a - b) > rounding)
+                return not_symmetric(name, sigma, n, i, j, err);
             sigma[i * n + j] = sigma[j * n + i] = (a + b) / 2;
         }
     }
@@ -103,6 +133,17 @@ static bool check_shapes(const char *path, int mu_ndim, const int64_t *mu, int s
 
 /* --- torch.save ---------------------------------------------------------------------------------- */
 
+static char *tensor_names(const Ckpt *ckpt)
+{
+    Buf names = {0};
+    int count = ckpt_count(ckpt), i = 0;
+    for (; i < count && names.len < 200; i++)
+        buf_printf(&names, "%s%.60s", i ? ", " : "", ckpt_at(ckpt, i)->name);
+    if (i < count)
+        buf_printf(&names, " and %d more", count - i);
+    return names.data ? names.data : xstrdup("none");
+}
+
 static Statistics *load_torch(const char *path, Err *err)
 {
     Ckpt *ckpt = ckpt_open(path, err);
@@ -115,8 +156,12 @@ static Statistics *load_torch(const char *path, Err *err)
         sigma = ckpt_find(ckpt, namings[i].sigma);
     }
     if (!mu || !sigma) {
-        err_set(err, ERR_FORMAT, "statistics %s: holds %d arrays but neither m and s nor mu and sigma", path,
-                ckpt_count(ckpt));
+        char *names = tensor_names(ckpt);
+        err_set(err, ERR_FORMAT,
+                "statistics %s: holds %d arrays but neither mu and sigma nor m and s nor fid.mu and fid.sigma; it has "
+                "%s",
+                path, ckpt_count(ckpt), names);
+        free(names);
     } else if (check_shapes(path, mu->ndim, mu->shape, sigma->ndim, sigma->shape, err)) {
         stats = statistics_new((int)mu->shape[0], err);
         if (stats && !(ckpt_read_f64(ckpt, mu->name, 1, mu->shape, stats->mu, err) &&
@@ -149,27 +194,30 @@ static bool to_doubles(const char *path, const char *name, const NpyArray *array
 static void read_extras(const Npz *npz, Statistics *stats)
 {
     NpyArray array = {0};
-    if (npz_has(npz, "num_images") && npz_read(npz, "num_images", &array, NULL)) {
+    if (npz_has(npz, "num_images") && npz_read(npz, "num_images", sizeof(int64_t), &array, NULL)) {
         if (array.dtype == DTYPE_I64 && array.ndim <= 1 && (array.ndim == 0 || array.shape[0] == 1))
             stats->count = *(const int64_t *)array.data;
         npy_free(&array);
     }
-    if (npz_has(npz, "pipeline") && npz_read(npz, "pipeline", &array, NULL)) {
+    if (npz_has(npz, "pipeline") && npz_read(npz, "pipeline", 2, &array, NULL)) {
         if (array.dtype == DTYPE_U8 && array.ndim == 1 && array.shape[0] == 2)
             stats->pipeline = xasprintf("%.2s", (const char *)array.data);
         npy_free(&array);
     }
 }
 
+/* The shapes are compared before the numbers are read: a damaged or hostile header then costs no memory. */
 static Statistics *read_npz(const Npz *npz, const char *path, const char *mu_name, const char *sigma_name, Err *err)
 {
-    NpyArray mu = {0}, sigma = {0};
+    NpyArray mu = {0}, sigma = {0}, mu_shape, sigma_shape;
     Statistics *stats = NULL;
-    bool ok = npz_read(npz, mu_name, &mu, err) && npz_read(npz, sigma_name, &sigma, err) &&
-              check_shapes(path, mu.ndim, mu.shape, sigma.ndim, sigma.shape, err) &&
-              (stats = statistics_new((int)mu.shape[0], err)) != NULL;
+    bool ok = npz_header(npz, mu_name, &mu_shape, err) && npz_header(npz, sigma_name, &sigma_shape, err) &&
+              check_shapes(path, mu_shape.ndim, mu_shape.shape, sigma_shape.ndim, sigma_shape.shape, err) &&
+              (stats = statistics_new((int)mu_shape.shape[0], err)) != NULL;
     size_t n = ok ? (size_t)stats->dim : 0;
-    ok = ok && to_doubles(path, mu_name, &mu, n, stats->mu, err) &&
+    ok = ok && npz_read(npz, mu_name, n * sizeof(double), &mu, err) &&
+         npz_read(npz, sigma_name, n * n * sizeof(double), &sigma, err) &&
+         to_doubles(path, mu_name, &mu, n, stats->mu, err) &&
          to_doubles(path, sigma_name, &sigma, n * n, stats->sigma, err);
     if (ok)
         read_extras(npz, stats);
@@ -193,6 +241,16 @@ static bool read_spatial(const Npz *npz, const char *path, Statistics *stats, Er
     return !mu || (stats->spatial = read_npz(npz, path, "mu_s", "sigma_s", err)) != NULL;
 }
 
+static void no_names(const Npz *npz, const char *path, Err *err)
+{
+    char *names = npz_names(npz);
+    err_set(
+        err, ERR_FORMAT,
+        "statistics %s: has no mu and sigma (or m and s); it has %s. Save the mean as mu and the covariance as sigma",
+        path, names);
+    free(names);
+}
+
 static Statistics *load_npz(const char *path, Err *err)
 {
     Npz *npz = npz_open(path, err);
@@ -210,7 +268,7 @@ static Statistics *load_npz(const char *path, Err *err)
             "statistics %s: holds samples (arr_0) but no mu and sigma; make statistics of it first (kind: statistics)",
             path);
     else
-        err_set(err, ERR_FORMAT, "statistics %s: has no mu and sigma", path);
+        no_names(npz, path, err);
     if (stats && !read_spatial(npz, path, stats, err)) {
         statistics_free(stats);
         stats = NULL;
@@ -221,18 +279,12 @@ static Statistics *load_npz(const char *path, Err *err)
 
 /* --- files --------------------------------------------------------------------------------------- */
 
-static bool is_npz(const char *path)
-{
-    size_t n = strlen(path);
-    return n > 4 && strcmp(path + n - 4, ".npz") == 0;
-}
-
 bool statistics_load(const char *path, Statistics **ret_stats, Err *err)
 {
     struct stat st;
     bool folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
     char *file = folder ? xasprintf("%s/statistic.pth", path) : xstrdup(path);
-    Statistics *stats = is_npz(file) ? load_npz(file, err) : load_torch(file, err);
+    Statistics *stats = array_file(file) == ARRAY_FILE_NPZ ? load_npz(file, err) : load_torch(file, err);
     bool ok = stats && statistics_check(stats, file, err);
     if (ok && stats->spatial && !statistics_check(stats->spatial, file, err))
         ok = err_wrap(err, "mu_s and sigma_s");

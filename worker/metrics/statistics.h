@@ -20,12 +20,13 @@ typedef struct Statistics { /* mean and unbiased covariance */
 Statistics *statistics_new(int dim, Err *err);
 void statistics_free(Statistics *stats); /* NULL is fine */
 
-/* One dimension or more, equal shapes, finite, symmetric to 1e-8 of the largest entry, no negative variance;
- * `name` is what errors call it. Makes sigma exactly symmetric. */
+/* One dimension or more, equal shapes, finite; symmetric, and no negative variance, to 1e-8 of the largest entry (1e-5
+ * where all entries are float32 numbers). `name` is what errors call it. Makes sigma exactly symmetric and its
+ * variances at least 0. */
 bool statistics_check(Statistics *stats, const char *name, Err *err);
 
-/* .npz (mu, sigma and, where there are, mu_s, sigma_s into `spatial`), a torch.save file (m, s, as arrays or tensors;
- * zip or legacy), or a folder with statistic.pth in it. Checked as above. */
+/* .npz (mu, sigma and, where there are, mu_s, sigma_s into `spatial`), a torch.save file or a pickle (m, s, or EDM2's
+ * fid.mu, fid.sigma, as arrays or tensors; zip or legacy), or a folder with statistic.pth in it. Checked as above. */
 bool statistics_load(const char *path, Statistics **ret_stats, Err *err);
 
 /* .npz with mu, sigma and, where known, mu_s, sigma_s, num_images and pipeline; whole or not at all. Other tools read
