@@ -2,6 +2,8 @@
 
     make_pt.py good FOLDER      every tensor, in C order, counts 0, 1, 2, ...
     make_pt.py bad FOLDER       files that must be refused, and bad.tsv: name, what the sentence must say
+    make_pt.py odd FOLDER       files with weights() and a tensor x that cannot be read, and odd.tsv: name, why
+    make_pt.py parts FOLDER     files with weights in several parts, and parts.tsv: name, part wanted, part taken, rivals
     make_pt.py corpus FOLDER    the small ones of both, to start a fuzzer from
     make_pt.py golden FOLDER WEIGHTS    the golden sampler whose safetensors are in WEIGHTS, in every container a loader meets
 """
@@ -34,10 +36,11 @@ def fake(module, *names):
     return made
 
 
-torch = fake("torch", *TYPES.values(), "UntypedStorage", "uint16", "float32", "Size")
+torch = fake("torch", *TYPES.values(), "UntypedStorage", "uint16", "float32", "Size", "Tensor", "int3", "NewStorage", "strided")
 utils = fake("torch._utils", "_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter",
-             "_rebuild_parameter_with_state")
+             "_rebuild_parameter_with_state", "_rebuild_qtensor", "_rebuild_sparse_tensor")
 fake("torch._tensor", "_rebuild_from_type_v2")
+fake("torch.nn.parameter", "Parameter")
 project = fake("project", "Ema", "Module")
 
 
@@ -190,8 +193,23 @@ def good():
     made["parameters_with_state"] = save({name: Call(utils._rebuild_parameter_with_state, value, True, {}, {"x": 1})
                                           for name, value in weights().items()})
     from_type = sys.modules["torch._tensor"]._rebuild_from_type_v2
-    made["typed"] = save({name: Call(from_type, *value.made[:1], project.Module, value.made[1], {"x": 1})
+    made["typed"] = save({name: Call(from_type, *value.made[:1], torch.Tensor, value.made[1], {"x": 1})
                           for name, value in weights().items()})
+    made["flags_off"] = save({name: Call(utils._rebuild_tensor_v2, *value.made[1], {"conj": False, "neg": None})
+                              for name, value in weights().items()})
+    words = ("a._orig_mod.", "_fsdp_wrapped_module.a._checkpoint_wrapped_module.", "module.a.module._orig_mod.", "_forward_module.a.")
+    for i, word in enumerate(words):
+        made[f"wrapped{i}"] = save({"model": {**{word + name[2:]: value for name, value in weights().items() if name != "n"},
+                                              "_orig_mod.n": tensor((), "i8")}})
+    made["lightning"] = save({"state_dict": {**prefixed("model."), "loss.w": tensor((2,))}, "callbacks": {"x": tensor((9,))}})
+    made["dicts_in_dicts"] = save({"model": {"a": {"weight": tensor((2, 3)), "bias": tensor((3,))}, "n": tensor((), "i8")}})
+    made["safetensors_lightning"] = safetensors({"model.module.n": {"dtype": "I64", "shape": [], "data_offsets": [36, 44]},
+                                                 "model.a._orig_mod.weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+                                                 "model.a.bias": {"dtype": "F32", "shape": [3], "data_offsets": [24, 36]}},
+                                                numbers(6) + numbers(3) + numbers(1, "i8"))
+    made["optimizer_beside"] = save({**weights(), "optimizer": {"state": {0: {"exp_avg": tensor((4,))}, 1: {"exp_avg": tensor((4,))}}}})
+    damaged = tensor((2, 3), storage=Storage("f4", numbers(2)))
+    made["damage_elsewhere"] = save({"model": weights(), "best": {"w": damaged, "two\nlines": tensor((2,))}})
     raw = Storage("u1", numbers(6), name="UntypedStorage")
     made["untyped"] = save({"a.weight": Call(utils._rebuild_tensor_v3, raw, 0, (2, 3), (3, 1), False, {}, torch.float32, None),
                             "a.bias": tensor((3,)), "n": Call(utils._rebuild_tensor_v3, raw, 0, (2,), (1,), False, {}, torch.uint16)})
@@ -242,8 +260,7 @@ def bad():
         "nine_axes": (save({"a": tensor((1,) * 9, storage=one)}), "at most 8"),
         "uneven_strides": (save({"a": tensor((2, 3), storage=one, stride=(1,))}), "equal length"),
         "short_storage": (save({"a": tensor((2, 3), storage=Storage("f4", numbers(5), count=6))}), "should have 6 elements of 4 bytes, the file has 20"),
-        "unknown_storage": (save({"a": tensor((2,), storage=Storage("f4", b"", name="Size"))}), "of a kind that is not known"),
-        "no_tensors": (save({"model": {"lr": 0.1}, "epoch": 3}), "no tensors under ema, model, module, state_dict or at its top level, which has model, epoch"),
+        "no_tensors": (save({"model": {"lr": 0.1}, "epoch": 3}), "no tensors in it; its top level has model, epoch"),
         "whole_module": (save(Call(project.Module, state={"training": True})), "a call of project.Module, which is not made"),
         "a_list": (save([tensor((2,))]), "a single value; wanted a dict"),
         "twice": (raw(b"}(" + 2 * (text("a") + b"ctorch._utils\n_rebuild_tensor_v2\n(" + pid + b"K\x00K\x06\x85K\x01\x85tR") + b"u",
@@ -269,23 +286,22 @@ def bad():
         "deep": (raw(b"(" * 100000 + b"N"), "stops with 1 values on its stack"),
         "deep_tuples": (raw(b"N" + b"\x85" * 100000), "a single value"),
         "memo_bomb": (raw(b"]q\0" + b"".join(b"](" + 10 * (b"h" + bytes([i])) + b"eq" + bytes([i + 1]) for i in range(100)) + b"t"), "a mark that was not set"),
-        "contains_itself": (raw(b"}q\0" + text("model") + b"h\0s"), "no tensors under"),
+        "contains_itself": (raw(b"}q\0" + text("model") + b"h\0s"), "no tensors in it"),
         "system": (raw(b"cposix\nsystem\n" + text("touch HACKED") + b"\x85R"), "a call of posix.system, which is not made"),
         "system_inside": (raw(b"}" + text("model") + b"}" + text("w") + b"cposix\nsystem\n" + text("touch HACKED") + b"\x85Rss"),
-                          "no tensors under"),
+                          "no tensors in it"),
         "legacy_cut": (save_legacy(weights())[:-3], "it was cut short: storage"),
         "legacy_keys": (save_legacy(weights(), keys=["0", "77"]), "a key that no tensor uses"),
         "legacy_no_storage": (save_legacy(weights(), keys=["0"]), "is not in the file"),
         "legacy_alone": (pickle.dumps(MAGIC, 2), "in the protocol number"),
         "legacy_view": (save_legacy({"a": tensor((2,), storage=Storage("f4", numbers(6), view=("9", 5, 2)))}), "views elements 5 to 2"),
         "tensor_in_plain_pickle": (pickled({"a": tensor((2,))})[0], "whose numbers are elsewhere"),
-        "numpy_object": (pickle.dumps({"m": np.array([None, 1])}, 2), "of a type that is not known"),
         "st_header": (struct.pack("<Q", 1 << 40) + b"{}", "header should have 1099511627776 bytes"),
         "st_header_all": (b"\xff" * 8 + b"{}", "header should have"),
         "st_not_json": (safetensors(b"{'a': 1}", b""), "not a JSON object"),
         "st_deep": (safetensors(b'{"a":' * 100000, b""), "not a JSON object"),
-        "st_row": (safetensors({"a": 5}, b""), "tensor a: its dtype"),
-        "st_dtype": (safetensors({"a": {"dtype": "f4", "shape": [1], "data_offsets": [0, 4]}}, b"1234"), "tensor a: its dtype"),
+        "st_row": (safetensors({"a": 5}, b""), "tensor a: it has no dtype"),
+        "st_list": (safetensors(b'{"a":[1,2,3]}', b""), "tensor a: it has no dtype"),
         "st_cut": (safetensors({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}, b"1234"), "end at byte 8 of the data, of which the file has 4"),
         "st_more": (safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"12345"), "its tensors end at byte 4 of the data"),
         "st_overlap": (safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
@@ -304,9 +320,77 @@ def bad():
     made["numpy_text"] = (array.replace(b"\xc3\xb0?", b"\xc4\xb0?"), "does not stand for 32 bytes of latin1")
     made["numpy_shape"] = (array.replace(b"K\x04\x85", b"K\x05\x85"), "wants 40 bytes, the pickle has at most 33")
     made["numpy_huge"] = (array.replace(b"K\x04\x85", b"J\xff\xff\xff\x7f\x85"), "wants 17179869176 bytes")
-    made["numpy_type"] = (array.replace(b"f8", b"V9"), "of a type that is not known")
     made["numpy_bytes"] = (pickle.dumps({"m": np.arange(4, dtype="f8")}, 4).replace(b"K\x04\x85", b"K\x05\x85"), "wants 40 bytes, the pickle has 32")
     return made
+
+
+def odd():
+    """name -> (bytes, why its tensor x cannot be read)"""
+    flag = lambda **flags: Call(utils._rebuild_tensor_v2, *tensor((2,)).made[1], flags)
+    two = tensor((2,)).made[1]
+    from_type = sys.modules["torch._tensor"]._rebuild_from_type_v2
+    parameter = sys.modules["torch.nn.parameter"].Parameter
+    made = {
+        "conj": (flag(conj=True), "it has the flag conj"),
+        "neg": (flag(conj=False, neg=True), "it has the flag neg"),
+        "flag": (flag(backend="npu"), "it has the flag backend"),
+        "metadata": (Call(utils._rebuild_tensor_v2, *two, "yes"), "metadata of a kind that is not known"),
+        "more": (Call(utils._rebuild_tensor_v2, *two, None, 7), "_rebuild_tensor_v2 has more arguments than are known"),
+        "parameter_more": (Call(utils._rebuild_parameter, tensor((2,)), True, {}, 1), "_rebuild_parameter has more arguments"),
+        "hooks": (Call(utils._rebuild_parameter, tensor((2,)), True, {0: open}), "has hooks"),
+        "inner_flag": (Call(parameter, flag(neg=True), True), "it has the flag neg"),
+        "state": (Call(utils._rebuild_tensor_v2, *two, state={"x": 1}), "its state, set after"),
+        "class": (Call(from_type, utils._rebuild_tensor_v2, project.Module, two, {}), "it is of the class project.Module"),
+        "quantised": (Call(utils._rebuild_qtensor, *two[:4], ("per_tensor_affine", 0.1, 0)), "a call of torch._utils._rebuild_qtensor"),
+        "sparse": (Call(utils._rebuild_sparse_tensor, torch.strided, (tensor((1, 2), "i8"), tensor((2,)), (3,))), "_rebuild_sparse_tensor"),
+        "type": (Call(utils._rebuild_tensor_v3, *two, torch.int3), "of a type that is not known, torch.int3"),
+        "storage": (tensor((2,), storage=Storage("f4", numbers(2), name="NewStorage")), "of a type that is not known, torch.NewStorage"),
+        "numpy_object": (np.array([None, 1]), "of a type that is not known"),
+        "numpy_class": (np.ma.core.MaskedArray([1.0, 2.0], [True, False]).view(np.matrix), "of a class or in an order"),
+    }
+    made = {name: (save({**weights(), "x": value}), why) for name, (value, why) in made.items()}
+    rows = {"a.weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+            "a.bias": {"dtype": "F32", "shape": [3], "data_offsets": [24, 36]},
+            "n": {"dtype": "I64", "shape": [], "data_offsets": [36, 44]}}
+    data = numbers(6) + numbers(3) + numbers(1, "i8") + b"1234"
+    made["st_type"] = (safetensors({**rows, "x": {"dtype": "F4", "shape": [8], "data_offsets": [44, 48]}}, data), 'its dtype "F4" is not known')
+    made["st_field"] = (safetensors({**rows, "x": {"dtype": "F32", "shape": [1], "data_offsets": [44, 48], "scale": 2}}, data), 'field "scale" is not honoured')
+    made["legacy_storage"] = (save_legacy({**weights(), "x": tensor((2,), storage=Storage("f4", numbers(2), name="NewStorage"))}), "torch.NewStorage")
+    return made
+
+
+def parts():
+    """name -> (bytes, part that is asked for or -, part that is read or the error, rivals or -)"""
+    other = lambda: {"a.weight": tensor((6, 1)), "a.bias": tensor((4,)), "n": tensor((2,), "i8")}
+    few = lambda: {"a.weight": tensor((6, 1))}
+    both = save({"model": other(), "ema": weights()})
+    shadow = {"decay": 0.99, "shadow_params": [tensor((2,)), tensor((2,)), tensor((2,))], "collected_params": []}
+    flat = {prefix + name: value for prefix in ("model.", "ema_model.") for name, value in
+            (weights() if prefix == "ema_model." else other()).items()}
+    return {
+        "ema": (both, "-", "ema", "model (3 tensors)"),
+        "ema_named": (both, "ema", "ema", "-"),
+        "ema_few": (save({"model": few(), "ema": weights()}), "-", "ema", "-"),
+        "model_named": (save({"model": weights(), "ema": other()}), "model", "model", "-"),
+        "state_dict_ema": (save({"state_dict": other(), "state_dict_ema": weights()}), "-", "state_dict_ema", "state_dict (3 tensors)"),
+        "model_ema": (save({"model": other(), "model_ema": weights(), "optimizer": {"state": {i: few() for i in range(9)}}}), "-", "model_ema", "model (3 tensors)"),
+        "shadow": (save({"model": weights(), "ema": shadow}), "-", "model", "ema.shadow_params (3 tensors without names)"),
+        "shadow_named": (save({"model": weights(), "ema": shadow}), "ema.shadow_params", "!it has no part 'ema.shadow_params' with named tensors; its parts are model (3 tensors), ema.shadow_params", "-"),
+        "shadow_beside_top": (save({**weights(), "ema": shadow}), "-", "", "ema.shadow_params (3 tensors without names)"),
+        "lightning": (save({"state_dict": flat}), "-", "state_dict.ema_model", "state_dict.model (3 tensors)"),
+        "inner": (save({"state_dict": {"model": other()}, "best": {"model": weights()}}), "best", "best.model", "-"),
+        "dots_gone": (save({"state_dict": {**weights(), "model_ema.aweight": tensor((2,)), "model_ema.abias": tensor((2,)), "model_ema.n": tensor((2,))}}),
+                      "-", "state_dict", "-"),
+        "other_name": (save({"model": weights(), "generator": other()}), "-", "model", "generator (3 tensors)"),
+        "nothing": (both, "student", "!it has no part 'student' with named tensors; its parts are model (3 tensors), ema (3 tensors)", "-"),
+        "top": (save({**weights(), "ema": few()}), ".", "", "-"),
+        "twice": (save({"model": {**weights(), "module.a.bias": tensor((3,))}}), "-", "!two tensors with the name a.bias", "-"),
+        "safetensors": (safetensors({"ema.a.bias": {"dtype": "F32", "shape": [3], "data_offsets": [24, 36]},
+                                     "ema.a.weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+                                     "ema.n": {"dtype": "I64", "shape": [], "data_offsets": [36, 44]},
+                                     "model.a.weight": {"dtype": "F32", "shape": [1], "data_offsets": [44, 48]}},
+                                    numbers(6) + numbers(3) + numbers(1, "i8") + numbers(1)), "-", "ema", "-"),
+    }
 
 
 # --- a golden sampler (tests/golden/llamagen), as training and conversion leave it --------------------
@@ -376,8 +460,18 @@ def main(what, folder, weights=None):
         write(folder, {f"{name}.pt": data for name, (data, _) in bad().items()})
         with open(f"{folder}/bad.tsv", "w") as f:
             f.writelines(f"{name}.pt\t{says}\n" for name, (_, says) in bad().items())
+    elif what == "odd":
+        write(folder, {f"{name}.pt": data for name, (data, _) in odd().items()})
+        with open(f"{folder}/odd.tsv", "w") as f:
+            f.writelines(f"{name}.pt\t{why}\n" for name, (_, why) in odd().items())
+    elif what == "parts":
+        write(folder, {f"{name}.pt": data for name, (data, *_) in parts().items()})
+        with open(f"{folder}/parts.tsv", "w") as f:
+            f.writelines("\t".join((f"{name}.pt", *row)) + "\n" for name, (_, *row) in parts().items())
     elif what == "corpus":
-        files = {**good(), **{f"bad_{name}": data for name, (data, _) in bad().items()}}
+        files = {**good(), **{f"bad_{name}": data for name, (data, _) in bad().items()},
+                 **{f"odd_{name}": data for name, (data, _) in odd().items()},
+                 **{f"part_{name}": data for name, (data, *_) in parts().items()}}
         # Without checksums, so that a mutated pickle is still read.
         write(folder, {name: without_crc(data) for name, data in files.items() if len(data) < 4000})
 

@@ -14,11 +14,11 @@ static int make_folder(void **state)
 {
     (void)state;
     folder = test_folder();
-    char *command =
-        xasprintf("cd %s && mkdir good bad golden && /usr/bin/python3 %s/checkpoints/make_pt.py good good && "
-                  "/usr/bin/python3 %s/checkpoints/make_pt.py bad bad && "
-                  "/usr/bin/python3 %s/checkpoints/make_pt.py golden golden %s",
-                  folder, TESTS_DIR, TESTS_DIR, TESTS_DIR, MADE("llamagen/tiny"));
+    char *command = xasprintf(
+        "cd %s && mkdir good bad odd parts golden && "
+        "for what in good bad odd parts; do /usr/bin/python3 %s/checkpoints/make_pt.py $what $what || exit 1; "
+        "done && /usr/bin/python3 %s/checkpoints/make_pt.py golden golden %s",
+        folder, TESTS_DIR, TESTS_DIR, MADE("llamagen/tiny"));
     int status = system(command);
     free(command);
     return status;
@@ -196,6 +196,16 @@ static void test_good(void **state)
         {"parameters_with_state", "", "float32"},
         {"typed", "", "float32"},
         {"untyped", "", "float32"},
+        {"flags_off", "", "float32"},
+        {"wrapped0", "model", "float32"},
+        {"wrapped1", "model", "float32"},
+        {"wrapped2", "model", "float32"},
+        {"wrapped3", "model", "float32"},
+        {"lightning", "state_dict.model", "float32"},
+        {"dicts_in_dicts", "model", "float32"},
+        {"safetensors_lightning", "model", "F32"},
+        {"optimizer_beside", "", "float32"},
+        {"damage_elsewhere", "model", "float32"},
         {"without_crc", "", "float32"},
     };
     for (size_t i = 0; i < countof(rows); i++) {
@@ -258,6 +268,77 @@ static void test_bad(void **state)
     if (count < 80)
         fail_msg("only %d bad files were tried", count);
     assert_int_not_equal(access("HACKED", F_OK), 0);
+}
+
+/* Beside good weights, a tensor x that cannot be read: the file opens, x alone is refused, and it was not read. */
+static void test_odd(void **state)
+{
+    (void)state;
+    static const CkptUnneeded known[] = {{"?", "of no use here"}};
+    char *list = xasprintf("%s/odd/odd.tsv", folder), line[500];
+    FILE *rows = fopen(list, "r");
+    assert_non_null(rows);
+    int count = 0;
+    for (; fgets(line, sizeof line, rows); count++) {
+        Err err = {0};
+        char *tab = strchr(line, '\t');
+        *tab = 0;
+        tab[1 + strcspn(tab + 1, "\n")] = 0;
+        char *path = xasprintf("%s/odd/%s", folder, line);
+        Ckpt *ckpt = open_ok(path);
+        float weight[6], bias[3], x[2];
+        int counts[1] = {0};
+        int64_t any[] = {-1};
+        assert_ok(ckpt_read(ckpt, "a.weight", 2, (int64_t[]){2, 3}, weight, &err), err);
+        assert_ok(ckpt_read(ckpt, "a.bias", 1, (int64_t[]){3}, bias, &err), err);
+        assert_true(weight[5] == 5 && bias[2] == 2);
+        assert_err(ckpt_read(ckpt, "x", 1, (int64_t[]){2}, x, &err), err, path, "tensor x: ", tab + 1);
+        assert_err(ckpt_shape(ckpt, "x", 1, any, &err), err, "tensor x: ", tab + 1);
+        assert_err(ckpt_all_read(ckpt, NULL, 0, NULL, &err), err, path, "2 of its tensors", "n, x", tab + 1);
+        assert_ok(ckpt_all_read(ckpt, known, 1, counts, &err), err);
+        assert_int_equal(counts[0], 2);
+        ckpt_close(ckpt);
+        free(path);
+    }
+    fclose(rows);
+    free(list);
+    assert_true(count >= 15);
+}
+
+static void test_parts(void **state)
+{
+    (void)state;
+    char *list = xasprintf("%s/parts/parts.tsv", folder), line[800];
+    FILE *rows = fopen(list, "r");
+    assert_non_null(rows);
+    int count = 0;
+    for (; fgets(line, sizeof line, rows); count++) {
+        Err err = {0};
+        char *cells[4], *at = line;
+        line[strcspn(line, "\n")] = 0;
+        for (int i = 0; i < 4; i++)
+            cells[i] = strsep(&at, "\t");
+        char *path = xasprintf("%s/parts/%s", folder, cells[0]);
+        const char *wanted = strcmp(cells[1], "-") ? cells[1] : NULL;
+        if (cells[2][0] == '!') {
+            assert_err(ckpt_open_part(path, wanted, &err), err, path, cells[2] + 1);
+            free(path);
+            continue;
+        }
+        Ckpt *ckpt = ckpt_open_part(path, wanted, &err);
+        if (!ckpt)
+            fail_msg("%s", err.text);
+        float weight[6];
+        assert_string_equal(ckpt_root(ckpt), cells[2]);
+        assert_string_equal(ckpt_rivals(ckpt) ? ckpt_rivals(ckpt) : "-", cells[3]);
+        assert_ok(ckpt_read(ckpt, "a.weight", 2, (int64_t[]){2, 3}, weight, &err), err);
+        assert_true(weight[5] == 5);
+        ckpt_close(ckpt);
+        free(path);
+    }
+    fclose(rows);
+    free(list);
+    assert_true(count >= 15);
 }
 
 static void test_not_there(void **state)
@@ -406,10 +487,10 @@ static void test_not_finite(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_variants),   cmocka_unit_test(test_statistics), cmocka_unit_test(test_good),
-        cmocka_unit_test(test_groups),     cmocka_unit_test(test_bad),        cmocka_unit_test(test_not_there),
-        cmocka_unit_test(test_truncated),  cmocka_unit_test(test_flipped),    cmocka_unit_test(test_sentences),
-        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_variants), cmocka_unit_test(test_statistics), cmocka_unit_test(test_good),
+        cmocka_unit_test(test_groups),   cmocka_unit_test(test_bad),        cmocka_unit_test(test_odd),
+        cmocka_unit_test(test_parts),    cmocka_unit_test(test_not_there),  cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_flipped),  cmocka_unit_test(test_sentences),  cmocka_unit_test(test_not_finite),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -11,23 +11,6 @@
 #include "core/mem.h"
 #include "worker/checkpoints/parts.h"
 
-/* DataParallel and torch.compile put these in front of every name. */
-static void strip_prefixes(Ckpt *ckpt)
-{
-    static const char *const prefixes[] = {"module.", "_orig_mod."};
-    for (size_t p = 0; p < countof(prefixes);) {
-        size_t len = strlen(prefixes[p]);
-        int with = 0;
-        while (with < ckpt->count && strncmp(ckpt->entries[with].tensor.name, prefixes[p], len) == 0 &&
-               ckpt->entries[with].tensor.name[len])
-            with++;
-        bool all = with > 0 && with == ckpt->count;
-        for (int i = 0; all && i < ckpt->count; i++)
-            ckpt->entries[i].tensor.name += len;
-        p = all ? 0 : p + 1; /* they may be nested, in any order */
-    }
-}
-
 static int by_name(const void *a, const void *b, void *ctx)
 {
     const CkptEntry *entries = ctx;
@@ -36,7 +19,7 @@ static int by_name(const void *a, const void *b, void *ctx)
 
 static bool build_index(Ckpt *ckpt, Err *err)
 {
-    strip_prefixes(ckpt);
+    ckpt->used = xcalloc((size_t)ckpt->count + 1, sizeof *ckpt->used);
     ckpt->sorted = xmalloc((size_t)ckpt->count * sizeof *ckpt->sorted);
     for (int i = 0; i < ckpt->count; i++)
         ckpt->sorted[i] = i;
@@ -101,20 +84,20 @@ static const struct {
     {is_safetensors, ckpt_safetensors_load},
 };
 
-static bool load(Ckpt *ckpt, Err *err)
+static bool load(Ckpt *ckpt, const char *part, Err *err)
 {
     for (size_t i = 0; i < countof(containers); i++)
         if (containers[i].is(ckpt->data, ckpt->size))
-            return containers[i].load(ckpt, err) && build_index(ckpt, err);
+            return containers[i].load(ckpt, err) && ckpt_choose_part(ckpt, part, err) && build_index(ckpt, err);
     return err_set(err, ERR_FORMAT, "it is %s; wanted a file of torch.save or safetensors",
                    describe(ckpt->data, ckpt->size));
 }
 
-static Ckpt *open_bytes(Ckpt *ckpt, const void *data, size_t size, Err *err)
+static Ckpt *open_bytes(Ckpt *ckpt, const void *data, size_t size, const char *part, Err *err)
 {
     ckpt->data = data;
     ckpt->size = size;
-    if (load(ckpt, err))
+    if (load(ckpt, part, err))
         return ckpt;
     err_wrap(err, "checkpoint %s", ckpt->path);
     ckpt_close(ckpt);
@@ -122,6 +105,11 @@ static Ckpt *open_bytes(Ckpt *ckpt, const void *data, size_t size, Err *err)
 }
 
 Ckpt *ckpt_open(const char *path, Err *err)
+{
+    return ckpt_open_part(path, NULL, err);
+}
+
+Ckpt *ckpt_open_part(const char *path, const char *part, Err *err)
 {
     FileMap map;
     if (!file_map(path, &map, err)) {
@@ -131,14 +119,14 @@ Ckpt *ckpt_open(const char *path, Err *err)
     Ckpt *ckpt = xcalloc(1, sizeof *ckpt);
     ckpt->path = xstrdup(path);
     ckpt->map = map;
-    return open_bytes(ckpt, map.data, map.size, err);
+    return open_bytes(ckpt, map.data, map.size, part, err);
 }
 
 Ckpt *ckpt_open_memory(const void *data, size_t size, const char *path, Err *err)
 {
     Ckpt *ckpt = xcalloc(1, sizeof *ckpt);
     ckpt->path = xstrdup(path);
-    return open_bytes(ckpt, data, size, err);
+    return open_bytes(ckpt, data, size, NULL, err);
 }
 
 void ckpt_close(Ckpt *ckpt)
@@ -150,6 +138,7 @@ void ckpt_close(Ckpt *ckpt)
     file_unmap(&ckpt->map);
     free(ckpt->entries);
     free(ckpt->sorted);
+    free(ckpt->used);
     free(ckpt->path);
     free(ckpt);
 }
@@ -162,6 +151,11 @@ const char *ckpt_path(const Ckpt *ckpt)
 const char *ckpt_root(const Ckpt *ckpt)
 {
     return ckpt->root;
+}
+
+const char *ckpt_rivals(const Ckpt *ckpt)
+{
+    return ckpt->rivals;
 }
 
 int ckpt_count(const Ckpt *ckpt)

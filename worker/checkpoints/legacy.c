@@ -12,9 +12,9 @@
 static const uint8_t magic[10] = {0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
 
 typedef struct Stored {
-    const PickleValue *key;
-    const CkptType *type;
-    CkptStorage storage; /* data is NULL until its place in the file is known */
+    const PickleValue *key, *storage_class;
+    const CkptType *type; /* NULL: not known, and so is the size of its elements */
+    CkptStorage storage;  /* data is NULL until its place in the file is known */
 } Stored;
 
 typedef struct Table { /* sorted by key */
@@ -34,6 +34,11 @@ static Stored *table_find(const Table *table, const PickleValue *key)
     return table->count ? bsearch(&(Stored){.key = key}, table->rows, table->count, sizeof *table->rows, by_key) : NULL;
 }
 
+static int size_of(const Stored *row)
+{
+    return row->type ? row->type->size : 0;
+}
+
 /* One row for each storage that the object names. */
 static bool table_fill(Table *table, const Pickle *object, Err *err)
 {
@@ -41,14 +46,14 @@ static bool table_fill(Table *table, const Pickle *object, Err *err)
     for (uint32_t i = 0; i < object->persistent_count; i++) {
         CkptPersistent id;
         if (ckpt_persistent(object->persistent[i], &id))
-            table->rows[table->count++] = (Stored){.key = id.key, .type = id.type};
+            table->rows[table->count++] = (Stored){.key = id.key, .storage_class = id.storage_class, .type = id.type};
     }
     qsort(table->rows, table->count, sizeof *table->rows, by_key);
     size_t kept = 0;
     for (size_t i = 0; i < table->count; i++) {
         if (!kept || by_key(&table->rows[kept - 1], &table->rows[i]) != 0)
             table->rows[kept++] = table->rows[i];
-        else if (table->rows[kept - 1].type->size != table->rows[i].type->size)
+        else if (size_of(&table->rows[kept - 1]) != size_of(&table->rows[i]))
             return err_set(err, ERR_FORMAT, "it names one storage with two element sizes");
     }
     table->count = kept;
@@ -64,6 +69,14 @@ static bool table_place(Table *table, const PickleValue *keys, const uint8_t *at
         if (!row)
             return err_set(err, ERR_FORMAT,
                            "its list of storages has a key that no tensor uses, so its size is not known");
+        if (!row->type && i + 1 == keys->count)
+            return true; /* nothing follows that its size would be needed for */
+        if (!row->type)
+            return err_set(err, ERR_FORMAT,
+                           "storage %u of %u is a %.*s, whose size is not known, so what follows it cannot be found",
+                           i + 1, keys->count,
+                           (int)(row->storage_class->name_len < 60 ? row->storage_class->name_len : 60),
+                           row->storage_class->name);
         uint64_t left = (uint64_t)(end - at), count = left < 8 ? 0 : bytes_get(at, 8), size = (uint64_t)row->type->size;
         if (left < 8 || count > (left - 8) / size)
             return err_set(err, ERR_FORMAT,

@@ -121,6 +121,16 @@ static void fortran_strides(CkptTensor *view)
     }
 }
 
+/* What else its calls say that would change the numbers: a class of its own, an order that is not known. */
+static bool is_honoured(const PickleValue *array)
+{
+    const PickleValue *args = array->args;
+    if (is_reconstruct(array->call))
+        return args->kind == PICKLE_TUPLE && args->count > 0 && pickle_is_global(args->items[0], "numpy", "ndarray");
+    return args->count == 4 && (pickle_is_text(args->items[3], "C") || pickle_is_text(args->items[3], "F")) &&
+           (array->state->kind == PICKLE_NONE || array->state->count == 0);
+}
+
 bool ckpt_numpy_view(Ckpt *ckpt, const PickleValue *value, CkptTensor *ret_view, Err *err)
 {
     Parts parts;
@@ -131,8 +141,10 @@ bool ckpt_numpy_view(Ckpt *ckpt, const PickleValue *value, CkptTensor *ret_view,
     int64_t count, reach, bytes;
     if (!find_parts(value, &parts))
         return err_set(err, ERR_FORMAT, "its numpy array does not have a shape, a type, an order and data");
+    if (!is_honoured(value))
+        return ckpt_unreadable(ckpt, ret_view, "its numpy array is of a class or in an order that is not honoured");
     if (!find_type(parts.dtype, &type, &swap))
-        return err_set(err, ERR_FORMAT, "its numpy array has numbers of a type that is not known");
+        return ckpt_unreadable(ckpt, ret_view, "its numpy array has numbers of a type that is not known");
     if (!ckpt_axes(&view, parts.shape, NULL, err) || !ckpt_extent(&view, &count, &reach) ||
         __builtin_mul_overflow(count, type->size, &bytes))
         return err_set(err, ERR_FORMAT, "its numpy array has no shape that fits");

@@ -96,6 +96,10 @@ static const CkptTensor *find_shaped(const Ckpt *ckpt, const char *name, int ndi
         ckpt_missing(ckpt, name, err);
         return NULL;
     }
+    if (t->why) {
+        err_set(err, ERR_FORMAT, "checkpoint %s: tensor %s: %s", ckpt->path, name, t->why);
+        return NULL;
+    }
     if (same_shape(t, ndim, want))
         return t;
     print_shape(found, t->ndim, t->shape);
@@ -224,6 +228,7 @@ static bool read_as(const Ckpt *ckpt, const char *name, int ndim, const int64_t 
             "checkpoint %s: tensor %s is of type %s, wanted floating point (float32, float16, bfloat16, float64)",
             ckpt->path, name, t->type);
     bool ok = check_bytes(ckpt, t, err) && copy_rows(ckpt, t, wide, dst, err);
+    atomic_store(&ckpt->used[(const CkptEntry *)t - ckpt->entries], true);
     let_go(ckpt, t);
     return ok;
 }

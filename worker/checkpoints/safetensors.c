@@ -44,33 +44,72 @@ static bool read_shape(const cJSON *shape, CkptTensor *view, Err *err)
     return true;
 }
 
+/* Its fields are three; another one would say something about the numbers that is not honoured. */
+static const char *other_field(const cJSON *item)
+{
+    static const char *const known[] = {"dtype", "shape", "data_offsets"};
+    const cJSON *field;
+    cJSON_ArrayForEach(field, item)
+    {
+        bool found = false;
+        for (size_t i = 0; i < countof(known); i++)
+            found = found || strcmp(known[i], field->string) == 0;
+        if (!found)
+            return field->string;
+    }
+    return NULL;
+}
+
+/* The axes and the place of the numbers of a tensor of a known type. */
+static bool place_numbers(const Ckpt *ckpt, const cJSON *item, const CkptType *type, uint64_t data, const Span *span,
+                          CkptTensor *view, Err *err)
+{
+    int64_t count, reach, bytes, have = (int64_t)(span->end - span->begin);
+    if (!read_shape(cJSON_GetObjectItemCaseSensitive(item, "shape"), view, err))
+        return false;
+    if (!ckpt_extent(view, &count, &reach) || __builtin_mul_overflow(count, type->size, &bytes) || have != bytes)
+        return err_set(err, ERR_FORMAT, "its data_offsets span %lld bytes, its shape wants another number",
+                       (long long)have);
+    view->dtype = type->dtype;
+    view->type = type->safetensors;
+    view->data = type->dtype == DTYPES ? NULL : ckpt->data + data + span->begin;
+    return true;
+}
+
+static bool add_tensor(Ckpt *ckpt, const cJSON *item, const CkptTensor *view, Err *err)
+{
+    Buf name = {0};
+    ckpt_name_add(&name, item->string, strlen(item->string));
+    bool ok = ckpt_add(ckpt, &(CkptPlace){.name = name.data, .len = name.len}, view, NULL, NULL, err);
+    buf_free(&name);
+    return ok;
+}
+
 static bool read_tensor(Ckpt *ckpt, const cJSON *item, uint64_t data, Span *ret_span, Err *err)
 {
     const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(item, "dtype");
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(item, "data_offsets");
-    const char *word = cJSON_IsString(dtype) ? dtype->valuestring : "";
-    const CkptType *type = ckpt_type(word, strlen(word));
+    const char *word = cJSON_IsString(dtype) ? dtype->valuestring : NULL;
+    const CkptType *type = word ? ckpt_type(word, strlen(word)) : NULL;
     CkptTensor view = {0};
-    int64_t begin, end, count, reach, bytes;
-    if (!type || !type->safetensors || strcmp(type->safetensors, word) != 0)
-        return err_set(err, ERR_FORMAT, "its dtype \"%.20s\" is not known", word);
-    if (!read_shape(cJSON_GetObjectItemCaseSensitive(item, "shape"), &view, err))
-        return false;
+    int64_t begin, end;
+    if (!word)
+        return err_set(err, ERR_FORMAT, "it has no dtype");
+    const char *other = other_field(item); /* it is an object, then */
     if (cJSON_GetArraySize(offsets) != 2 || !whole(offsets->child, &begin) || !whole(offsets->child->next, &end) ||
         begin > end)
         return err_set(err, ERR_FORMAT, "its data_offsets are not two growing whole numbers");
-    if (!ckpt_extent(&view, &count, &reach) || __builtin_mul_overflow(count, type->size, &bytes) ||
-        end - begin != bytes)
-        return err_set(err, ERR_FORMAT, "its data_offsets span %lld bytes, its shape wants another number",
-                       (long long)(end - begin));
     if ((uint64_t)end > ckpt->size - data)
         return err_set(err, ERR_FORMAT, "its numbers end at byte %lld of the data, of which the file has %llu",
                        (long long)end, (unsigned long long)(ckpt->size - data));
-    view.dtype = type->dtype;
-    view.type = type->safetensors;
-    view.data = type->dtype == DTYPES ? NULL : ckpt->data + data + begin;
     *ret_span = (Span){(uint64_t)begin, (uint64_t)end, item->string};
-    return ckpt_add(ckpt, item->string, strlen(item->string), &view, NULL, err);
+    if (!type || !type->safetensors || strcmp(type->safetensors, word) != 0)
+        ckpt_unreadable(ckpt, &view, "its dtype \"%.20s\" is not known", word);
+    else if (other)
+        ckpt_unreadable(ckpt, &view, "its field \"%.40s\" is not honoured", other);
+    else if (!place_numbers(ckpt, item, type, data, ret_span, &view, err))
+        return false;
+    return add_tensor(ckpt, item, &view, err);
 }
 
 static int by_begin(const void *a, const void *b)
@@ -119,7 +158,6 @@ static bool read_tensors(Ckpt *ckpt, const cJSON *header, uint64_t data, Err *er
 bool ckpt_safetensors_load(Ckpt *ckpt, Err *err)
 {
     uint64_t len = bytes_get(ckpt->data, 8);
-    ckpt->root = "";
     if (len > ckpt->size - 8 || len > HEADER_MAX)
         return err_set(err, ERR_FORMAT, "its safetensors header should have %llu bytes, the file has %zu after it",
                        (unsigned long long)len, ckpt->size - 8);

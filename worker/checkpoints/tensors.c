@@ -1,18 +1,40 @@
 /* What all loaders do with a tensor: check its name and add it, read its axes, compute how far it reaches. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "core/mem.h"
 #include "worker/checkpoints/parts.h"
 
 enum { TENSORS_MAX = 1 << 17 }; /* one tensor can be named many times by a small file */
 
-bool ckpt_add(Ckpt *ckpt, const char *name, size_t len, const CkptTensor *view, const ZipMember *member, Err *err)
+static const char *copy_text(Ckpt *ckpt, const char *text)
 {
-    bool ok = len > 0 && len <= CKPT_NAME_MAX;
+    return text ? arena_text(&ckpt->arena, text, strlen(text)) : NULL;
+}
+
+/* One that can be listed in place of a name that cannot. */
+static const char *printable(Ckpt *ckpt, const char *name, size_t len)
+{
+    char *copy = arena_text(&ckpt->arena, name, len < CKPT_NAME_MAX ? len : CKPT_NAME_MAX);
+    for (char *c = copy; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    return copy;
+}
+
+static bool is_name(const char *name, size_t len)
+{
+    bool ok = len > 0 && len <= CKPT_NAME_MAX && name[len - 1] != '.';
     for (size_t i = 0; ok && i < len; i++)
         ok = (unsigned char)name[i] >= ' ' && name[i] != 0x7f;
-    if (!ok)
-        return err_set(err, ERR_FORMAT,
-                       "tensor %d has a name of %zu bytes that is empty, longer than %d or not printable", ckpt->count,
-                       len, CKPT_NAME_MAX);
+    return ok;
+}
+
+bool ckpt_add(Ckpt *ckpt, const CkptPlace *place, const CkptTensor *view, const ZipMember *member, const char *damage,
+              Err *err)
+{
     if (ckpt->count == TENSORS_MAX)
         return err_set(err, ERR_FORMAT, "it has more than %d tensors", TENSORS_MAX);
     if (ckpt->count == ckpt->cap) {
@@ -20,8 +42,25 @@ bool ckpt_add(Ckpt *ckpt, const char *name, size_t len, const CkptTensor *view, 
         ckpt->entries = xrealloc(ckpt->entries, (size_t)ckpt->cap * sizeof *ckpt->entries);
     }
     CkptEntry *entry = &ckpt->entries[ckpt->count++];
-    *entry = (CkptEntry){*view, member};
-    entry->tensor.name = arena_text(&ckpt->arena, name, len);
+    *entry = (CkptEntry){*view, member, copy_text(ckpt, damage), place->nested, place->listed};
+    entry->tensor.name = printable(ckpt, place->name, place->len);
+    if (!is_name(place->name, place->len)) {
+        char *why = xasprintf("its name has %zu bytes and is empty, longer than %d or not printable", place->len,
+                              CKPT_NAME_MAX);
+        entry->damage = copy_text(ckpt, why);
+        free(why);
+    }
+    return true;
+}
+
+bool ckpt_unreadable(Ckpt *ckpt, CkptTensor *view, const char *format, ...)
+{
+    char text[300];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    *view = (CkptTensor){.dtype = DTYPES, .type = "unknown", .why = copy_text(ckpt, text)};
     return true;
 }
 

@@ -26,6 +26,9 @@ static const CkptType types[] = {
     {NULL, "float8_e4m3fn", NULL, "F8_E4M3", DTYPES, 1},
     {NULL, "float8_e5m2", NULL, "F8_E5M2", DTYPES, 1},
     {NULL, "float8_e8m0fnu", NULL, "F8_E8M0", DTYPES, 1},
+    {NULL, "float8_e4m3fnuz", NULL, "F8_E4M3FNUZ", DTYPES, 1},
+    {NULL, "float8_e5m2fnuz", NULL, "F8_E5M2FNUZ", DTYPES, 1},
+    {"ComplexHalfStorage", "complex32", NULL, NULL, DTYPES, 4},
     {"UntypedStorage", NULL, NULL, NULL, DTYPES, 1}, /* bytes; the tensor says what they are */
     {"_UntypedStorage", NULL, NULL, NULL, DTYPES, 1},
 };
