@@ -21,8 +21,7 @@
 /* --- the command line ----------------------------------------------------------------------------------- */
 
 static const Flag common_flags[] = {
-    {"redis", 0, "URL",
-     "the queue's Redis: unix:PATH, redis://[:password@]host[:port][/db] or host:port (or DDQ_REDIS)"},
+    {"redis", 0, "URL", "the queue's Redis: " REDIS_URL_FORMS " (or DDQ_REDIS)"},
     {"conf", 0, "FILE",
      "read this configuration in place of /etc/ddq/ddq.conf and ~/.config/ddq/ddq.conf (or DDQ_CONF)"},
     {"json", 0, NULL, "print JSON on stdout, times in UTC"},

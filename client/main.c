@@ -60,6 +60,7 @@ int main(int argc, char **argv)
     Err err = {0};
     Cmd cmd = {0};
     descriptors_own();
+    redis_url_hide(argc, argv);
     interrupt_init();
     term_init(NULL);
     bool ok = run(&cmd, argc - 1, argv + 1, &err);

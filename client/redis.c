@@ -137,9 +137,7 @@ bool redis_open(const char *url, Redis **ret_redis, Err *err)
         free(redis);
         return false;
     }
-    const RedisUrl *to = &redis->url;
-    redis->name = to->path[0] ? xasprintf("unix:%s", to->path)
-                              : xasprintf(to->db ? "%s:%d/%d" : "%s:%d", to->host, to->port, to->db);
+    redis->name = redis_url_name(&redis->url);
     if (!connect_now(redis, err)) {
         redis_close(redis);
         return false;

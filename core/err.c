@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/secret.h"
+
 static const struct {
     const char *name;
     ErrPolicy policy;
@@ -56,6 +58,7 @@ static size_t utf8_size(const unsigned char *text)
  */
 static void clean(char *text)
 {
+    secret_mask(text);
     for (size_t size; *text; text += size ? size : 1)
         if (!(size = utf8_size((const unsigned char *)text)))
             *text = '?';

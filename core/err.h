@@ -51,7 +51,7 @@ typedef struct Err {
 } Err;
 
 /* Records the failure and returns false. err may be NULL. An earlier failure is overwritten. The text is always one
- * line of UTF-8: control characters and stray bytes in what it quotes become '?'. */
+ * line of UTF-8: control characters and stray bytes in what it quotes become '?', passwords in addresses "***". */
 bool err_set(Err *err, ErrKind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* As err_set, for a failed system call: the kind follows errno (ENOENT, ENOSPC, EACCES, ENOMEM, ...) and

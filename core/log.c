@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/secret.h"
+
 static const struct {
     const char *name;
     int priority; /* syslog's */
@@ -88,6 +90,7 @@ void log_line(LogLevel level, const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
+    secret_mask(line);
     for (char *c = line; *c; c++) /* one event, one line */
         if (*c == '\n' || *c == '\r')
             *c = ' ';

@@ -126,21 +126,7 @@ static bool check_server(Check *check, Err *err)
 {
     if (!check->options->standalone && check->conf->redis)
         return skip(check, "a Redis address is configured");
-    FILE *pipe = popen("redis-server --version 2>/dev/null", "re");
-    char line[256] = "";
-    if (pipe && !fgets(line, sizeof line, pipe))
-        line[0] = 0;
-    int status = pipe ? pclose(pipe) : -1;
-    const char *version = strstr(line, "v=");
-    if (status != 0 || !version)
-        return err_set(err, ERR_UNREACHABLE,
-                       "redis-server is not installed: apt-get install redis-server, or give the "
-                       "address of a running one with --redis");
-    if (atoi(version + 2) < 7)
-        return err_set(err, ERR_UNREACHABLE, "redis-server is version %.*s, and ddq needs 7.0 or newer",
-                       (int)strcspn(version + 2, " "), version + 2);
-    snprintf(check->note, sizeof check->note, "version %.*s", (int)strcspn(version + 2, " "), version + 2);
-    return true;
+    return standalone_version(check->conf->redis_server, check->note, sizeof check->note, err);
 }
 
 /* --- a connection, greeted but without loading anything --------------------------------------------- */
@@ -200,7 +186,8 @@ static bool check_redis(Check *check, Err *err)
     char *text = alone ? conf_standalone_url(check->conf->state) : xstrdup(check->conf->redis);
     RedisUrl url;
     bool ok = redis_url_parse(text, &url, err);
-    snprintf(check->note, sizeof check->note, "%.500s", text);
+    char *name = ok ? redis_url_name(&url) : xstrdup("address");
+    snprintf(check->note, sizeof check->note, "%.500s", name);
     if (ok && alone && standalone_find(url.path) == 0) {
         skip(check, "the private server runs only while ddqd does");
     } else if (ok) {
@@ -214,8 +201,9 @@ static bool check_redis(Check *check, Err *err)
         probe.link = redis_link_open(&loop, &url, &hooks, &probe);
         uv_run(&loop, UV_RUN_DEFAULT);
         uv_loop_close(&loop);
-        ok = probe.ok || err_wrap(err, "redis %s", text);
+        ok = probe.ok || err_wrap(err, "redis %s", name);
     }
+    free(name);
     free(text);
     return ok;
 }

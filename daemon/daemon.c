@@ -271,7 +271,9 @@ static void on_tick(uv_timer_t *timer)
 /* A setting that only a restart can change; the one in effect moves into the fresh configuration. */
 static void keep(const char *name, char **fresh, const char *now)
 {
-    if (strcmp(*fresh ? *fresh : "", now ? now : "") != 0)
+    if (strcmp(*fresh ? *fresh : "", now ? now : "") != 0 && strcmp(name, "redis") == 0)
+        log_warning("reload: another address of redis needs a restart");
+    else if (strcmp(*fresh ? *fresh : "", now ? now : "") != 0)
         log_warning("reload: %s = %s needs a restart; it stays %s", name, *fresh ? *fresh : "(none)",
                     now ? now : "(none)");
     free(*fresh);
@@ -288,6 +290,7 @@ static void keep_fixed(const Daemon *d, Conf *fresh)
     keep("output_root", &fresh->output_root, now->output_root);
     keep("host", &fresh->host, now->host);
     keep("http", &fresh->http, now->http);
+    keep("redis_server", &fresh->redis_server, now->redis_server);
     keep("worker_program", &fresh->worker_program, now->worker_program);
 }
 
@@ -351,10 +354,8 @@ static bool choose_redis(Daemon *d, RedisUrl *ret_url, Err *err)
     d->alone = d->options->standalone || !d->conf->redis;
     char *url = d->alone ? conf_standalone_url(d->conf->state) : xstrdup(d->conf->redis);
     bool ok = redis_url_parse(url, ret_url, err);
-    if (ok && ret_url->path[0])
-        d->url = xasprintf("unix:%s", ret_url->path);
-    else if (ok) /* without the password: this is for logs and people */
-        d->url = xasprintf("redis://%s:%d/%d", ret_url->host, ret_url->port, ret_url->db);
+    if (ok)
+        d->url = redis_url_name(ret_url);
     free(url);
     return ok;
 }
@@ -418,7 +419,8 @@ static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
     resolving_init(&d->resolving, &d->loop, d->options->stall_s, &resolving_hooks, d);
     d->on_host_refused = on_host_refused;
     if (d->alone)
-        standalone_open(&d->standalone, &d->loop, d->state.path, url->path, &standalone_hooks, d);
+        standalone_open(&d->standalone, &d->loop, d->conf->redis_server, d->state.path, url->path, &standalone_hooks,
+                        d);
     d->store = store_open(&d->loop, url, name, &store_hooks, d);
     workers_configure(&d->workers, devices);
     leases_orphans(d);

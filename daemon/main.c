@@ -18,7 +18,7 @@ enum { SECONDS_MAX = 86400 };
 
 static const Flag flags[] = {
     {"standalone", 0, NULL, "start a private redis-server in the state folder and use it"},
-    {"redis", 0, "URL", "Redis of the queue: unix:PATH, redis://[:PASSWORD@]HOST[:PORT][/DB] or HOST:PORT"},
+    {"redis", 0, "URL", "Redis of the queue: " REDIS_URL_FORMS},
     {"output-root", 0, "DIR", "folder for the output of jobs, DIR/USER/JOB (default: jobs/ in the state folder)"},
     {"state", 0, "DIR", "folder for the lock, the journal and the private Redis of this daemon"},
     {"workers", 0, "LIST", "workers to start: cpu, cpu:N, cuda or cuda:GPU-UUID, separated by commas"},
@@ -137,6 +137,7 @@ int main(int argc, char **argv)
     Err err = {0};
     int (*run)(const Options *) = daemon_run;
     descriptors_own();
+    redis_url_hide(argc, argv);
     bool ok = flags_parse(&command, argc - 1, argv + 1, &line, &err) && read_options(&line, &options, &err);
     if (!ok)
         fprintf(stderr, "ddqd: %s\n", err.text);

@@ -2,11 +2,13 @@
  * The deadline covers all of them. */
 #include "daemon/base/http.h"
 
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
+#include "spec/conf/conf.h"
 
 enum { CLIENTS_MAX = 16, REQUEST_MAX = 4096, PATIENCE_MS = 5000 };
 
@@ -50,7 +52,8 @@ static void client_answer(HttpClient *client)
     int status = 200;
     uv_read_stop((uv_stream_t *)&client->socket);
     char *body = NULL;
-    if (sscanf(client->request, "GET %255s", path) == 1) {
+    bool head = sscanf(client->request, "HEAD %255s", path) == 1;
+    if (head || sscanf(client->request, "GET %255s", path) == 1) {
         path[strcspn(path, "?")] = 0;
         body = client->http->answer(client->http->owner, path, &status);
         status = body ? status : 404;
@@ -61,9 +64,11 @@ static void client_answer(HttpClient *client)
                         : status == 503 ? "Service Unavailable"
                         : status == 404 ? "Not Found"
                                         : "Method Not Allowed";
-    client->reply = xasprintf("HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
-                              "Connection: close\r\n\r\n%s",
-                              status, words, strlen(body ? body : words), body ? body : words);
+    const char *text = body ? body : words;
+    client->reply =
+        xasprintf("HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
+                  "%sConnection: close\r\n\r\n%s",
+                  status, words, strlen(text), status == 405 ? "Allow: GET, HEAD\r\n" : "", head ? "" : text);
     free(body);
     uv_buf_t buf = uv_buf_init(client->reply, (unsigned)strlen(client->reply));
     client->write.data = client;
@@ -110,32 +115,60 @@ static void on_client(uv_stream_t *server, int status)
         client_close(client);
 }
 
-static bool parse_address(const char *address, struct sockaddr_in *ret_address)
+/* PORT alone is that of 127.0.0.1. */
+static bool parse_address(const char *address, char host[HOST_MAX], char port[8])
 {
-    char host[64] = "127.0.0.1";
-    const char *colon = strrchr(address, ':'), *port = colon ? colon + 1 : address;
-    char *end;
-    long number = strtol(port, &end, 10);
-    if (colon && colon != address)
-        snprintf(host, sizeof host, "%.*s", (int)(colon - address), address);
-    return end != port && !*end && number > 0 && number < 65536 && uv_ip4_addr(host, (int)number, ret_address) == 0;
+    int number = 0;
+    char *local = strpbrk(address, ":[") && address[0] != ':' ? xstrdup(address)
+                                                              : xasprintf("127.0.0.1:%s", address + (*address == ':'));
+    bool ok = host_port_parse(local, host, &number) && number > 0;
+    snprintf(port, 8, "%d", number);
+    free(local);
+    return ok;
+}
+
+/* The addresses of a name, those of IPv4 first: where localhost is both, most tools ask there. localhost needs no
+ * entry in /etc/hosts. */
+static int look_up(const char *host, const char *port, struct addrinfo **ret_list)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    int status = getaddrinfo(host, port, &hints, ret_list);
+    if (status && strcmp(host, "localhost") == 0)
+        status = getaddrinfo("127.0.0.1", port, &hints, ret_list);
+    return status;
+}
+
+static int listen_on(Http *http, uv_loop_t *loop, const struct addrinfo *list)
+{
+    const struct addrinfo *chosen = list;
+    for (const struct addrinfo *one = list; one; one = one->ai_next)
+        if (one->ai_family == AF_INET) {
+            chosen = one;
+            break;
+        }
+    uv_tcp_init(loop, &http->server);
+    http->server.data = http;
+    int status = uv_tcp_bind(&http->server, chosen->ai_addr, 0);
+    return status ? status : uv_listen((uv_stream_t *)&http->server, CLIENTS_MAX, on_client);
 }
 
 bool http_open(Http *http, uv_loop_t *loop, const char *address, HttpAnswer *answer, void *owner, Err *err)
 {
-    struct sockaddr_in where;
-    if (!parse_address(address, &where))
-        return err_set(err, ERR_USAGE, "http = %s, wanted PORT or HOST:PORT with a numeric host, as in 127.0.0.1:9102",
-                       address);
+    char host[HOST_MAX], port[8];
+    struct addrinfo *list;
+    if (!parse_address(address, host, port))
+        return err_set(err, ERR_USAGE, "http = %s, wanted PORT, HOST:PORT or [V6]:PORT, as in 127.0.0.1:9102", address);
+    int status = look_up(host, port, &list);
+    if (status)
+        return err_set(err, ERR_USAGE, "http = %s: %s: %s; wanted a name or address of this host", address, host,
+                       gai_strerror(status));
     *http = (Http){.answer = answer, .owner = owner, .open = true};
-    uv_tcp_init(loop, &http->server);
-    http->server.data = http;
-    int status = uv_tcp_bind(&http->server, (struct sockaddr *)&where, 0);
-    if (!status)
-        status = uv_listen((uv_stream_t *)&http->server, CLIENTS_MAX, on_client);
+    status = listen_on(http, loop, list);
+    freeaddrinfo(list);
     if (status) {
         http_close(http);
-        return err_set(err, ERR_REFUSED, "http = %s: %s; choose another port", address, uv_strerror(status));
+        return err_set(err, ERR_REFUSED, "http = %s: %s; choose another %s", address, uv_strerror(status),
+                       status == UV_EADDRNOTAVAIL ? "address" : "port");
     }
     return true;
 }

@@ -1,4 +1,4 @@
-/* A small HTTP server for health checks: GET, one answer, close. Nothing can be changed through it.
+/* A small HTTP server for health checks: GET or HEAD, one answer, close. Nothing can be changed through it.
  *
  *     http_open(&http, loop, "127.0.0.1:9102", answer, owner, &err)
  *     answer(owner, "/metrics", &status) -> text, freed by http; NULL: 404
@@ -26,7 +26,7 @@ typedef struct Http {
     int count;
 } Http;
 
-/* address is HOST:PORT with a numeric host, or PORT for 127.0.0.1. */
+/* address is HOST:PORT, [V6]:PORT, or PORT for 127.0.0.1. A name is looked up here, which may take a while. */
 bool http_open(Http *http, uv_loop_t *loop, const char *address, HttpAnswer *answer, void *owner, Err *err);
 void http_tick(Http *http, Mono now);
 void http_close(Http *http); /* handles close on the loop */

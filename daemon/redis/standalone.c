@@ -13,6 +13,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "daemon/base/environment.h"
 #include "daemon/base/sched.h"
 
 enum {
@@ -33,6 +34,104 @@ int standalone_find(const char *path)
     if (fd >= 0)
         close(fd);
     return pid;
+}
+
+/* --- the program ------------------------------------------------------------------------------------ */
+
+static bool in_path(const char *name)
+{
+    const char *path = getenv("PATH");
+    char *all = xstrdup(path && *path ? path : "/usr/local/bin:/usr/bin:/bin"), *rest = all, *folder;
+    bool found = false;
+    while (!found && (folder = strsep(&rest, ":"))) {
+        char *file = xasprintf("%s/%s", *folder ? folder : ".", name);
+        found = access(file, X_OK) == 0;
+        free(file);
+    }
+    free(all);
+    return found;
+}
+
+static const char *program_of(const char *program)
+{
+    static const char *const names[] = {"redis-server", "valkey-server"};
+    for (size_t i = 0; !program && i < countof(names); i++)
+        if (in_path(names[i]))
+            program = names[i];
+    return program ? program : names[0];
+}
+
+static bool not_installed(const char *program, int status, Err *err)
+{
+    return err_set(err, ERR_UNREACHABLE,
+                   "%s cannot be started: %s; install it (apt-get install redis-server), set redis_server to the "
+                   "program, or give the address of a running server with --redis",
+                   program, uv_strerror(status));
+}
+
+typedef struct Asked {
+    uv_pipe_t pipe;
+    char text[256];
+    size_t len;
+} Asked;
+
+static void on_asked_alloc(uv_handle_t *handle, size_t size, uv_buf_t *ret_buf)
+{
+    static char rest[256];
+    Asked *asked = handle->data;
+    (void)size;
+    size_t room = sizeof asked->text - 1 - asked->len;
+    *ret_buf = room ? uv_buf_init(asked->text + asked->len, (unsigned)room) : uv_buf_init(rest, sizeof rest);
+}
+
+static void on_asked_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
+{
+    Asked *asked = stream->data;
+    if (got < 0)
+        uv_close((uv_handle_t *)stream, NULL);
+    else if (buf->base == asked->text + asked->len)
+        asked->len += (size_t)got;
+}
+
+static void on_asked_exit(uv_process_t *process, int64_t status, int signal)
+{
+    (void)status, (void)signal;
+    uv_close((uv_handle_t *)process, NULL);
+}
+
+bool standalone_version(const char *program, char *ret_version, size_t size, Err *err)
+{
+    char *args[] = {(char *)program_of(program), "--version", NULL};
+    uv_loop_t loop;
+    uv_process_t process;
+    Asked asked = {.len = 0};
+    Environment env = environment_inherited();
+    uv_loop_init(&loop);
+    uv_pipe_init(&loop, &asked.pipe, 0);
+    asked.pipe.data = &asked;
+    uv_stdio_container_t stdio[2] = {
+        {.flags = UV_IGNORE}, {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&asked.pipe}};
+    uv_process_options_t options = {
+        .file = args[0], .args = args, .env = env.items, .stdio = stdio, .stdio_count = 2, .exit_cb = on_asked_exit};
+    int status = uv_spawn(&loop, &process, &options);
+    environment_free(&env);
+    if (status) {
+        uv_close((uv_handle_t *)&process, NULL);
+        uv_close((uv_handle_t *)&asked.pipe, NULL);
+    } else {
+        uv_read_start((uv_stream_t *)&asked.pipe, on_asked_alloc, on_asked_read);
+    }
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
+    const char *version = strstr(asked.text, "v="), *name = strrchr(args[0], '/');
+    name = name ? name + 1 : args[0];
+    if (status)
+        return not_installed(args[0], status, err);
+    if (!version)
+        return err_set(err, ERR_UNREACHABLE, "%s --version does not say 'v=' and a version; is it a Redis?", args[0]);
+    snprintf(ret_version, size, "%s %.*s", name, (int)strcspn(version + 2, " \n"), version + 2);
+    return atoi(version + 2) >= 7 ||
+           err_set(err, ERR_UNREACHABLE, "%s is too old: ddq needs 7.0 or newer", ret_version);
 }
 
 /* --- start ------------------------------------------------------------------------------------------ */
@@ -112,24 +211,24 @@ static bool spawn(Standalone *alone, Err *err)
     char *conf = NULL;
     if (!write_conf(alone, &conf, err))
         return false;
-    char *args[] = {"redis-server", conf, NULL};
+    char *args[] = {(char *)program_of(alone->program), conf, NULL};
     uv_stdio_container_t stdio[3] = {
         {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = 2}, {.flags = UV_INHERIT_FD, .data.fd = 2}};
+    Environment env = environment_inherited();
     uv_process_options_t options = {.file = args[0],
                                     .args = args,
+                                    .env = env.items,
                                     .stdio = stdio,
                                     .stdio_count = 3,
                                     .flags = UV_PROCESS_DETACHED, /* Ctrl-C is for the daemon, which stops it last */
                                     .exit_cb = on_server_exit};
     alone->process.data = alone;
     int status = uv_spawn(alone->loop, &alone->process, &options);
+    environment_free(&env);
     alone->spawned = true;
     if (status) {
         uv_close((uv_handle_t *)&alone->process, on_server_closed);
-        err_set(err, ERR_UNREACHABLE,
-                "redis-server cannot be started: %s; install it (apt-get install redis-server), or "
-                "give the address of a running one with --redis",
-                uv_strerror(status));
+        not_installed(args[0], status, err);
     }
     free(conf);
     return status == 0;
@@ -153,10 +252,11 @@ static void start(Standalone *alone)
     alone->hooks.on_started(alone->owner);
 }
 
-void standalone_open(Standalone *alone, uv_loop_t *loop, const char *folder, const char *socket,
+void standalone_open(Standalone *alone, uv_loop_t *loop, const char *program, const char *folder, const char *socket,
                      const StandaloneHooks *hooks, void *owner)
 {
     *alone = (Standalone){.loop = loop, .hooks = *hooks, .owner = owner};
+    alone->program = program ? xstrdup(program) : NULL;
     alone->folder = xstrdup(folder);
     alone->socket = xstrdup(socket);
     start(alone);
@@ -220,6 +320,7 @@ bool standalone_gone(const Standalone *alone)
 
 void standalone_done(Standalone *alone)
 {
+    free(alone->program);
     free(alone->folder);
     free(alone->socket);
     *alone = (Standalone){0};

@@ -1,6 +1,6 @@
 /* A private redis-server for one host: started, watched, restarted and stopped by its ddqd.
  *
- *     standalone_open(&alone, loop, state_folder, socket_path, &hooks, owner);
+ *     standalone_open(&alone, loop, program, state_folder, socket_path, &hooks, owner);
  *     standalone_tick(&alone, mono_ms());
  *     standalone_stop(&alone); ... standalone_gone(&alone)
  *
@@ -22,7 +22,7 @@ typedef struct StandaloneHooks {
 
 typedef struct Standalone {
     uv_loop_t *loop;
-    char *folder, *socket;
+    char *program, *folder, *socket;
     StandaloneHooks hooks;
     void *owner;
     uv_process_t process;
@@ -33,13 +33,17 @@ typedef struct Standalone {
     Mono started, next_start, stop_deadline;
 } Standalone;
 
-void standalone_open(Standalone *alone, uv_loop_t *loop, const char *folder, const char *socket,
+/* program: NULL for the first of redis-server and valkey-server that is installed. */
+void standalone_open(Standalone *alone, uv_loop_t *loop, const char *program, const char *folder, const char *socket,
                      const StandaloneHooks *hooks, void *owner);
 void standalone_tick(Standalone *alone, Mono now);
 void standalone_served(Standalone *alone); /* a connection was good: from now on it is always restarted */
 void standalone_stop(Standalone *alone);
 bool standalone_gone(const Standalone *alone);
 void standalone_done(Standalone *alone);
+
+/* Asks the program (NULL as above) for its version and checks that it is new enough: "redis-server 7.0.15". */
+bool standalone_version(const char *program, char *ret_version, size_t size, Err *err);
 
 /* The pid of the server that answers on this socket, 0 if none does. */
 int standalone_find(const char *socket);

@@ -17,8 +17,7 @@
 #include <sys/wait.h>
 
 #include "core/mem.h"
-
-extern char **environ;
+#include "daemon/base/environment.h"
 
 enum {
     READ_BYTES = 1 << 16,
@@ -27,54 +26,18 @@ enum {
     DRAIN_LOOKS = 8        /* and the loop, which may have been held up, has looked into the pipes in between */
 };
 
-/* --- the environment -------------------------------------------------------------------------------- */
-
-typedef struct Environment {
-    char **items;
-    size_t count;
-} Environment;
-
-static void env_set(Environment *env, const char *name, const char *value)
-{
-    size_t len = strlen(name), i = 0;
-    while (i < env->count && !(strncmp(env->items[i], name, len) == 0 && env->items[i][len] == '='))
-        i++;
-    if (i == env->count) {
-        env->items = xrealloc(env->items, (env->count + 2) * sizeof *env->items);
-        env->items[++env->count] = NULL;
-    } else {
-        free(env->items[i]);
-    }
-    env->items[i] = xasprintf("%s=%s", name, value);
-}
-
-/* The daemon's, with the threads of this worker and the one GPU it may see. NOTIFY_SOCKET and the watchdog are the
- * daemon's. */
+/* The daemon's environment, with the threads of this worker and the one GPU it may see. */
 static Environment env_for(const Device *device)
 {
-    Environment env = {0};
-    for (char **one = environ; *one; one++) {
-        if (strncmp(*one, "NOTIFY_SOCKET=", 14) == 0 || strncmp(*one, "WATCHDOG_", 9) == 0)
-            continue;
-        env.items = xrealloc(env.items, (env.count + 2) * sizeof *env.items);
-        env.items[env.count++] = xstrdup(*one);
-        env.items[env.count] = NULL;
-    }
+    Environment env = environment_inherited();
     char threads[16];
     snprintf(threads, sizeof threads, "%d", device->threads);
-    env_set(&env, "OMP_NUM_THREADS", threads);
-    env_set(&env, "OPENBLAS_NUM_THREADS", threads);
-    env_set(&env, "CUDA_DEVICE_ORDER", "PCI_BUS_ID");
-    env_set(&env, "CUDA_VISIBLE_DEVICES", device->uuid);
-    env_set(&env, "DDQ_WORKER_NAME", device->name);
+    environment_set(&env, "OMP_NUM_THREADS", threads);
+    environment_set(&env, "OPENBLAS_NUM_THREADS", threads);
+    environment_set(&env, "CUDA_DEVICE_ORDER", "PCI_BUS_ID");
+    environment_set(&env, "CUDA_VISIBLE_DEVICES", device->uuid);
+    environment_set(&env, "DDQ_WORKER_NAME", device->name);
     return env;
-}
-
-static void env_free(Environment *env)
-{
-    for (size_t i = 0; i < env->count; i++)
-        free(env->items[i]);
-    free(env->items);
 }
 
 /* --- what arrives ----------------------------------------------------------------------------------- */
@@ -218,7 +181,7 @@ bool process_spawn(WorkerProcess *process, const ProcessSpec *spec, const Proces
                                     .flags = UV_PROCESS_DETACHED,
                                     .exit_cb = on_exit_};
     int status = uv_spawn(loop, &process->child, &options);
-    env_free(&env);
+    environment_free(&env);
     if (status) {
         process->exited = true;
         process_close(process);

@@ -39,8 +39,9 @@ typedef struct ConfReference {
 typedef struct Conf {
     /* [daemon] and DDQ_REDIS, DDQ_OUTPUT_ROOT, DDQ_STATE, DDQ_WORKERS, ... NULL where no layer sets a value, except
      * state (conf_default_state), host (this machine's name), lease_ms and chunk_ms. */
-    char *redis; /* unix:PATH, redis://[:password@]host[:port][/db] or host:port; NULL: stand-alone default */
+    char *redis; /* an address (REDIS_URL_FORMS); NULL: stand-alone default */
     char *output_root, *state, *workers, *worker_program, *host, *input_roots, *http, *recipes, *user;
+    char *redis_server; /* program of the private server; NULL: the first of those that is installed */
     int lease_ms, chunk_ms;
     ConfModel *models;
     int model_count;
@@ -57,7 +58,8 @@ const ConfModel *conf_model(const Conf *conf, const char *name); /* NULL if ther
 const ConfReference *conf_reference(const Conf *conf, const char *name);
 const char *conf_reference_path(const ConfReference *reference); /* its statistics or its images */
 
-/* As a file that conf_load would read to the same values (ddqd --print-config). Caller frees. */
+/* As a file that conf_load would read to the same values, but for a password, which becomes *** (ddqd --print-config).
+ * Caller frees. */
 char *conf_print(const Conf *conf);
 
 /* docs/configuration.md. Caller frees. */
@@ -70,13 +72,31 @@ char *conf_standalone_url(const char *state_dir);
  */
 char *conf_default_state(void);
 
-/* A parsed Redis address (redis_url.c). */
+/* --- addresses (redis_url.c) -------------------------------------------------------------------------------- */
+
+#define REDIS_URL_FORMS "unix:PATH, unix://[:PASSWORD@]/PATH[?db=N], redis://[:PASSWORD@]HOST[:PORT][/N] or HOST:PORT"
+
+enum { HOST_MAX = 256, REDIS_DB_MAX = 1023 };
+
+/* A parsed Redis address. */
 typedef struct RedisUrl {
     char path[108]; /* unix socket, or empty */
-    char host[256];
+    char host[HOST_MAX];
     int port, db;
     char password[256];
 } RedisUrl;
+
+/* The forms of REDIS_URL_FORMS. An error quotes nothing of the text, which may be a password in a wrong place. */
 bool redis_url_parse(const char *url, RedisUrl *ret_url, Err *err);
+/* An address without its password, for messages and people: redis_url_parse takes it. Caller frees. */
+char *redis_url_name(const RedisUrl *url);
+/* The text of an address with *** for its password. Caller frees. */
+char *redis_url_masked(const char *url);
+/* First in main: addresses after --redis move to a place of their own, and the command line that `ps` shows has their
+ * names without passwords instead. */
+void redis_url_hide(int count, char **words);
+
+/* HOST, HOST:PORT or [V6]:PORT; without a port *ret_port stays. False, and nothing is written, for anything else. */
+bool host_port_parse(const char *text, char ret_host[HOST_MAX], int *ret_port);
 
 #endif

@@ -29,8 +29,12 @@ typedef struct Key {
 
 static const Key daemon_keys[] = {
     {"redis", KEY_URL, offsetof(Conf, redis), 0, 0,
-     "Address of the Redis server that holds the queue: `unix:PATH`, `redis://[:password@]host[:port][/db]` or "
-     "`host:port`. Default: ddqd starts a private server in the state folder."},
+     "Address of the Redis server that holds the queue: `unix:PATH`, `unix://[:PASSWORD@]/PATH[?db=N]`, "
+     "`redis://[:PASSWORD@]HOST[:PORT][/N]` or `HOST:PORT`; an IPv6 address in brackets. In a password, `%XX` stands "
+     "for "
+     "a byte. Default: ddqd starts a private server in the state folder."},
+    {"redis_server", KEY_TEXT, offsetof(Conf, redis_server), 0, 0,
+     "Program of the private server. Default: redis-server, or valkey-server where that is not installed."},
     {"output_root", KEY_PATH, offsetof(Conf, output_root), 0, 0,
      "Folder below which every job writes its output; jobs write nowhere else. Hosts that share a Redis server share "
      "this folder too. Default: jobs/ in the state folder."},
@@ -48,9 +52,8 @@ static const Key daemon_keys[] = {
      "Folders from which jobs may read images, noise and labels, separated by colons. The output root is always "
      "allowed."},
     {"http", KEY_TEXT, offsetof(Conf, http), 0, 0,
-     "Address on which the daemon serves health and metrics over HTTP: ADDRESS:PORT with a numeric IPv4 address. "
-     "Default: "
-     "off."},
+     "Address on which the daemon serves health and metrics over HTTP: `HOST:PORT`, `[V6]:PORT`, or `PORT` for "
+     "127.0.0.1. Default: off."},
     {"recipes", KEY_PATH, offsetof(Conf, recipes), 0, 0,
      "Folder with your own recipes. A recipe here overrides an installed one of the same name."},
     {"user", KEY_TEXT, offsetof(Conf, user), 0, 0,
@@ -163,6 +166,19 @@ static char *url_from(const char *folder, const char *url)
     return whole;
 }
 
+/* Judged as it was written: as an absolute path a malformed address could look like a good one. */
+static bool url_set(const char *folder, const char *text, char **ret_value, Err *err)
+{
+    RedisUrl ignored;
+    if (!redis_url_parse(text, &ignored, err))
+        return false;
+    *ret_value = url_from(folder, text);
+    if (redis_url_parse(*ret_value, &ignored, err))
+        return true;
+    free(*ret_value);
+    return false;
+}
+
 static bool key_set(const Key *key, void *object, const char *folder, const char *text, Err *err)
 {
     for (const char *c = text; *c; c++)
@@ -178,15 +194,15 @@ static bool key_set(const Key *key, void *object, const char *folder, const char
         *(int *)((char *)object + key->offset) = (int)value;
         return true;
     }
-    char *value = key->type == KEY_PATH    ? conf_path(folder, text)
-                  : key->type == KEY_PATHS ? paths_from(folder, text)
-                  : key->type == KEY_URL   ? url_from(folder, text)
-                                           : xstrdup(text);
-    RedisUrl ignored;
+    char *value = NULL;
     bool ok = true;
-    if (key->type == KEY_URL)
-        ok = redis_url_parse(value, &ignored, err) || err_wrap(err, "%s", key->name);
-    else if (key->type == KEY_PATHS && !*value)
+    if (key->type == KEY_URL && !url_set(folder, text, &value, err))
+        return err_wrap(err, "%s", key->name);
+    if (!value)
+        value = key->type == KEY_PATH    ? conf_path(folder, text)
+                : key->type == KEY_PATHS ? paths_from(folder, text)
+                                         : xstrdup(text);
+    if (key->type == KEY_PATHS && !*value)
         ok = err_set(err, ERR_USAGE, "%s is '%s', wanted folders with colons between them", key->name, text);
     if (!ok) {
         free(value);
@@ -350,10 +366,14 @@ static void print_section(Buf *out, SectionId id, const char *name, const void *
     Key key;
     for (int i = 0; key_at(id, i, &key); i++) {
         const void *place = (const char *)object + key.offset;
-        if (key.type == KEY_INT)
+        char *const *text = place;
+        if (key.type == KEY_INT) {
             buf_printf(out, "%s = %d\n", key.name, *(const int *)place);
-        else if (*(char *const *)place)
-            buf_printf(out, "%s = %s\n", key.name, *(char *const *)place);
+        } else if (*text) {
+            char *shown = key.type == KEY_URL ? redis_url_masked(*text) : xstrdup(*text);
+            buf_printf(out, "%s = %s\n", key.name, shown);
+            free(shown);
+        }
     }
 }
 

@@ -17,6 +17,7 @@ from wait import DEADLINE, wait_for
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("DDQ_BIN", ROOT / "build/dev/bin"))
 DDQ = BIN / "ddq"
+SERVER = os.environ.get("DDQ_REDIS_SERVER", "redis-server")
 
 
 class Session:
@@ -32,7 +33,7 @@ class Session:
 
     def start(self):
         self.server = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--dir", str(self.folder),
+            [SERVER, "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--dir", str(self.folder),
              *self.options], stdout=subprocess.DEVNULL)
         ping = ["redis-cli", "-s", self.socket, "ping"]
         wait_for(lambda: subprocess.run(ping, capture_output=True).stdout == b"PONG\n", "redis-server answers")

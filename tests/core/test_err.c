@@ -30,6 +30,10 @@ static void test_clean(void **state)
         {"\xff\xfe", "?"
                      "?"},
         {"\x7f", "?"},
+        {"too many, 'redis://:hunter2@h:1/2' is one", "too many, 'redis://***@h:1/2' is one"},
+        {"unix://:a@b@/r and http://u:p@h x@y", "unix://***@/r and http://***@h x@y"},
+        {"redis://:@h redis://p@h", "redis://*@h redis://*@h"},
+        {"https://h/p a@b ://@", "https://h/p a@b ://@"},
     };
     for (size_t i = 0; i < countof(rows); i++) {
         Err err = {0};

@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("DDQ_BIN", ROOT / "build/dev/bin"))
 WORKER = pathlib.Path(__file__).with_name("fake_worker.py")
 LEASE_MS = 1500
+SERVER = os.environ.get("DDQ_REDIS_SERVER", "redis-server")
 
 
 def state_of(pid):
@@ -33,7 +34,7 @@ def start_redis(folder, *words, socket="redis.sock"):
     """A server of the test's own; words are more of its configuration."""
     path = pathlib.Path(folder) / socket
     process = subprocess.Popen(
-        ["redis-server", "--port", "0", "--unixsocket", path, "--dir", folder, "--save", "", "--maxmemory-policy",
+        [SERVER, "--port", "0", "--unixsocket", path, "--dir", folder, "--save", "", "--maxmemory-policy",
          "noeviction", "--appendonly", "yes", "--appendfsync", "always", *words], stdout=subprocess.DEVNULL)
 
     def answers():
@@ -64,7 +65,7 @@ class Farm:
         self.flags, self.workers, self.standalone = list(flags), workers, standalone
         self.socket = self.state / "redis.sock" if standalone else self.folder / "redis.sock"
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("DDQ_", "NOTIFY_", "WATCHDOG_"))}
-        self.env.update(HOME=str(self.folder), DDQ_LOCK_DIR=str(self.folder), **env)
+        self.env.update(HOME=str(self.folder), DDQ_REDIS_SERVER=SERVER, DDQ_LOCK_DIR=str(self.folder), **env)
         self.conf = self.folder / "ddq.conf"
         self.daemon = self.redis = None
         self.jobs = 0
@@ -160,7 +161,7 @@ class Farm:
 
     def redis_pid(self):
         for pid in self.leftovers():
-            if b"redis-server" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"-server" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes():
                 return pid
         raise AssertionError("no redis-server")
 

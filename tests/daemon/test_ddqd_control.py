@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from fake_farm import BIN, WORKER, Farm, alive, start_redis
+from fake_farm import BIN, SERVER, WORKER, Farm, alive, start_redis
 from resp import FakeServer, Redis
 from wait import DEADLINE, wait_for
 
@@ -251,7 +251,7 @@ def test_a_wrong_password_is_refused():
     farm = unfit_farm()
     server = start_redis(farm.folder, socket="other.sock")
     server.kill(), server.wait()
-    server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", farm.socket, "--requirepass", "secret",
+    server = subprocess.Popen([SERVER, "--port", "0", "--unixsocket", farm.socket, "--requirepass", "secret",
                                "--appendonly", "yes", "--dir", farm.folder], stdout=subprocess.DEVNULL)
     wait_for(farm.socket.exists, "redis-server")
     try:

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from fake_farm import ROOT, Farm, start_redis
+from fake_farm import ROOT, SERVER, Farm, start_redis
 from resp import Redis
 from wait import wait_for
 
@@ -180,7 +180,7 @@ def test_over_tcp_with_a_password_and_a_database():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--unixsocket", farm.socket,
+    server = subprocess.Popen([SERVER, "--port", str(port), "--bind", "127.0.0.1", "--unixsocket", farm.socket,
                                "--requirepass", "s3cret", "--appendonly", "yes", "--dir", farm.folder, "--save", ""],
                               stdout=subprocess.DEVNULL)
     try:

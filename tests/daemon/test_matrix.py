@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from fake_farm import BIN, LEASE_MS, WORKER, Farm, alive, aof_of, start_redis
+from fake_farm import BIN, LEASE_MS, SERVER, WORKER, Farm, alive, aof_of, start_redis
 from hang_fs import Hang
 from lossy import Lossy
 from wait import DEADLINE, wait_for
@@ -306,7 +306,7 @@ def test_a_host_that_cannot_be_reached(lab):
     try:
         lab.server.terminate()
         lab.server.wait()
-        server = subprocess.Popen(["ip", "netns", "exec", wire.names[0], "redis-server", "--port", "6379", "--bind", "10.77.0.1",
+        server = subprocess.Popen(["ip", "netns", "exec", wire.names[0], SERVER, "--port", "6379", "--bind", "10.77.0.1",
                                    "--protected-mode", "no", "--unixsocket", lab.socket, "--dir", lab.folder, "--save", "",
                                    "--appendonly", "yes"], stdout=subprocess.DEVNULL)
         wait_for(lab.socket.exists, "redis-server")
@@ -314,7 +314,7 @@ def test_a_host_that_cannot_be_reached(lab):
         plain = second.command
         second.command = lambda *more: ["ip", "netns", "exec", wire.names[1], *plain(*more)]
         second.daemon = second.spawn()
-        assert second.daemon.stdout.readline() == "ready redis://10.77.0.1:6379/0\n"
+        assert second.daemon.stdout.readline() == "ready redis://10.77.0.1:6379\n"
         lab.connect()
         lab.wait(lab.submit(images=20, how="ms=0"))
         job = lab.submit(images=60, how="ms=60")

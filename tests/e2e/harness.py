@@ -122,7 +122,7 @@ class Farm:
         for entry in pathlib.Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
-                    if b"redis-server" in (entry / "cmdline").read_bytes() and os.readlink(entry / "cwd").startswith(str(self.state)):
+                    if b"-server" in (entry / "cmdline").read_bytes() and os.readlink(entry / "cwd").startswith(str(self.state)):
                         found.append(int(entry.name))
                 except OSError:
                     continue

@@ -1,11 +1,12 @@
 /* A private redis-server for tests and benchmarks: a unix socket in a temporary folder, AOF on, hiredis to talk to it.
  *
- *     Redis *redis = redis_start("always");          aborts with a sentence if there is no redis-server
+ *     Redis *redis = redis_start("always");          aborts with a sentence if there is no server
  *     redisReply *reply = redis_do(redis, "GET x");  freeReplyObject is the caller's
  *     redis_kill(redis); redis_again(redis);         kill -9, then the same folder again
  *     redis_stop(redis);                             folder included
  *
- * The server dies with its parent, so a test that crashes leaves nothing behind. */
+ * DDQ_REDIS_SERVER names the program, as for all tests. The server dies with its parent, so a test that crashes leaves
+ * nothing behind. */
 #ifndef TESTS_QUEUE_REDIS_H
 #define TESTS_QUEUE_REDIS_H
 
@@ -42,10 +43,11 @@ static inline void redis_exec(const Redis *redis)
     int null = open("/dev/null", O_RDWR);
     dup2(null, 0);
     dup2(null, 1);
-    execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", redis->socket, "--dir", redis->folder,
-           "--save", "", "--appendonly", redis->fsync ? "yes" : "no", "--appendfsync",
-           redis->fsync ? redis->fsync : "no", "--loglevel", "warning", NULL);
-    perror("redis-server");
+    const char *chosen = getenv("DDQ_REDIS_SERVER"), *program = chosen && *chosen ? chosen : "redis-server";
+    execlp(program, program, "--port", "0", "--unixsocket", redis->socket, "--dir", redis->folder, "--save", "",
+           "--appendonly", redis->fsync ? "yes" : "no", "--appendfsync", redis->fsync ? redis->fsync : "no",
+           "--loglevel", "warning", NULL);
+    perror(program);
     _exit(127);
 }
 

@@ -205,6 +205,19 @@ static void test_redis_addresses(void **state)
         {"redis://:s%40:x@h:1", "", "h", 1, 0, "s@:x"},
         {"redis://default:pw@h/", "", "h", 6379, 0, "pw"},
         {"redis://[::1]:7001", "", "::1", 7001, 0, ""},
+        {"[fe80::1%eth0]/2", "", "fe80::1%eth0", 6379, 2, ""},
+        {"redis://:p@[::1]/1", "", "::1", 6379, 1, "p"},
+        {"redis://:pa#ss@h", "", "h", 6379, 0, "pa#ss"},
+        {"redis://:a/b@c:d@h:1/2", "", "h", 1, 2, "a/b@c:d"},
+        {"redis://:two words@h", "", "h", 6379, 0, "two words"},
+        {"unix:/r.sock?db=4", "/r.sock", "", 6379, 4, ""},
+        {"/r.sock?db=5", "/r.sock", "", 6379, 5, ""},
+        {"unix:///r.sock?db=0", "/r.sock", "", 6379, 0, ""},
+        {"unix://:pw@/run/r.sock?db=6", "/run/r.sock", "", 6379, 6, "pw"},
+        {"unix://default:p%40w@/run/r.sock", "/run/r.sock", "", 6379, 0, "p@w"},
+        {"unix://:a@/b@/run/r.sock", "/run/r.sock", "", 6379, 0, "a@/b"},
+        {"unix:/home/ada@LAB/what?/r.sock", "/home/ada@LAB/what?/r.sock", "", 6379, 0, ""},
+        {"unix:r.sock", "r.sock", "", 6379, 0, ""},
         {"host:6380", "", "host", 6380, 0, ""},
         {"host", "", "host", 6379, 0, ""},
     };
@@ -217,16 +230,43 @@ static void test_redis_addresses(void **state)
         assert_int_equal(url.port, good[i].port);
         assert_int_equal(url.db, good[i].db);
         assert_string_equal(url.password, good[i].password);
+        RedisUrl again;
+        char *name = redis_url_name(&url); /* what is printed can be given again, and has no password */
+        assert_ok(redis_url_parse(name, &again, &err), err);
+        memset(url.password, 0, sizeof url.password);
+        assert_string_equal(again.path, url.path);
+        assert_string_equal(again.host, url.host);
+        assert_string_equal(again.password, "");
+        assert_int_equal(again.port, url.port);
+        assert_int_equal(again.db, url.db);
+        free(name);
     }
     static const char *const bad[][2] = {
-        {"", "not one of"},          {"unix:", "without a path"},
-        {"http://h", "redis://"},    {"redis://h:0", "host[:port]"},
-        {"redis://h:70000", ""},     {"redis://h/x", "database"},
-        {"redis://ada:p@h", "user"}, {"redis://:%4@h", "%XX"},
-        {"redis://:%00@h", ""},      {"[::1", "host[:port]"},
-        {"redis://", "host[:port]"}, {":6379", "host[:port]"},
-        {"rediss://h", "TLS"},       {"h:6379x", "host[:port]"},
+        {"", "not one of"},
+        {"unix:", "without a path"},
+        {"http://h", "redis://"},
+        {"redis://h:0", "host[:port]"},
+        {"redis://h:70000", ""},
+        {"redis://h/x", "database"},
+        {"redis://ada:p@h", "user"},
+        {"redis://:%4@h", "%XX"},
+        {"redis://:%00@h", ""},
+        {"[::1", "host[:port]"},
+        {"redis://", "host[:port]"},
+        {":6379", "host[:port]"},
+        {"rediss://h", "TLS"},
+        {"h:6379x", "host[:port]"},
         {"redis://p@h", "password"},
+        {"::1", "brackets"},
+        {"redis://::1/0", "brackets"},
+        {"[h]:1", "host[:port]"},
+        {"redis://h /0", "host[:port]"},
+        {"redis://h:+1", "host[:port]"},
+        {"redis://h/-1", "database"},
+        {"unix:/r?db=x", "?db="},
+        {"unix:/r?password=x", "?db="},
+        {"unix://h/r.sock", "/PATH"},
+        {"unix://ada:p@/r.sock", "user"},
     };
     for (size_t i = 0; i < countof(bad); i++) {
         RedisUrl url = {.port = -7};
@@ -240,6 +280,142 @@ static void test_redis_addresses(void **state)
     RedisUrl url;
     Err err = {0};
     assert_err(redis_url_parse(path, &url, &err), err, "107", "shorter");
+}
+
+/* Whatever is wrong with an address and wherever its password stands, no error and no printed configuration has it. */
+static void test_no_password_is_quoted(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {
+        "redis://:%s@host:port",
+        "redis//:%s@h",
+        "redis:/:%s@h",
+        "redis::%s@h",
+        "redis://:%s",
+        "redis://:%s/0",
+        "redis://%s:%s@h",
+        "redis://%s@h",
+        "redis://h:%s",
+        "redis://h/%s",
+        "redis://:%s@h h",
+        "redis://:%s@h:1:2",
+        "rediss://:%s@h",
+        "http://:%s@h",
+        "unix:%s@/run/r.sock",
+        "unix::%s@/run/r.sock",
+        "unix:/:%s@/run/r.sock",
+        "unix://%s@/run/r",
+        "unix://:%s/run/r",
+        "unix:///r.sock?password=%s",
+        "unix:r.sock?db=%s",
+        "/r.sock?auth=%s",
+        " redis://:%s@h",
+        "redis:// :%s @ h",
+        "redis ://:%s@h",
+        "redis://:%s@",
+        "redis://:%s@:1",
+        "redis://:%s%%@h",
+        ":%s@h:x",
+        "%s",
+        "://:%s@h",
+        "REDIS://:%s@h",
+        "redis://:%s@h/x@",
+        "redis://:%s@h%%zz",
+        "default:%s@h:x",
+        "redis://[%s]:1",
+    };
+    static const char *const secrets[] = {"hunter2!", "hun ter2!", "hu#nter2!",  "hu/nter2!",
+                                          "h@nter2!", "h:nter2!",  "'hunter2!'", "hunter%2!"};
+    for (size_t i = 0; i < countof(forms); i++)
+        for (size_t k = 0; k < countof(secrets); k++) {
+            char *text = xasprintf(forms[i], secrets[k], secrets[k]);
+            RedisUrl url;
+            Err err = {0};
+            Conf *conf = NULL;
+            char *printed, *masked = redis_url_masked(text);
+            assert_null(strstr(masked, "ter2!"));
+            assert_int_equal(setenv("DDQ_REDIS", text, 1), 0);
+            if (redis_url_parse(text, &url, &err)) {
+                char *name = redis_url_name(&url);
+                if (strstr(name, "ter2!"))
+                    fail_msg("%s is shown as %s", text, name);
+                free(name);
+            } else if (strstr(err.text, "ter2!")) {
+                fail_msg("%s: \"%s\"", text, err.text);
+            }
+            err_clear(&err);
+            if (conf_load("/dev/null", &conf, &err)) {
+                printed = conf_print(conf);
+                if (strstr(printed, "ter2!"))
+                    fail_msg("%s: is printed as %s", text, printed);
+                free(printed);
+                conf_free(conf);
+            } else if (strstr(err.text, "ter2!")) {
+                fail_msg("%s: \"%s\"", text, err.text);
+            }
+            free(masked);
+            free(text);
+        }
+    unsetenv("DDQ_REDIS");
+}
+
+/* What `ps` shows of a program after redis_url_hide. */
+static void test_the_command_line_is_hidden(void **state)
+{
+    (void)state;
+    static const char *const rows[][3] = {
+        {"--redis", "redis://:hunter2@localhost:6379/1", "redis://localhost:6379/1"},
+        {"--redis", "redis//:hunter2@h", "*****************"},
+        {"--redis", ":hunter2@h", "**********"}, /* its name is longer than it */
+        {"--redis", "unix:/r", "unix:/r"},
+        {"ls", "redis://:hunter2@h", "redis://:hunter2@h"}, /* no address of ours */
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        char *original[] = {xstrdup(rows[i][0]), xstrdup(rows[i][1]), NULL},
+             *words[] = {original[0], original[1], NULL};
+        redis_url_hide(2, words);
+        assert_string_equal(words[1], rows[i][1]);
+        assert_string_equal(original[1], rows[i][2]);
+        free(original[0]);
+        free(original[1]);
+    }
+    char *original = xstrdup("--redis=redis://:hunter2@localhost:6379"), *words[] = {original, NULL};
+    redis_url_hide(1, words);
+    assert_string_equal(words[0], "--redis=redis://:hunter2@localhost:6379");
+    assert_string_equal(original, "--redis=redis://localhost:6379");
+    free(original);
+}
+
+static void test_hosts_and_ports(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *host;
+        int port;
+    } rows[] = {
+        {"localhost:9102", "localhost", 9102},
+        {"[::1]:9102", "::1", 9102},
+        {"0.0.0.0:1", "0.0.0.0", 1},
+        {"h", "h", 7},
+        {"[::]", "::", 7},
+    };
+    static const char *const bad[] = {"",    ":1",   "h:",   "h:0",    "h:x",   "h:1x",
+                                      "::1", "[::1", "[]:1", "[::1]x", "a b:1", "h/:1"};
+    for (size_t i = 0; i < countof(rows); i++) {
+        char host[HOST_MAX];
+        int port = 7;
+        assert_true(host_port_parse(rows[i].text, host, &port));
+        assert_string_equal(host, rows[i].host);
+        assert_int_equal(port, rows[i].port);
+    }
+    for (size_t i = 0; i < countof(bad); i++) {
+        char host[HOST_MAX] = "kept";
+        int port = 7;
+        if (host_port_parse(bad[i], host, &port))
+            fail_msg("%s was taken for %s port %d", bad[i], host, port);
+        assert_string_equal(host, "kept");
+        assert_int_equal(port, 7);
+    }
 }
 
 static void test_socket_of_a_state_folder(void **state)
@@ -276,6 +452,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_long_path_is_kept_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_files, setup, teardown),
         cmocka_unit_test(test_redis_addresses),
+        cmocka_unit_test(test_no_password_is_quoted),
+        cmocka_unit_test(test_the_command_line_is_hidden),
+        cmocka_unit_test(test_hosts_and_ports),
         cmocka_unit_test_setup_teardown(test_socket_of_a_state_folder, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
