@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/jobs/held.h"
 #include "client/jobs/outage.h"
 #include "client/jobs/progress.h"
 #include "client/jobs/result.h"
@@ -122,17 +123,18 @@ static void rest(Waiting *wait, int pause, cJSON *job)
     }
 }
 
-/* Looks until the job has ended; *ret_job is its last answer. */
-static Outcome until_ended(Waiting *wait, const char *id, cJSON **ret_job, Err *err)
+/* Looks until the job has ended, or is held; *ret_job is its last answer, *ret_held why nobody can go on waiting. */
+static Outcome until_ended(Waiting *wait, const char *id, cJSON **ret_job, char **ret_held, Err *err)
 {
     cJSON *job = NULL;
     char *channel = channel_of(id);
     Outcome outcome = OUTCOME_ENDED;
+    *ret_held = NULL;
     for (int pause = FIRST_MS; outcome == OUTCOME_ENDED;
          pause = pause * 5 / 4 + 1 < SLOWEST_MS ? pause * 5 / 4 + 1 : SLOWEST_MS) {
         if (!look(wait, id, &job, err)) {
             outcome = OUTCOME_FAILED;
-        } else if (job && job_state_final(job_state(job))) {
+        } else if (job && (job_state_final(job_state(job)) || (*ret_held = held_sentence(wait->cmd, job)))) {
             break;
         } else {
             redis_listen(wait->cmd->redis, channel); /* only now: a job that has ended says nothing more */
@@ -171,16 +173,25 @@ static void report_group(const Waiting *wait, const cJSON *job, int code)
     fflush(stdout);
 }
 
-/* The job has ended: what it made, or why it did not. */
-static void report(Waiting *wait, const cJSON *job)
+/* `held`: why it has not, else NULL. */
+static int code_of(const cJSON *job, const char *held)
+{
+    int code = target_is_group(json_text(job, "id", "")) ? group_exit_code(job) : job_exit_code(job);
+    return held && code < EXIT_HELD ? EXIT_HELD : code;
+}
+
+/* The job has ended: what it made, or why it did not; or it is held. */
+static void report(Waiting *wait, const cJSON *job, const char *held)
 {
     Cmd *cmd = wait->cmd;
     bool group = target_is_group(json_text(job, "id", ""));
-    int code = group ? group_exit_code(job) : job_exit_code(job);
+    int code = code_of(job, held);
     progress_end(&wait->progress);
     wait->progress = (Progress){0};
     cmd->exit_code = code > cmd->exit_code ? code : cmd->exit_code;
-    if (cmd->json)
+    if (held)
+        cmd_say(cmd, "ddq: %s", held);
+    if (cmd->json || held)
         return;
     if (group)
         report_group(wait, job, code);
@@ -195,7 +206,7 @@ static void report(Waiting *wait, const cJSON *job)
         print_figures(wait, job);
 }
 
-static cJSON *ending(const cJSON *job)
+static cJSON *ending(const cJSON *job, const char *held)
 {
     static const char *const fields[] = {"id",     "state", "done",    "images", "reason",
                                          "output", "fid",   "metrics", "states", "points"};
@@ -206,7 +217,9 @@ static cJSON *ending(const cJSON *job)
     bool group = target_is_group(json_text(job, "id", ""));
     if (!group && json_number(job, "bad", 0) > 0)
         cJSON_AddItemToObject(object, "missing", cJSON_Duplicate(cJSON_GetObjectItem(job, "missing"), true));
-    cJSON_AddNumberToObject(object, "exit_code", group ? group_exit_code(job) : job_exit_code(job));
+    if (held)
+        cJSON_AddStringToObject(object, "held", held);
+    cJSON_AddNumberToObject(object, "exit_code", code_of(job, held));
     return object;
 }
 
@@ -220,11 +233,13 @@ bool follow_jobs(Cmd *cmd, char *const *ids, int count, const Follow *how, Err *
     Outcome outcome = OUTCOME_ENDED;
     for (int i = 0; i < count && outcome == OUTCOME_ENDED; i++) {
         cJSON *job = NULL;
-        outcome = until_ended(&wait, ids[i], &job, err);
+        char *held;
+        outcome = until_ended(&wait, ids[i], &job, &held, err);
         if (outcome != OUTCOME_ENDED)
             break;
-        report(&wait, job);
-        cJSON_AddItemToArray(ended, ending(job));
+        report(&wait, job, held);
+        cJSON_AddItemToArray(ended, ending(job, held));
+        free(held);
         cJSON_Delete(job);
     }
     progress_end(&wait.progress);

@@ -14,9 +14,10 @@ typedef struct Follow {
     double timeout_s; /* 0: none */
 } Follow;
 
-/* Until each of the jobs has ended; an id may be USER/NAME of a sweep, which is followed as one
- * (client/queue/target.h). Sets cmd->exit_code to the highest of theirs (or 101, 130). With --json prints one object a
- * change (progress) or one for all jobs at the end. */
+/* Until each of the jobs has ended, or is held, or waits for one that is (client/jobs/held.h says so on stderr); an id
+ * may be USER/NAME of a sweep, which is followed as one (client/queue/target.h). Sets cmd->exit_code to the highest of
+ * theirs (or 101, 130; 105 for one that is held). With --json prints one object a change (progress) or one for all jobs
+ * at the end. */
 bool follow_jobs(Cmd *cmd, char *const *ids, int count, const Follow *how, Err *err);
 
 #endif

@@ -25,6 +25,7 @@ static const struct {
     {EXIT_NOT_FOUND, "there is no such job or file"},
     {EXIT_CANCELLED, "the job was cancelled"},
     {EXIT_INCOMPLETE, "the job is done, but some of its images could not be made: there is no report and no FID"},
+    {EXIT_HELD, "the job is held, or waits for one that is: it goes on when somebody releases it (ddq release)"},
     {EXIT_INTERRUPTED, "Ctrl-C; a job that was waited for goes on"},
 };
 

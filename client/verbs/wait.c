@@ -43,10 +43,10 @@ const Verb verb_wait = {
     .args = "ID|SWEEP...",
     .least = 1,
     .most = -1,
-    .summary = "Wait for jobs and print their figures; the exit status is the job's: 0 done, 100 failed, 103 "
-               "cancelled, 104 done without some "
-               "images (the highest of "
-               "several)",
+    .summary = "Wait for jobs and print their figures; the exit status is the job's, the highest of several",
+    .detail =
+        "0 done, 100 failed, 103 cancelled, 104 done without some images, 105 held: it goes on only when somebody "
+        "releases it.\n",
     .flags = flags,
     .run = wait_run,
 };

@@ -1,5 +1,6 @@
 """ddq wait and watch: exit statuses, progress, results."""
 import json
+import subprocess
 import time
 
 import pytest
@@ -135,6 +136,79 @@ def test_progress_on_a_terminal_is_one_line_redrawn(session):
     assert f"ddq watch {job}" in text
     for line in text.replace("\x1b[K", "").replace("\x1b[34m", "").replace("\x1b[0m", "").split("\r"):
         assert len(line) <= 90, line
+
+
+LONG = "the folder /data/somewhere/that/is/not/in/input_roots cannot be read by this host, and that takes a whole sentence to say"
+
+
+@pytest.mark.parametrize("verb", ["wait", "watch"])
+def test_a_held_job_ends_the_wait(session, verb):
+    job = session.submit()
+    session.ddq("hold", job, "--reason", LONG)
+    done = session.ddq(verb, job, code=105)
+    assert f"job {job} is held: {LONG}; ddq release {job} continues it" in done.stderr and done.stdout == ""
+    text, code = terminal(session, [verb, job], 60)
+    assert code == 105 and f"{LONG}; ddq release {job}" in text
+    ended = json.loads(session.ddq(verb, job, "--json", code=105).stdout.splitlines()[-1])
+    assert (ended["jobs"][0] if verb == "wait" else ended)["state"] == "held"
+
+
+def test_a_job_that_is_held_while_somebody_waits_ends_the_wait(session):
+    job = session.submit()
+    waiter = session.start_ddq("wait", job, "--json")
+    session.until_heard()
+    session.ddq("hold", job, "--reason", LONG)
+    out, err = waiter.communicate(timeout=60)
+    (ended,) = json.loads(out)["jobs"]
+    assert waiter.returncode == ended["exit_code"] == 105 and LONG in err and LONG in ended["held"]
+
+
+def test_a_held_job_whose_worker_has_not_stopped_may_still_end(session):
+    job = session.submit(images=10)
+    lease = session.claim()
+    waiter = session.start_ddq("wait", job)
+    session.until_heard()
+    session.ddq("hold", job)
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiter.communicate(timeout=1)
+    session.call("giveback", token=lease["token"], upto=3, ms=10)
+    _, err = waiter.communicate(timeout=60)
+    assert waiter.returncode == 105 and f"ddq release {job}" in err
+
+
+def test_submit_and_run_of_a_held_job(session):
+    session.heartbeat()
+    done = session.ddq("submit", "digits-demo", "--hold", "--watch", code=105)
+    job = done.stdout.split()[0]
+    assert f"job {job} is held: held by ada; ddq release {job}" in done.stderr
+    done = session.ddq("run", "digits-demo", "--hold", "--new", code=105)
+    assert "held by ada; ddq release" in done.stderr
+
+
+def test_a_job_that_waits_for_a_held_one(session):
+    """And one that waits for that one; the wait would never end either."""
+    first = session.submit("--hold")
+    second = session.submit("--after", first)
+    third = session.submit("--after", second)
+    done = session.ddq("wait", third, code=105)
+    assert f"job {third} waits for job {second}, which waits for job {first}, which is held: held by ada; ddq release {first}" in done.stderr
+    done = session.ddq("submit", "digits-demo", "--then", "evaluate", "--hold", "--wait", code=105)
+    job, evaluation = done.stdout.split()
+    assert f"job {evaluation} waits for job {job}, which is held" in done.stderr
+    good = session.submit(images=1)
+    session.complete(good)
+    session.ddq("wait", third, good, code=105)
+
+
+def test_a_held_sweep(session):
+    session.ddq("submit", "digits-demo", "-q", "--sweep", "seed=1,2", "--hold")
+    done = session.ddq("wait", "@", code=105)
+    assert "2 held" in done.stderr and "is held: held by ada; ddq release" in done.stderr
+    ids = [point["id"] for point in session.json("show", "@")["points"]]
+    session.ddq("release", ids[0])
+    session.ddq("wait", "@", "--timeout", "0.1", code=101)  # one of them goes on
+    session.complete(ids[0])
+    session.ddq("wait", "@", code=105)
 
 
 def test_submit_wait_and_watch(session):
