@@ -12,6 +12,7 @@
 
 #include "client/sieve.h"
 #include "client/terminal/term.h"
+#include "client/terminal/when.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "spec/jobspec.h"
@@ -24,7 +25,7 @@ static const Flag common_flags[] = {
     {"redis", 0, "URL", "the queue's Redis: " REDIS_URL_FORMS " (or DDQ_REDIS)"},
     {"conf", 0, "FILE",
      "read this configuration in place of /etc/ddq/ddq.conf and ~/.config/ddq/ddq.conf (or DDQ_CONF)"},
-    {"json", 0, NULL, "print JSON on stdout, times in UTC"},
+    {"json", 0, NULL, "print JSON on stdout, times in UTC (without it they are local)"},
     {"quiet", 'q', NULL, "print the least: ids alone, no messages"},
     {"color", 0, "WHEN", "auto, always or never (or DDQ_COLOR; NO_COLOR is honoured)"},
     {"help", 'h', NULL, "what the verb does and which flags it takes"},
@@ -169,6 +170,21 @@ static bool connected(Cmd *cmd, Err *err)
     return cmd->redis || (cmd_url(cmd, &url, err) && redis_open(url, &cmd->redis, err));
 }
 
+/* Sentences of the queue hold times in UTC; people get theirs. */
+static void translate_times(cJSON *item, bool in_row)
+{
+    const bool sentence =
+        in_row || (item->string && (strcmp(item->string, "reason") == 0 || strcmp(item->string, "text") == 0));
+    if (cJSON_IsString(item) && sentence) {
+        char *here = when_here(item->valuestring, wall_ms());
+        if (strcmp(here, item->valuestring) != 0)
+            cJSON_SetValuestring(item, here);
+        free(here);
+    }
+    cJSON *child;
+    cJSON_ArrayForEach(child, item) translate_times(child, cJSON_IsArray(item) && !item->string);
+}
+
 bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err)
 {
     if (!connected(cmd, err)) {
@@ -182,6 +198,8 @@ bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err)
         cmd_say(cmd, "ddq: %d entr%s in Redis with ids or names that the queue never gives %s left out", dropped,
                 dropped == 1 ? "y" : "ies", dropped == 1 ? "is" : "are");
     cmd->said_dropped |= dropped > 0;
+    if (!cmd->json && fn != QUEUE_LOGS) /* log lines stay as they are */
+        translate_times(*ret_reply, false);
     return true;
 }
 

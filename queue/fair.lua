@@ -142,11 +142,22 @@ function closed_ms(at, window, time)
     return start - time + (inside and 0 or (from - clock) % DAY_MS)
 end
 
+-- A day since 1970 as year, month and day of the month (the proleptic Gregorian calendar, counted from March).
+local function date_of(day)
+    local era = math.floor((day + 719468) / 146097)
+    local rest = day + 719468 - era * 146097
+    local year = math.floor((rest - math.floor(rest / 1460) + math.floor(rest / 36524) - math.floor(rest / 146096)) / 365)
+    local in_year = rest - (365 * year + math.floor(year / 4) - math.floor(year / 100))
+    local month = math.floor((5 * in_year + 2) / 153)
+    local of_month = in_year - math.floor((153 * month + 2) / 5) + 1
+    return year + era * 400 + (month >= 10 and 1 or 0), month >= 10 and month - 9 or month + 3, of_month
+end
+
+-- A time in a sentence, 2026-11-30T03:00Z; clients show it in the time of their reader.
 function clock_text(time)
-    local day, clock = math.floor(time / DAY_MS), math.floor(time / 60000) % 1440
-    local word = day == math.floor(now() / DAY_MS) and '' or day == math.floor(now() / DAY_MS) + 1 and ' tomorrow' or
-        ' in ' .. int(day - math.floor(now() / DAY_MS)) .. ' days'
-    return ('%02d:%02d UTC%s'):format(math.floor(clock / 60), clock % 60, word)
+    local year, month, day = date_of(math.floor(time / DAY_MS))
+    local clock = math.floor(time / 60000) % 1440
+    return ('%04d-%02d-%02dT%02d:%02dZ'):format(year, month, day, math.floor(clock / 60), clock % 60)
 end
 
 urgent = false -- whether this call queued an interactive job; the entry point then looks for a worker (claim.lua)

@@ -139,7 +139,8 @@ local REFUSALS = {
     end},
     {'day', function(why, job, time)
         return 'your quota allows ' .. int(why.most) .. ' images per day, and ' .. int(why.made) ..
-            ' are made; the job continues at 00:00 UTC, in ' .. span(DAY_MS - time % DAY_MS)
+            ' are made; the job continues at ' .. clock_text(time - time % DAY_MS + DAY_MS) .. ', in ' ..
+            span(DAY_MS - time % DAY_MS)
     end},
     {'max_gpus', function(why) return 'it already runs on ' .. why.busy .. ' workers; max_gpus is ' .. why.most end},
     {'memory', function(why)

@@ -76,7 +76,7 @@ static void time_to_iso(cJSON *job, const char *field)
 
 void job_tidy(cJSON *job)
 {
-    static const char *const times[] = {"created", "started", "finished"};
+    static const char *const times[] = {"created", "started", "finished", "at"};
     double started = json_number(job, "started", 0), finished = json_number(job, "finished", (double)wall_ms());
     if (started > 0)
         cJSON_AddNumberToObject(job, "seconds", fmax(0, (finished - started) / 1000)); /* so far, or all in all */

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/mem.h"
+
 static struct tm local(Wall wall)
 {
     time_t seconds = (time_t)(wall / 1000);
@@ -126,4 +128,70 @@ bool when_window(const char *text, Wall now, char ret_window[WHEN_WINDOW], Err *
     snprintf(ret_window, WHEN_WINDOW, "%02d:%02d-%02d:%02d%c%02ld:%02ld", from / 3600 % 24, from / 60 % 60,
              to / 3600 % 24, to / 60 % 60, offset < 0 ? '-' : '+', minutes / 60 % 24, minutes % 60);
     return true;
+}
+
+/* --- times that people read ----------------------------------------------------------------------------------- */
+
+static char *text_of(Wall at, Wall now, bool seconds)
+{
+    struct tm then = local(at), today = local(now), tomorrow = today;
+    char text[64];
+    tomorrow.tm_mday++;
+    tomorrow.tm_hour = 12; /* whatever summer time does to midnight */
+    tomorrow.tm_isdst = -1;
+    mktime(&tomorrow);
+    bool is_today = then.tm_year == today.tm_year && then.tm_yday == today.tm_yday;
+    bool is_tomorrow = then.tm_year == tomorrow.tm_year && then.tm_yday == tomorrow.tm_yday;
+    strftime(text, sizeof text,
+             seconds       ? "%Y-%m-%d %H:%M:%S %Z"
+             : is_today    ? "%H:%M %Z"
+             : is_tomorrow ? "%H:%M %Z tomorrow"
+                           : "%Y-%m-%d %H:%M %Z",
+             &then);
+    return xstrdup(text);
+}
+
+char *when_text(Wall at, Wall now)
+{
+    return text_of(at, now, false);
+}
+
+/* "2026-11-30T03:00Z" or "2026-11-30T03:00:00Z" at the start. Returns its length, 0 for another text. */
+static size_t iso_time(const char *text, Wall *ret_at, bool *ret_seconds)
+{
+    static const char shape[] = "dddd-dd-ddTdd:dd:ddZ", shorter[] = "dddd-dd-ddTdd:ddZ";
+    const char *const shapes[] = {shape, shorter};
+    for (size_t i = 0; i < 2; i++) {
+        size_t len = 0;
+        while (shapes[i][len] &&
+               (shapes[i][len] == 'd' ? text[len] >= '0' && text[len] <= '9' : text[len] == shapes[i][len]))
+            len++;
+        if (shapes[i][len])
+            continue;
+        struct tm parts = {0};
+        sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &parts.tm_year, &parts.tm_mon, &parts.tm_mday, &parts.tm_hour,
+               &parts.tm_min, &parts.tm_sec);
+        parts.tm_year -= 1900;
+        parts.tm_mon--;
+        *ret_at = (Wall)timegm(&parts) * 1000;
+        *ret_seconds = i == 0;
+        return len;
+    }
+    return 0;
+}
+
+char *when_here(const char *text, Wall now)
+{
+    Buf out = {0};
+    buf_add(&out, "", 0);
+    while (*text) {
+        Wall at;
+        bool seconds;
+        size_t len = iso_time(text, &at, &seconds);
+        char *here = len ? text_of(at, now, seconds) : NULL;
+        buf_add(&out, here ? here : text, here ? strlen(here) : 1);
+        text += here ? len : 1;
+        free(here);
+    }
+    return out.data;
 }

@@ -7,6 +7,7 @@
 #include "client/queue/job.h"
 #include "client/queue/target.h"
 #include "client/terminal/interrupt.h"
+#include "client/terminal/when.h"
 #include "core/json.h"
 
 enum { COUNT = 1000, FOLLOW_MS = 500 };
@@ -24,7 +25,9 @@ static void print_line(const Cmd *cmd, const cJSON *line)
         cmd_json(object);
         return;
     }
-    printf("%s%s%s %s ", term_color(stdout, COLOR_DIM), at, term_reset(stdout), json_text(line, "level", ""));
+    char *here = when_here(at, wall_ms());
+    printf("%s%s%s %s ", term_color(stdout, COLOR_DIM), here, term_reset(stdout), json_text(line, "level", ""));
+    free(here);
     term_put(stdout, text, 0);
     putchar('\n');
 }

@@ -9,6 +9,7 @@
 #include "client/queue/group.h"
 #include "client/queue/job.h"
 #include "client/queue/target.h"
+#include "client/terminal/when.h"
 #include "core/json.h"
 
 static void line(const char *label, const char *text)
@@ -56,12 +57,19 @@ static void print_spec(const cJSON *job)
     cJSON_free(text);
 }
 
+/* When that was, here. */
+static void time_line(const char *label, const cJSON *job, const char *field)
+{
+    char *here = when_here(json_text(job, field, ""), wall_ms());
+    line(label, here);
+    free(here);
+}
+
 /* How it was queued, as far as that was not left to ddq. */
 static void print_placement(const cJSON *job)
 {
-    double at = json_number(job, "at", 0), most = json_number(job, "max_gpus", 0),
-           priority = json_number(job, "priority", 0);
-    char text[TERM_TEXT], when[25];
+    double most = json_number(job, "max_gpus", 0), priority = json_number(job, "priority", 0);
+    char text[TERM_TEXT];
     const cJSON *parent;
     if (strcmp(json_text(job, "tier", ""), "normal") != 0)
         line("tier", json_text(job, "tier", ""));
@@ -69,9 +77,7 @@ static void print_placement(const cJSON *job)
     line("priority", priority != 0 ? text : "");
     snprintf(text, sizeof text, "%.0f", most);
     line("max-gpus", most > 0 ? text : "");
-    if (at > 0)
-        wall_iso((Wall)at, when);
-    line("at", at > 0 ? when : "");
+    time_line("at", job, "at");
     line("window", json_text(job, "window", ""));
     cJSON_ArrayForEach(parent, cJSON_GetObjectItemCaseSensitive(job, "after"))
         line("after", cJSON_GetStringValue(parent));
@@ -90,9 +96,9 @@ static void print_job(const cJSON *job)
     line("model", json_text(job, "model", ""));
     line("name", json_text(job, "name", ""));
     print_progress(job);
-    line("queued", json_text(job, "created", ""));
-    line("started", json_text(job, "started", ""));
-    line("ended", json_text(job, "finished", ""));
+    time_line("queued", job, "created");
+    time_line("started", job, "started");
+    time_line("ended", job, "finished");
     print_leases(job);
     print_spec(job);
     if (job_state(job) == JOB_DONE)

@@ -12,6 +12,7 @@
 #include "client/submit/placement.h"
 #include "client/submit/then.h"
 #include "client/terminal/interrupt.h"
+#include "client/terminal/when.h"
 #include "core/json.h"
 #include "core/mem.h"
 
@@ -122,6 +123,23 @@ static void print_ids(const Cmd *cmd, const Submitted *done)
     fflush(stdout);
 }
 
+/* at: 0, or when they may start. */
+static void say_queued(const Cmd *cmd, const Submitted *done, double at)
+{
+    int count = done->count - done->known;
+    char *when = at > 0 ? when_text((Wall)at, wall_ms()) : NULL,
+         *start = when ? xasprintf(", to start at %s", when) : xstrdup("");
+    if (count && done->group)
+        cmd_say(cmd, "%d jobs queued as %s%s; ddq watch @ follows them as one, ddq compare @ lays them side by side",
+                count, done->group, start);
+    else if (count && done->count == 1)
+        cmd_say(cmd, "queued%s; ddq watch %s follows it, ddq cancel %s stops it", start, done->ids[0], done->ids[0]);
+    else if (count)
+        cmd_say(cmd, "%d jobs queued%s; ddq ls lists them, ddq watch @ follows the last one", count, start);
+    free(when);
+    free(start);
+}
+
 static bool submit_run(Cmd *cmd, Err *err)
 {
     Follow follow = {.progress = cmd_has(cmd, "watch")};
@@ -134,19 +152,15 @@ static bool submit_run(Cmd *cmd, Err *err)
         interrupt_detach(); /* from here on somebody must be told how to come back */
     bool ok = plan_read(cmd, &plan, err), dry = cmd_has(cmd, "dry-run");
     ok = ok && (dry ? dryrun_print(cmd, &plan, err) : submit_jobs(cmd, &plan, &done, err));
+    double at = json_number(plan.placement, "at", 0);
     plan_free(&plan);
     if (!ok || dry)
         return ok;
     print_ids(cmd, &done);
     if (waits)
         ok = submitted_follow(cmd, &done, &follow, err);
-    else if (!cmd->json && done.group && done.known < done.count)
-        cmd_say(cmd, "%d jobs queued as %s; ddq watch @ follows them as one, ddq compare @ lays them side by side",
-                done.count - done.known, done.group);
-    else if (!cmd->json && done.count == 1 && !done.known)
-        cmd_say(cmd, "queued; ddq watch %s follows it, ddq cancel %s stops it", done.ids[0], done.ids[0]);
-    else if (!cmd->json && done.count > done.known)
-        cmd_say(cmd, "%d jobs queued; ddq ls lists them, ddq watch @ follows the last one", done.count - done.known);
+    else if (!cmd->json)
+        say_queued(cmd, &done, at);
     submitted_free(&done);
     return ok;
 }

@@ -12,6 +12,7 @@
 #include "client/terminal/interrupt.h"
 #include "client/terminal/screen.h"
 #include "client/terminal/table.h"
+#include "client/terminal/when.h"
 #include "core/json.h"
 #include "core/mem.h"
 
@@ -157,7 +158,7 @@ static void print_head(const cJSON *all, FILE *to)
 {
     int workers = 0, busy = 0, hosts = 0, states[JOB_STATES] = {0};
     double rate = 0;
-    char text[TERM_TEXT], now[25];
+    char text[TERM_TEXT], now[25], *here;
     const cJSON *host, *worker, *job;
     cJSON_ArrayForEach(host, cJSON_GetObjectItemCaseSensitive(all, "hosts"))
     {
@@ -171,8 +172,10 @@ static void print_head(const cJSON *all, FILE *to)
     cJSON_ArrayForEach(job, cJSON_GetObjectItemCaseSensitive(all, "working")) rate += job_rate(job);
     cJSON_ArrayForEach(job, cJSON_GetObjectItemCaseSensitive(all, "jobs")) states[job_state(job)]++;
     wall_iso(wall_ms(), now);
+    here = when_here(now, wall_ms());
     fprintf(to, "%sddq%s %s  hosts %d  workers %d, busy %d  images %s", term_color(stdout, COLOR_BOLD),
-            term_reset(stdout), now, hosts, workers, busy, term_rate(rate, text));
+            term_reset(stdout), here, hosts, workers, busy, term_rate(rate, text));
+    free(here);
     for (int i = 0; i < JOB_STATES; i++)
         if (states[i])
             fprintf(to, "  %s%s %d%s", term_color(stdout, i == JOB_HELD ? COLOR_YELLOW : COLOR_PLAIN),

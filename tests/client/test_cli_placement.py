@@ -13,9 +13,9 @@ def test_the_flags_reach_the_queue(session):
     job = session.submit("--tier", "scavenger", "--max-gpus", "2", "--at", "2099-01-02T03:04Z", "--window", "22:00-7:00+02:00", "-p", "-5", "--hold")
     shown = session.json("show", job)
     assert (shown["tier"], shown["max_gpus"], shown["window"], shown["priority"]) == ("scavenger", 2, "22:00-07:00+02:00", -5)
-    assert shown["at"] == ms("2099-01-02T03:04Z") and shown["state"] == "held" and "held by ada" in shown["reason"]
-    text = session.ddq("show", job).stdout
-    for word in ("scavenger", "2099-01-02T03:04:00Z", "22:00-07:00+02:00", "max-gpus"):
+    assert shown["at"] == "2099-01-02T03:04:00Z" and shown["state"] == "held" and "held by ada" in shown["reason"]
+    text = session.ddq("show", job, TZ="UTC0").stdout
+    for word in ("scavenger", "2099-01-02 03:04:00 UTC", "22:00-07:00+02:00", "max-gpus"):
         assert word in text
     assert session.json("release", job)["jobs"][0]["state"] == "queued"
 
@@ -24,16 +24,47 @@ def test_the_flags_reach_the_queue(session):
     ("+90s", "UTC", 90), ("+1.5m", "UTC", 90), ("+2h", "UTC", 7200), ("+1d", "UTC", 86400)])
 def test_at_from_now(session, text, zone, seconds):
     before = datetime.datetime.now().timestamp()
-    at = session.json("show", session.submit("--at", text))["at"] / 1000
+    at = ms(session.json("show", session.submit("--at", text))["at"]) / 1000
     assert before + seconds - 1 <= at <= before + seconds + 30
 
 
 def test_times_without_a_zone_are_those_of_this_machine(session):
     session.env["TZ"] = "XYZ-5:30"  # five and a half hours east
     shown = session.json("show", session.submit("--at", "2099-01-02 03:04", "--window", "22:00-07:00"))
-    assert shown["at"] == ms("2099-01-01T21:34Z") and shown["window"] == "22:00-07:00+05:30"
-    at = session.json("show", session.submit("--at", "12:15"))["at"]
+    assert shown["at"] == "2099-01-01T21:34:00Z" and shown["window"] == "22:00-07:00+05:30"
+    at = ms(session.json("show", session.submit("--at", "12:15"))["at"])
     assert at % 86400000 == ms("1970-01-01T06:45Z") and 0 <= at / 1000 - datetime.datetime.now().timestamp() <= 86400
+
+
+def test_people_read_times_of_this_machine_and_programs_utc(session):
+    session.env["TZ"] = "NYT5"  # five hours west
+    done = session.ddq("submit", "digits-demo", "--new", "--at", "22:00")
+    job = done.stdout.strip()
+    assert "queued, to start at 22:00 NYT" in done.stderr
+    at = session.json("show", job)["at"]
+    assert at.endswith("T03:00:00Z")
+    for words in (["why", job], ["ls"], ["show", job]):
+        text = session.ddq(*words).stdout
+        assert "may run from 22:00 NYT" in text and "UTC" not in text, words
+    assert f"may run from {at[:16]}Z, in " in session.json("why", job)["text"]
+    assert f"may run from {at[:16]}Z" in session.json("ls")["jobs"][0]["reason"]
+    far = session.submit("--at", "2099-01-02T03:04Z")
+    assert "may run from 2099-01-01 22:04 NYT" in session.ddq("why", far).stdout
+    assert "2099-01-01 22:04:00 NYT" in session.ddq("show", far).stdout
+    shown = session.json("show", far)
+    assert shown["created"].endswith("Z") and shown["at"] == "2099-01-02T03:04:00Z"
+    local = datetime.datetime.fromisoformat(shown["created"].replace("Z", "+00:00")) - datetime.timedelta(hours=5)
+    assert local.strftime("%Y-%m-%d %H:%M:%S NYT") in session.ddq("show", far).stdout
+    assert "may run from" in session.ddq("submit", "digits-demo", "--new", "--dry-run", "--at", "22:00").stdout
+    assert " NYT  hosts" in session.ddq("top", "--once").stdout
+    session.call("log", job=job, lines=[{"level": "info", "text": "at 2026-01-02T03:04Z"}])
+    line = session.ddq("logs", job).stdout
+    assert " NYT info at 2026-01-02T03:04Z" in line  # the worker's words stay as they are
+    session.call("quota", user="ada", by="root", day=1)
+    session.redis("HSET", "{ddq}:made:" + str(int(datetime.datetime.now().timestamp() // 86400)), "ada", "9")
+    session.heartbeat()
+    text = session.ddq("why", session.submit()).stdout
+    assert "continues at 19:00 NYT" in text, text  # midnight of UTC
 
 
 @pytest.mark.parametrize("words, said", [

@@ -158,7 +158,7 @@ def test_a_job_that_is_held_while_somebody_waits_ends_the_wait(session):
     waiter = session.start_ddq("wait", job, "--json")
     session.until_heard()
     session.ddq("hold", job, "--reason", LONG)
-    out, err = waiter.communicate(timeout=60)
+    out, err = waiter.communicate(timeout=DEADLINE)
     (ended,) = json.loads(out)["jobs"]
     assert waiter.returncode == ended["exit_code"] == 105 and LONG in err and LONG in ended["held"]
 
@@ -172,7 +172,7 @@ def test_a_held_job_whose_worker_has_not_stopped_may_still_end(session):
     with pytest.raises(subprocess.TimeoutExpired):
         waiter.communicate(timeout=1)
     session.call("giveback", token=lease["token"], upto=3, ms=10)
-    _, err = waiter.communicate(timeout=60)
+    _, err = waiter.communicate(timeout=DEADLINE)
     assert waiter.returncode == 105 and f"ddq release {job}" in err
 
 

@@ -2,14 +2,18 @@
  * of a tree. */
 #include "tests/test.h"
 
+#include <time.h>
+
 #include "client/queue/rows.h"
 #include "client/queue/tree.h"
+#include "client/terminal/when.h"
 
 static const char answer[] =
     "{\"columns\":[\"id\",\"state\",\"user\",\"model\",\"name\",\"reason\",\"done\",\"images\",\"rate\",\"created\","
     "\"new\",\"kind\",\"recipe\",\"fid\"],"
     "\"more\":false, "
-    "\"rows\":[[\"aaaaaa\",\"running\",\"ada\",\"digits\",\"n\",\"\",3,10,0.25,1700000000000,\"?\",\"sample\",\"a-1\",1.5], "
+    "\"rows\":[[\"aaaaaa\",\"running\",\"ada\",\"digits\",\"n\",\"\",3,10,0.25,1700000000000,\"?\",\"sample\",\"a-1\","
+    "1.5], "
     "[\"bbbbbb\",\"held\",\"bob\",\"\",\"x]\",\"a \\\"b\\\" \\\\ "
     "\\u00e9\\u2014\\t[\",0,1e3,-1,17,7,\"evaluate\"]],\"status\":\"ok\"}";
 
@@ -63,6 +67,34 @@ static void test_bad_answers(void **state)
     }
 }
 
+static void test_times_here(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *here;
+    } rows[] = {
+        {"", ""},
+        {"may run from 2026-11-30T03:00Z, in 2 h", "may run from 22:00 NYT, in 2 h"}, /* still the 29th here */
+        {"2026-12-01T03:00Z", "22:00 NYT tomorrow"},
+        {"2026-12-02T03:00Z", "2026-12-01 22:00 NYT"},
+        {"2028-02-29T23:59Z 2028-03-01T05:00Z", "2028-02-29 18:59 NYT 2028-03-01 00:00 NYT"},
+        {"a 2026-11-30T03:00:59Z b", "a 2026-11-29 22:00:59 NYT b"},
+        {"2026-11-30T03:00", "2026-11-30T03:00"},
+        {"2026-11-30T03:0xZ 12", "2026-11-30T03:0xZ 12"},
+        {"x2026-11-30T03:00Zx", "x22:00 NYTx"},
+    };
+    const Wall now = 1796000400000; /* 2026-11-30T01:00Z */
+    setenv("TZ", "NYT5", 1);
+    tzset();
+    for (size_t i = 0; i < countof(rows); i++) {
+        char *here = when_here(rows[i].text, now);
+        assert_string_equal(here, rows[i].here);
+        free(here);
+    }
+    unsetenv("TZ");
+    tzset();
+}
+
 static void test_tree(void **state)
 {
     (void)state;
@@ -86,6 +118,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_bad_answers),
+        cmocka_unit_test(test_times_here),
         cmocka_unit_test(test_tree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,7 +196,7 @@ static void at_is_waited_for(void **state)
     char rest[64];
     snprintf(rest, sizeof rest, "'at':%.0f", soon);
     submit("aaaaaa0001", "ada", 8, rest);
-    say(QUEUE_SHOW, "{'id':'aaaaaa0001'}", "job.state=queued; job.reason~may run from; job.reason~UTC");
+    say(QUEUE_SHOW, "{'id':'aaaaaa0001'}", "job.state=queued; job.reason~may run from 20; job.reason~Z");
     claim("a", "status=empty");
     heartbeat("n1", 1, "idle", "");
     say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "code=closed; text~in 60 min");
@@ -369,7 +369,7 @@ static void quota_of_a_day_makes_wait(void **state)
     finish_whole(claim("a", "lo=18; hi=20"), 1);
     claim("a", "status=empty");
     heartbeat("n1", 1, "idle", "");
-    say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "code=day; text~20 images per day, and 20 are made; text~00:00 UTC");
+    say(QUEUE_WHY, "{'id':'aaaaaa0001'}", "code=day; text~20 images per day, and 20 are made; text~T00:00Z, in ");
     say(QUEUE_QUOTA, "{'user':'ada','day':21,'by':'root'}", "");
     claim("a", "lo=20; hi=21");
 }
