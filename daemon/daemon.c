@@ -47,6 +47,7 @@ static void on_ready(void *owner)
     d->connected = true;
     if (d->alone)
         standalone_served(&d->standalone);
+    gate_redis_up(d->gate);
     journal_resend(d->journal);
     heartbeat_now(d);
     redis_identity_check(d);
@@ -63,6 +64,7 @@ static void on_lost(void *owner, const Err *why)
     Daemon *d = owner;
     d->may_claim = false;
     d->counts.redis_lost++;
+    gate_redis_down(d->gate, why->text);
     log_warning("redis=%s lost, workers continue: %s", d->url, why->text);
 }
 
@@ -71,6 +73,7 @@ static void on_refused(void *owner, const Err *why, bool unfit)
     Daemon *d = owner;
     d->redis_why = *why;
     err_wrap(&d->redis_why, "redis %s", d->url);
+    gate_redis_down(d->gate, d->redis_why.text);
     if (unfit && !d->connected && d->stage == STAGE_SERVING)
         shutdown_fail(d, EXIT_UNREACHABLE, &d->redis_why);
     else if (unfit)
@@ -259,6 +262,7 @@ static void on_tick(uv_timer_t *timer)
         progress_flush_all(d, now);
         heartbeat_tick(d, now);
     }
+    gate_tick(d->gate, now);
     journal_expire(d->journal, now);
     notify_systemd(d, now);
     http_tick(&d->http, now);
@@ -291,6 +295,8 @@ static void keep_fixed(const Daemon *d, Conf *fresh)
     keep("host", &fresh->host, now->host);
     keep("http", &fresh->http, now->http);
     keep("redis_server", &fresh->redis_server, now->redis_server);
+    keep("socket", &fresh->socket, now->socket);
+    keep("admin_group", &fresh->admin_group, now->admin_group);
     keep("worker_program", &fresh->worker_program, now->worker_program);
 }
 
@@ -394,6 +400,16 @@ static bool start_http(Daemon *d, Err *err)
     return !d->conf->http || http_open(&d->http, &d->loop, d->conf->http, metrics_answer, d, err);
 }
 
+static bool start_gate(Daemon *d, const RedisUrl *url, Err *err)
+{
+    char *path = conf_socket(d->conf);
+    bool ok = gate_open(&d->loop, path, url, d->conf->admin_group ? d->conf->admin_group : "ddq-admin", &d->gate, err);
+    if (ok)
+        log_info("socket=%s open", path);
+    free(path);
+    return ok;
+}
+
 static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
 {
     static const ResolvingHooks resolving_hooks = {on_resolved, on_wake};
@@ -460,13 +476,15 @@ int daemon_run(const Options *options)
               devices_parse(d->conf->workers, devices_cores(), "/proc", &devices, &err) && open_output_root(d, &err) &&
               statedir_open(d->conf->state, &d->state, &err) && choose_redis(d, &url, &err) && open_journal(d, &err);
     uv_loop_init(&d->loop);
-    if (ok && start_http(d, &err)) {
+    if (ok && start_http(d, &err) && start_gate(d, &url, &err)) {
         start_all(d, &url, &devices);
         uv_run(&d->loop, UV_RUN_DEFAULT);
         stop_all(d);
     } else {
         log_error("%s", err.text);
         d->exit_code = err_exit_code(err.kind);
+        http_close(&d->http);
+        gate_close(d->gate);
         uv_run(&d->loop, UV_RUN_DEFAULT); /* what was opened before closes */
     }
     int left = uv_loop_close(&d->loop);
@@ -476,6 +494,7 @@ int daemon_run(const Options *options)
     log_info("ended status=%d", code);
     journal_close(d->journal);
     statedir_close(&d->state);
+    gate_free(d->gate);
     notify_close(&d->notify);
     conf_free(d->conf);
     free(d->url);

@@ -22,7 +22,7 @@ static char *health(const Daemon *d, int *ret_status)
 
 static void value(Buf *text, const char *name, const char *type, const char *help, double number)
 {
-    buf_printf(text, "# HELP ddq_%s %s\n# TYPE ddq_%s %s\nddq_%s %g\n", name, help, name, type, name, number);
+    buf_printf(text, "# HELP ddq_%s %s\n# TYPE ddq_%s %s\nddq_%s %.15g\n", name, help, name, type, name, number);
 }
 
 static char *metrics(Daemon *d)
@@ -51,6 +51,12 @@ static char *metrics(Daemon *d)
     value(&text, "ranges_failed_total", "counter", "ranges that failed", (double)d->counts.failed);
     value(&text, "ranges_lost_total", "counter", "leases that expired", (double)d->counts.lost);
     value(&text, "workers_ended_total", "counter", "worker processes that ended", (double)d->counts.workers_ended);
+    GateCounts gate = gate_counts(d->gate);
+    value(&text, "gate_connections", "gauge", "connections of users", gate.connections);
+    value(&text, "gate_calls_total", "counter", "calls of users that Redis answered", (double)gate.calls);
+    value(&text, "gate_refused_total", "counter", "commands and connections of users that were refused",
+          (double)gate.refused);
+    value(&text, "gate_lost_total", "counter", "calls of users without an answer of Redis", (double)gate.lost);
     value(&text, "redis_lost_total", "counter", "times that the connection was lost", (double)d->counts.redis_lost);
     return text.data;
 }

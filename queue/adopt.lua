@@ -57,7 +57,7 @@ function F.adopt(a)
     if type(job) ~= 'table' then refuse('usage', 'submitted is ' .. shown(job) .. ', wanted an object') end
     job.spec, job.after = a.spec, nil
     local id, user = text_arg(job, 'id', ID), text_arg(job, 'user', NAME)
-    if by ~= user and by ~= 'root' then
+    if by ~= user and not is_admin(by) then
         refuse('permission', 'job ' .. id .. ' belongs to ' .. user .. ', not to ' .. by)
     end
     local state = job_get(id, 'state')

@@ -277,14 +277,29 @@ end
 
 -- READ changes nothing, so it may run on a replica. END frees more than it takes, so it runs in a Redis that is full too.
 local READ, WRITE, END = {'no-writes'}, {}, {'allow-oom'}
+-- The third column is the argument that names the caller.
 local NAMES = {
-    {'submit', WRITE}, {'cancel', END}, {'hold', END}, {'release', WRITE}, {'prio', WRITE}, {'share', WRITE},
-    {'adopt', WRITE}, {'drain', WRITE}, {'resume', END}, {'quota', WRITE}, {'settings', WRITE}, {'why', READ}, {'estimate', WRITE},
-    {'group', READ}, {'groups', READ}, {'group_cancel', END},
-    {'list', READ}, {'show', READ}, {'events', READ}, {'logs', READ}, {'hosts', READ}, {'check', READ},
+    {'submit', WRITE, 'user'}, {'estimate', WRITE, 'user'}, {'cancel', END, 'user'}, {'hold', END, 'user'},
+    {'release', WRITE, 'user'}, {'prio', WRITE, 'user'}, {'group', READ, 'user'}, {'group_cancel', END, 'user'},
+    {'drain', WRITE, 'user'}, {'resume', END, 'user'},
+    {'share', WRITE, 'by'}, {'quota', WRITE, 'by'}, {'settings', WRITE, 'by'}, {'adopt', WRITE, 'by'},
+    {'why', READ}, {'groups', READ}, {'list', READ}, {'show', READ}, {'events', READ}, {'logs', READ}, {'hosts', READ},
+    {'check', READ},
     {'claim', WRITE}, {'renew', END}, {'finish', END}, {'giveback', END}, {'fail', END}, {'reap', END},
     {'beat', WRITE}, {'log', WRITE},
 }
+
+-- A call through the gate of a daemon has two more arguments, which the client cannot write: the caller's name and
+-- "admin" or "user". The name replaces whatever the arguments say; an administrator may act for a user, who is in `as`.
+local function as_caller(a, field, caller, rights)
+    if not caller then return end
+    memo.rights = rights == 'admin' and 'admin' or 'user'
+    local acts_for = text_arg(a, 'as', NAME, true)
+    if acts_for and acts_for ~= caller and memo.rights ~= 'admin' then
+        refuse('permission', caller .. ' may not act for ' .. acts_for .. '; only administrators may')
+    end
+    if field then a[field] = acts_for or caller end
+end
 
 local function schema_ready(flags)
     local schema = tonumber(call('HGET', P .. 'meta', 'schema') or nil)
@@ -299,7 +314,7 @@ local function schema_ready(flags)
 end
 
 for i = 1, #NAMES do -- pairs() is not available while a library loads
-    local name, flags = NAMES[i][1], NAMES[i][2]
+    local name, flags, caller_field = NAMES[i][1], NAMES[i][2], NAMES[i][3]
     redis.register_function({function_name = 'ddq_' .. name, flags = flags, callback = function(keys, args)
         local good, a = pcall(cjson.decode, args[1] and args[1] ~= '' and args[1] or '{}')
         if #keys ~= 1 or keys[1] ~= '{ddq}' or not good or type(a) ~= 'table' then
@@ -307,6 +322,8 @@ for i = 1, #NAMES do -- pairs() is not available while a library loads
         end
         urgent, memo, touched = false, {}, {}
         local ok, answer = pcall(function()
+            as_caller(a, caller_field, args[2], args[3])
+            a.as = nil
             schema_ready(flags)
             local answer = F[name](a)
             if flags ~= READ then tell_kids() end

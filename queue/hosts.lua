@@ -55,6 +55,17 @@ local function place_arg(a)
     return host
 end
 
+-- Who drains and resumes hosts. A caller that the gate has named must be an administrator; one that holds the Redis itself
+-- holds everything.
+local function operator_arg(a)
+    local user = text_arg(a, 'user', NAME)
+    if memo.rights and not is_admin(user) and not listed_admin(user) then
+        refuse('permission', user .. ' may not drain or resume a host; only root, the administrators of this host and ' ..
+            'the admins of ddq settings may')
+    end
+    return user
+end
+
 local function tell_host(op, host) call('PUBLISH', P .. 'ctl', encode({op = op, host = host})) end
 
 --- ddq_drain {host, worker?, user, reason?} -> {host, worker?, reason}
@@ -62,7 +73,7 @@ local function tell_host(op, host) call('PUBLISH', P .. 'ctl', encode({op = op, 
 --- rest without counting a loss, and exit, so that their devices are free. A drain survives restarts of the daemon
 --- and of Redis.
 function F.drain(a)
-    local user, why = text_arg(a, 'user', NAME), sentence_arg(a, 'reason', 300, '')
+    local user, why = operator_arg(a), sentence_arg(a, 'reason', 300, '')
     local host, worker = place_arg(a)
     local reason = 'drained by ' .. user .. (why ~= '' and ': ' .. why or '')
     call('HSET', P .. 'drains', worker and host .. ' ' .. worker or host, reason)
@@ -73,7 +84,7 @@ end
 --- ddq_resume {host, worker?, user} -> {host, worker?, changed}
 --- Ends a drain; resuming a host also resumes its workers. changed: there was a drain.
 function F.resume(a)
-    text_arg(a, 'user', NAME)
+    operator_arg(a)
     local host, worker = text_arg(a, 'host', NAME), text_arg(a, 'worker', LABEL, true)
     local drains, changed = drains_of(host), 0
     local there = next(drains) ~= nil and (not worker or drains[worker])

@@ -208,7 +208,7 @@ end
 local function own_job_arg(a)
     local id, user = job_arg(a, 'id'), text_arg(a, 'user', NAME)
     local owner, state = job_get(id, 'user', 'state')
-    if user ~= owner and user ~= 'root' then
+    if user ~= owner and not is_admin(user) then
         refuse('permission', 'job ' .. id .. ' belongs to ' .. owner .. ', not to ' .. user)
     end
     return id, user, state

@@ -1,12 +1,12 @@
 -- ---- quotas, weights, settings ---------------------------------------------------------------------------------------
 
--- Only root and the admins of the settings change the shares of others.
+-- Only administrators change what others get: root, the members of the group that ddqd's gate knows, and the users that
+-- the setting names.
 local function admin_arg(a)
     local by = text_arg(a, 'by', NAME)
-    local admins = ' ' .. (call('HGET', P .. 'settings', 'admins') or '') .. ' '
-    if by ~= 'root' and not admins:find(' ' .. by .. ' ', 1, true) then
-        refuse('permission', by .. ' may not change this; only root and the admins of ddq settings may')
-    end
+    if is_admin(by) or listed_admin(by) then return end
+    refuse('permission', by .. ' may not change this; only root, the administrators of this host and the admins of ' ..
+        'ddq settings may')
 end
 
 -- One user's row for ddq_share and ddq_quota.

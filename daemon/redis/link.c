@@ -340,6 +340,13 @@ bool redis_link_subscribe(RedisLink *link, const char *channel)
     return redisAsyncCommand(link->redis, on_subscription, link, "SUBSCRIBE %s", channel) == REDIS_OK;
 }
 
+bool redis_link_unsubscribe(RedisLink *link, const char *channel)
+{
+    if (!link || link->state != LINK_UP || link->closed || !link->channel || strcmp(channel, link->channel) == 0)
+        return false;
+    return redisAsyncCommand(link->redis, NULL, NULL, "UNSUBSCRIBE %s", channel) == REDIS_OK;
+}
+
 /* --- deadlines -------------------------------------------------------------------------------------- */
 
 /* A RESP2 connection that listens takes no PING through hiredis 0.14; subscribing once more is answered instead. */
@@ -368,26 +375,4 @@ void redis_link_tick(RedisLink *link, Mono now)
     } else if (now > link->deadline && !link->looking) {
         link_drop(link, "the connection took too long");
     }
-}
-
-/* --- replies ---------------------------------------------------------------------------------------- */
-
-const char *redis_reply_error(const RedisReply *reply)
-{
-    return reply && reply->type == REDIS_REPLY_ERROR ? reply->str : NULL;
-}
-
-const char *redis_reply_text(const RedisReply *reply)
-{
-    return reply && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS) ? reply->str : NULL;
-}
-
-int redis_reply_count(const RedisReply *reply)
-{
-    return reply && reply->type == REDIS_REPLY_ARRAY ? (int)reply->elements : 0;
-}
-
-const RedisReply *redis_reply_at(const RedisReply *reply, int i)
-{
-    return i < redis_reply_count(reply) ? reply->element[i] : NULL;
 }

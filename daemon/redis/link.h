@@ -7,7 +7,7 @@
  *
  * A link is used once. When the connection ends for any reason, every pending fn is called with a NULL reply
  * (outcome unknown), then on_down once, then the link frees itself; open a new one to reconnect.
- * This is the only file that includes hiredis; it works with 0.14 and with 1.x. */
+ * Only this file and reply.c include hiredis; they work with 0.14 and with 1.x. */
 #ifndef DAEMON_REDIS_LINK_H
 #define DAEMON_REDIS_LINK_H
 
@@ -18,10 +18,10 @@
 
 #include "core/clock.h"
 #include "core/err.h"
+#include "daemon/redis/reply.h"
 #include "spec/conf/conf.h"
 
 typedef struct RedisLink RedisLink;
-typedef struct redisReply RedisReply;
 
 typedef struct RedisLinkHooks {
     void (*on_up)(void *owner);
@@ -43,12 +43,8 @@ bool redis_link_send(RedisLink *link, int argc, const char *const *argv, const s
                      uint64_t tag);
 /* From now on the link only listens; each message arrives through on_message. */
 bool redis_link_subscribe(RedisLink *link, const char *channel);
+/* The first channel of a link cannot be given up: the link probes its server with it. */
+bool redis_link_unsubscribe(RedisLink *link, const char *channel);
 void redis_link_tick(RedisLink *link, Mono now);
-
-/* Reading a reply; NULL is allowed everywhere and reads as "absent". */
-const char *redis_reply_error(const RedisReply *reply); /* the server's message, NULL when it is no error */
-const char *redis_reply_text(const RedisReply *reply);  /* of a string or status, else NULL */
-int redis_reply_count(const RedisReply *reply);         /* elements of an array, 0 for anything else */
-const RedisReply *redis_reply_at(const RedisReply *reply, int i);
 
 #endif

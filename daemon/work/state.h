@@ -14,6 +14,7 @@
 #include "daemon/base/notify.h"
 #include "daemon/base/options.h"
 #include "daemon/base/statedir.h"
+#include "daemon/gate/gate.h"
 #include "daemon/redis/standalone.h"
 #include "daemon/redis/store.h"
 #include "daemon/specs/registry.h"
@@ -52,6 +53,7 @@ struct Daemon {
     Resolving resolving;
 
     Http http;
+    Gate *gate; /* the socket of this host's users */
     struct {
         long long images, finished, returned, failed, lost, workers_ended, redis_lost;
     } counts; /* since the start, for /metrics */

@@ -175,25 +175,43 @@ void conf_free(Conf *conf)
 
 /* --- places ----------------------------------------------------------------------------------------- */
 
-char *conf_standalone_url(const char *state_dir)
+/* DIR/redis.sock, or where that is too long for a socket address, a path with a hash of DIR. */
+static char *socket_of(const char *state_dir, const char *name)
 {
     char *state = conf_path(NULL, state_dir);
     size_t len = strlen(state);
     while (len > 1 && state[len - 1] == '/')
         state[--len] = 0;
-    char *url = xasprintf("unix:%s/redis.sock", state);
-    if (strlen(url) - 5 >= sizeof((struct sockaddr_un *)0)->sun_path) {
+    char *path = xasprintf("%s/%s", state, name);
+    if (strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
         uint64_t hash = 1469598103934665603u; /* FNV-1a: the same folder always has the same socket */
         for (const char *c = state; *c; c++)
             hash = (hash ^ (unsigned char)*c) * 1099511628211u;
         const char *runtime = getenv("XDG_RUNTIME_DIR");
         bool fits = runtime && runtime[0] == '/' && strlen(runtime) < 60;
-        free(url);
-        url = xasprintf("unix:%s/ddq-%u-%016llx.sock", fits ? runtime : "/tmp", (unsigned)geteuid(),
-                        (unsigned long long)hash);
+        free(path);
+        path = xasprintf("%s/ddq-%u-%016llx-%s", fits ? runtime : "/tmp", (unsigned)geteuid(), (unsigned long long)hash,
+                         name);
     }
     free(state);
+    return path;
+}
+
+char *conf_standalone_url(const char *state_dir)
+{
+    char *path = socket_of(state_dir, "redis.sock"), *url = xasprintf("unix:%s", path);
+    free(path);
     return url;
+}
+
+char *conf_socket(const Conf *conf)
+{
+    const char *runtime = getenv("RUNTIME_DIRECTORY");
+    if (conf->socket)
+        return xstrdup(conf->socket);
+    if (runtime && runtime[0] == '/' && !strchr(runtime, ':'))
+        return xasprintf("%s/ddq.sock", runtime);
+    return socket_of(conf->state, "ddq.sock");
 }
 
 char *conf_default_state(void)

@@ -40,7 +40,8 @@ typedef struct Conf {
     /* [daemon] and DDQ_REDIS, DDQ_OUTPUT_ROOT, DDQ_STATE, DDQ_WORKERS, ... NULL where no layer sets a value, except
      * state (conf_default_state), host (this machine's name), lease_ms and chunk_ms. */
     char *redis; /* an address (REDIS_URL_FORMS); NULL: stand-alone default */
-    char *output_root, *state, *workers, *worker_program, *host, *input_roots, *http, *recipes, *user;
+    char *output_root, *state, *workers, *worker_program, *host, *input_roots, *http, *socket, *admin_group, *recipes,
+        *user;
     char *redis_server; /* program of the private server; NULL: the first of those that is installed */
     int lease_ms, chunk_ms;
     ConfModel *models;
@@ -68,6 +69,11 @@ char *conf_describe(void);
 /* Where the stand-alone server of a state folder listens: "unix:DIR/redis.sock", or a shorter path under
  * XDG_RUNTIME_DIR or /tmp when DIR is too long for a socket address. Caller frees. */
 char *conf_standalone_url(const char *state_dir);
+/* Where ddqd serves users: the key `socket`, $RUNTIME_DIRECTORY/ddq.sock (set by systemd), or ddq.sock in the state
+ * folder, with a shorter path as above. Caller frees. */
+char *conf_socket(const Conf *conf);
+#define CONF_SYSTEM_SOCKET "/run/ddq/ddq.sock" /* of the system service */
+
 /* Default state folder: $XDG_STATE_HOME/ddq, ~/.local/state/ddq, or /var/lib/ddq for root under systemd. Caller frees.
  */
 char *conf_default_state(void);

@@ -54,6 +54,12 @@ static const Key daemon_keys[] = {
     {"http", KEY_TEXT, offsetof(Conf, http), 0, 0,
      "Address on which the daemon serves health and metrics over HTTP: `HOST:PORT`, `[V6]:PORT`, or `PORT` for "
      "127.0.0.1. Default: off."},
+    {"socket", KEY_PATH, offsetof(Conf, socket), 0, 0,
+     "Socket on which ddqd serves the users of this host. Default: /run/ddq/ddq.sock as a system service, else "
+     "ddq.sock "
+     "in the state folder."},
+    {"admin_group", KEY_TEXT, offsetof(Conf, admin_group), 0, 0,
+     "Members of this group of the host are administrators of the queue, as root is. Default: ddq-admin."},
     {"recipes", KEY_PATH, offsetof(Conf, recipes), 0, 0,
      "Folder with your own recipes. A recipe here overrides an installed one of the same name."},
     {"user", KEY_TEXT, offsetof(Conf, user), 0, 0,
