@@ -180,7 +180,7 @@ static bool random_read(const void *ctx, const char *name, int ndim, const int64
 
 Weights random_weights(const RandomModel *model)
 {
-    return (Weights){"random weights", model, random_has, random_shape, random_read};
+    return (Weights){"random weights", model, random_has, random_shape, random_read, NULL};
 }
 
 void random_model_free(RandomModel *model)

@@ -3,7 +3,7 @@
 #ifndef BENCH_RANDOM_MODELS_H
 #define BENCH_RANDOM_MODELS_H
 
-#include "worker/models/weights.h"
+#include "worker/weights/weights.h"
 
 /* Of the tokenizer VQ-16 and ImageNet. */
 enum { CODES = 16384, CHANNELS = 8, CLASSES = 1000, GRID = 16, TOKENS = GRID * GRID };

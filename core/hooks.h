@@ -12,8 +12,9 @@ typedef struct Hooks {
     /* upto: the first index whose results are not yet safely on disk; rate: images per second of this stage. */
     void (*progress)(void *ctx, int64_t upto, double rate, const char *stage);
     void (*loaded)(void *ctx, double seconds);
-    bool (*stop)(void *ctx);                   /* true: return at the next batch boundary, with ERR_CANCELLED */
-    void (*note)(void *ctx, const char *text); /* the work went on, and how: a smaller batch, a warning */
+    bool (*stop)(void *ctx);                    /* true: return at the next batch boundary, with ERR_CANCELLED */
+    void (*note)(void *ctx, const char *text);  /* the work went on, and how: a smaller batch, a warning */
+    void (*built)(void *ctx, const char *line); /* a network was loaded: which, of what size, key=value */
 } Hooks;
 
 static inline bool hooks_stopped(const Hooks *hooks)
@@ -37,6 +38,12 @@ static inline void hooks_note(const Hooks *hooks, const char *text)
 {
     if (hooks && hooks->note)
         hooks->note(hooks->ctx, text);
+}
+
+static inline void hooks_built(const Hooks *hooks, const char *line)
+{
+    if (hooks && hooks->built)
+        hooks->built(hooks->ctx, line);
 }
 
 #endif

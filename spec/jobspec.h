@@ -49,8 +49,9 @@ typedef struct JobSpec {
     /* files, EXEC form */
     char *family;             /* of the model (spec/model.h); NULL: the first one */
     char *files[MODEL_ROLES]; /* of the model, by role; NULL: none */
-    int heads;                /* 0: the model's width / 64 */
-    int grid; /* tokens a side; 0: by the noise file or the tokenizer's levels (worker/models/sampler.h) */
+    char *parts[MODEL_ROLES]; /* of each file; NULL: the usual one */
+    int heads;                /* 0: by the files (worker/weights/sizes.h) */
+    int grid; /* tokens a side; 0: by the noise file or the tokenizer's levels (worker/weights/sizes.h) */
     /* the sampler (docs/dev/models.md) */
     int *t_list;
     int t_count;

@@ -6,11 +6,14 @@
 #include "spec/jobspec.h"
 
 static const struct {
-    const char *name, *help;
+    const char *name, *part, *help;
 } roles[MODEL_ROLES] = {
-    [ROLE_STUDENT] = {"student", "Checkpoint of the distilled model. A model has a student, a teacher or both."},
-    [ROLE_TEACHER] = {"teacher", "Checkpoint of the autoregressive model that the student was distilled from."},
-    [ROLE_TOKENIZER] = {"tokenizer", "Checkpoint of the tokenizer: codebook and decoder. Every model needs it."},
+    [ROLE_STUDENT] = {"student", "student_part",
+                      "Checkpoint of the distilled model. A model has a student, a teacher or both."},
+    [ROLE_TEACHER] = {"teacher", "teacher_part",
+                      "Checkpoint of the autoregressive model that the student was distilled from."},
+    [ROLE_TOKENIZER] = {"tokenizer", "tokenizer_part",
+                        "Checkpoint of the tokenizer: codebook and decoder. Every model needs it."},
 };
 
 /* --- LlamaGen-DD ----------------------------------------------------------------------------------- */
@@ -54,6 +57,11 @@ const char *model_role_name(ModelRole role)
 const char *model_role_help(ModelRole role)
 {
     return roles[role].help;
+}
+
+const char *model_role_part(ModelRole role)
+{
+    return roles[role].part;
 }
 
 const ModelFamily *model_family_at(int i)

@@ -34,6 +34,7 @@ typedef struct ModelFamily {
 
 const char *model_role_name(ModelRole role);
 const char *model_role_help(ModelRole role); /* one sentence */
+const char *model_role_part(ModelRole role); /* "student_part": the key and the field for the part of its file */
 
 /* By name; NULL or "" is the first family, which needs no name. NULL when there is none of that name. */
 const ModelFamily *model_family(const char *name);

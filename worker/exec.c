@@ -78,6 +78,15 @@ static void on_note(void *ctx, const char *text)
     log_warning("%s", text);
 }
 
+static void on_built(void *ctx, const char *line)
+{
+    Show *show = ctx;
+    if (!show->quiet) {
+        clear_line(show);
+        log_info("%s", line);
+    }
+}
+
 static bool on_stop(void *ctx)
 {
     (void)ctx;
@@ -133,7 +142,12 @@ static void print_results(const Run *run, const JobSpec *spec, double fid, bool 
 static bool run_job(const JobSpec *spec, int threads, const char *cache, bool quiet, Err *err)
 {
     Show show = {.quiet = quiet, .terminal = isatty(STDERR_FILENO), .images = spec->images, .last = mono_ms()};
-    Hooks hooks = {.ctx = &show, .progress = on_progress, .loaded = on_loaded, .stop = on_stop, .note = on_note};
+    Hooks hooks = {.ctx = &show,
+                   .progress = on_progress,
+                   .loaded = on_loaded,
+                   .stop = on_stop,
+                   .note = on_note,
+                   .built = on_built};
     ModelCache *models = model_cache_new(spec->device, threads);
     model_cache_set_folder(models, cache);
     Run *run = run_open(models, spec, err);

@@ -106,6 +106,12 @@ static void on_note(void *ctx, const char *text)
     log_warning("job=%s %s", serve->task->job, text);
 }
 
+static void on_built(void *ctx, const char *line)
+{
+    const Serve *serve = ctx;
+    log_info("job=%s %s", serve->task->job, line);
+}
+
 /* --- doing a task ---------------------------------------------------------------------------------- */
 
 /* The outcome of a task. */
@@ -153,7 +159,7 @@ static PhaseFn phase_of(const Task *task)
 static bool do_phase(Serve *serve, const JobSpec *spec, Done *done, Err *err)
 {
     const Task *task = serve->task;
-    const Hooks hooks = {serve, on_progress, on_loaded, on_stop, on_note};
+    const Hooks hooks = {serve, on_progress, on_loaded, on_stop, on_note, on_built};
     PhaseFn phase = phase_of(task);
     if (!phase)
         return err_set(err, ERR_PROTOCOL, "worker protocol: phase \"%.40s\" is neither survey, images nor report",

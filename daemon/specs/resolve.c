@@ -130,6 +130,7 @@ static bool use_model(const Conf *conf, JobSpec *spec, Err *err)
             return err_set(err, ERR_NOT_FOUND, "the job needs a %s (%s), and [model %s] of host %s has none",
                            model_role_name(role), family->why(spec, role), model->name, conf->host);
         set(&spec->files[role], use == FILE_UNUSED ? NULL : model->files[role]);
+        set(&spec->parts[role], use == FILE_UNUSED ? NULL : model->parts[role]);
     }
     set(&spec->family, model_family_word(family));
     spec->heads = model->heads;

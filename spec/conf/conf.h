@@ -27,7 +27,8 @@ typedef struct ConfModel {
     char *name;
     char *family;             /* NULL: the first one (spec/model.h) */
     char *files[MODEL_ROLES]; /* paths; NULL: the model has none. A read configuration holds whole models only */
-    int heads, grid;          /* 0: by the files (docs/jobspec.md) */
+    char *parts[MODEL_ROLES]; /* of the files; NULL: the usual one */
+    int heads, grid;          /* 0: by the files (docs/dev/models.md) */
 } ConfModel;
 
 typedef struct ConfReference {

@@ -74,9 +74,12 @@ static const Key model_keys[] = {
     {"family", KEY_TEXT, offsetof(ConfModel, family), 0, 0,
      "The kind of model. Default `llamagen-dd`, the only one so far."},
     {"heads", KEY_INT, offsetof(ConfModel, heads), 0, 1024,
-     "Number of attention heads, for models whose heads are not 64 wide. Default 0: width / 64."},
+     "Number of attention heads of student and teacher. Default 0: that of LlamaGen's published sizes; for other "
+     "sizes up to a width of 2560 one per 64 channels, with a warning; wider ones need this key."},
     {"grid", KEY_INT, offsetof(ConfModel, grid), 0, 1024,
-     "Number of tokens per side. Default 0: derived from the number of the tokenizer's levels."},
+     "Number of tokens per side, which no file has: with the VQ-16 tokenizer 16 for models of 256 pixels, 24 for 384, "
+     "32 for 512. Default 0: by the number of the tokenizer's levels (16 for VQ-16, 32 for VQ-8); an error for sizes "
+     "that were published for 384 pixels (XL, XXL, 3B), a warning for sizes that were not published."},
 };
 static const Key reference_keys[] = {
     {"statistics", KEY_PATH, offsetof(ConfReference, statistics), 0, 0,
@@ -113,16 +116,27 @@ static const struct {
                            "Real images that jobs can be compared with."},
 };
 
-/* The i-th key of a section; false past the last. A model's files come first, one key per role. */
+#define PART_HELP                                                                                                      \
+    "Part of that file to read: `model`, `state_dict.ema`, `.` for the top level. Default: averaged weights (`ema`, "  \
+    "...) before others (docs/dev/checkpoints.md)."
+
+/* The i-th key of a section; false past the last. A model's files come first, one key per role, then their parts. */
 static bool key_at(SectionId id, int i, Key *ret_key)
 {
-    int files = id == SECTION_MODEL ? MODEL_ROLES : 0;
+    int files = id == SECTION_MODEL ? MODEL_ROLES : 0, before = 2 * files;
     if (i < files)
         *ret_key = (Key){
             model_role_name((ModelRole)i), KEY_PATH, offsetof(ConfModel, files) + (size_t)i * sizeof(char *), 0, 0,
             model_role_help((ModelRole)i)};
-    else if (i < files + sections[id].key_count)
-        *ret_key = sections[id].keys[i - files];
+    else if (i < before)
+        *ret_key = (Key){model_role_part((ModelRole)(i - files)),
+                         KEY_TEXT,
+                         offsetof(ConfModel, parts) + (size_t)(i - files) * sizeof(char *),
+                         0,
+                         0,
+                         PART_HELP};
+    else if (i < before + sections[id].key_count)
+        *ret_key = sections[id].keys[i - before];
     else
         return false;
     return true;

@@ -86,7 +86,7 @@ static Made *run_job(const char *device, const char *precision, const char *stud
     char *folder = test_folder(), *quoted = *precision ? xasprintf("\"precision\":\"%s\",", precision) : xstrdup("");
     char *out = xasprintf("%s/out", folder);
     char *text = xasprintf(
-        "{\"kind\":\"sample\",\"student\":\"%s\",\"tokenizer\":\"%s\",\"grid\":4,\"t_list\":[0,5],"
+        "{\"kind\":\"sample\",\"student\":\"%s\",\"tokenizer\":\"%s\",\"grid\":4,\"heads\":2,\"t_list\":[0,5],"
         "\"split_t\":10,\"images\":%d,\"batch\":4,\"seed\":3,\"save\":[\"png\",\"codes\"],%s\"device\":\"%s\","
         "\"output\":\"%s\"}",
         student, TINY("vq.safetensors"), IMAGES, quoted, device, out);
@@ -153,7 +153,7 @@ static void take_features(const char *device, const char *precision, float *ret_
     char *folder = test_folder(), *out = xasprintf("%s/out", folder), *path = xasprintf("%s/features.npy", out);
     char *quoted = *precision ? xasprintf("\"precision\":\"%s\",", precision) : xstrdup("");
     char *text =
-        xasprintf("{\"kind\":\"sample\",\"student\":\"%s\",\"tokenizer\":\"%s\",\"grid\":4,\"t_list\":[0],"
+        xasprintf("{\"kind\":\"sample\",\"student\":\"%s\",\"tokenizer\":\"%s\",\"grid\":4,\"heads\":2,\"t_list\":[0],"
                   "\"split_t\":10,\"images\":%d,\"inception\":\"%s\",\"save\":[\"features\"],%s\"device\":\"%s\","
                   "\"output\":\"%s\"}",
                   TINY("student.safetensors"), TINY("vq.safetensors"), FEATURE_IMAGES,

@@ -62,6 +62,7 @@ static int setup(void **state)
     make_link("root/ada/inside", "root/ada");
     char *text = xasprintf("[daemon]\noutput_root = %s/root\ninput_roots = /nonexistent:%s/inputs\nhost = h1\n"
                            "[model both]\nstudent = /m/s.pt\nteacher = /m/t.pt\ntokenizer = /m/v.pt\nheads = 4\n"
+                           "student_part = state_dict.ema\nteacher_part = model\n"
                            "[model student]\nstudent = /m/s.pt\ntokenizer = /m/v.pt\n"
                            "[model teacher]\nteacher = /m/t.pt\ntokenizer = /m/v.pt\n"
                            "[inception]\nweights = /m/i.pth\n"
@@ -153,6 +154,20 @@ static void names_become_files(void **state)
         jobspec_free(spec);
         cJSON_Delete(exec);
     }
+}
+
+/* What a model's section says of its files goes with the files that the job reads. */
+static void parts_and_sizes(void **state)
+{
+    (void)state;
+    Err err = {0};
+    cJSON *exec = resolved("{" FEW ",\"model\":\"both\"}", "ada/job", &err);
+    assert_ok(exec, err);
+    assert_string_equal(json_text(exec, "student_part", ""), "state_dict.ema");
+    assert_string_equal(json_text(exec, "teacher_part", ""), "");
+    assert_string_equal(json_text(exec, "tokenizer_part", ""), "");
+    assert_true(json_number(exec, "heads", 0) == 4);
+    cJSON_Delete(exec);
 }
 
 /* A name of the configuration hides a registered one; a registered one leads only where jobs may read. */
@@ -331,11 +346,9 @@ static void output_stays_below_its_root(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_become_files),
-        cmocka_unit_test(references_of_both_kinds),
-        cmocka_unit_test(registrations),
-        cmocka_unit_test(unknown_names_get_a_sentence),
-        cmocka_unit_test(inputs_stay_where_jobs_may_read),
+        cmocka_unit_test(names_become_files),           cmocka_unit_test(parts_and_sizes),
+        cmocka_unit_test(references_of_both_kinds),     cmocka_unit_test(registrations),
+        cmocka_unit_test(unknown_names_get_a_sentence), cmocka_unit_test(inputs_stay_where_jobs_may_read),
         cmocka_unit_test(output_stays_below_its_root),
     };
     return cmocka_run_group_tests_name("resolve", tests, setup, teardown);

@@ -9,7 +9,7 @@
 
 #include "worker/arrays/npy.h"
 #include "worker/models/sampler.h"
-#include "worker/models/weights.h"
+#include "worker/weights/weights.h"
 
 typedef struct GoldenSet {
     const char *name;
@@ -140,9 +140,19 @@ static inline bool golden_hidden_read(const void *ctx, const char *name, int ndi
                                       : err_set(err, ERR_FORMAT, "no %s", name);
 }
 
+static inline const char *golden_hidden_name(const void *ctx, int i)
+{
+    const GoldenHidden *hidden = ctx;
+    for (int k = 0; k < ckpt_count(hidden->ckpt); k++)
+        if (strcmp(ckpt_at(hidden->ckpt, k)->name, hidden->name) && i-- == 0)
+            return ckpt_at(hidden->ckpt, k)->name;
+    return NULL;
+}
+
 static inline Weights golden_without(const GoldenHidden *hidden)
 {
-    return (Weights){ckpt_path(hidden->ckpt), hidden, golden_hidden_has, golden_hidden_shape, golden_hidden_read};
+    return (Weights){ckpt_path(hidden->ckpt), hidden, golden_hidden_has, golden_hidden_shape, golden_hidden_read,
+                     golden_hidden_name};
 }
 
 #endif

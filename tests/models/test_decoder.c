@@ -197,7 +197,7 @@ static void test_duplicate_codes(void **state)
     (void)state;
     Err err = {0};
     Backend *be = golden_backend();
-    Weights weights = {"pairs", NULL, pairs_has, pairs_shape, pairs_read};
+    Weights weights = {"pairs", NULL, pairs_has, pairs_shape, pairs_read, NULL};
     Codebook book;
     assert_ok(codebook_load(&book, &weights, be, &err), err);
     static const int first[] = {0, 1, 2, 1, 1};

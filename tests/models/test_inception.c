@@ -293,6 +293,9 @@ static void test_refuses(void **state)
          "Mixed_7b.branch3x3dbl_3a.conv.weight"},
         {"Conv2d_3b_1x1.bn.running_var", "Conv2d_3b_1x1.bn.running_vax", "Conv2d_3b_1x1.bn.running_var"},
         {"\"fc.weight\"", "\"fc.weighs\"", "fc.weight"},
+        {"\"fc.bias\"", "\"fc.bics\"", ": fc.bics;"},
+        {"Mixed_5b.branch1x1.bn.num_batches_tracked", "Mixed_5b.branch1x1.bn.num_batches_trackee",
+         "num_batches_trackee"},
     };
     for (size_t i = 0; i < countof(cases); i++) {
         char *path = altered(folder, cases[i].from, cases[i].to);

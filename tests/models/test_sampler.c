@@ -307,15 +307,24 @@ static void test_files_that_do_not_fit(void **state)
         SamplerFiles files;
         const char *words[2];
     } rows[] = {
-        {{TINY->student, NULL, small->tokenizer, 0, 0}, {"96 codes", "1024"}},
-        {{NULL, TINY->teacher, small->tokenizer, 0, 0}, {"96 codes", "1024"}},
-        {{TINY->teacher, NULL, TINY->tokenizer, 0, 0}, {"n_d_embed.weight", "teacher"}},
-        {{NULL, TINY->student, TINY->tokenizer, 0, 0}, {"n_d_embed.weight", "student"}},
-        {{TINY->student, NULL, TINY->student, 0, 0}, {"quantize.embedding.weight", "student.safetensors"}},
-        {{TINY->tokenizer, NULL, TINY->tokenizer, 0, 0}, {"n_d_embed.weight", "vq.safetensors"}},
-        {{TINY->student, NULL, TINY->tokenizer, 3, 0}, {"width 128", "3 heads"}},
-        {{TINY->student, NULL, TINY->tokenizer, 0, -4}, {"grid: it is -4", "1 to 128"}},
-        {{TINY->student, NULL, TINY->tokenizer, 0, 1000}, {"grid: it is 1000", "1 to 128"}},
+        {{.student = TINY->student, .teacher = NULL, .tokenizer = small->tokenizer, .heads = 0, .grid = 0},
+         {"96 codes", "1024"}},
+        {{.student = NULL, .teacher = TINY->teacher, .tokenizer = small->tokenizer, .heads = 0, .grid = 0},
+         {"96 codes", "1024"}},
+        {{.student = TINY->teacher, .teacher = NULL, .tokenizer = TINY->tokenizer, .heads = 0, .grid = 0},
+         {"n_d_embed.weight", "teacher"}},
+        {{.student = NULL, .teacher = TINY->student, .tokenizer = TINY->tokenizer, .heads = 0, .grid = 0},
+         {"n_d_embed.weight", "student"}},
+        {{.student = TINY->student, .teacher = NULL, .tokenizer = TINY->student, .heads = 0, .grid = 0},
+         {"quantize.embedding.weight", "student.safetensors"}},
+        {{.student = TINY->tokenizer, .teacher = NULL, .tokenizer = TINY->tokenizer, .heads = 0, .grid = 0},
+         {"n_d_embed.weight", "vq.safetensors"}},
+        {{.student = TINY->student, .teacher = NULL, .tokenizer = TINY->tokenizer, .heads = 3, .grid = 0},
+         {"width 128", "3 heads"}},
+        {{.student = TINY->student, .teacher = NULL, .tokenizer = TINY->tokenizer, .heads = 0, .grid = -4},
+         {"grid: it is -4", "1 to 128"}},
+        {{.student = TINY->student, .teacher = NULL, .tokenizer = TINY->tokenizer, .heads = 0, .grid = 1000},
+         {"grid: it is 1000", "1 to 128"}},
     };
     Backend *be = golden_backend();
     for (size_t i = 0; i < countof(rows); i++) {

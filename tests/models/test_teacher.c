@@ -18,7 +18,13 @@ typedef struct Rig {
     float margin[MAX_BATCH * MAX_TOKENS], *logits;
 } Rig;
 
-static void rig_open(Rig *rig, const GoldenSet *set)
+/* The teacher's checkpoint without its second layer. */
+static bool one_layer_has(const void *ctx, const char *name)
+{
+    return strncmp(name, "layers.1.", 9) != 0 && ckpt_find(ctx, name);
+}
+
+static void rig_open_layers(Rig *rig, const GoldenSet *set, bool one_layer)
 {
     Err err = {0};
     memset(rig, 0, sizeof *rig);
@@ -29,6 +35,8 @@ static void rig_open(Rig *rig, const GoldenSet *set)
     Ckpt *ckpt = ckpt_open(set->teacher, &err);
     assert_ok(ckpt, err);
     Weights weights = weights_of_ckpt(ckpt);
+    if (one_layer)
+        weights.has = one_layer_has, weights.name = NULL;
     assert_ok(teacher_load(&rig->teacher, &weights, rig->be, 0, set->grid, &err), err);
     ckpt_close(ckpt);
     teacher_layout(&rig->teacher, &rig->workspace, set->batch, &rig->work);
@@ -36,6 +44,11 @@ static void rig_open(Rig *rig, const GoldenSet *set)
     teacher_layout(&rig->teacher, &rig->workspace, set->batch, &rig->work);
     teacher_work_open(&rig->teacher, set->batch, &rig->work);
     rig->logits = xcalloc((size_t)set->batch * (size_t)rig->teacher.tf.codes, sizeof(float));
+}
+
+static void rig_open(Rig *rig, const GoldenSet *set)
+{
+    rig_open_layers(rig, set, false);
 }
 
 static void rig_close(Rig *rig)
@@ -125,12 +138,12 @@ static void test_small(void **state)
 }
 
 /* Token by token through the cache, or all earlier tokens at once: the same tokens and logits. */
-static void test_cache_equals_prefill(void **state)
+static void check_cache_equals_prefill(bool one_layer)
 {
-    (void)state;
     enum { END = 16 };
     Rig rig;
-    rig_open(&rig, &GOLDEN_SETS[0]);
+    rig_open_layers(&rig, &GOLDEN_SETS[0], one_layer);
+    assert_int_equal(rig.teacher.tf.layers, one_layer ? 1 : 2);
     int b = rig.set->batch;
     TeacherDraw draw = draw_of(&rig, 0, END, NULL, 2.0f);
     draw_all(&rig, &draw);
@@ -148,6 +161,18 @@ static void test_cache_equals_prefill(void **state)
         }
     }
     rig_close(&rig);
+}
+
+static void test_cache_equals_prefill(void **state)
+{
+    (void)state;
+    check_cache_equals_prefill(false);
+}
+
+static void test_one_layer(void **state)
+{
+    (void)state;
+    check_cache_equals_prefill(true);
 }
 
 /* New tokens 0 .. interval+1 are guided, later ones see their class alone. */
@@ -304,6 +329,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_tiny),
         cmocka_unit_test(test_small),
         cmocka_unit_test(test_cache_equals_prefill),
+        cmocka_unit_test(test_one_layer),
         cmocka_unit_test(test_cfg_interval),
         cmocka_unit_test(test_draws_follow_the_filter),
         cmocka_unit_test(test_golden_filters),

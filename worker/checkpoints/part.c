@@ -180,7 +180,7 @@ static bool no_such_part(const Ckpt *ckpt, const char *wanted, Err *err)
 {
     Buf parts = {0};
     list_groups(ckpt, NULL, 0, 1, &parts);
-    err_set(err, ERR_NOT_FOUND, "it has no part '%s' with named tensors; its parts are %s", wanted,
+    err_set(err, ERR_FORMAT, "it has no part '%s' with named tensors; its parts are %s", wanted,
             parts.data ? parts.data : "none");
     buf_free(&parts);
     return false;

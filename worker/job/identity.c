@@ -112,8 +112,10 @@ bool identity_make(const JobSpec *spec, JobPipeline pipeline, const ImageSource 
     jobspec_drop(parts, ADMINISTRATIVE);
     const ModelFamily *family = model_family(spec->family);
     for (ModelRole role = 0; family && role < MODEL_ROLES; role++)
-        if (family->use(spec, role) == FILE_UNUSED) /* it may be given all the same */
+        if (family->use(spec, role) == FILE_UNUSED) { /* it may be given all the same */
             cJSON_DeleteItemFromObjectCaseSensitive(parts, model_role_name(role));
+            cJSON_DeleteItemFromObjectCaseSensitive(parts, model_role_part(role));
+        }
     cJSON_DeleteItemFromObjectCaseSensitive(parts, "pipeline");
     if (spec->inception && pipeline != PIPELINE_PT)
         cJSON_AddStringToObject(parts, "pipeline", job_pipeline_name(pipeline));

@@ -156,6 +156,18 @@ static bool load_model(Run *run, const Hooks *hooks, bool *ret_warm, Err *err)
            run_reserve(run, wanted_batch(run), hooks, err);
 }
 
+/* What was loaded, for the log, and what a person should know of it, once per load and as warnings of this job. */
+static void report_built(Run *run, const Hooks *hooks, const Built *built, bool warm)
+{
+    const cJSON *note;
+    char *line;
+    for (int i = 0; !warm && (line = built_line(built->networks, i)); i++) {
+        hooks_built(hooks, line);
+        free(line);
+    }
+    cJSON_ArrayForEach(note, built->notes) run_note(run, hooks, "%s", note->valuestring);
+}
+
 bool run_load(Run *run, const Hooks *hooks, Err *err)
 {
     if (run->loaded)
@@ -172,6 +184,10 @@ bool run_load(Run *run, const Hooks *hooks, Err *err)
     stopwatch_enter(&run->watch, STAGE_NONE);
     if (!good)
         return false;
+    if (run->model)
+        report_built(run, hooks, run->model->built, warm);
+    if (run->measure.net)
+        report_built(run, hooks, inception_built(run->measure.net), warm_features);
     if (!jobkind_of(run->spec->kind)->uses_model)
         run->batch = run->spec->batch ? run->spec->batch : model_cache_is_host(run->models) ? BATCH_CPU : BATCH_CUDA;
     run->measure.pipeline = run->pipeline;
@@ -187,6 +203,20 @@ bool run_load(Run *run, const Hooks *hooks, Err *err)
 
 /* --- shared by the phases -------------------------------------------------------------------------- */
 
+/* Networks and notes, for the report, which another process may write. */
+static void add_built(cJSON *made, const Built *built)
+{
+    const cJSON *one;
+    cJSON *networks = cJSON_GetObjectItemCaseSensitive(made, "networks");
+    cJSON *notes = cJSON_GetObjectItemCaseSensitive(made, "notes");
+    if (!networks)
+        networks = cJSON_AddObjectToObject(made, "networks");
+    if (!notes && built->notes)
+        notes = cJSON_AddArrayToObject(made, "notes");
+    cJSON_ArrayForEach(one, built->networks) cJSON_AddItemToObject(networks, one->string, cJSON_Duplicate(one, true));
+    cJSON_ArrayForEach(one, built->notes) cJSON_AddItemToArray(notes, cJSON_Duplicate(one, true));
+}
+
 static cJSON *made_by(const Run *run)
 {
     cJSON *made = cJSON_CreateObject();
@@ -201,6 +231,10 @@ static cJSON *made_by(const Run *run)
     }
     if (run->model)
         cJSON_AddNumberToObject(made, "classes", run->model->info.classes);
+    if (run->model)
+        add_built(made, run->model->built);
+    if (run->measure.net)
+        add_built(made, inception_built(run->measure.net));
     if (run->measure.net)
         cJSON_AddStringToObject(made, "feature_precision",
                                 precision_name(model_cache_feature_precision(run->models, run->spec->precision)));

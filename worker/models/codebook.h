@@ -3,7 +3,7 @@
 #ifndef WORKER_MODELS_CODEBOOK_H
 #define WORKER_MODELS_CODEBOOK_H
 
-#include "worker/models/weights.h"
+#include "worker/weights/weights.h"
 
 typedef struct Codebook {
     Backend *be;

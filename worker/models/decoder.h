@@ -8,7 +8,7 @@
 #define WORKER_MODELS_DECODER_H
 
 #include "kernels/workspace.h"
-#include "worker/models/weights.h"
+#include "worker/weights/weights.h"
 
 enum { DECODER_LEVELS = 8, DECODER_BLOCKS = 4, DECODER_MAPS = 3 };
 
@@ -59,7 +59,8 @@ typedef struct DecoderWork {
 /* Sees the map after "mid", "level0", ..., "image" of every chunk; tests. */
 typedef void DecoderTap(void *ctx, const char *stage, FeatureMap map);
 
-/* grid 0: by the number of levels (worker/models/sampler.h). */
+int decoder_levels(const Weights *weights); /* that the file has */
+/* grid 0 is an error: no file has it (worker/weights/sizes.h). */
 bool decoder_load(Decoder *ret_decoder, const Weights *weights, Backend *be, int grid, Err *err);
 void decoder_free(Decoder *decoder); /* a zeroed one is fine */
 

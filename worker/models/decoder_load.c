@@ -235,6 +235,25 @@ static bool has_block(const Weights *weights, const char *kind, int level, int i
     return false;
 }
 
+/* As in every tokenizer of this kind: the blocks are numbered from 0 on; at level 0 each has attention, elsewhere all
+ * or none. */
+static bool check_blocks(const Weights *weights, const DecoderLevel *level, int index, Err *err)
+{
+    Name block;
+    bool first = index == 0 || level->attn[0].c;
+    snprintf(block, sizeof block, "decoder.conv_blocks.%d.res", index);
+    if (level->blocks < DECODER_BLOCKS && !weights_no_gap(weights, "tokenizer", block, level->blocks, err))
+        return false;
+    for (int j = 0; j < level->blocks; j++)
+        if (!level->attn[j].c == first)
+            return err_set(err, ERR_FORMAT,
+                           "tokenizer %s: %s decoder.conv_blocks.%d.attn.%d, wanted attention after every block of "
+                           "level 0, and after all or none of another level",
+                           weights->path, first ? "it lacks" : "it has", index, j);
+    snprintf(block, sizeof block, "decoder.conv_blocks.%d.attn", index);
+    return weights_no_gap(weights, "tokenizer", block, level->blocks, err);
+}
+
 static bool load_level(DecoderLevel *level, Loader *loader, int index, bool last, int c, Err *err)
 {
     const Weights *weights = loader->weights;
@@ -250,6 +269,8 @@ static bool load_level(DecoderLevel *level, Loader *loader, int index, bool last
             return false;
     }
     level->c = c;
+    if (!check_blocks(weights, level, index, err))
+        return false;
     if (has_block(weights, "res", index, DECODER_BLOCKS))
         return err_set(err, ERR_FORMAT, "tokenizer %s: level %d has more than the %d blocks that a decoder may have",
                        weights->path, index, DECODER_BLOCKS);
@@ -263,26 +284,28 @@ static bool load_level(DecoderLevel *level, Loader *loader, int index, bool last
     return (level->upsample = load_conv(loader, block, "upsample.conv", c, c, 3, true, err)) != NULL;
 }
 
-/* No file states the number of tokens per image; these belong to the published numbers of levels. */
-static int usual_grid(int levels)
+int decoder_levels(const Weights *weights)
 {
-    static const int grids[] = {[3] = 8, [4] = 32, [5] = 16};
-    return levels < (int)countof(grids) ? grids[levels] : 0;
+    int levels = 0;
+    while (levels <= DECODER_LEVELS && has_block(weights, "res", levels, 0))
+        levels++;
+    return levels;
 }
 
 static bool read_sizes(Decoder *decoder, const Weights *weights, int grid, Err *err)
 {
-    while (decoder->levels <= DECODER_LEVELS && has_block(weights, "res", decoder->levels, 0))
-        decoder->levels++;
+    decoder->levels = decoder_levels(weights);
     if (decoder->levels < 1 || decoder->levels > DECODER_LEVELS)
         return err_set(err, ERR_FORMAT,
                        "tokenizer %s: %d decoder levels (decoder.conv_blocks.K), wanted 1 to %d; is it a VQ tokenizer?",
                        weights->path, decoder->levels, DECODER_LEVELS);
-    decoder->grid = grid ? grid : usual_grid(decoder->levels);
+    if (!weights_no_gap(weights, "tokenizer", "decoder.conv_blocks", decoder->levels, err))
+        return false;
+    decoder->grid = grid;
     if (!decoder->grid)
         return err_set(err, ERR_FORMAT,
                        "tokenizer %s: it has %d levels, and no file says how many tokens an image has; give a noise "
-                       "file [n,tokens,channels] or the grid",
+                       "file [n,tokens,channels] or set grid",
                        weights->path, decoder->levels);
     decoder->image_size = decoder->grid << (decoder->levels - 1);
     return true;
@@ -305,6 +328,9 @@ static bool load_all(Decoder *decoder, const Weights *weights, int grid, Err *er
         if (!load_level(&decoder->level[i], &loader, i, i == decoder->levels - 1, c, err))
             return false;
         c = decoder->level[i].c;
+        if (decoder->level[i].blocks != decoder->level[0].blocks)
+            return err_set(err, ERR_FORMAT, "tokenizer %s: level 0 of its decoder has %d blocks and level %d has %d",
+                           weights->path, decoder->level[0].blocks, i, decoder->level[i].blocks);
     }
     return load_norm(&loader, "decoder", "norm_out", c, &decoder->norm_out, err) &&
            (decoder->conv_out = load_conv(&loader, "decoder", "conv_out", c, 3, 3, false, err));

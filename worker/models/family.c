@@ -21,7 +21,10 @@ ModelFiles family_files(const JobSpec *spec, int grid)
     ModelFiles files = {.heads = spec->heads, .grid = spec->grid ? spec->grid : grid};
     const ModelFamily *family = model_family(spec->family);
     for (ModelRole role = 0; family && role < MODEL_ROLES; role++)
-        files.files[role] = family->use(spec, role) == FILE_UNUSED ? NULL : spec->files[role];
+        if (family->use(spec, role) != FILE_UNUSED) {
+            files.files[role] = spec->files[role];
+            files.parts[role] = spec->parts[role];
+        }
     return files;
 }
 

@@ -20,14 +20,16 @@
 #include "kernels/backend.h"
 #include "spec/jobspec.h"
 #include "spec/model.h"
+#include "worker/weights/built.h"
 
 /* --- a model ------------------------------------------------------------------------------------------ */
 
 /* Which files to open, by role; NULL: not used by the job. Paths belong to the caller. */
 typedef struct ModelFiles {
     char *files[MODEL_ROLES];
-    int heads; /* 0: by the files */
-    int grid;  /* tokens per side; 0: by the files */
+    char *parts[MODEL_ROLES]; /* of each file; NULL: the usual one */
+    int heads;                /* 0: by the files */
+    int grid;                 /* tokens per side; 0: by the files */
 } ModelFiles;
 
 /* The shapes of a batch, which follow from the files. */
@@ -40,6 +42,7 @@ typedef struct ModelInfo {
 typedef struct Model {
     const struct Family *family;
     ModelInfo info;
+    const Built *built; /* what was made of which file; belongs to the model */
 } Model;
 
 /* --- a batch ------------------------------------------------------------------------------------------ */

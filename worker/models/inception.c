@@ -54,6 +54,7 @@ struct Inception {
     size_t staged_bytes;
     InceptionTap tap;
     void *tap_ctx;
+    Built built;
 };
 
 static const char *const level_blocks[INCEPTION_LEVELS] = {
@@ -224,6 +225,16 @@ static bool open_net(Inception *net, const Ckpt *ckpt, Err *err)
            walk_table(net, ckpt, err);
 }
 
+static bool report(Inception *net, const Ckpt *ckpt, Err *err)
+{
+    cJSON *network = built_add(&net->built, NETWORK_INCEPTION, ckpt, NULL, err);
+    if (network) {
+        built_size(network, "features", net->width);
+        built_size(network, "classes", net->classes);
+    }
+    return network;
+}
+
 Inception *inception_open(const char *path, Backend *be, Err *err)
 {
     Ckpt *ckpt = ckpt_open(path, err);
@@ -232,7 +243,8 @@ Inception *inception_open(const char *path, Backend *be, Err *err)
     Inception *net = xcalloc(1, sizeof *net);
     net->be = be;
     net->chunk = backend_is_host(be) ? 1 : DEVICE_CHUNK;
-    if (!open_net(net, ckpt, err)) {
+    Weights weights = weights_of_ckpt(ckpt);
+    if (!network_check(&weights, NETWORK_INCEPTION, err) || !open_net(net, ckpt, err) || !report(net, ckpt, err)) {
         inception_close(net);
         net = NULL;
     }
@@ -255,7 +267,13 @@ void inception_close(Inception *net)
     workspace_close(&net->ends);
     if (net->staged)
         be_free(net->be, net->staged);
+    built_free(&net->built);
     free(net);
+}
+
+const Built *inception_built(const Inception *net)
+{
+    return &net->built;
 }
 
 int inception_width(const Inception *net)

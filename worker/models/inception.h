@@ -6,6 +6,7 @@
 #define WORKER_MODELS_INCEPTION_H
 
 #include "kernels/backend.h"
+#include "worker/weights/built.h"
 
 typedef struct Inception Inception;
 
@@ -13,6 +14,7 @@ typedef struct Inception Inception;
 Inception *inception_open(const char *path, Backend *be, Err *err);
 void inception_close(Inception *net); /* NULL is fine; before its backend is closed */
 
+const Built *inception_built(const Inception *net);
 int inception_width(const Inception *net);   /* pool3: 2048 */
 int inception_classes(const Inception *net); /* 1008 */
 enum { INCEPTION_SPATIAL = 2023 };           /* sFID features: 17*17*7 */

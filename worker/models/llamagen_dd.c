@@ -22,13 +22,16 @@ static Model *open_files(const ModelFiles *files, Backend *be, Err *err)
     const SamplerFiles named = {.student = files->files[ROLE_STUDENT],
                                 .teacher = files->files[ROLE_TEACHER],
                                 .tokenizer = files->files[ROLE_TOKENIZER],
+                                .student_part = files->parts[ROLE_STUDENT],
+                                .teacher_part = files->parts[ROLE_TEACHER],
+                                .tokenizer_part = files->parts[ROLE_TOKENIZER],
                                 .heads = files->heads,
                                 .grid = files->grid};
     Sampler *sampler = sampler_open(&named, be, err);
     if (!sampler)
         return NULL;
     LlamagenDd *made = xcalloc(1, sizeof *made);
-    *made = (LlamagenDd){{&family_llamagen_dd, *sampler_info(sampler)}, sampler};
+    *made = (LlamagenDd){{&family_llamagen_dd, *sampler_info(sampler), sampler_built(sampler)}, sampler};
     return &made->model;
 }
 

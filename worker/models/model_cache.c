@@ -175,8 +175,10 @@ static Slot slot_of(const Family *family, const ModelFiles *files, Precision pre
     Slot slot = {.key = xasprintf("%s;%d;%d;%d", family->name, files->heads, files->grid, precision)};
     for (int i = 0; i < MODEL_ROLES; i++) {
         Buf key = {0};
-        if (files->files[i])
+        if (files->files[i]) {
             key_add(&key, files->files[i]);
+            buf_printf(&key, "%s", files->parts[i] ? files->parts[i] : "");
+        }
         slot.keys[i] = key.data;
     }
     slot.main_file = xstrdup(model_main_file(files->files));

@@ -13,32 +13,9 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "worker/models/codebook.h"
-#include "worker/models/decoder.h"
+#include "worker/weights/kind.h"
 #include "worker/models/plan.h"
-#include "worker/models/student.h"
-#include "worker/models/teacher.h"
-
-enum { MAX_GRID = 128 };
-
-struct Sampler {
-    Backend *be;
-    ModelInfo info;
-    Codebook book;
-    Decoder decoder;
-    Student student; /* tf.be NULL: there is none */
-    Teacher teacher; /* likewise */
-    int reserved;    /* B of what follows */
-    Workspace workspace;
-    StudentWork student_work;
-    TeacherWork teacher_work;
-    DecoderWork decoder_work;
-    /* host, one batch */
-    float *vectors, *latents, *margin; /* [B,L,C], [B,L,C], [B,L] */
-    int32_t *codes, *prefix;           /* [B,L] */
-    StudentResult found;               /* as large as [B,L] */
-    TeacherResult drawn;
-};
+#include "worker/models/sampler_parts.h"
 
 static void enter(const Stages *stages, const char *name)
 {
@@ -75,15 +52,31 @@ static bool fits(const Sampler *s, const Weights *student, const Weights *teache
     return true;
 }
 
+/* The grid that all three run on, from the sizes of the models before they are loaded. */
+static bool choose_grid(Sampler *s, const Weights *student, const Weights *teacher, const Weights *tokenizer, int heads,
+                        int grid, Err *err)
+{
+    SizedModel models[] = {{student, "student", 0, 0}, {teacher, "teacher", 0, 0}};
+    for (size_t i = 0; i < countof(models); i++) {
+        Transformer sizes;
+        NetworkKind kind = i == 0 ? NETWORK_STUDENT : NETWORK_TEACHER;
+        if (models[i].weights && (!network_check(models[i].weights, kind, err) ||
+                                  !transformer_sizes(models[i].weights, models[i].role, heads, &sizes, err)))
+            return false;
+        if (models[i].weights)
+            models[i].width = sizes.width, models[i].layers = sizes.layers;
+    }
+    return sizes_grid(models, countof(models), decoder_levels(tokenizer), grid, &s->grid, err);
+}
+
 static bool load_all(Sampler *s, const Weights *student, const Weights *teacher, const Weights *tokenizer, int heads,
                      int grid, Err *err)
 {
-    if (grid < 0 || grid > MAX_GRID)
-        return err_set(err, ERR_USAGE, "grid: it is %d tokens a side, wanted 1 to %d (0: by the tokenizer)", grid,
-                       MAX_GRID);
     if (!student && !teacher)
         return err_set(err, ERR_USAGE, "models: neither a student nor a teacher was given, wanted at least one");
-    if (!codebook_load(&s->book, tokenizer, s->be, err) || !decoder_load(&s->decoder, tokenizer, s->be, grid, err))
+    if (!network_check(tokenizer, NETWORK_TOKENIZER, err) || !codebook_load(&s->book, tokenizer, s->be, err) ||
+        !choose_grid(s, student, teacher, tokenizer, heads, grid, err) ||
+        !decoder_load(&s->decoder, tokenizer, s->be, s->grid.value, err))
         return false;
     grid = s->decoder.grid;
     if ((student && !student_load(&s->student, student, s->be, heads, grid, err)) ||
@@ -108,35 +101,6 @@ Sampler *sampler_open_weights(const Weights *student, const Weights *teacher, co
         return s;
     sampler_close(s);
     return NULL;
-}
-
-/* path NULL: no checkpoint, no error. */
-static bool open_file(const char *path, Ckpt **ret_ckpt, Weights *ret_weights, Err *err)
-{
-    if (!path)
-        return true;
-    *ret_ckpt = ckpt_open(path, err);
-    if (*ret_ckpt)
-        *ret_weights = weights_of_ckpt(*ret_ckpt);
-    return *ret_ckpt != NULL;
-}
-
-Sampler *sampler_open(const SamplerFiles *files, Backend *be, Err *err)
-{
-    Ckpt *student = NULL, *teacher = NULL, *tokenizer = NULL;
-    Weights from_student, from_teacher, from_tokenizer;
-    Sampler *s = NULL;
-    if (!files->tokenizer)
-        err_set(err, ERR_USAGE, "tokenizer: none was given; every sampler needs one");
-    else if (open_file(files->student, &student, &from_student, err) &&
-             open_file(files->teacher, &teacher, &from_teacher, err) &&
-             open_file(files->tokenizer, &tokenizer, &from_tokenizer, err))
-        s = sampler_open_weights(student ? &from_student : NULL, teacher ? &from_teacher : NULL, &from_tokenizer,
-                                 files->heads, files->grid, be, err);
-    ckpt_close(student);
-    ckpt_close(teacher);
-    ckpt_close(tokenizer);
-    return s;
 }
 
 const ModelInfo *sampler_info(const Sampler *sampler)
@@ -233,6 +197,7 @@ void sampler_close(Sampler *sampler)
     if (!sampler)
         return;
     release(sampler);
+    built_free(&sampler->built);
     codebook_free(&sampler->book);
     decoder_free(&sampler->decoder);
     student_free(&sampler->student);

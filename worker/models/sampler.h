@@ -9,6 +9,7 @@
 #ifndef WORKER_MODELS_SAMPLER_H
 #define WORKER_MODELS_SAMPLER_H
 
+#include "worker/weights/built.h"
 #include "worker/models/family.h"
 #include "worker/models/plan.h"
 
@@ -16,23 +17,21 @@ typedef struct Sampler Sampler;
 
 typedef struct SamplerFiles {
     const char *student, *teacher, *tokenizer; /* paths; student or teacher may be NULL when the plan needs none */
-    int heads;                                 /* 0: width / 64 */
-    int grid; /* tokens a side; 0: by the tokenizer's levels (no file says it), below */
+    int heads, grid;                           /* tokens per side; 0: as worker/weights/sizes.h says */
+    const char *student_part, *teacher_part, *tokenizer_part; /* as ckpt_open_part; NULL: the usual one */
 } SamplerFiles;
 
-/* The grid is in no checkpoint: rotary positions are computed and convolutions take any size. With grid 0 it follows
- * from the tokenizer's levels: 5 (VQ-16) 16, 4 (VQ-8) 32, 3 (the digits family) 8. A noise file [n,L,C] gives sqrt(L).
- */
-
-/* Loads and packs. Sizes are read off tensor shapes; a file that does not fit the others is an error. */
+/* Loads and packs. Sizes are read off tensor shapes; a file that does not fit the others is an error, and so is one
+ * with a tensor that no network read (built.h). */
 Sampler *sampler_open(const SamplerFiles *files, Backend *be, Err *err);
-/* The same from any source of weights (worker/models/weights.h), needed until it returns: benchmarks bring random ones.
+/* The same from any source of weights (worker/weights/weights.h), needed until it returns: benchmarks bring random ones.
  */
 struct Weights;
 Sampler *sampler_open_weights(const struct Weights *student, const struct Weights *teacher,
                               const struct Weights *tokenizer, int heads, int grid, Backend *be, Err *err);
 void sampler_close(Sampler *sampler); /* NULL is fine */
 const ModelInfo *sampler_info(const Sampler *sampler);
+const Built *sampler_built(const Sampler *sampler); /* empty when it was not made of files */
 
 /* Makes room for batches of up to `count`; may be called again with another size. False with ERR_MEMORY if it does not
  * fit. */

@@ -7,15 +7,11 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "worker/weights/kind.h"
 
 static bool read_sizes(Student *student, const Weights *weights, Err *err)
 {
     int64_t embed[] = {student->tf.width, -1};
-    if (!weights_has(weights, "n_d_embed.weight"))
-        return err_set(err, ERR_FORMAT,
-                       "student %s: no n_d_embed.weight in it, so it is not a Distilled Decoding student (a plain "
-                       "LlamaGen model goes in as the teacher)",
-                       weights->path);
     if (!weights_shape(weights, "tok_embeddings.weight", 2, embed, err))
         return false;
     if (embed[1] < 1 || embed[1] > 4096)
@@ -62,9 +58,10 @@ bool student_load(Student *ret_student, const Weights *weights, Backend *be, int
     Student student = {0};
     int64_t marks[] = {2, -1};
     float *data_mark = NULL; /* the class token is marked as data, whatever t */
-    bool ok = weights_shape(weights, "n_d_embed.weight", 2, marks, err) &&
+    bool ok = network_check(weights, NETWORK_STUDENT, err) &&
+              weights_shape(weights, "n_d_embed.weight", 2, marks, err) &&
               (data_mark = weights_take(weights, "n_d_embed.weight", 2, marks[1], 0, 0, err)) &&
-              transformer_load(&student.tf, weights, be, heads, grid, data_mark + marks[1], err) &&
+              transformer_load(&student.tf, weights, "student", be, heads, grid, data_mark + marks[1], err) &&
               read_sizes(&student, weights, err) && load_heads(&student, weights, err);
     free(data_mark);
     if (!ok) {
@@ -97,7 +94,7 @@ void student_layout(const Student *student, Workspace *workspace, int b, Student
     work->codes = workspace_take(workspace, DTYPE_I32, 1, rows, 0, 0, 0);
     work->margin = workspace_take(workspace, DTYPE_F32, 1, rows, 0, 0, 0);
     work->vectors = workspace_take(workspace, DTYPE_F32, 2, rows, student->channels, 0, 0);
-    transformer_layout(&student->tf, workspace, b, 1, &work->tf);
+    transformer_layout(&student->tf, workspace, b, false, &work->tf);
 }
 
 int student_codes(const StudentStep *step)

@@ -10,16 +10,13 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "worker/weights/kind.h"
 
 bool teacher_load(Teacher *ret_teacher, const Weights *weights, Backend *be, int heads, int grid, Err *err)
 {
     Teacher teacher = {0};
-    if (weights_has(weights, "n_d_embed.weight"))
-        return err_set(err, ERR_FORMAT,
-                       "teacher %s: it has n_d_embed.weight, so it is a Distilled Decoding student, wanted a plain "
-                       "LlamaGen model",
-                       weights->path);
-    if (!transformer_load(&teacher.tf, weights, be, heads, grid, NULL, err) ||
+    if (!network_check(weights, NETWORK_TEACHER, err) ||
+        !transformer_load(&teacher.tf, weights, "teacher", be, heads, grid, NULL, err) ||
         !weights_tensor(weights, be, "tok_embeddings.weight", teacher.tf.codes, teacher.tf.width, &teacher.embed,
                         err)) {
         teacher_free(&teacher);
@@ -49,7 +46,7 @@ void teacher_layout(const Teacher *teacher, Workspace *workspace, int b, Teacher
     work->uncond = workspace_take(workspace, DTYPE_F32, 2, b, d, 0, 0);
     work->guided = workspace_take(workspace, DTYPE_F32, 2, b, d, 0, 0);
     work->logits = workspace_take(workspace, DTYPE_F32, 2, b, teacher->tf.codes, 0, 0);
-    transformer_layout(&teacher->tf, workspace, 2 * b, teacher->tf.layers, &work->tf);
+    transformer_layout(&teacher->tf, workspace, 2 * b, true, &work->tf);
 }
 
 void teacher_work_open(const Teacher *teacher, int b, TeacherWork *work)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "worker/weights/sizes.h"
 
 enum { MAX_LAYERS = 512 };
 
@@ -97,7 +98,7 @@ static bool has_layer(const Weights *weights, int layer)
     return false;
 }
 
-static bool read_sizes(Transformer *tf, const Weights *weights, int heads, Err *err)
+static bool read_sizes(Transformer *tf, const Weights *weights, const char *role, int heads, Err *err)
 {
     int64_t cls[] = {-1, -1}, head[] = {-1, -1}, w1[] = {-1, -1};
     if (!weights_shape(weights, "cls_embedding.embedding_table.weight", 2, cls, err))
@@ -116,13 +117,15 @@ static bool read_sizes(Transformer *tf, const Weights *weights, int heads, Err *
     tf->width = (int)cls[1];
     tf->codes = (int)head[0];
     tf->hidden = (int)w1[0];
-    tf->heads = heads ? heads : tf->width / 64;
+    SizeChoice choice = {0};
     if (!tf->layers)
         return err_set(err, ERR_FORMAT, "%s: no layers.0.attention.wqkv.weight in it", weights->path);
-    if (tf->heads < 1 || tf->width % tf->heads || tf->width / tf->heads % 4)
-        return err_set(err, ERR_FORMAT,
-                       "%s: width %d cannot be split into %d heads of a multiple of 4 channels; give the model's heads",
-                       weights->path, tf->width, tf->heads);
+    if (!weights_no_gap(weights, role, "layers", tf->layers, err) ||
+        !sizes_heads(weights, role, tf->width, tf->layers, heads, &choice, err))
+        return false;
+    tf->heads = choice.value;
+    tf->heads_from = choice.from;
+    tf->heads_assumed = choice.assumed;
     return true;
 }
 
@@ -163,9 +166,9 @@ static bool place_classes(Transformer *tf, const Weights *weights, const float *
            (tf->class_last.data = be_alloc(tf->be, tensor_bytes(&tf->class_last), err));
 }
 
-static bool load_all(Transformer *tf, const Weights *weights, int heads, const float *add, Err *err)
+static bool load_all(Transformer *tf, const Weights *weights, const char *role, int heads, const float *add, Err *err)
 {
-    if (!read_sizes(tf, weights, heads, err))
+    if (!read_sizes(tf, weights, role, heads, err))
         return false;
     tf->layer = xcalloc((size_t)tf->layers, sizeof *tf->layer);
     for (int i = 0; i < tf->layers; i++)
@@ -176,11 +179,17 @@ static bool load_all(Transformer *tf, const Weights *weights, int heads, const f
     return tf->head && place_rotary(tf, err) && place_classes(tf, weights, add, err);
 }
 
-bool transformer_load(Transformer *ret_tf, const Weights *weights, Backend *be, int heads, int grid, const float *add,
-                      Err *err)
+bool transformer_sizes(const Weights *weights, const char *role, int heads, Transformer *ret_sizes, Err *err)
+{
+    *ret_sizes = (Transformer){0};
+    return read_sizes(ret_sizes, weights, role, heads, err);
+}
+
+bool transformer_load(Transformer *ret_tf, const Weights *weights, const char *role, Backend *be, int heads, int grid,
+                      const float *add, Err *err)
 {
     Transformer tf = {.be = be, .grid = grid, .tokens = grid * grid};
-    if (!load_all(&tf, weights, heads, add, err)) {
+    if (!load_all(&tf, weights, role, heads, add, err)) {
         transformer_free(&tf);
         return false;
     }
@@ -211,11 +220,11 @@ void transformer_free(Transformer *tf)
 
 /* --- memory --------------------------------------------------------------------------------------- */
 
-void transformer_layout(const Transformer *tf, Workspace *workspace, int sequences, int layers, TransformerWork *work)
+void transformer_layout(const Transformer *tf, Workspace *workspace, int sequences, bool keeps, TransformerWork *work)
 {
-    int64_t rows = (int64_t)sequences * tf->tokens, d = tf->width, f = tf->hidden;
+    int64_t rows = (int64_t)sequences * tf->tokens, d = tf->width, f = tf->hidden, layers = keeps ? tf->layers : 1;
     work->sequences = sequences;
-    work->layers = layers;
+    work->keeps = keeps;
     work->labels = workspace_take(workspace, DTYPE_I32, 1, sequences, 0, 0, 0);
     work->v_class = workspace_take(workspace, DTYPE_F32, 2, sequences, d, 0, 0);
     work->k = workspace_take(workspace, DTYPE_F32, 2, layers * rows, d, 0, 0);
@@ -308,14 +317,14 @@ Tensor transformer_forward(const Transformer *tf, TransformerWork *work, const T
 {
     Backend *be = tf->be;
     int64_t d = tf->width, hd = d / tf->heads, rows = (int64_t)pass->b * pass->t;
-    int64_t span = work->layers > 1 ? tf->tokens : pass->t; /* rows of the K and V of a sequence */
+    int64_t span = work->keeps ? tf->tokens : pass->t; /* rows of the K and V of a sequence */
     Tensor h = tensor_part(work->h, 0, 2, rows, d, 0), x = tensor_part(work->x, 0, 2, rows, d, 0);
     Tensor qkv = tensor_part(work->qkv, 0, 3, pass->b, pass->t, 3 * d);
     Tensor labels = tensor_part(work->labels, 0, 1, pass->b, 0, 0);
     Tensor v_class = tensor_part(work->v_class, 0, 2, pass->b, d, 0);
     for (int l = 0; l < tf->layers; l++) {
         const TransformerLayer *layer = &tf->layer[l];
-        int64_t at = work->layers > 1 ? (int64_t)l * work->sequences * tf->tokens * d : 0;
+        int64_t at = work->keeps ? (int64_t)l * work->sequences * tf->tokens * d : 0;
         Tensor k = tensor_part(work->k, at, 3, pass->b, tf->heads, span);
         Tensor v = tensor_part(work->v, at, 3, pass->b, tf->heads, span);
         k.ndim = v.ndim = 4, k.shape[3] = v.shape[3] = hd; /* [b,H,span,hd] */

@@ -1,7 +1,7 @@
 /* The LlamaGen block stack that student and teacher share. docs/dev/models.md, "Transformer".
  *
- *     transformer_load(&tf, &weights, be, heads, grid, add, err)    once
- *     transformer_layout(&tf, &workspace, sequences, layers, &work)      measured, then placed
+ *     transformer_load(&tf, &weights, role, be, heads, grid, add, err)    once
+ *     transformer_layout(&tf, &workspace, sequences, keeps, &work)      measured, then placed
  *     transformer_begin(&tf, &work, labels, b)                      the class tokens of a batch
  *     hidden = transformer_forward(&tf, &work, &pass)               work.h holds the rows; any number of times
  *
@@ -12,7 +12,7 @@
 #define WORKER_MODELS_TRANSFORMER_H
 
 #include "kernels/workspace.h"
-#include "worker/models/weights.h"
+#include "worker/weights/weights.h"
 
 typedef struct TransformerLayer {
     Linear *wqkv; /* [3D,D], attention_norm folded in */
@@ -24,6 +24,8 @@ typedef struct TransformerLayer {
 typedef struct Transformer {
     Backend *be;
     int layers, width, heads, hidden; /* N, D, H, F */
+    const char *heads_from;           /* where H comes from (sizes.h), */
+    bool heads_assumed;               /* and whether it is a guess */
     int codes, classes;               /* V; classes without the null class */
     int grid, tokens;                 /* L = grid*grid */
     TransformerLayer *layer;
@@ -37,28 +39,32 @@ typedef struct Transformer {
 } Transformer;
 
 typedef struct TransformerWork {
-    int sequences, layers; /* room for: sequences of L tokens, layers of K and V kept */
-    Tensor h, x;           /* [R,D], R = sequences*L */
-    Tensor qkv, q;         /* [R,3D], [R,D] */
-    Tensor wide, gated;    /* [R,2F], [R,F]; in the same place as qkv and q */
-    Tensor k, v;           /* [layers,sequences,H,L,hd] as one run of floats */
-    Tensor v_class;        /* [sequences,D] */
-    Tensor labels;         /* [sequences] i32 */
+    int sequences;      /* room for: sequences of L tokens, */
+    bool keeps;         /* with K and V of every layer kept, else of one at a time */
+    Tensor h, x;        /* [R,D], R = sequences*L */
+    Tensor qkv, q;      /* [R,3D], [R,D] */
+    Tensor wide, gated; /* [R,2F], [R,F]; in the same place as qkv and q */
+    Tensor k, v;        /* [layers,sequences,H,L,hd] as one run of floats */
+    Tensor v_class;     /* [sequences,D] */
+    Tensor labels;      /* [sequences] i32 */
 } TransformerWork;
 
 /* One pass over grid tokens first..first+t-1 of b sequences. work.h[b,t,D] holds what enters the first layer. The last
- * layer computes only the rows from..t-1 of each sequence. With one layer kept first must be 0. */
+ * layer computes only the rows from..t-1 of each sequence. Without K and V kept first must be 0. */
 typedef struct TransformerPass {
     int b, first, t, from;
 } TransformerPass;
 
-/* heads 0: width / 64. add [D] is added to every class embedding on entry, unless NULL. */
-bool transformer_load(Transformer *ret_tf, const Weights *weights, Backend *be, int heads, int grid, const float *add,
-                      Err *err);
+/* The sizes alone, without grid and tokens: nothing is loaded. role: "student" or "teacher", for messages; heads 0: as
+ * sizes.h says. */
+bool transformer_sizes(const Weights *weights, const char *role, int heads, Transformer *ret_sizes, Err *err);
+/* add [D] is added to every class embedding on entry, unless NULL. */
+bool transformer_load(Transformer *ret_tf, const Weights *weights, const char *role, Backend *be, int heads, int grid,
+                      const float *add, Err *err);
 void transformer_free(Transformer *tf); /* a zeroed one is fine */
 
-/* layers kept: 1 (a pass sees all its tokens at once) or tf->layers (tokens come one by one). */
-void transformer_layout(const Transformer *tf, Workspace *workspace, int sequences, int layers, TransformerWork *work);
+/* keeps: tokens come one by one; else a pass sees all its tokens at once. */
+void transformer_layout(const Transformer *tf, Workspace *workspace, int sequences, bool keeps, TransformerWork *work);
 
 /* labels [b], the null class is tf->classes. Computes the class tokens not met before. */
 void transformer_begin(Transformer *tf, TransformerWork *work, const int32_t *labels, int b);

@@ -161,6 +161,15 @@ static void warn_about_precision(Reporting *r)
                  images, r->run->images);
 }
 
+/* What was said when the networks were loaded, by whichever process loaded them. */
+static void repeat_notes(Reporting *r)
+{
+    const cJSON *row, *note;
+    cJSON_ArrayForEach(row, r->made)
+        cJSON_ArrayForEach(note, cJSON_GetObjectItemCaseSensitive(row, "notes")) if (cJSON_IsString(note))
+            run_note(r->run, r->hooks, "%s", note->valuestring);
+}
+
 static bool write_page(const Reporting *r, const cJSON *json, Err *err)
 {
     char *sheet_path = reporting_path(r, "grid.png"), *path = reporting_path(r, "report.html");
@@ -189,6 +198,7 @@ static bool write_report(Reporting *r, Err *err)
     stopwatch_enter(&run->watch, STAGE_NONE);
     Report report = {.spec = run->spec, .identity = &run->identity, .images = run->images, .warnings = run->warnings};
     sum_up_shards(r, report.seconds);
+    repeat_notes(r);
     warn_about_precision(r);
     for (int stage = 0; stage < STAGES; stage++)
         report.seconds[stage] += run->watch.seconds[stage];

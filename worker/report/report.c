@@ -113,7 +113,8 @@ static void add_made(cJSON *json, const cJSON *made)
                  {"device_name", "device_name"},
                  {"sampler_precision", "precision"}, /* "precision" is a figure */
                  {"feature_precision", "feature_precision"},
-                 {"batch", "batch"}};
+                 {"batch", "batch"},
+                 {"networks", "networks"}};
     const cJSON *first = cJSON_GetArrayItem(made, 0);
     for (size_t i = 0; i < countof(names); i++) {
         const cJSON *value = cJSON_GetObjectItemCaseSensitive(first, names[i].in_made);

@@ -1,7 +1,8 @@
 /* The loaders every model shares, and the checkpoint as a source of weights. */
-#include "worker/models/weights.h"
+#include "worker/weights/weights.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static bool ckpt_has(const void *ctx, const char *name)
 {
@@ -18,14 +19,30 @@ static bool ckpt_read_of(const void *ctx, const char *name, int ndim, const int6
     return ckpt_read(ctx, name, ndim, shape, dst, err);
 }
 
+static const char *ckpt_name_of(const void *ctx, int i)
+{
+    return i < ckpt_count(ctx) ? ckpt_at(ctx, i)->name : NULL;
+}
+
 Weights weights_of_ckpt(const Ckpt *ckpt)
 {
-    return (Weights){ckpt_path(ckpt), ckpt, ckpt_has, ckpt_shape_of, ckpt_read_of};
+    return (Weights){ckpt_path(ckpt), ckpt, ckpt_has, ckpt_shape_of, ckpt_read_of, ckpt_name_of};
 }
 
 bool weights_has(const Weights *weights, const char *name)
 {
     return weights->has(weights->ctx, name);
+}
+
+bool weights_no_gap(const Weights *weights, const char *role, const char *prefix, int count, Err *err)
+{
+    const char *name;
+    size_t len = strlen(prefix);
+    for (int i = 0; weights->name && (name = weights->name(weights->ctx, i)); i++)
+        if (strncmp(name, prefix, len) == 0 && name[len] == '.' && strtol(name + len + 1, NULL, 10) >= count)
+            return err_set(err, ERR_FORMAT, "%s %s: it has %s and nothing of %s.%d, wanted all from %s.0 on", role,
+                           weights->path, name, prefix, count, prefix);
+    return true;
 }
 
 bool weights_shape(const Weights *weights, const char *name, int ndim, int64_t *shape, Err *err)

@@ -2,8 +2,8 @@
  * checkpoint or a generator behind them.
  *
  * The loaders below hold one tensor in host memory at a time: read, fold, hand to the backend, drop. */
-#ifndef WORKER_MODELS_WEIGHTS_H
-#define WORKER_MODELS_WEIGHTS_H
+#ifndef WORKER_WEIGHTS_WEIGHTS_H
+#define WORKER_WEIGHTS_WEIGHTS_H
 
 #include "kernels/backend.h"
 #include "worker/checkpoints/checkpoint.h"
@@ -15,11 +15,14 @@ typedef struct Weights {
     /* as ckpt_shape and ckpt_read */
     bool (*shape)(const void *ctx, const char *name, int ndim, int64_t *want_and_ret_shape, Err *err);
     bool (*read)(const void *ctx, const char *name, int ndim, const int64_t *shape, float *dst, Err *err);
+    const char *(*name)(const void *ctx, int i); /* the i-th of its names, NULL past the last; or NULL: not listed */
 } Weights;
 
 Weights weights_of_ckpt(const Ckpt *ckpt); /* valid while ckpt is open */
 
 bool weights_has(const Weights *weights, const char *name);
+/* False when there is a name PREFIX.N.* with N >= count: layers.3.wo.weight, but nothing of layers.1. */
+bool weights_no_gap(const Weights *weights, const char *role, const char *prefix, int count, Err *err);
 bool weights_shape(const Weights *weights, const char *name, int ndim, int64_t *want_and_ret_shape, Err *err);
 
 /* Host memory for `count` floats, or an error with the size; free() it. */
