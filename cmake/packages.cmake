@@ -9,6 +9,8 @@ find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 # No CMake modules of their own: the target PkgConfig::NAME.
 pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
 pkg_check_modules(INIH REQUIRED IMPORTED_TARGET inih)
+pkg_check_modules(TIFF REQUIRED IMPORTED_TARGET libtiff-4)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
 pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas) # with LAPACK inside
 pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)

@@ -30,11 +30,11 @@ const Verb verb_fid = {
     .least = 2,
     .most = 2,
     .summary = "The FID of two sets, as `python -m pytorch_fid A B` prints it; needs no daemon",
-    .detail =
-        "A and B are folders of images, .npz or .npy with images, statistics (.npz, .pth), or references by name.\n"
-        "  ddq fid samples/ imagenet256.npz\n"
-        "  ddq fid samples.npz VIRTUAL_imagenet256_labeled.npz --metrics fid,sfid,is,prdc\n"
-        "  ddq fid --save-stats photos/ photos.npz\n",
+    .detail = "A and B are folders or zips of images, .npz or .npy with images, statistics (.npz, .pth), or references "
+              "by name.\n"
+              "  ddq fid samples/ imagenet256.npz\n"
+              "  ddq fid samples.npz VIRTUAL_imagenet256_labeled.npz --metrics fid,sfid,is,prdc\n"
+              "  ddq fid --save-stats photos/ photos.npz\n",
     .flags = fid_flags,
     .run = fid_run,
 };

@@ -1,15 +1,19 @@
 """The files that people have, as sides of `ddq fid`: told by their content, whatever they are called."""
+import json
 import os
+import pathlib
 import pickle
 import shutil
 import struct
+import subprocess
 import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from test_fid import B, GOLDEN, person  # noqa: F401
+from session import DDQ
+from test_fid import B, GOLDEN, W16, person  # noqa: F401
 
 STATS = np.load(GOLDEN / "e2e/stats_b_pt.npz")
 MU, SIGMA = STATS["mu"], STATS["sigma"]
@@ -110,3 +114,130 @@ def pictures(tmp_path):
 def test_names_of_images(person, pictures):
     person.value(pictures, pictures)
     person.value(pictures, B)
+
+
+# --- images of every format ------------------------------------------------------------------------
+
+
+def shown(person, path, other, code=0):
+    """What --json says of both sides, and of their distance."""
+    answer = json.loads(person.fid(path, other, "--json", "--quiet", code=code).stdout)
+    return answer["generated"], answer["reference"], answer
+
+
+@pytest.fixture(scope="module")
+def originals():
+    return [Image.fromarray(image).resize((40 + i, 31)) for i, image in enumerate(np.load(B)[:4])]
+
+
+def deep(image):
+    """16 bits per channel."""
+    return Image.fromarray(np.asarray(image.convert("L")).astype("i4") * 257 ^ 0x35, "I")
+
+
+FORMATS = {
+    "png": ("png", lambda image: image, {}),
+    "webp": ("webp", lambda image: image, {"quality": 80}),
+    "lossless webp": ("webp", lambda image: image.convert("RGBA"), {"lossless": True}),
+    "animated webp": ("webp", lambda image: image, {"save_all": True, "append_images": [Image.new("RGB", (40, 31))]}),
+    "bmp": ("bmp", lambda image: image, {}),
+    "bmp of a palette": ("bmp", lambda image: image.quantize(60), {}),
+    "tiff": ("tif", lambda image: image, {}),
+    "tiff with lzw": ("tiff", lambda image: image.convert("RGBA"), {"compression": "tiff_lzw"}),
+    "tiff with jpeg": ("TIF", lambda image: image, {"compression": "jpeg"}),
+    "tiff of cmyk": ("tif", lambda image: image.convert("CMYK"), {}),
+    "ppm": ("ppm", lambda image: image, {}),
+    "pgm": ("PGM", lambda image: image.convert("L"), {}),
+    "pbm": ("pbm", lambda image: image.convert("1"), {}),
+    "no suffix": ("", lambda image: image, {"format": "WEBP"}),
+    "a wrong suffix": ("jpg", lambda image: image, {"format": "BMP"}),
+    "png of a palette with transparency": ("png", lambda image: image.quantize(9), {"transparency": 3}),
+    "animated png": ("png", lambda image: image, {"save_all": True, "append_images": [Image.new("RGB", (40, 31))]}),
+    "jpeg of cmyk": ("jpg", lambda image: image.convert("CMYK"), {}),
+    "jpeg that is turned": ("jpeg", lambda image: image, {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"}),
+}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_pixels_are_those_of_pillow(person, tmp_path, originals, kind):
+    suffix, make, how = FORMATS[kind]
+    for folder in "a", "b":
+        (tmp_path / folder).mkdir()
+    for i, original in enumerate(originals):
+        path = tmp_path / "a" / (f"{i}.{suffix}" if suffix else f"{i}")
+        if "append_images" in how:
+            how = {**how, "append_images": [Image.new("RGB", original.size)]}
+        make(original).save(path, **how)
+        Image.open(path).convert("RGB").save(tmp_path / f"b/{i}.png")  # what pytorch-fid gives to its network
+    a, b, answer = shown(person, tmp_path / "a", tmp_path / "b")
+    assert a["sha256"] == b["sha256"] and a["images"] == 4 and a["left_out"] == 0 and answer["fid"] == 0
+    lossy = any("lossy" in text or "JPEG" in text for text in answer["warnings"])
+    assert lossy == (kind in ("webp", "animated webp", "no suffix") or kind.startswith("jpeg"))
+
+
+def test_grey_of_16_bits_is_told_once(person, tmp_path, originals):
+    for folder in "a", "b":
+        (tmp_path / folder).mkdir()
+    for i, original in enumerate(originals):
+        deep(original).save(tmp_path / f"a/{i}.png")
+        Image.fromarray((np.asarray(deep(original)) >> 8).astype("u1")).save(tmp_path / f"b/{i}.png")
+    for _ in range(2):  # measured, and from the cache
+        done = person.fid(tmp_path / "a", tmp_path / "b")
+        assert done.stderr.count("4 of the 4 images are grey with 16 bits") == 1 and "Pillow" in done.stderr
+        assert done.stdout == "FID:  0.0\n"
+    assert any("grey with 16 bits" in text for text in shown(person, tmp_path / "a", tmp_path / "b")[2]["warnings"])
+
+
+@pytest.fixture
+def mixed(tmp_path, originals):
+    """Images, and files that are none."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for i, original in enumerate(originals):
+        original.save(folder / f"{i}.png")
+    originals[0].save(folder / "moving.gif")
+    (folder / "notes.txt").write_text("hello")
+    return folder
+
+
+def test_what_is_left_out_is_told(person, mixed, tmp_path):
+    assert "2 files in the folder are no PNG" in (said := person.fid(mixed, mixed).stderr) and "moving.gif" in said
+    a, _, answer = shown(person, mixed, B)
+    assert a["left_out"] == 2 and any("moving.gif" in text for text in answer["warnings"])
+    job = {"kind": "evaluate", "images": str(mixed), "reference": str(mixed), "inception": str(W16), "output": str(tmp_path / "out")}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    worker = pathlib.Path(DDQ).with_name("ddq-worker")
+    done = subprocess.run([worker, "exec", tmp_path / "job.json"], capture_output=True, text=True, env=person.env, timeout=60)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out/report.json").read_text())
+    assert report["left_out"] == 2 and report["reference"]["left_out"] == 2
+    assert sum("moving.gif" in text for text in report["warnings"]) == 2  # of the images, and of the reference
+    told = subprocess.run([worker, "reference", mixed], capture_output=True, text=True, env=person.env, timeout=60)
+    assert json.loads(told.stdout)["left_out"] == 2 and "moving.gif" in told.stderr
+    assert any("moving.gif" in text for text in json.loads(told.stdout)["warnings"])
+
+
+def test_a_zip_of_images(person, mixed, tmp_path):
+    """As EDM's dataset_tool writes it: stored members in folders, and dataset.json."""
+    for packing in zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED:
+        with zipfile.ZipFile(tmp_path / "dataset.zip", "w", packing) as file:
+            file.writestr("dataset.json", "{}")
+            for path in mixed.glob("*.png"):
+                file.write(path, f"00000/img{path.name}")
+        a, b, answer = shown(person, tmp_path / "dataset.zip", mixed)
+        assert a["kind"] == "zip" and a["sha256"] == b["sha256"] and answer["fid"] == 0 and a["left_out"] == 1
+    shutil.copy(tmp_path / "dataset.zip", tmp_path / "dataset")  # the content decides
+    assert shown(person, mixed, tmp_path / "dataset")[1]["kind"] == "zip"
+    torn = (tmp_path / "dataset.zip").read_bytes()
+    at = torn.index(b"00000/img1.png") + 60
+    put(tmp_path / "torn.zip", torn[:at] + b"\0\0\0\0" + torn[at + 4:])
+    assert "img1.png" in person.refused(tmp_path / "torn.zip", mixed)
+    with zipfile.ZipFile(tmp_path / "none.zip", "w") as file:
+        file.writestr("readme.txt", "hello")
+    assert "readme.txt" in person.refused(tmp_path / "none.zip", mixed, code=102)
+
+
+def test_one_image_is_no_set(person, mixed):
+    for side in (mixed / "0.png", B), (B, mixed / "0.png"):
+        said = person.refused(*side)
+        assert "this is one image" in said and "folder" in said

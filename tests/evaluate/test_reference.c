@@ -532,15 +532,18 @@ static void test_register_path(void **state)
 {
     Desk *desk = *state;
     Err err = {0};
-    char *folder = xasprintf("%s/references", desk->folder), *link = xasprintf("%s/link.npy", desk->folder), hex[65];
+    char *folder = xasprintf("%s/references", desk->folder), *link = xasprintf("%s/link.npy", desk->folder);
     Registration ada = {.folder = folder, .name = "images", .user = "ada"};
     ReferenceProbe probe;
     cJSON *entry;
-    int64_t images;
+    ReferenceImages images;
     assert_int_equal(symlink(SET_B, link), 0);
     assert_ok(reference_probe(link, &probe, &err), err);
-    assert_ok(reference_name_images(link, desk->cache, NULL, hex, &images, &err), err);
-    assert_int_equal(images, 160);
+    assert_ok(reference_name_images(link, desk->cache, NULL, &images, &err), err);
+    const char *hex = images.sha256;
+    assert_int_equal(images.images, 160);
+    assert_int_equal(images.left_out, 0);
+    assert_null(images.caveat);
     assert_ok(reference_register_path(&ada, link, &probe, hex, NULL, NULL, &err), err);
     assert_ok(references_read(folder, "images", &entry, &err), err);
     assert_string_equal(json_text(entry, "path", ""), SET_B); /* links are followed once, here */

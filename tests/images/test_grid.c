@@ -5,7 +5,7 @@
 
 static Image flat(int width, int height, uint8_t value)
 {
-    Image image = {width, height, xmalloc((size_t)width * (size_t)height * 3)};
+    Image image = {width, height, xmalloc((size_t)width * (size_t)height * 3), 0};
     memset(image.rgb, value, (size_t)width * (size_t)height * 3);
     return image;
 }

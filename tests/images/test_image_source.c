@@ -119,17 +119,18 @@ static void test_nothing(void **state)
     char *folder = test_folder();
     assert_err(image_source_open(folder, &err) != NULL, err, folder, "no images");
     assert_int_equal(err.kind, ERR_NOT_FOUND);
-    put_text(folder, "0001.webp");
-    assert_err(image_source_open(folder, &err) != NULL, err, folder, "no .png, .jpg or .jpeg", "0001.webp");
+    put_text(folder, "0001.txt");
+    assert_err(image_source_open(folder, &err) != NULL, err, folder, "no image in it or below it", "0001.txt");
     put_text(folder, "x.png");
     ImageSource *source = image_source_open(folder, &err);
     assert_int_equal(image_source_count(source), 1);
     Image image;
-    assert_err(image_source_read(source, 0, &image, &err), err, "x.png", "neither a PNG nor a JPEG");
+    assert_err(image_source_read(source, 0, &image, &err), err, "x.png", "does not begin like one");
     image_source_close(source);
     assert_err(image_source_open("/nonexistent", &err) != NULL, err, "/nonexistent", "No such file");
     char *file = xasprintf("%s/x.png", folder);
-    assert_err(image_source_open(file, &err) != NULL, err, file, "folder of PNG and JPEG files");
+    assert_err(image_source_open(file, &err) != NULL, err, file, "wanted a folder or a zip of images");
+    assert_err(image_source_open(GOLDEN("jpeg/grey.jpg"), &err) != NULL, err, "this is one image", "folder");
     free(file);
     test_folder_remove(folder);
 }
@@ -194,7 +195,7 @@ static void copy_file(const char *from, const char *folder, const char *name)
     free(path);
 }
 
-static void test_png_and_jpeg_of_any_size(void **state)
+static void test_images_of_any_format(void **state)
 {
     (void)state;
     Err err = {0};
@@ -203,21 +204,34 @@ static void test_png_and_jpeg_of_any_size(void **state)
     copy_file(GOLDEN("jpeg/rgb_420.jpg"), folder, "2.JPG");
     copy_file(GOLDEN("jpeg/grey.jpg"), folder, "3.jpeg");
     copy_file(GOLDEN("jpeg/cmyk.jpg"), folder, "4.png"); /* the first bytes say what it is, not the name */
+    copy_file(GOLDEN("formats/lossy.webp"), folder, "5");
+    copy_file(GOLDEN("formats/rgb_jpeg.tif"), folder, "6.TIF");
+    copy_file(GOLDEN("formats/grey16.png"), folder, "7.npy");
+    copy_file(GOLDEN("formats/p6.ppm"), folder, "8.ppm?download=true");
     put_text(folder, "thumbs.db");
-    put_text(folder, "a.webp");
+    put_text(folder, "a.txt");
     ImageSource *source = image_source_open(folder, &err);
     assert_ok(source != NULL, err);
-    static const int widths[] = {2, 37, 37, 37};
-    for (int i = 3; i >= 0; i--) { /* in any order */
+    static const int widths[] = {2, 37, 37, 37, 37, 37, 37, 37};
+    ImageTally tally = {0};
+    assert_int_equal(image_source_count(source), countof(widths));
+    for (int i = (int)countof(widths); i-- > 0;) { /* in any order */
         Image image;
         assert_ok(image_source_read(source, i, &image, &err), err);
         assert_int_equal(image.width, widths[i]);
+        image_tally_add(&tally, image.traits);
         image_free(&image);
     }
+    assert_int_equal(image_source_left_out(source), 2);
     char *caveat = image_source_caveat(source);
+    assert_string_equal(caveat, "2 files in the folder are no PNG, JPEG, WebP, BMP, TIFF or PPM and were left out: the "
+                                "first is a.txt");
+    free(caveat);
+    caveat = image_tally_caveat(&tally, image_source_count(source));
     assert_string_equal(caveat,
-                        "2 of the 4 images are JPEG files: JPEG compression changes the FID; 2 files in the folder are "
-                        "neither PNG nor JPEG and were left out: the first is a.webp");
+                        "4 of the 8 images are JPEG or lossy WebP files: lossy compression changes the FID; 1 of the 8 "
+                        "images are grey with 16 bits: ddq takes the high byte of each pixel, Pillow (and so "
+                        "pytorch-fid) clips it at 255, and the FID is another one; convert them to 8 bits");
     free(caveat);
     image_source_close(source);
     test_folder_remove(folder);
@@ -234,7 +248,7 @@ static void test_names_are_written_out(void **state)
     char *name = image_source_name(source, 0), *wanted = xasprintf("%s/a\\nb\\x1b[2J\\\\\\xff\xc3\xa9.png", folder);
     assert_string_equal(name, wanted);
     Image image;
-    assert_err(image_source_read(source, 0, &image, &err), err, wanted, "neither a PNG nor a JPEG");
+    assert_err(image_source_read(source, 0, &image, &err), err, wanted, "does not begin like one");
     char *path = image_source_path(source, 0); /* what opens, unlike the name */
     assert_int_equal(access(path, R_OK), 0);
     free(path);
@@ -289,6 +303,44 @@ static void test_what_is_no_file(void **state)
     assert_err(image_source_open(pipe, &err) != NULL, err, pipe, "device or pipe");
     assert_err(image_source_open("/dev/zero", &err) != NULL, err, "/dev/zero", "device or pipe");
     free(pipe);
+    test_folder_remove(folder);
+}
+
+/* As EDM's dataset_tool writes one, and with members that are deflated, called anything or no images. */
+static void test_a_zip(void **state)
+{
+    (void)state;
+    Err err = {0};
+    char *folder = test_folder(), *path = xasprintf("%s/dataset.zip", folder);
+    put_image(folder, "00000/img10.png", 10);
+    put_image(folder, "00000/img2.png", 2);
+    put_image(folder, "a\\b", 7);
+    put_text(folder, "dataset.json");
+    char *command = xasprintf("cd '%s' && python3 -c 'import zipfile as z\n"
+                              "f = z.ZipFile(\"dataset.zip\", \"w\")\n"
+                              "[f.write(n, n, t) for n, t in ((\"dataset.json\", 8), (\"00000/img10.png\", 0), "
+                              "(\"00000/img2.png\", 8), (\"a\\\\b\", 8))]\nf.close()'",
+                              folder);
+    assert_int_equal(system(command), 0);
+    check_values(path, (int[]){2, 10, 7}, 3);
+    ImageSource *source = image_source_open(path, &err);
+    assert_ok(source != NULL, err);
+    char *name = image_source_name(source, 1), *wanted = xasprintf("%s/00000/img10.png", path),
+         *caveat = image_source_caveat(source);
+    assert_string_equal(name, wanted);
+    assert_string_equal(caveat,
+                        "1 file in the zip is no PNG, JPEG, WebP, BMP, TIFF or PPM and was left out: dataset.json");
+    assert_true(image_source_fresh(source));
+    assert_ok(image_source_same(source, &err), err);
+    put_text(folder, "dataset.zip");
+    assert_err(image_source_same(source, &err), err, path, "changed");
+    free(name);
+    free(wanted);
+    free(caveat);
+    free(command);
+    free(path);
+    /* the mapping of a file that shrank must not be touched any more */
+    image_source_close(source);
     test_folder_remove(folder);
 }
 
@@ -474,7 +526,8 @@ int main(void)
         cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_arrays),
         cmocka_unit_test(test_bad_arrays),
-        cmocka_unit_test(test_png_and_jpeg_of_any_size),
+        cmocka_unit_test(test_a_zip),
+        cmocka_unit_test(test_images_of_any_format),
         cmocka_unit_test(test_names_are_written_out),
         cmocka_unit_test(test_what_is_no_file),
         cmocka_unit_test(test_a_file_that_may_not_be_read),

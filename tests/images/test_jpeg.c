@@ -52,7 +52,7 @@ static void test_bad_files(void **state)
         const char *name, *says;
     } bad[] = {
         {"empty", "empty"},
-        {"text", "neither a PNG nor a JPEG"},
+        {"text", "does not begin like one"},
         {"half", "remature end"},
         {"no_end", "remature end"},
         {"header_alone", "cannot read this JPEG"},

@@ -132,7 +132,7 @@ static void test_bad_files(void **state)
     static const struct {
         const char *name, *says;
     } bad[] = {
-        {"empty", "empty"},           {"text", "neither a PNG nor a JPEG"},
+        {"empty", "empty"},           {"text", "does not begin like one"},
         {"jpeg", "this JPEG"},        {"half", "ends too early"},
         {"no_end", "ends too early"}, {"checksum", "damaged"},
         {"huge", "65000x65000"},      {"hollow", "cannot hold"},

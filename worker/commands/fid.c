@@ -156,6 +156,8 @@ static void note_caveats(Fid *fid, int side)
 {
     if (fid->options.pipeline == PIPELINE_AUTO || fid->sides[side].pipeline)
         tool_note(&fid->tool, reference_caveat(&fid->sides[side], fid->pipeline));
+    if (fid->sides[side].image_caveat)
+        tool_note(&fid->tool, xasprintf("%s: %s", fid->sides[side].path, fid->sides[side].image_caveat));
 }
 
 static void note_all(Fid *fid)
@@ -181,6 +183,8 @@ static cJSON *side_json(const Reference *side)
     cJSON_AddStringToObject(json, "sha256", side->sha256);
     if (side->images)
         cJSON_AddNumberToObject(json, "images", (double)side->images);
+    if (side->kind != REFERENCE_STATISTICS)
+        cJSON_AddNumberToObject(json, "left_out", (double)side->left_out);
     if (side->pipeline)
         cJSON_AddStringToObject(json, "pipeline", side->pipeline);
     if (side->weights[0])

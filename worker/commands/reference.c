@@ -71,6 +71,8 @@ static cJSON *describe(const Words *words, const ReferenceProbe *probe, const ch
     cJSON_AddStringToObject(json, "sha256", sha256);
     if (images)
         cJSON_AddNumberToObject(json, "images", (double)images);
+    if (probe->kind != REFERENCE_STATISTICS)
+        cJSON_AddNumberToObject(json, "left_out", (double)probe->left_out);
     if (dims)
         cJSON_AddNumberToObject(json, "dims", dims);
     if (pipeline)
@@ -89,6 +91,12 @@ static void print(cJSON *json)
 }
 
 /* --- the kinds -------------------------------------------------------------------------------------- */
+
+static void note_images(Tool *tool, const char *path, const char *caveat)
+{
+    if (caveat)
+        tool_note(tool, xasprintf("%s: %s", path, caveat));
+}
 
 /* Statistics to copy: those of a file, or of images that are measured now. With --pipeline the user states the pipeline
  * of a file that does not. */
@@ -113,6 +121,8 @@ static bool take_statistics(Tool *tool, const Words *words, const ReferenceProbe
     bool good = reference_open(words->path, pipeline, images && words->spatial ? REFERENCE_SPATIAL : 0, &options,
                                &reference, err);
     tool_clear(tool);
+    if (good)
+        note_images(tool, words->path, reference.image_caveat);
     if (good && !reference.pipeline && stated)
         reference.pipeline = pipeline_name(pipeline);
     if (good && !registration)
@@ -140,9 +150,14 @@ static bool take_path(Tool *tool, const Words *words, ReferenceProbe *probe, con
         if (good)
             memcpy(sha256, reference.sha256, sizeof sha256);
     } else {
+        ReferenceImages images = {.images = 0};
         tool_measures(tool, words->path, probe->images);
-        good = reference_name_images(words->path, words->cache, &tool->hooks, sha256, &probe->images, err);
+        good = reference_name_images(words->path, words->cache, &tool->hooks, &images, err);
         tool_clear(tool);
+        memcpy(sha256, images.sha256, sizeof sha256);
+        probe->images = images.images;
+        note_images(tool, words->path, images.caveat);
+        free(images.caveat);
         if (good && probe->images < 2)
             good = err_set(err, ERR_FORMAT, "images %s: one image has no covariance; a reference needs at least 2",
                            words->path);
@@ -191,6 +206,8 @@ int reference_command(const CommandLine *line)
         cJSON_AddStringToObject(json, "fault", err.text);
         good = true;
     }
+    if (good && cJSON_GetArraySize(tool.notes))
+        cJSON_AddItemToObject(json, "warnings", cJSON_Duplicate(tool.notes, true));
     if (good)
         print(json);
     return tool_close(&tool, good, &err);

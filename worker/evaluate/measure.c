@@ -141,7 +141,7 @@ static bool measure_batch(const uint8_t *pixels, const uint8_t *hashes, const Im
         return false;
     size_t bytes = (size_t)rows->height * (size_t)rows->width * 3;
     for (int i = 0; i < rows->count; i++) {
-        Image image = {rows->width, rows->height, (uint8_t *)pixels + (size_t)i * bytes};
+        Image image = {rows->width, rows->height, (uint8_t *)pixels + (size_t)i * bytes, 0};
         if (hashes)
             memcpy(rows->hashes + i * IMAGE_HASH, hashes + i * IMAGE_HASH, IMAGE_HASH);
         else
@@ -180,6 +180,7 @@ static bool flush(Pass *pass, Err *err)
         return true;
     MeasureRows rows = pass->waiting;
     pass->waiting.count = 0;
+    pass->waiting.tally = (ImageTally){0};
     bool good = measure_batch(pass->pixels, pass->hashes, pass->source, pass->plan, pass->hooks, &rows, err) &&
                 pass->sink->rows(pass->sink->ctx, &rows, err);
     measure_rows_free(&rows);
@@ -207,6 +208,7 @@ static bool add(Pass *pass, int64_t index, const Image *image, const uint8_t *ha
     size_t bytes = (size_t)image->height * (size_t)image->width * 3;
     if (waiting->count == 0)
         waiting->first = index;
+    image_tally_add(&waiting->tally, image->traits);
     memcpy(pass->hashes + waiting->count * IMAGE_HASH, hash, IMAGE_HASH);
     memcpy(pass->pixels + (size_t)waiting->count++ * bytes, image->rgb, bytes);
     return waiting->count < pass->wanted || flush(pass, err);

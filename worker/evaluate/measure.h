@@ -34,6 +34,7 @@ typedef struct MeasureRows {
     float *features_tf;       /* [count,features wide] with PIPELINE_BOTH, else NULL */
     float *spatial;           /* [count,2023] or NULL */
     uint8_t *hashes;          /* [count,32]: image_hash of each */
+    ImageTally tally;         /* of their files; empty for pixels */
 } MeasureRows;
 void measure_rows_free(MeasureRows *rows);
 

@@ -17,8 +17,10 @@
 
 const char *reference_kind_name(ReferenceKind kind)
 {
-    static const char *const names[] = {
-        [REFERENCE_STATISTICS] = "statistics", [REFERENCE_FOLDER] = "folder", [REFERENCE_ARRAY] = "array"};
+    static const char *const names[] = {[REFERENCE_STATISTICS] = "statistics",
+                                        [REFERENCE_FOLDER] = "folder",
+                                        [REFERENCE_ARRAY] = "array",
+                                        [REFERENCE_ZIP] = "zip"};
     return names[kind];
 }
 
@@ -119,6 +121,7 @@ static bool probe_images(const char *path, ReferenceKind kind, ReferenceProbe *p
         return err_wrap(err, "reference");
     probe->kind = kind;
     probe->images = image_source_count(source);
+    probe->left_out = image_source_left_out(source);
     probe->has_images = true;
     image_source_close(source);
     return true;
@@ -134,6 +137,15 @@ static bool probe_folder(const char *path, ReferenceProbe *probe, Err *err)
     return ok;
 }
 
+/* One image: opening it as a set says what to give instead. */
+static bool is_image(const char *path)
+{
+    FileMap map = {0};
+    bool is = file_map(path, &map, NULL) && image_begins(map.data, map.size);
+    file_unmap(&map);
+    return is;
+}
+
 static bool probe_file(const char *path, ReferenceProbe *probe, Err *err)
 {
     switch (array_file(path)) {
@@ -141,8 +153,10 @@ static bool probe_file(const char *path, ReferenceProbe *probe, Err *err)
         return probe_npz(path, probe, err);
     case ARRAY_FILE_NPY:
         return probe_images(path, REFERENCE_ARRAY, probe, err);
+    case ARRAY_FILE_ZIP:
+        return probe_images(path, REFERENCE_ZIP, probe, err);
     default:
-        return probe_torch(path, probe, err);
+        return is_image(path) ? probe_images(path, REFERENCE_FOLDER, probe, err) : probe_torch(path, probe, err);
     }
 }
 
@@ -202,6 +216,8 @@ static bool need_features(Reference *reference, const ReferenceProbe *probe, Res
     if (!reference_recall(reference->path, pipeline, REFERENCE_FEATURES, options, &images, err))
         return false;
     statistics_free(images.stats);
+    reference->left_out = images.left_out;
+    reference->image_caveat = images.image_caveat;
     reference->features = images.features;
     reference->feature_file = images.feature_file;
     return reference->features.dim == reference->stats->dim ||
@@ -272,6 +288,7 @@ bool reference_open(const char *path, Resize pipeline, unsigned wants, const Ref
 void reference_close(Reference *reference)
 {
     free(reference->path);
+    free(reference->image_caveat);
     statistics_free(reference->stats);
     if (reference->feature_file.data)
         npy_free(&reference->feature_file);

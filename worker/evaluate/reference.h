@@ -31,8 +31,8 @@ enum {                         /* what is wanted besides mean and covariance */
        REFERENCE_SPATIAL = 2   /* statistics of the 2023 spatial features: sFID */
 };
 
-typedef enum ReferenceKind { REFERENCE_STATISTICS, REFERENCE_FOLDER, REFERENCE_ARRAY } ReferenceKind;
-const char *reference_kind_name(ReferenceKind kind); /* "statistics", "folder", "array" */
+typedef enum ReferenceKind { REFERENCE_STATISTICS, REFERENCE_FOLDER, REFERENCE_ARRAY, REFERENCE_ZIP } ReferenceKind;
+const char *reference_kind_name(ReferenceKind kind); /* "statistics", "folder", "array", "zip" */
 
 /* How images are measured where that is needed. */
 typedef struct ReferenceOptions {
@@ -56,6 +56,8 @@ typedef struct Reference {
     const Statistics *spatial; /* those of stats; NULL unless wanted */
     Features features;         /* rows NULL unless wanted; they lie in a mapped file */
     NpyArray feature_file;     /* that file */
+    int64_t left_out;          /* files beside its images that are no images */
+    char *image_caveat;        /* a sentence about its images and the files left out; NULL: nothing */
 } Reference;
 
 /* On failure *ret_reference is untouched. Errors state what the file is and what is needed: no statistics at all,
@@ -70,15 +72,21 @@ typedef struct ReferenceProbe {
     ReferenceKind kind;
     int dim;              /* of the statistics; 0: images */
     int64_t images;       /* 0: not stated by the file */
+    int64_t left_out;     /* files beside the images that are no images */
     const char *pipeline; /* "pt" or "tf", NULL: not stated; "tf" for ADM's .npz, by its mu_s and sigma_s */
     bool has_images, has_spatial;
 } ReferenceProbe;
 bool reference_probe(const char *path, ReferenceProbe *ret_probe, Err *err);
 
+typedef struct ReferenceImages {
+    char sha256[65];
+    int64_t images, left_out;
+    char *caveat; /* as image_caveat of a Reference. Owned. */
+} ReferenceImages;
 /* Content hash and count of images, from the cache where nothing changed, else by reading all of them. cache NULL:
  * reference_cache(). */
-bool reference_name_images(const char *path, const char *cache, const Hooks *hooks, char ret_hex[65],
-                           int64_t *ret_images, Err *err);
+bool reference_name_images(const char *path, const char *cache, const Hooks *hooks, ReferenceImages *ret_images,
+                           Err *err);
 
 /* A warning about what the reference does not state or has too few images for; NULL: none. Caller frees. */
 char *reference_caveat(const Reference *reference, Resize pipeline);

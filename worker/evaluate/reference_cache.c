@@ -1,7 +1,7 @@
 /* The cache of measured images, in the folder CACHE/references:
  *
- *     seen-LISTING.json          {"sha256", "images"}: a listing (names, sizes, times of change) had this content
- *     KEY.npz                    statistics, and the spatial ones once they were needed; KEY: content, network,
+ *     seen-LISTING.json          {"sha256", "images", "traits"}: a listing (names, sizes, times of change) had this
+ * content KEY.npz                    statistics, and the spatial ones once they were needed; KEY: content, network,
  *                                pipeline, precision, level
  *     KEY-features.npy           [n,width] f32, likewise
  *     KEY.work/                  what an unfinished measurement has done (reference_shards.c)
@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "worker/evaluate/reference_parts.h"
 #include "worker/files/map.h"
@@ -44,6 +46,8 @@ char *reference_cache(void)
 typedef struct Listing {
     char hex[65];
     bool settled; /* nothing in it changed just now */
+    int64_t left_out;
+    char *caveat; /* about the files left out; NULL: none */
 } Listing;
 
 static void hex_of(const char *text, char ret_hex[65])
@@ -86,6 +90,8 @@ static bool list_images(const char *path, Listing *listing, Err *err)
         free(file);
     }
     hex_of(text.data, listing->hex);
+    listing->left_out = image_source_left_out(source);
+    listing->caveat = image_source_caveat(source);
     buf_free(&text);
     free(real);
     image_source_close(source);
@@ -99,31 +105,37 @@ static char *seen_path(const char *folder, const Listing *listing)
     return xasprintf("%s/seen-%.40s.json", folder, listing->hex);
 }
 
-static bool seen_read(const char *folder, const Listing *listing, char ret_hex[65], int64_t *ret_images)
+static bool seen_read(const char *folder, const Listing *listing, ReferenceImages *images, ImageTally *tally)
 {
     char *path = seen_path(folder, listing), *text = NULL;
     cJSON *json = file_read_text("cache", path, 4096, &text, NULL) ? cJSON_Parse(text) : NULL;
     free(text);
     free(path);
-    const cJSON *hex = cJSON_GetObjectItemCaseSensitive(json, "sha256"),
-                *images = cJSON_GetObjectItemCaseSensitive(json, "images");
-    bool good = cJSON_IsString(hex) && strlen(hex->valuestring) == 64 && cJSON_IsNumber(images);
+    const char *hex = json_text(json, "sha256", "");
+    const double count = json_number(json, "images", NAN);
+    bool good = strlen(hex) == 64 && isfinite(count) &&
+                image_tally_read(tally, cJSON_GetObjectItemCaseSensitive(json, "traits"));
     if (good) {
-        memcpy(ret_hex, hex->valuestring, 65);
-        *ret_images = (int64_t)images->valuedouble;
+        memcpy(images->sha256, hex, sizeof images->sha256);
+        images->images = (int64_t)count;
     }
     cJSON_Delete(json);
     return good;
 }
 
-static bool seen_write(const char *folder, const Listing *listing, const char *hex, int64_t images, Err *err)
+static bool seen_write(const char *folder, const Listing *listing, const ReferenceImages *images,
+                       const ImageTally *tally, Err *err)
 {
     if (!listing->settled)
         return true;
-    char *path = seen_path(folder, listing);
-    char *text = xasprintf("{\"sha256\": \"%s\", \"images\": %" PRId64 "}\n", hex, images);
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "sha256", images->sha256);
+    cJSON_AddNumberToObject(json, "images", (double)images->images);
+    cJSON_AddItemToObject(json, "traits", image_tally_json(tally));
+    char *path = seen_path(folder, listing), *text = cJSON_PrintUnformatted(json);
     bool ok = file_write(path, text, strlen(text), err);
-    free(text);
+    cJSON_free(text);
+    cJSON_Delete(json);
     free(path);
     return ok;
 }
@@ -253,15 +265,35 @@ static bool make_entry(const Entry *entry, unsigned wants, Resize pipeline, cons
     return good;
 }
 
-static bool name_content(const char *path, const char *folder, const Hooks *hooks, char ret_hex[65],
-                         int64_t *ret_images, Err *err)
+/* What is left out, and what the images are, in one sentence. */
+static char *caveat_of(const Listing *listing, const ReferenceImages *images, const ImageTally *tally)
 {
-    Listing listing;
+    char *traits = image_tally_caveat(tally, images->images);
+    char *both = traits && listing->caveat ? xasprintf("%s; %s", traits, listing->caveat) : NULL;
+    if (!both)
+        return traits ? traits : listing->caveat ? xstrdup(listing->caveat) : NULL;
+    free(traits);
+    return both;
+}
+
+static bool name_content(const char *path, const char *folder, const Hooks *hooks, ReferenceImages *images, Err *err)
+{
+    Listing listing = {.caveat = NULL};
+    ImageTally tally = {0};
     if (!(file_make_folders(folder, 0777, 0777, err) || err_wrap(err, "cache")) || !list_images(path, &listing, err))
         return false;
-    return seen_read(folder, &listing, ret_hex, ret_images) ||
-           (reference_hash(path, hooks, ret_hex, ret_images, err) &&
-            seen_write(folder, &listing, ret_hex, *ret_images, err));
+    bool good = seen_read(folder, &listing, images, &tally);
+    if (!good) {
+        tally = (ImageTally){0};
+        good = reference_hash(path, hooks, images->sha256, &images->images, &tally, err) &&
+               seen_write(folder, &listing, images, &tally, err);
+    }
+    if (good) {
+        images->left_out = listing.left_out;
+        images->caveat = caveat_of(&listing, images, &tally);
+    }
+    free(listing.caveat);
+    return good;
 }
 
 static char *folder_of(const char *cache)
@@ -271,12 +303,15 @@ static char *folder_of(const char *cache)
     return folder;
 }
 
-bool reference_name_images(const char *path, const char *cache, const Hooks *hooks, char ret_hex[65],
-                           int64_t *ret_images, Err *err)
+bool reference_name_images(const char *path, const char *cache, const Hooks *hooks, ReferenceImages *ret_images,
+                           Err *err)
 {
+    ReferenceImages images = {.images = 0};
     char *folder = folder_of(cache);
-    bool good = name_content(path, folder, hooks, ret_hex, ret_images, err);
+    bool good = name_content(path, folder, hooks, &images, err);
     free(folder);
+    if (good)
+        *ret_images = images;
     return good;
 }
 
@@ -303,8 +338,15 @@ bool reference_recall(const char *path, Resize pipeline, unsigned wants, const R
 {
     char *folder = folder_of(options->cache ? options->cache : model_cache_folder(options->models));
     bool good = file_sha256(options->inception, reference->weights, err) || err_wrap(err, "Inception weights");
-    good = good && name_content(path, folder, options->hooks, reference->sha256, &reference->images, err) &&
-           load_or_make(folder, wants, pipeline, options, reference, err);
+    ReferenceImages images = {.images = 0};
+    good = good && name_content(path, folder, options->hooks, &images, err);
+    if (good) {
+        memcpy(reference->sha256, images.sha256, sizeof reference->sha256);
+        reference->images = images.images;
+        reference->left_out = images.left_out;
+        reference->image_caveat = images.caveat;
+        good = load_or_make(folder, wants, pipeline, options, reference, err);
+    }
     free(folder);
     if (good)
         reference->pipeline = pipeline_name(pipeline);

@@ -137,7 +137,8 @@ bool reference_measure(const MeasureTask *task, const ReferenceOptions *options,
 
 /* --- the pixels alone ------------------------------------------------------------------------------- */
 
-static bool hash_images(ImageReader *reader, int64_t count, const Hooks *hooks, uint8_t *hashes, Err *err)
+static bool hash_images(ImageReader *reader, int64_t count, const Hooks *hooks, uint8_t *hashes, ImageTally *tally,
+                        Err *err)
 {
     Mono start = mono_ms();
     for (int64_t i = 0; i < count; i++) {
@@ -146,6 +147,7 @@ static bool hash_images(ImageReader *reader, int64_t count, const Hooks *hooks, 
             return err_set(err, ERR_CANCELLED, "stopped before image %" PRId64 " of the reference", i);
         if (!image_reader_next(reader, &image, hashes + i * IMAGE_HASH, err))
             return false;
+        image_tally_add(tally, image.traits);
         image_free(&image);
         if (i % 64 == 63)
             report(hooks, i + 1, i + 1, start, "reading");
@@ -153,7 +155,8 @@ static bool hash_images(ImageReader *reader, int64_t count, const Hooks *hooks, 
     return true;
 }
 
-bool reference_hash(const char *path, const Hooks *hooks, char ret_hex[65], int64_t *ret_images, Err *err)
+bool reference_hash(const char *path, const Hooks *hooks, char ret_hex[65], int64_t *ret_images, ImageTally *ret_tally,
+                    Err *err)
 {
     ImageSource *source = image_source_open(path, err);
     if (!source)
@@ -161,10 +164,12 @@ bool reference_hash(const char *path, const Hooks *hooks, char ret_hex[65], int6
     int64_t count = image_source_count(source);
     uint8_t *hashes = xcalloc((size_t)count, IMAGE_HASH);
     ImageReader *reader = image_reader_open(source, 0, count, err);
-    bool good = reader && hash_images(reader, count, hooks, hashes, err) && image_source_check(source, err);
+    ImageTally tally = {0};
+    bool good = reader && hash_images(reader, count, hooks, hashes, &tally, err) && image_source_check(source, err);
     if (good) {
         image_set_hash(hashes, count, ret_hex);
         *ret_images = count;
+        *ret_tally = tally;
     }
     image_reader_close(reader);
     image_source_close(source);

@@ -25,8 +25,9 @@ typedef struct MeasureTask {
 /* Every image through the network. Memory does not grow with the number of images beyond a hash each. What an earlier
  * attempt left in `work` is not measured again. */
 bool reference_measure(const MeasureTask *task, const ReferenceOptions *options, Measured *ret_measured, Err *err);
-/* The pixels alone: content hash and count. */
-bool reference_hash(const char *path, const Hooks *hooks, char ret_hex[65], int64_t *ret_images, Err *err);
+/* The pixels alone: content hash, count and tally. */
+bool reference_hash(const char *path, const Hooks *hooks, char ret_hex[65], int64_t *ret_images, ImageTally *ret_tally,
+                    Err *err);
 
 /* --- reference_shards.c ----------------------------------------------------------------------------- */
 

@@ -129,7 +129,7 @@ static bool read_stream(ImageSource *source, int64_t index, uint8_t *rgb, size_t
 static bool array_read(ImageSource *source, int64_t index, Image *ret_image, Err *err)
 {
     size_t bytes = (size_t)source->width * (size_t)source->height * 3;
-    Image image = {source->width, source->height, malloc(bytes)};
+    Image image = {source->width, source->height, malloc(bytes), 0};
     struct stat st;
     bool ok = image.rgb != NULL;
     if (!ok) {

@@ -1,5 +1,6 @@
-/* Image files in: reads the bytes, looks at the first of them and hands them to png.c or jpeg.c; the file's name does
- * not matter. Owns the message about files of other formats. */
+/* Image files in: reads the bytes, looks at the first of them and hands them to the file that knows the format; the
+ * file's name does not matter. Owns the message about files of other formats. To add a format: its decoder (images.h),
+ * its row here, its word in IMAGE_FORMATS and its suffix in parts.c. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -18,30 +19,60 @@ typedef bool (*DecodeFn)(const uint8_t *data, size_t size, const char *name, Ima
 static const struct {
     const char *bytes;
     size_t size;
+    const char *more; /* what stands at byte 8; NULL: anything */
     const char *what;
-    DecodeFn decode; /* NULL: not supported */
+    DecodeFn decode; /* NULL: we do not read it */
+    unsigned traits;
 } signatures[] = {
-    {"\x89PNG\r\n\x1a\n", 8, "a PNG", image_decode_png},
-    {"\xff\xd8\xff", 3, "a JPEG", image_decode_jpeg},
-    {"GIF8", 4, "a GIF", NULL},
-    {"RIFF", 4, "a WebP", NULL},
-    {"BM", 2, "a BMP", NULL},
-    {"II*\0", 4, "a TIFF", NULL},
-    {"MM\0*", 4, "a TIFF", NULL},
+    {"\x89PNG\r\n\x1a\n", 8, NULL, "a PNG", image_decode_png, 0},
+    {"\xff\xd8\xff", 3, NULL, "a JPEG", image_decode_jpeg, IMAGE_JPEG},
+    {"RIFF", 4, "WEBP", "a WebP", image_decode_webp, 0},
+    {"BM", 2, NULL, "a BMP", image_decode_bmp, 0},
+    {"II*\0", 4, NULL, "a TIFF", image_decode_tiff, 0},
+    {"MM\0*", 4, NULL, "a TIFF", image_decode_tiff, 0},
+    {"II+\0", 4, NULL, "a TIFF", image_decode_tiff, 0},
+    {"MM\0+", 4, NULL, "a TIFF", image_decode_tiff, 0},
+    {"GIF8", 4, NULL, "a GIF", NULL, 0},
+    {"\0\0\0\x0cJXL ", 8, NULL, "a JPEG XL", NULL, 0},
+    {"\0\0\0\x0cjP  ", 8, NULL, "a JPEG 2000", NULL, 0},
 };
+
+/* "P1" to "P6" and a space: too little to be told by a row. */
+static bool is_pnm(const uint8_t *data, size_t size)
+{
+    return size >= 3 && data[0] == 'P' && data[1] >= '1' && data[1] <= '6' && data[2] && strchr(" \t\n\v\f\r", data[2]);
+}
+
+static int signature_of(const uint8_t *data, size_t size)
+{
+    for (int i = 0; i < (int)countof(signatures); i++)
+        if (size >= signatures[i].size && memcmp(data, signatures[i].bytes, signatures[i].size) == 0 &&
+            (!signatures[i].more || (size >= 12 && memcmp(data + 8, signatures[i].more, 4) == 0)))
+            return i;
+    return -1;
+}
+
+bool image_begins(const uint8_t *data, size_t size)
+{
+    int i = signature_of(data, size);
+    return i >= 0 ? signatures[i].decode != NULL : is_pnm(data, size);
+}
 
 bool image_decode(const uint8_t *data, size_t size, const char *name, Image *ret_image, Err *err)
 {
     if (size == 0)
         return err_set(err, ERR_FORMAT, "image %s: the file is empty", name);
-    for (size_t i = 0; i < countof(signatures); i++) {
-        if (size < signatures[i].size || memcmp(data, signatures[i].bytes, signatures[i].size) != 0)
-            continue;
-        if (signatures[i].decode)
-            return signatures[i].decode(data, size, name, ret_image, err);
-        return err_set(err, ERR_FORMAT, "image %s: this is %s; only PNG and JPEG are read", name, signatures[i].what);
-    }
-    return err_set(err, ERR_FORMAT, "image %s: neither a PNG nor a JPEG: it does not begin like one", name);
+    int i = signature_of(data, size);
+    if (i < 0 && is_pnm(data, size))
+        return image_decode_pnm(data, size, name, ret_image, err);
+    if (i < 0)
+        return err_set(err, ERR_FORMAT, "image %s: no %s: it does not begin like one", name, IMAGE_FORMATS);
+    if (!signatures[i].decode)
+        return err_set(err, ERR_FORMAT, "image %s: this is %s; wanted %s", name, signatures[i].what, IMAGE_FORMATS);
+    if (!signatures[i].decode(data, size, name, ret_image, err))
+        return false;
+    ret_image->traits |= signatures[i].traits;
+    return true;
 }
 
 /* --- files ----------------------------------------------------------------------------------------- */

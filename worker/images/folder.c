@@ -1,4 +1,4 @@
-/* A folder as a source: every PNG and JPEG in it and below it, in natural order of their paths inside it.
+/* A folder as a source: every image in it and below it, in natural order of their paths inside it.
  *
  * Owns the order, on which the report's row numbers and the grouping of the statistics depend, and the check that the
  * folder has not changed: size and time of every file are kept and compared when it is read, so a file that vanished or
@@ -9,19 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
+#include "core/file.h"
 #include "core/stall.h"
 #include "worker/images/parts.h"
 
 enum { MAX_DEPTH = 32 };
 
-static bool is_jpeg(const char *name)
-{
-    return image_has_suffix(name, ".jpg") || image_has_suffix(name, ".jpeg");
-}
-
-/* Runs of digits compare as numbers, '/' before everything else so that a folder stays together. */
-static int natural_compare(const char *a, const char *b)
+int image_natural_compare(const char *a, const char *b)
 {
     const unsigned char *p = (const unsigned char *)a, *q = (const unsigned char *)b;
     while (*p && *q) {
@@ -49,7 +45,7 @@ static int natural_compare(const char *a, const char *b)
 
 static int compare_files(const void *a, const void *b)
 {
-    return natural_compare(((const SourceFile *)a)->name, ((const SourceFile *)b)->name);
+    return image_natural_compare(((const SourceFile *)a)->name, ((const SourceFile *)b)->name);
 }
 
 /* --- listing --------------------------------------------------------------------------------------- */
@@ -61,7 +57,6 @@ static void add_file(ImageSource *source, char *name, const struct stat *st)
         source->files_cap = source->files_cap ? 2 * source->files_cap : 1024;
         source->files = xrealloc(source->files, sizeof *source->files * (size_t)source->files_cap);
     }
-    source->jpegs += is_jpeg(name);
     source->files[source->count++] = (SourceFile){name, image_stamp(st)};
 }
 
@@ -76,7 +71,7 @@ static void add_folder(ImageSource *source, const char *path, const struct stat 
 static void add_other(ImageSource *source, char *name)
 {
     source->others++;
-    if (!source->other || natural_compare(name, source->other) < 0) {
+    if (!source->other || image_natural_compare(name, source->other) < 0) {
         free(source->other);
         source->other = name;
     } else {
@@ -146,6 +141,19 @@ static bool system_error(const char *path, const char *what, Err *err)
     return false;
 }
 
+/* A file that is called an image must be one, and reading it tells. Of others the first bytes are looked at. */
+static bool is_image(const char *path, const struct stat *st)
+{
+    if (image_has_image_suffix(path))
+        return true;
+    uint8_t head[16];
+    int fd = S_ISREG(st->st_mode) ? file_open(path, NULL) : -1;
+    ssize_t got = fd >= 0 ? read(fd, head, sizeof head) : 0;
+    if (fd >= 0)
+        close(fd);
+    return got > 0 && image_begins(head, (size_t)got);
+}
+
 static bool walk_entry(ImageSource *source, const char *inside, const char *entry, const Trail *trail, Err *err)
 {
     char *name = *inside ? xasprintf("%s/%s", inside, entry) : xstrdup(entry);
@@ -158,7 +166,7 @@ static bool walk_entry(ImageSource *source, const char *inside, const char *entr
         char *images = is_output(path) ? xasprintf("%s/images", name) : NULL;
         ok = walk(source, images ? images : name, trail, err);
         free(images);
-    } else if (image_has_suffix(name, ".png") || is_jpeg(name)) {
+    } else if (is_image(path, &st)) {
         add_file(source, name, &st);
         name = NULL;
     } else {
@@ -240,8 +248,8 @@ static bool folder_open(ImageSource *source, Err *err)
         return true;
     char *path = image_printable(source->path), *other = source->other ? image_printable(source->other) : NULL;
     if (other)
-        err_set(err, ERR_NOT_FOUND,
-                "images %s: no .png, .jpg or .jpeg in it or below it (found %s; others are not read)", path, other);
+        err_set(err, ERR_NOT_FOUND, "images %s: no image in it or below it; found %s, which is no %s", path, other,
+                IMAGE_FORMATS);
     else
         err_set(err, ERR_NOT_FOUND, "images %s: the folder holds no images", path);
     free(path);
@@ -283,7 +291,7 @@ static bool folder_same(ImageSource *source, Err *err)
     for (int64_t i = 0; same && (i < now.count || i < source->count); i++) {
         const SourceFile *then = i < source->count ? &source->files[i] : NULL,
                          *is = i < now.count ? &now.files[i] : NULL;
-        int order = !then ? 1 : !is ? -1 : natural_compare(then->name, is->name);
+        int order = !then ? 1 : !is ? -1 : image_natural_compare(then->name, is->name);
         if (order > 0)
             same = differs(source, is->name, "was added while the images were read", err);
         else if (order < 0)

@@ -82,20 +82,15 @@ static bool read_header(Decode *d, const uint8_t *data, Err *err)
     return true;
 }
 
-static uint8_t times(uint8_t a, uint8_t b) /* a * b / 255, rounded as Pillow rounds */
-{
-    int product = a * b + 128;
-    return (uint8_t)((product + (product >> 8)) >> 8);
-}
-
 /* Ink is stored as 255 - ink. */
 static void cmyk_to_rgb(const uint8_t *cmyk, int width, uint8_t *rgb)
 {
-    for (int x = 0; x < width; x++)
-        for (int c = 0; c < 3; c++) {
-            uint8_t white = cmyk[4 * x + 3], ink = (uint8_t)(255 - cmyk[4 * x + c]);
-            rgb[3 * x + c] = (uint8_t)(white - times(ink, white));
-        }
+    for (int x = 0; x < width; x++) {
+        uint8_t ink[4];
+        for (int c = 0; c < 4; c++)
+            ink[c] = (uint8_t)(255 - cmyk[4 * x + c]);
+        image_ink_to_rgb(ink, rgb + 3 * x);
+    }
 }
 
 /* In place: the grey values lie at the front of the row. */
@@ -149,7 +144,7 @@ bool image_decode_jpeg(const uint8_t *data, size_t size, const char *name, Image
     jpeg_destroy_decompress(&d.jpeg);
     free(d.row);
     if (ok)
-        *ret_image = (Image){width, height, d.rgb};
+        *ret_image = (Image){width, height, d.rgb, 0};
     else
         free(d.rgb);
     return ok;

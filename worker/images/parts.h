@@ -7,10 +7,20 @@
 
 #include "core/mem.h"
 #include "worker/arrays/npy.h"
+#include "worker/files/map.h"
+#include "worker/files/zip.h"
 #include "worker/images/images.h"
 
 /* Refuses what is larger than IMAGE_MAX_*. */
 bool image_size_check(const char *name, int64_t width, int64_t height, Err *err);
+
+/* One pixel of CMYK, as ink, to RGB. */
+void image_ink_to_rgb(const uint8_t *cmyk, uint8_t *rgb);
+
+/* The suffix of an image, of any case. */
+bool image_has_image_suffix(const char *name);
+/* Runs of digits compare as numbers, '/' comes before everything else so that a folder stays together. */
+int image_natural_compare(const char *a, const char *b);
 
 /* A name as a sentence may quote it: \n, \x1b and bytes that are not UTF-8 are written out. Caller frees. */
 char *image_printable(const char *name);
@@ -39,7 +49,7 @@ typedef struct SourceKind {
     bool (*fresh)(ImageSource *source);
     void (*close)(ImageSource *source);
 } SourceKind;
-extern const SourceKind source_folder, source_npz, source_npy;
+extern const SourceKind source_folder, source_zip, source_npz, source_npy;
 
 struct ImageSource {
     const SourceKind *kind;
@@ -47,11 +57,17 @@ struct ImageSource {
     int64_t count; /* images */
     /* folder */
     SourceFile *files; /* sorted */
-    int64_t files_cap, jpegs, others;
+    int64_t files_cap;
     SourceFile *folders; /* it and those below it, by their whole paths */
     int64_t folder_count;
-    char *other; /* one of the files that are no images */
-    /* arrays */
+    /* folder and zip */
+    int64_t others; /* files that are no images */
+    char *other;    /* the first of them */
+    /* zip */
+    FileMap map;
+    Zip *zip;
+    const ZipMember **members; /* sorted */
+    /* arrays, and of a zip the stamp */
     int fd; /* -1: none */
     ImageStamp stamp;
     int width, height;

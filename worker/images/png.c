@@ -23,6 +23,7 @@ typedef struct Decode {
     uint8_t *rgb;
     png_bytep *rows;
     int width, height;
+    unsigned traits;
     char message[160];
 } Decode;
 
@@ -65,6 +66,8 @@ static bool read_header(Decode *d, Err *err)
     if (!can_hold(d, (int64_t)png_get_rowbytes(d->png, d->info)))
         return err_set(err, ERR_FORMAT, "image %s: its header says %dx%d pixels, but %zu bytes cannot hold them",
                        d->name, d->width, d->height, d->size);
+    if (png_get_bit_depth(d->png, d->info) == 16 && png_get_color_type(d->png, d->info) == PNG_COLOR_TYPE_GRAY)
+        d->traits = IMAGE_GREY16;
     png_set_expand(d->png); /* palette to RGB, grey of 1, 2, 4 bits to 8, transparent colours to alpha */
     png_set_strip_16(d->png);
     png_set_strip_alpha(d->png);
@@ -113,7 +116,7 @@ bool image_decode_png(const uint8_t *data, size_t size, const char *name, Image 
     png_destroy_read_struct(&d.png, &d.info, NULL);
     free(d.rows);
     if (ok)
-        *ret_image = (Image){d.width, d.height, d.rgb};
+        *ret_image = (Image){d.width, d.height, d.rgb, d.traits};
     else
         free(d.rgb);
     return ok;

@@ -6,7 +6,16 @@
 
 #include "worker/images/parts.h"
 
-static const SourceKind *const kinds[] = {&source_npz, &source_npy}; /* of files; a folder is known at once */
+static const SourceKind *const kinds[] = {&source_npz, &source_npy,
+                                          &source_zip}; /* of files; a folder is known at once */
+
+static bool is_image(const char *path)
+{
+    FileMap map = {0};
+    bool is = file_map(path, &map, NULL) && image_begins(map.data, map.size);
+    file_unmap(&map);
+    return is;
+}
 
 static const SourceKind *kind_of(const char *path, Err *err)
 {
@@ -25,7 +34,12 @@ static const SourceKind *kind_of(const char *path, Err *err)
     for (size_t i = 0; i < countof(kinds); i++)
         if (kinds[i]->file == file)
             return kinds[i];
-    err_set(err, ERR_FORMAT, "images %s: wanted a folder of PNG and JPEG files, an .npz with arr_0 or an .npy", path);
+    if (is_image(path))
+        err_set(err, ERR_FORMAT,
+                "images %s: this is one image, and a set of images is wanted; give the folder that it lies in", path);
+    else
+        err_set(err, ERR_FORMAT, "images %s: wanted a folder or a zip of images (%s), an .npz with arr_0 or an .npy",
+                path, IMAGE_FORMATS);
     return NULL;
 }
 
@@ -93,7 +107,8 @@ char *image_source_name(const ImageSource *source, int64_t i)
     char *path = image_source_path(source, i);
     if (!source->files) {
         char *file = path;
-        path = xasprintf("%s image %lld", file, (long long)i);
+        path = source->zip ? xasprintf("%s/%s", file, source->members[i]->name)
+                           : xasprintf("%s image %lld", file, (long long)i);
         free(file);
     }
     char *name = image_printable(path);
@@ -101,21 +116,22 @@ char *image_source_name(const ImageSource *source, int64_t i)
     return name;
 }
 
+int64_t image_source_left_out(const ImageSource *source)
+{
+    return source->others;
+}
+
 char *image_source_caveat(const ImageSource *source)
 {
-    Buf text = {0};
-    if (source->jpegs)
-        buf_printf(&text, "%lld of the %lld images are JPEG files: JPEG compression changes the FID",
-                   (long long)source->jpegs, (long long)source->count);
-    if (source->others) {
-        char *other = image_printable(source->other);
-        buf_printf(&text, "%s%lld file%s in the folder %s neither PNG nor JPEG and %s left out: %s%s",
-                   text.len ? "; " : "", (long long)source->others, source->others == 1 ? "" : "s",
-                   source->others == 1 ? "is" : "are", source->others == 1 ? "was" : "were",
-                   source->others == 1 ? "" : "the first is ", other);
-        free(other);
-    }
-    return text.data;
+    if (!source->others)
+        return NULL;
+    const bool one = source->others == 1;
+    char *other = image_printable(source->other);
+    char *text = xasprintf("%lld file%s in the %s %s no %s and %s left out: %s%s", (long long)source->others,
+                           one ? "" : "s", source->zip ? "zip" : "folder", one ? "is" : "are", IMAGE_FORMATS,
+                           one ? "was" : "were", one ? "" : "the first is ", other);
+    free(other);
+    return text;
 }
 
 void image_source_listing(const ImageSource *source, Buf *text, int64_t *ret_bytes)

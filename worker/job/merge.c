@@ -125,10 +125,29 @@ static void take_bad(Merged *g, const cJSON *list)
     }
 }
 
+/* Shards may overlap; of one that does, no more images count than it has of its own. */
+static void take_traits(Merged *g, const cJSON *traits, int64_t own)
+{
+    ImageTally tally = {0};
+    if (!image_tally_read(&tally, traits))
+        return;
+    int64_t *const counts[] = {&tally.jpegs, &tally.webps, &tally.greys};
+    for (size_t i = 0; i < countof(counts); i++)
+        *counts[i] = *counts[i] < own ? *counts[i] : own;
+    image_tally_sum(&g->tally, &tally);
+}
+
 static void read_manifests(Merged *g, const Shards *shards)
 {
+    int64_t upto = 0;
     for (int i = 0; i < shards->count; i++) {
-        const cJSON *manifest = shards->items[i].manifest;
+        const Shard *shard = &shards->items[i];
+        const cJSON *manifest = shard->manifest;
+        const int64_t from = shard->lo > upto ? shard->lo : upto;
+        if (shard->hi > from) {
+            take_traits(g, cJSON_GetObjectItemCaseSensitive(manifest, "traits"), shard->hi - from);
+            upto = shard->hi;
+        }
         const cJSON *sizes = cJSON_GetObjectItemCaseSensitive(manifest, "sizes");
         take_size(cJSON_GetArrayItem(sizes, 0), g->least, -1);
         take_size(cJSON_GetArrayItem(sizes, 1), g->most, 1);

@@ -11,6 +11,7 @@
 #define WORKER_JOB_MERGE_H
 
 #include "worker/arrays/npy.h"
+#include "worker/images/images.h"
 #include "worker/job/shards.h"
 #include "worker/metrics/features.h"
 
@@ -34,6 +35,7 @@ typedef struct Merged {
     int pair_count;
     MergeBad bad[MERGE_NAMED]; /* the first of images - count */
     int bad_count;
+    ImageTally tally;      /* of the files that the images were read from */
     int least[2], most[2]; /* height and width of the smallest and largest image; 0: unknown */
     int64_t *index;        /* [count]; NULL: row r is image r */
     NpyArray maps[3];

@@ -293,6 +293,7 @@ void run_take_rows(MeasureRows *rows, WriterBatch *batch)
     batch->arrays[ARRAY_FEATURES_TF] = rows->features_tf;
     batch->arrays[ARRAY_SPATIAL] = rows->spatial;
     batch->arrays[ARRAY_HASHES] = rows->hashes;
+    batch->tally = rows->tally;
     *rows = (MeasureRows){0};
 }
 

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "core/err.h"
+#include "worker/images/images.h"
 #include "worker/job/shards.h"
 #include "worker/job/timing.h"
 
@@ -41,6 +42,7 @@ typedef struct WriterBatch {
     double seconds[STAGES]; /* seconds it took to make */
     const char *precision;  /* if it is not that of the plan's `made`, else NULL; all batches of a shard agree */
     int height, width;      /* of its images; 0: unknown */
+    ImageTally tally;       /* of the files they were read from */
     char *bad;              /* why the only image of this batch cannot be read; NULL: it can. malloc'd */
 } WriterBatch;
 void writer_batch_free(WriterBatch *batch); /* what it holds and the batch; NULL is fine */

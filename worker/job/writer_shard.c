@@ -128,6 +128,16 @@ static void add_sizes(const OpenShard *shard, cJSON *manifest)
     cJSON_AddItemToArray(sizes, size_json(most));
 }
 
+/* Traits of the files that the images were read from; nothing where they have none. */
+static void add_traits(const OpenShard *shard, cJSON *manifest)
+{
+    ImageTally tally = {0};
+    for (int i = 0; i < shard->batch_count; i++)
+        image_tally_sum(&tally, &shard->batches[i]->tally);
+    if (tally.jpegs || tally.webps || tally.greys)
+        cJSON_AddItemToObject(manifest, "traits", image_tally_json(&tally));
+}
+
 static void add_bad(const OpenShard *shard, cJSON *manifest)
 {
     cJSON *list = NULL;
@@ -163,6 +173,7 @@ bool writer_shard_close(const Writer *writer, const OpenShard *shard, Err *err)
     add_made(writer, shard, manifest);
     add_times(shard, manifest);
     add_sizes(shard, manifest);
+    add_traits(shard, manifest);
     add_bad(shard, manifest);
     bool good = true;
     if (writer->plan.keeps.png)

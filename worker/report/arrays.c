@@ -106,6 +106,10 @@ static void note_images(Reporting *r)
             "the images differ in size, from %dx%d to %dx%d; each is resized to 299x299 on its own, as pytorch-fid "
             "does",
             all->least[1], all->least[0], all->most[1], all->most[0]);
+    char *caveat = image_tally_caveat(&all->tally, all->images);
+    if (caveat)
+        run_note(r->run, r->hooks, "%s", caveat);
+    free(caveat);
     for (int i = 0; i < all->bad_count; i++)
         run_note(r->run, r->hooks, "left out: %s", all->bad[i].why);
     if (all->images > all->count)

@@ -28,7 +28,7 @@ static bool take_pixels(const void *rows, int64_t count, const ShardRow *row, vo
 {
     (void)count, (void)err;
     Image *image = ctx;
-    *image = (Image){(int)row->shape[1], (int)row->shape[0], xmalloc(row->bytes)};
+    *image = (Image){(int)row->shape[1], (int)row->shape[0], xmalloc(row->bytes), 0};
     memcpy(image->rgb, rows, row->bytes);
     return true;
 }
@@ -55,7 +55,7 @@ static Image shrunk(Image image)
     const int longer = image.width > image.height ? image.width : image.height, f = (longer + SIDE - 1) / SIDE;
     if (f <= 1)
         return image;
-    Image small = {image.width / f ? image.width / f : 1, image.height / f ? image.height / f : 1, NULL};
+    Image small = {image.width / f ? image.width / f : 1, image.height / f ? image.height / f : 1, NULL, 0};
     const int fx = image.width / f ? f : image.width, fy = image.height / f ? f : image.height;
     small.rgb = xmalloc((size_t)small.width * (size_t)small.height * 3);
     for (int y = 0; y < small.height; y++)

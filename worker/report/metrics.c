@@ -114,6 +114,8 @@ static void describe_reference(const Pass *pass)
     cJSON_AddStringToObject(object, "sha256", reference->sha256);
     if (reference->images)
         cJSON_AddNumberToObject(object, "images", (double)reference->images);
+    if (reference->left_out)
+        cJSON_AddNumberToObject(object, "left_out", (double)reference->left_out);
     cJSON_AddNumberToObject(object, "width", reference->stats->dim);
     cJSON_AddStringToObject(object, "pipeline", reference->pipeline ? reference->pipeline : "not said");
     if (*reference->weights)
@@ -139,6 +141,8 @@ static void warn_about_images(const Pass *pass)
 static void warn_about_reference(const Pass *pass)
 {
     const Reference *reference = &pass->reference;
+    if (reference->image_caveat)
+        run_note(pass->r->run, pass->r->hooks, "reference %s: %s", reference->path, reference->image_caveat);
     char *caveat = reference_caveat(reference, pass->pipeline);
     if (caveat)
         run_note(pass->r->run, pass->r->hooks, "%s", caveat);
@@ -240,6 +244,8 @@ static void describe_images(Reporting *r)
     cJSON_AddStringToObject(r->measured, "images_sha256", all->sha256);
     cJSON_AddNumberToObject(r->measured, "duplicates", (double)all->duplicates);
     cJSON_AddNumberToObject(r->measured, "skipped", (double)(all->images - all->count));
+    if (run->source)
+        cJSON_AddNumberToObject(r->measured, "left_out", (double)image_source_left_out(run->source));
 }
 
 /* Rows are numbered without the images that were left out; the report numbers images. */

@@ -55,7 +55,7 @@ static bool add_to_sheet(const void *rows, int64_t count, const ShardRow *row, v
     Sheet *sheet = ctx;
     for (int64_t i = 0; i < count; i++) {
         Image *image = &sheet->images[sheet->count++];
-        *image = (Image){(int)row->shape[1], (int)row->shape[0], xmalloc(row->bytes)};
+        *image = (Image){(int)row->shape[1], (int)row->shape[0], xmalloc(row->bytes), 0};
         memcpy(image->rgb, (const uint8_t *)rows + (size_t)i * row->bytes, row->bytes);
     }
     return true;
