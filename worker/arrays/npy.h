@@ -34,6 +34,12 @@ bool npy_writer_add(NpyWriter *writer, const void *data, size_t bytes, Err *err)
 bool npy_writer_finish(NpyWriter *writer, Err *err); /* frees the writer in any case; bytes missing is an error */
 void npy_writer_abort(NpyWriter *writer);            /* NULL is fine; leaves no file */
 
+/* An array to be filled in place: a file whose blocks are taken at once, so that a full disk shows here and not when
+ * numbers are stored, or (path NULL) memory. What is in the file is written by npy_flush; who has no more use for it
+ * unlinks it. npy_free ends either. */
+bool npy_create(const char *path, Dtype dtype, int ndim, const int64_t *shape, NpyArray *ret_array, Err *err);
+bool npy_flush(const NpyArray *array, const char *path, Err *err);
+
 bool npy_write(const char *path, Dtype dtype, int ndim, const int64_t *shape, const void *data, Err *err);
 
 /* What a file holds, by its content; its name does not matter. */

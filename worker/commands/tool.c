@@ -54,14 +54,19 @@ static bool on_stop(void *ctx)
     return interrupted;
 }
 
+static void on_note(void *ctx, const char *text)
+{
+    tool_note(ctx, xstrdup(text));
+}
+
 void tool_open(Tool *tool, const char *name)
 {
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     *tool = (Tool){.name = name, .notes = cJSON_CreateArray(), .terminal = isatty(STDERR_FILENO)};
-    tool->hooks = (Hooks){.ctx = tool, .progress = on_progress, .stop = on_stop};
-    tool->comparing = (Hooks){.ctx = tool, .progress = on_comparing, .stop = on_stop};
+    tool->hooks = (Hooks){.ctx = tool, .progress = on_progress, .stop = on_stop, .note = on_note};
+    tool->comparing = (Hooks){.ctx = tool, .progress = on_comparing, .stop = on_stop, .note = on_note};
 }
 
 int tool_close(Tool *tool, bool good, const Err *err)
@@ -103,6 +108,12 @@ void tool_note(Tool *tool, char *text)
     if (!text)
         return;
     Err line = one_line(text);
+    const cJSON *said;
+    cJSON_ArrayForEach(said, tool->notes) if (strcmp(said->valuestring, line.text) == 0)
+    {
+        free(text);
+        return;
+    }
     tool_clear(tool);
     if (!tool->quiet)
         fprintf(stderr, "%s: %s\n", tool->name, line.text);

@@ -37,7 +37,7 @@ int tool_close(Tool *tool, bool good, const Err *err);
 /* The next progress is about these images. */
 void tool_measures(Tool *tool, const char *path, int64_t images);
 void tool_clear(Tool *tool);            /* erases the line of progress */
-void tool_note(Tool *tool, char *text); /* takes the text over; NULL is fine */
+void tool_note(Tool *tool, char *text); /* takes the text over; NULL is fine. The same one is said once. */
 
 bool tool_conf(Tool *tool, const char *path, Err *err); /* conf_load, once */
 /* *inception stays where it is given; else it becomes the configuration's, or the error names what to do. */

@@ -193,8 +193,13 @@ static bool measure_curve(Measuring *m, Err *err)
         return true;
     }
     FidCurve curve;
-    if (!fid_infinity(&m->what->rows, m->what->reference->stats, &m->hooks, &curve, err))
-        return false;
+    Err why = {0};
+    if (!fid_infinity(&m->what->rows, m->what->reference->stats, &m->hooks, &curve, &why)) {
+        if (asked || why.kind == ERR_CANCELLED)
+            return err_set(err, why.kind, "%s", why.text);
+        note(m, "the curve of FID against the number of images was left out: %s", why.text);
+        return true;
+    }
     if (asked)
         json_add_number(m->json, "fid_inf", curve.infinity);
     cJSON *object = cJSON_AddObjectToObject(m->json, "curve"), *images = cJSON_AddArrayToObject(object, "images");

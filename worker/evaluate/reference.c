@@ -213,8 +213,11 @@ static bool need_features(Reference *reference, const ReferenceProbe *probe, Res
         return err_set(err, ERR_USAGE, "reference %s: no Inception weights to measure its images (arr_0) with",
                        reference->path);
     Reference images = {.path = reference->path};
-    if (!reference_recall(reference->path, pipeline, REFERENCE_FEATURES, options, &images, err))
+    if (!reference_recall(reference->path, pipeline, REFERENCE_FEATURES, options, &images, err)) {
+        images.path = NULL; /* the other's */
+        reference_close(&images);
         return false;
+    }
     statistics_free(images.stats);
     reference->left_out = images.left_out;
     reference->image_caveat = images.image_caveat;

@@ -41,8 +41,9 @@ typedef struct ReferenceOptions {
     JobPrecision precision;
     InceptionLevel level; /* zero: pool3 */
     int batch;            /* images at a time; 0: chosen here. It changes nothing but the speed */
-    const char *cache;    /* folder, made when it is not there; NULL: the model cache's, else reference_cache() */
-    const Hooks *hooks;   /* progress and stop; NULL is fine */
+    const char *cache;  /* folder, made when it is not there; NULL: the model cache's, else reference_cache(). Where it
+                           cannot be made or written, hooks->note says so, and the work goes on without it */
+    const Hooks *hooks; /* progress and stop; NULL is fine */
 } ReferenceOptions;
 
 typedef struct Reference {
@@ -95,7 +96,8 @@ char *reference_caveat(const Reference *reference, Resize pipeline);
  * not at all. Other tools read the first two. */
 bool reference_save(const char *path, const Reference *reference, Err *err);
 
-/* The default folder for measurements: $XDG_CACHE_HOME/ddq or ~/.cache/ddq. Caller frees. */
+/* The default folder for measurements: $XDG_CACHE_HOME/ddq or ~/.cache/ddq (without HOME, that of the user database).
+ * Caller frees. */
 char *reference_cache(void);
 
 #endif

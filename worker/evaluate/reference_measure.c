@@ -1,10 +1,12 @@
 /* Images of a reference through the network, one pass (measure.h), into sums: rows are not kept, so memory is flat but
- * for 32 bytes of hash an image; features that are needed go to a file as they come. Full shards of rows are kept
- * until it is done (reference_shards.c); read again they are added as they were, so a resumed pass gives the same bits.
+ * for 32 bytes of hash an image; features that are needed go into a mapped file as they come, or into memory where no
+ * file can be. Full shards of rows are kept until it is done (reference_shards.c); read again they are added as they
+ * were, so a resumed pass gives the same bits.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
@@ -27,8 +29,11 @@ static void report(const Hooks *hooks, int64_t upto, int64_t made, Mono start, c
 typedef struct Sums {
     const Hooks *hooks;
     Moments *features, *spatial; /* spatial NULL: not wanted */
-    NpyWriter *writer;           /* of features; NULL: not wanted */
+    NpyArray array;              /* of features; data NULL: not wanted */
+    bool filed;
     ReferenceShards shards;
+    bool keeps;             /* shards */
+    Err unkept;             /* the first reason why something is not kept */
     Buf hashes;             /* [images,32] */
     int64_t images, before; /* before: of an earlier attempt */
     Mono start;
@@ -38,9 +43,10 @@ static bool sum_rows(Sums *sums, const MeasureRows *rows, Err *err)
 {
     size_t bytes = (size_t)rows->count * (size_t)sums->shards.width * sizeof(float);
     if (!moments_add(sums->features, rows->features, rows->count, err) ||
-        (sums->spatial && !moments_add(sums->spatial, rows->spatial, rows->count, err)) ||
-        (sums->writer && !npy_writer_add(sums->writer, rows->features, bytes, err)))
+        (sums->spatial && !moments_add(sums->spatial, rows->spatial, rows->count, err)))
         return false;
+    if (sums->array.data)
+        memcpy((float *)sums->array.data + sums->images * sums->shards.width, rows->features, bytes);
     buf_add(&sums->hashes, rows->hashes, (size_t)rows->count * IMAGE_HASH);
     sums->images += rows->count;
     return true;
@@ -49,7 +55,9 @@ static bool sum_rows(Sums *sums, const MeasureRows *rows, Err *err)
 static bool add_rows(void *ctx, MeasureRows *rows, Err *err)
 {
     Sums *sums = ctx;
-    bool good = sum_rows(sums, rows, err) && reference_shards_add(&sums->shards, rows, err);
+    bool good = sum_rows(sums, rows, err);
+    if (good && sums->keeps)
+        sums->keeps = reference_shards_add(&sums->shards, rows, &sums->unkept);
     report(sums->hooks, sums->images, sums->images - sums->before, sums->start, "reference");
     return good;
 }
@@ -57,7 +65,8 @@ static bool add_rows(void *ctx, MeasureRows *rows, Err *err)
 static bool add_earlier(Sums *sums, int64_t images, Err *err)
 {
     const MeasureRows *rows;
-    while (sums->images + REFERENCE_SHARD <= images && (rows = reference_shards_read(&sums->shards, sums->images)))
+    while (sums->keeps && sums->images + REFERENCE_SHARD <= images &&
+           (rows = reference_shards_read(&sums->shards, sums->images)))
         if (!sum_rows(sums, rows, err))
             return false;
     sums->before = sums->images;
@@ -71,15 +80,18 @@ static bool sums_open(Sums *sums, const MeasureTask *task, int width, int64_t im
     sums->start = mono_ms();
     sums->features = moments_new(width);
     sums->spatial = task->spatial ? moments_new(INCEPTION_SPATIAL) : NULL;
-    reference_shards_open(&sums->shards, task->work, width, task->spatial);
-    if (task->features)
-        sums->writer = npy_writer_open(task->features, DTYPE_F32, 2, shape, err);
-    return !task->features || sums->writer;
+    sums->keeps = task->work;
+    reference_shards_open(&sums->shards, task->work ? task->work : "", width, task->spatial);
+    if (!task->features)
+        return true;
+    sums->filed = task->file && npy_create(task->file, DTYPE_F32, 2, shape, &sums->array, &sums->unkept);
+    return sums->filed || npy_create(NULL, DTYPE_F32, 2, shape, &sums->array, err);
 }
 
 static void sums_close(Sums *sums)
 {
-    npy_writer_abort(sums->writer);
+    if (sums->array.data)
+        npy_free(&sums->array);
     moments_free(sums->features);
     moments_free(sums->spatial);
     reference_shards_close(&sums->shards);
@@ -97,9 +109,11 @@ static bool sums_finish(Sums *sums, const MeasureTask *task, Measured *measured,
         (sums->spatial && !moments_finish(sums->spatial, &measured->stats->spatial, err)))
         return false;
     measured->stats->pipeline = xstrdup(pipeline_name(task->pipeline));
-    NpyWriter *writer = sums->writer;
-    sums->writer = NULL;
-    return !writer || npy_writer_finish(writer, err);
+    measured->features = sums->array;
+    measured->filed = sums->filed;
+    measured->unkept = sums->unkept;
+    sums->array = (NpyArray){0};
+    return true;
 }
 
 static bool measure(ImageSource *source, const MeasureTask *task, MeasurePlan *plan, Sums *sums, Err *err)
@@ -126,6 +140,8 @@ bool reference_measure(const MeasureTask *task, const ReferenceOptions *options,
     ImageSource *source = image_source_open(task->path, err);
     plan.net = source ? model_cache_inception(options->models, options->inception, precision, NULL, err) : NULL;
     bool good = plan.net && measure(source, task, &plan, &sums, err) && sums_finish(&sums, task, &measured, err);
+    if (!good && sums.filed)
+        unlink(task->file);
     sums_close(&sums);
     image_source_close(source);
     if (good)

@@ -12,18 +12,22 @@ typedef struct Measured {
     char sha256[65]; /* of the images that were read: over the hashes of all, in order */
     int64_t images;
     Statistics *stats; /* with its spatial ones, if wanted */
+    NpyArray features; /* [images,width] f32, if wanted */
+    bool filed;        /* they lie in the file that the task names, and not in memory alone */
+    Err unkept;        /* why something that would be kept was not; kind ERR_NONE: all was */
 } Measured;
 
 typedef struct MeasureTask {
     const char *path; /* the images */
     Resize pipeline;
-    bool spatial;
-    const char *features; /* the file for features [n,width] f32; NULL: none */
-    const char *work;     /* the folder for what is done so far */
+    bool spatial, features; /* what is wanted besides the statistics */
+    const char *file;       /* where the features are mapped while they are made; NULL, or no room there: memory */
+    const char *work;       /* the folder for what is done so far; NULL: it is not kept */
 } MeasureTask;
 
 /* Every image through the network. Memory does not grow with the number of images beyond a hash each. What an earlier
- * attempt left in `work` is not measured again. */
+ * attempt left in `work` is not measured again. Files are a help alone: where one cannot be written the measurement
+ * goes on without it. */
 bool reference_measure(const MeasureTask *task, const ReferenceOptions *options, Measured *ret_measured, Err *err);
 /* The pixels alone: content hash, count and tally. */
 bool reference_hash(const char *path, const Hooks *hooks, char ret_hex[65], int64_t *ret_images, ImageTally *ret_tally,
@@ -47,6 +51,23 @@ MeasureRows *reference_shards_read(ReferenceShards *shards, int64_t lo);
 /* Rows in order, from a multiple of REFERENCE_SHARD on; a shard that is full is written. */
 bool reference_shards_add(ReferenceShards *shards, const MeasureRows *rows, Err *err);
 void reference_shards_remove(const char *folder, int64_t images);
+
+/* --- reference_images.c ----------------------------------------------------------------------------- */
+
+/* The folder of the cache for one call. It is a help alone: where it cannot be made, read or written, a note says so
+ * and the work goes on without it. */
+typedef struct ReferenceCache {
+    char *folder; /* NULL: it cannot be used */
+    const Hooks *hooks;
+} ReferenceCache;
+
+ReferenceCache reference_cache_open(const char *folder, const Hooks *hooks); /* folder NULL: reference_cache() */
+void reference_cache_close(ReferenceCache *cache);
+/* Something could not be kept: the note, which is the same for every reason of one kind, and no more use of it. */
+void reference_cache_lost(ReferenceCache *cache, const Err *why);
+/* Fills all of *images, which the caller owns. */
+bool reference_content(const char *path, ReferenceCache *cache, ReferenceImages *images, Err *err);
+void reference_hex(const char *text, char ret_hex[65]); /* its SHA-256 */
 
 /* --- reference_cache.c ------------------------------------------------------------------------------ */
 

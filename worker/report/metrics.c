@@ -84,11 +84,19 @@ static bool on_reference_stop(void *ctx)
     return hooks_stopped(pass->r->hooks);
 }
 
+/* How the measuring went: for the log, not for the report. */
+static void on_reference_note(void *ctx, const char *text)
+{
+    const Pass *pass = ctx;
+    hooks_note(pass->r->hooks, text);
+}
+
 static bool open_reference(Pass *pass, Err *err)
 {
     const Reporting *r = pass->r;
     const JobSpec *spec = r->run->spec;
-    Hooks hooks = {.ctx = pass, .progress = on_reference_progress, .stop = on_reference_stop, .note = on_note};
+    Hooks hooks = {
+        .ctx = pass, .progress = on_reference_progress, .stop = on_reference_stop, .note = on_reference_note};
     ReferenceOptions options = {
         .models = r->run->models, .inception = spec->inception, .precision = spec->precision, .hooks = &hooks};
     unsigned wants = evaluation_wants_of_reference(pass->metrics);
