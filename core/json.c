@@ -18,6 +18,12 @@ double json_number(const cJSON *object, const char *field, double fallback)
     return cJSON_IsNumber(value) ? value->valuedouble : fallback;
 }
 
+int64_t json_int(const cJSON *object, const char *field, int64_t fallback)
+{
+    double value = json_number(object, field, NAN);
+    return fabs(value) <= 0x1p53 && value == floor(value) ? (int64_t)value : fallback;
+}
+
 bool json_true(const cJSON *object, const char *field)
 {
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, field));

@@ -7,9 +7,12 @@
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 const char *json_text(const cJSON *object, const char *field, const char *fallback);
 double json_number(const cJSON *object, const char *field, double fallback);
+/* A whole number of at most 2^53 in size; the fallback for any other. */
+int64_t json_int(const cJSON *object, const char *field, int64_t fallback);
 bool json_true(const cJSON *object, const char *field); /* false when absent or not a boolean */
 
 /* The shortest text that reads back as the same double. */

@@ -64,7 +64,7 @@ void channel_send(Channel *channel, ProtoType type, cJSON *fields)
 {
     if (type == PROTO_PROGRESS) {
         pthread_mutex_lock(&channel->lock);
-        channel->upto = (int64_t)json_number(fields, "upto", 0);
+        channel->upto = json_int(fields, "upto", 0);
         pthread_mutex_unlock(&channel->lock);
     }
     char *text = proto_encode(type, fields);
@@ -106,9 +106,9 @@ static void add_task(Channel *channel, const cJSON *message)
     task->token = xstrdup(json_text(message, "token", ""));
     task->job = xstrdup(json_text(message, "job", ""));
     task->phase = xstrdup(json_text(message, "phase", ""));
-    task->lo = (int64_t)json_number(message, "lo", 0);
-    task->hi = (int64_t)json_number(message, "hi", 0);
-    task->n = (int64_t)json_number(message, "n", 0);
+    task->lo = json_int(message, "lo", 0);
+    task->hi = json_int(message, "hi", 0);
+    task->n = json_int(message, "n", 0);
     task->spec = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(message, "spec"), true);
     task->submitted = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(message, "submitted"), true);
     if (channel->last)

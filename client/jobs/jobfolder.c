@@ -149,7 +149,7 @@ static void find_report(const char *path, const char *identity, JobFolder *folde
         (!sample || (folder->there == folder->images && json_number(report, "images", -1) == (double)folder->images));
     if (folder->finished) {
         folder->fid = json_number(report, "fid", NAN);
-        folder->measured = (int64_t)json_number(report, "images", 0);
+        folder->measured = json_int(report, "images", 0);
         folder->metrics = cJSON_CreateObject();
         figures_copy(folder->metrics, "", report);
         figures_copy(folder->metrics, "tf_", cJSON_GetObjectItemCaseSensitive(report, "tf"));

@@ -66,11 +66,11 @@ double job_eta(const cJSON *job)
 
 static void time_to_iso(cJSON *job, const char *field)
 {
-    double ms = json_number(job, field, 0);
+    Wall ms = json_int(job, field, 0);
     char text[25];
     if (ms <= 0)
         return;
-    wall_iso((Wall)ms, text);
+    wall_iso(ms, text);
     cJSON_ReplaceItemInObjectCaseSensitive(job, field, cJSON_CreateString(text));
 }
 

@@ -93,7 +93,7 @@ static Health check_library(Doctor *doctor)
     Err err = {0};
     if (!cmd_call(doctor->cmd, QUEUE_CHECK, NULL, &doctor->check, &err))
         return say(doctor, HEALTH_BAD, "%s", err.text);
-    int version = (int)json_number(doctor->check, "version", 0);
+    int version = (int)json_int(doctor->check, "version", 0);
     if (version != QUEUE_VERSION)
         return say(doctor, HEALTH_BAD,
                    "the queue in Redis has schema %d, this program wants %d; install the same ddq everywhere", version,
@@ -200,7 +200,7 @@ static Health check_lost(Doctor *doctor)
     const cJSON *host;
     const char *user;
     Err err = {0};
-    Wall born = (Wall)json_number(doctor->check, "born", 0);
+    Wall born = json_int(doctor->check, "born", 0);
     if (!doctor->hosts || !doctor->hosts->child || !cmd_user(doctor->cmd, &user, &err))
         return say(doctor, HEALTH_SKIPPED, "no daemon is alive to tell where jobs are");
     cJSON_ArrayForEach(host, doctor->hosts)

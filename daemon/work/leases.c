@@ -69,7 +69,7 @@ static void on_finished(Daemon *d, Worker *worker, Lease *lease, const cJSON *me
         end_inconsistent(worker, lease, "reported the end of its range before all of it was done");
         return;
     }
-    int64_t images = (int64_t)json_number(message, "images", 0);
+    int64_t images = json_int(message, "images", 0);
     if (strcmp(lease->phase, "survey") == 0 && images < 1) {
         end_inconsistent(worker, lease, "finished a survey without an image count");
         return;
@@ -122,7 +122,7 @@ bool leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *mess
     Lease *lease = &d->leases[worker->index];
     if (!handlers[type])
         return false;
-    int64_t upto = (int64_t)json_number(message, "upto", -1);
+    int64_t upto = json_int(message, "upto", -1);
     if (!lease->held || strcmp(json_text(message, "token", ""), lease->token) != 0) {
         end_inconsistent(worker, lease, "reported a token that it does not hold");
     } else if (upto < lease->upto || upto > lease->hi) {
@@ -231,6 +231,8 @@ static void on_renewed(void *owner, uint64_t tag, const cJSON *reply, const Err 
     if (err && err->kind != ERR_UNREACHABLE)
         log_error("renew failed: %s", err->text);
     const cJSON *verdicts = cJSON_GetObjectItemCaseSensitive(reply, "leases"), *verdict;
+    if (!cJSON_IsObject(verdicts))
+        verdicts = NULL;
     cJSON_ArrayForEach(verdict, verdicts) for (int i = 0; i < WORKERS_MAX;
                                                i++) if (d->leases[i].held &&
                                                         strcmp(d->leases[i].token, verdict->string) == 0 &&

@@ -31,7 +31,7 @@ static void on_checked(void *owner, uint64_t tag, const cJSON *reply, const Err 
 {
     (void)tag;
     Daemon *d = owner;
-    Wall born = (Wall)json_number(reply, "born", 0);
+    Wall born = json_int(reply, "born", 0);
     if (err || !born)
         return;
     char *path = xasprintf("%s/queue", d->state.path), then[25], now[25];

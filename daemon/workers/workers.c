@@ -123,7 +123,7 @@ void workers_configure(Workers *workers, const DeviceList *devices)
 
 static void on_hello(Worker *worker, const cJSON *message)
 {
-    int version = (int)json_number(message, "version", -1);
+    int version = (int)json_int(message, "version", -1);
     if (version != PROTO_VERSION) {
         Err err = {0};
         err_set(&err, ERR_PROTOCOL,

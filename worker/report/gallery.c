@@ -122,7 +122,7 @@ static int want_samples(const cJSON *list, Wanted wanted[EVALUATION_SAMPLES])
     {
         if (count == EVALUATION_SAMPLES)
             break;
-        int64_t image = (int64_t)json_number(sample, "image", 0);
+        int64_t image = json_int(sample, "image", 0);
         wanted[count++] =
             (Wanted){image, xasprintf("image %" PRId64 ": distance %.4g, radius %.4g", image,
                                       json_number(sample, "distance", 0), json_number(sample, "radius", 0))};

@@ -204,7 +204,7 @@ static void plots(Buf *page, const cJSON *measured, const char *which)
     }
     if (get(measured, "histogram")) {
         plot_title(page, "Distances to the nearest reference image", which);
-        svg_histogram(page, get(measured, "histogram"), (int)json_number(get(measured, "neighbours"), "k", NAN));
+        svg_histogram(page, get(measured, "histogram"), (int)json_int(get(measured, "neighbours"), "k", 0));
     }
 }
 
