@@ -197,15 +197,27 @@ local function mend(id)
     return {status = 'empty', text = 'job ' .. id .. ' is queued but has no work; keys were removed by hand'}
 end
 
--- The lease this worker already has: a claim is repeated when its answer was lost.
-local function lease_of_slot(slot, deadline)
-    local token = call('HGET', P .. 'slots', slot)
+-- Texts of a job inside an answer. A daemon that asks for it gets the spec as a text of its own, so that one that cannot
+-- be read is the end of its own job alone. `asked` is made by this library; an older one took more.
+local function texts_for(worker, spec, asked)
+    return worker.spec_as_text and spec or raw(spec), raw(asked and decode(asked) and asked or '{}')
+end
+
+-- The lease this worker already has: a claim is repeated when its answer was lost. One of a job that has ended is over.
+local function lease_of_slot(worker)
+    local token = call('HGET', P .. 'slots', worker.slot)
     local lease = token and lease_get(token)
     if not lease then return nil end
-    call('ZADD', P .. 'leases', deadline, token)
-    local images, spec, folder, asked = job_get(lease.job, 'images', 'spec', 'folder', 'asked')
+    local state, images, spec, folder, asked = job_get(lease.job, 'state', 'images', 'spec', 'folder', 'asked')
+    if FINAL[state] then
+        drop(lease, lease.upto)
+        call('ZADD', P .. 'fin', now(), token)
+        return nil
+    end
+    call('ZADD', P .. 'leases', worker.deadline, token)
+    spec, asked = texts_for(worker, spec, asked)
     return {token = token, job = lease.job, user = lease.user, kind = lease.kind, phase = lease.phase, lo = lease.upto,
-        hi = lease.hi, n = tonumber(images), spec = raw(spec), folder = folder, asked = raw(asked or '{}'), again = true}
+        hi = lease.hi, n = tonumber(images), spec = spec, folder = folder, asked = asked, again = true}
 end
 
 -- Charges the user now: who claims much at once waits longer for the next turn.
@@ -253,18 +265,20 @@ function take(choice, worker, start)
     pay(choice, worker, cost, start)
     if state == 'queued' then apply(id, 'claim') else place(id) end
     if rank ~= tier then move(id, tier) end -- the rank gained by waiting is used up
+    spec, asked = texts_for(worker, spec, asked)
     return {token = token, job = id, user = user, kind = kind, phase = phase, lo = lo, hi = hi, n = images,
-        spec = raw(spec), folder = folder, asked = raw(asked or '{}'), again = false}
+        spec = spec, folder = folder, asked = asked, again = false}
 end
 
---- ddq_claim {host, worker, pid, device, uuid?, root, lease_ms, chunk_ms, offers[], warm[], free_mib?}
----   -> {token, job, user, kind, phase, lo, hi, n, spec{}, asked{}, folder, again}, or status empty
+--- ddq_claim {host, worker, pid, device, uuid?, root, lease_ms, chunk_ms, offers[], warm[], free_mib?, spec_as_text?}
+---   -> {token, job, user, kind, phase, lo, hi, n, spec, asked{}, folder, again}, or status empty
 --- Takes a range for an idle worker, about chunk_ms of work. offers: what this host has ("model:digits",
 --- "reference:digits", "inception"); warm: names of the models in memory; device: cpu or cuda, with the GPU's uuid;
 --- free_mib: memory that the worker could use, including what it holds now; jobs that took more on such a device
 --- are skipped. phase survey: count the images; images: make or measure images lo..hi-1; report: everything else.
---- asked: the submitted fields besides the spec, for job.json. A worker has at most one lease: if it already has
---- one, the earlier answer was lost, and it gets the rest of that lease again (again: true).
+--- spec: the JSON object that was submitted, as text with spec_as_text: true. asked: the submitted fields besides the
+--- spec, for job.json. A worker has at most one lease: if it already has
+--- one, the earlier answer was lost, and it gets the rest of that lease again (again: true), unless the job has ended.
 function F.claim(a)
     local time = now()
     local worker = worker_ready({host = text_arg(a, 'host', NAME), name = text_arg(a, 'worker', LABEL),
@@ -274,8 +288,9 @@ function F.claim(a)
         deadline = time + number_arg(a, 'lease_ms', 100, DAY_MS, 15000),
         offers = set_of(labels_arg(a, 'offers', 1000)), warm = set_of(labels_arg(a, 'warm', 1000))}, time, quotas_get())
     worker.slot, worker.cold, worker.slack = worker.host .. ' ' .. worker.name, not next(worker.warm), setting('slack_ms')
+    worker.spec_as_text = a.spec_as_text == true
     promote(time)
-    local held = lease_of_slot(worker.slot, worker.deadline)
+    local held = lease_of_slot(worker)
     if held then return held end
     local drained = drain_of(worker.host, worker.name)
     if drained then return {status = 'empty', text = drained} end
@@ -298,8 +313,8 @@ function live_workers(time)
         if ttl and time - tonumber(seen[i + 1]) <= tonumber(ttl) then
             local offers = {inception = true}
             for name in (names or ''):gmatch('%S+') do offers[name] = true end
-            local good, heartbeat = pcall(cjson.decode, about)
-            local rows = good and heartbeat.drain ~= true and heartbeat.workers
+            local heartbeat = decode(about)
+            local rows = heartbeat and heartbeat.drain ~= true and heartbeat.workers
             for _, row in ipairs(type(rows) == 'table' and rows or {}) do
                 local uuid = type(row) == 'table' and row.uuid
                 if type(row) == 'table' and type(row.name) == 'string' and #workers < MAX_WORKERS then

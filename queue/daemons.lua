@@ -203,13 +203,18 @@ end
 -- The heartbeat of a host, kept as text; queue.c sends it as text so that empty lists stay lists.
 local function about_arg(a)
     local about = given(a, 'about')
-    local good, fields = pcall(cjson.decode, about)
-    if good and type(fields) == 'table' and type(about) == 'string' and #about < 1000000 and about:match('^{"') then
-        return about
+    if type(about) == 'string' and about:match('^{"') then
+        about = as_utf8(about)
+    else
+        a.about = nil
+        for _, name in ipairs({'workers', 'references'}) do a[name] = list(list_arg(a, name, 1000)) end
+        about = encode(a)
     end
-    a.about = nil
-    for _, name in ipairs({'workers', 'references'}) do a[name] = list(a[name]) end
-    return encode(a)
+    if #about > 1000000 or not is_object(about) then
+        refuse('usage', 'the heartbeat is ' .. shown(about) .. ', wanted a JSON object of at most 1000000 characters, ' ..
+            'nested at most 32 deep')
+    end
+    return about
 end
 
 --- ddq_beat {host, boot, pid, version, workers[], models{}, references[], root, drain, ttl_ms, gone?}
@@ -316,8 +321,8 @@ end
 for i = 1, #NAMES do -- pairs() is not available while a library loads
     local name, flags, caller_field = NAMES[i][1], NAMES[i][2], NAMES[i][3]
     redis.register_function({function_name = 'ddq_' .. name, flags = flags, callback = function(keys, args)
-        local good, a = pcall(cjson.decode, args[1] and args[1] ~= '' and args[1] or '{}')
-        if #keys ~= 1 or keys[1] ~= '{ddq}' or not good or type(a) ~= 'table' then
+        local a = decode(args[1] and args[1] ~= '' and args[1] or '{}')
+        if #keys ~= 1 or keys[1] ~= '{ddq}' or type(a) ~= 'table' then
             return encode({status = 'usage', text = 'ddq_' .. name .. ' takes the key {ddq} and one JSON object'})
         end
         urgent, memo, touched = false, {}, {}

@@ -45,7 +45,7 @@ local function place_arg(a)
         refuse('not_found', 'host ' .. host .. ' has sent no heartbeat today; known hosts: ' .. (known == '' and 'none' or known))
     end
     local names = {}
-    for _, one in ipairs(worker and cjson.decode(about).workers or {}) do
+    for _, one in ipairs(worker and (decode(about) or {}).workers or {}) do
         if type(one) == 'table' then names[#names + 1] = tostring(one.name) end
         if names[#names] == worker then return host, worker end
     end

@@ -9,11 +9,11 @@ local function spec_arg(a)
         end
         text = encode(text)
     end
-    local good, fields = pcall(cjson.decode, text)
-    if type(text) ~= 'string' or #text > 1000000 or not text:match('^%s*{') or not good then
-        refuse('usage', 'spec is ' .. shown(given(a, 'spec')) .. ', wanted a JSON object of at most 1000000 characters')
+    if type(text) ~= 'string' or #text > 1000000 or not is_object(text) then
+        refuse('usage', 'spec is ' .. shown(given(a, 'spec')) .. ', wanted a JSON object in UTF-8 of at most 1000000 ' ..
+            'characters, nested at most 32 deep')
     end
-    return text, fields
+    return text, decode(text)
 end
 
 -- Ids of the jobs to wait for that have not ended, and of one that failed where the job is then to be held.
@@ -62,13 +62,11 @@ end
 local function point_arg(a)
     local point = given(a, 'point')
     if point == nil or point == '' then return nil end
-    local good, fields = true, point
-    if type(point) == 'string' then good, fields = pcall(cjson.decode, point) end
-    if not good or type(fields) ~= 'table' or #fields > 0 then
-        refuse('usage', 'point is ' .. shown(point) .. ', wanted an object of the fields that vary')
-    end
-    local text = type(point) == 'string' and point or encode(point)
+    local text = type(point) == 'string' and point or type(point) == 'table' and #point == 0 and encode(point) or ''
     if #text > 2000 then refuse('usage', 'point has ' .. #text .. ' characters, wanted at most 2000') end
+    if not is_object(text) then
+        refuse('usage', 'point is ' .. shown(point) .. ', wanted a JSON object of the fields that vary')
+    end
     return text
 end
 
@@ -83,13 +81,14 @@ function check_quota(user, images)
 end
 
 -- The submitted fields except the spec, which is kept beside them, and what follows from the spec: the folder's
--- job.json gets both, and ddq_adopt submits the job again from there.
-local NOT_ASKED = {spec = true, hold = true, pace = true, load = true}
-local function asked_text(a)
-    local asked = {}
-    for key, value in pairs(a) do
-        local is_list = type(value) == 'table' and (#value > 0 or next(value) == nil)
-        if not NOT_ASKED[key] and value ~= cjson.null then asked[key] = is_list and list(value) or value end
+-- job.json gets both, and ddq_adopt submits the job again from there. Other fields are not kept: nothing checks them.
+local ASKED = {'id', 'user', 'kind', 'images', 'name', 'model', 'device', 'priority', 'needs', 'after', 'after_failed', 'tier',
+    'max_gpus', 'at', 'window', 'group'}
+local function asked_text(a, job)
+    local asked = {point = job.point and raw(job.point)}
+    for i = 1, #ASKED do
+        local value = given(a, ASKED[i])
+        asked[ASKED[i]] = type(value) == 'table' and list(value) or value
     end
     local text = encode(asked)
     if #text > 20000 then
@@ -188,7 +187,7 @@ function F.submit(a, adopted_folder)
     if was and not (FINAL[was] and spoilt(twin)) then return duplicate_of(twin) end
     local queued = counted(job.kind) and images or 0
     if not adopted_folder then check_quota(user, queued) end
-    local asked = asked_text(a)
+    local asked = asked_text(a, job)
     job.waits, job.state, job.reason = waits, 'queued', 'waits for its turn'
     if #waits > 0 then job.state, job.reason = 'waiting', 'waits for job ' .. table.concat(waits, ', ') end
     if bad or a.hold == true then job.state, job.reason = 'held', bad or 'held by ' .. user end

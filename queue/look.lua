@@ -135,6 +135,7 @@ function F.show(a)
     local view, leases = job_view(id, true)
     local spec, needs = job_get(id, 'spec', 'needs')
     local missing = table.concat(call('ZRANGE', job_key(id, 'bad'), 0, 99), ',')
+    if not decode(spec) then spec = encode(spec) end -- an older library took it
     view = view .. ',"needs":' .. cjson.encode(needs) .. ',"missing":[' .. missing .. '],"spec":' .. spec .. '}'
     return {job = raw(view), leases = leases}
 end

@@ -96,6 +96,20 @@ bool queue_reply_parse(const char *text, cJSON **ret_reply, Err *err)
                    text ? text : "nothing");
 }
 
+cJSON *queue_reply_rescue(const char *text)
+{
+    static const char mark[] = "\"token\":\"";
+    const char *at = text ? strstr(text, mark) : NULL, *token = at ? at + sizeof mark - 1 : "";
+    size_t digits = strspn(token, "0123456789");
+    if (digits == 0 || digits > 20 || token[digits] != '"')
+        return NULL;
+    char found[21] = "";
+    memcpy(found, token, digits);
+    cJSON *reply = cJSON_CreateObject();
+    cJSON_AddStringToObject(reply, "token", found);
+    return reply;
+}
+
 void queue_new_id(char ret_id[11])
 {
     static const char alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz"; /* Crockford's base32 */

@@ -4,6 +4,7 @@
 -- docs/dev/queue.md has the keys, and the functions as printed from the comments that begin with "--- ".
 --
 --     queue.lua    constants, answers, arguments, keys, states of a job: only `apply` changes its state
+--     json.lua     JSON that comes from callers: strict, or refused
 --     fair.lua     fair share between users, the place of a job in the queue, the cost of work
 --     work.lua     ranges of images, leases on them, losses
 --     groups.lua   the jobs of a sweep, as one
@@ -116,6 +117,10 @@ local function refuse(status, text) error({refusal = true, status = status, text
 
 -- ---- arguments: each is checked by type, length and alphabet before it becomes part of a key -------------------------
 
+-- json.lua: a caller's JSON as a value, nil if it is none; a text without stray bytes; whether a text may be handed on as it
+-- is (each file is wrapped in do ... end when it is embedded, and sets what the first one declares)
+local decode, as_utf8, is_object
+
 local NAME = {'^[A-Za-z0-9_][A-Za-z0-9._-]*$', 64, 'at most 64 letters, digits and . _ - with none of . - first'}
 local ID = {'^[0-9a-hjkmnp-tv-z]+$', 26, 'a job id: digits and small letters without i, l, o, u'}
 local TOKEN = {'^%d+$', 20, 'a token: digits'}
@@ -128,7 +133,7 @@ local PATH = {'^[^%c]*$', 4000, 'a path of at most 4000 characters'}
 local function shown(value)
     if value == nil or value == cjson.null then return 'absent' end
     if type(value) == 'table' then return 'a list or an object' end
-    return "'" .. tostring(value):sub(1, 60):gsub('%c', '?') .. "'"
+    return "'" .. as_utf8(tostring(value):sub(1, 60)):gsub('%c', '?') .. "'"
 end
 local function given(a, name)
     local value = a[name]
@@ -140,14 +145,14 @@ local function text_arg(a, name, shape, optional)
     if type(value) ~= 'string' or #value > shape[2] or not value:match(shape[1]) then
         refuse('usage', name .. ' is ' .. shown(value) .. ', wanted ' .. shape[3])
     end
-    return value
+    return as_utf8(value)
 end
 -- Free text is never refused: it is cut at a whole character and made one line.
 local function sentence_arg(a, name, longest, default)
     local value = given(a, name)
     if type(value) ~= 'string' or value == '' then return default end
     if #value > longest then value = value:sub(1, longest):gsub('[\192-\255][\128-\191]*$', '') .. '...' end
-    return (value:gsub('%c', ' '))
+    return (as_utf8(value):gsub('%c', ' '))
 end
 local function number_arg(a, name, lowest, highest, default)
     local value = given(a, name)

@@ -198,10 +198,11 @@ static void on_call_reply(void *owner, uint64_t tag, const RedisReply *reply)
         if (ends)
             store->restart_why = "the server can no longer be written";
     } else if (call->library) {
-        queue_reply_parse(text ? text : "", &answer, &err);
+        if (!queue_reply_parse(text ? text : "", &answer, &err) && err.kind == ERR_PROTOCOL)
+            answer = queue_reply_rescue(text);
     }
     if (call->on_reply)
-        call->on_reply(call->owner, call->tag, answer, answer || err.kind == ERR_NONE ? NULL : &err);
+        call->on_reply(call->owner, call->tag, answer, err.kind == ERR_NONE ? NULL : &err);
     cJSON_Delete(answer);
     free(call);
 }

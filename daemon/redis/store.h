@@ -44,8 +44,9 @@ Mono store_ready_since(const Store *store);
 bool store_healthy(const Store *store, Mono now);
 const char *store_state_name(const Store *store);
 
-/* Exactly one of reply and err is given. reply has a status of "ok", "empty", "already" or "stale" and is freed after
- * the call. err of kind ERR_UNREACHABLE means the outcome is unknown. */
+/* reply has a status of "ok", "empty", "already" or "stale" and is freed after the call; or err is given. err of kind
+ * ERR_UNREACHABLE means the outcome is unknown. With ERR_PROTOCOL the answer could not be read, and reply is NULL or the
+ * {"token"} that was found in it (queue_reply_rescue). */
 typedef void StoreReplyFn(void *owner, uint64_t tag, const cJSON *reply, const Err *err);
 /* args is consumed. False when the store is not ready: fn is not called. */
 bool store_call(Store *store, QueueFn fn, cJSON *args, StoreReplyFn *on_reply, void *owner, uint64_t tag);

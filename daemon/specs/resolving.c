@@ -67,15 +67,34 @@ static void on_resolved(uv_work_t *work, int status)
     task_free(task);
 }
 
+/* The spec comes as a text of its own, so that one that is no JSON spoils no more than its job. Makes it an object. */
+static bool read_spec(cJSON *reply, Err *err)
+{
+    const cJSON *spec = cJSON_GetObjectItemCaseSensitive(reply, "spec");
+    if (!cJSON_IsString(spec))
+        return true;
+    cJSON *object = cJSON_Parse(spec->valuestring);
+    if (!cJSON_IsObject(object)) {
+        err_set(err, ERR_USAGE, "the job's spec is %.100s, wanted a JSON object; submit the job again",
+                spec->valuestring);
+        cJSON_Delete(object);
+        return false;
+    }
+    return cJSON_ReplaceItemInObjectCaseSensitive(reply, "spec", object);
+}
+
 bool resolving_start(Resolving *resolving, const Resolve *resolve, const cJSON *reply, uint64_t tag, Err *err)
 {
     ResolvePaths paths;
-    if (!resolve_names(resolve, cJSON_GetObjectItemCaseSensitive(reply, "spec"), &paths, err))
+    cJSON *copy = cJSON_Duplicate(reply, true);
+    if (!read_spec(copy, err) || !resolve_names(resolve, cJSON_GetObjectItemCaseSensitive(copy, "spec"), &paths, err)) {
+        cJSON_Delete(copy);
         return false;
+    }
     ResolvingTask *task = xcalloc(1, sizeof *task);
     *task = (ResolvingTask){.next = resolving->tasks, .resolving = resolving, .tag = tag, .paths = paths};
     task->deadline = mono_ms() + (Mono)resolving->stall_s * 1000;
-    task->reply = cJSON_Duplicate(reply, true);
+    task->reply = copy;
     task->work.data = task;
     resolving->tasks = task;
     uv_queue_work(resolving->loop, &task->work, in_thread, on_resolved);

@@ -39,7 +39,8 @@ typedef struct Resolving {
 
 void resolving_size_pool(void);
 void resolving_init(Resolving *resolving, uv_loop_t *loop, int stall_s, const ResolvingHooks *hooks, void *owner);
-/* reply: the queue's answer to the claim, with the "spec"; it is copied. False when the spec is refused without asking
+/* reply: the queue's answer to the claim, with the "spec", an object or the text of one; it is copied, and on_resolved gets
+ * the object. False when the spec is refused without asking
  * the file system; on_resolved is not called then. */
 bool resolving_start(Resolving *resolving, const Resolve *resolve, const cJSON *reply, uint64_t tag, Err *err);
 void resolving_tick(Resolving *resolving, Mono now);

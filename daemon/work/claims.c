@@ -85,6 +85,7 @@ static cJSON *claim_args(const Daemon *d, const Worker *worker)
         cJSON_AddNumberToObject(args, "free_mib", worker->free_mib);
     cJSON_AddNumberToObject(args, "lease_ms", d->conf->lease_ms);
     cJSON_AddNumberToObject(args, "chunk_ms", d->conf->chunk_ms);
+    cJSON_AddBoolToObject(args, "spec_as_text", true);
     cJSON_AddItemToObject(args, "offers", offers(d));
     cJSON_AddItemToObject(args, "warm", warm_names(d->conf, worker));
     return args;
@@ -144,9 +145,9 @@ static bool read_lease(const cJSON *reply, Lease *lease, Err *err)
     copy_text(lease->job, sizeof lease->job, reply, "job");
     copy_text(lease->user, sizeof lease->user, reply, "user");
     copy_text(lease->phase, sizeof lease->phase, reply, "phase");
-    lease->lo = lease->upto = (int64_t)json_number(reply, "lo", -1);
-    lease->hi = (int64_t)json_number(reply, "hi", -1);
-    lease->n = (int64_t)json_number(reply, "n", 0);
+    lease->lo = lease->upto = json_int(reply, "lo", -1);
+    lease->hi = json_int(reply, "hi", -1);
+    lease->n = json_int(reply, "n", 0);
     if (!lease->token[0] || !lease->job[0] || !lease->phase[0] || lease->lo < 0 || lease->hi < lease->lo)
         return err_set(err, ERR_INTERNAL,
                        "the queue answered a claim with a lease that lacks token, job, phase or range");
@@ -252,16 +253,29 @@ static void nothing(Daemon *d, Worker *worker)
     }
 }
 
+/* An answer that is not JSON, because Redis holds what no version of ours should have taken. Its lease must not be
+ * given to this worker again and again: it is an error of the job, which after five of them fails with this sentence.
+ */
+static void fail_unread(Daemon *d, const cJSON *found, const Err *err)
+{
+    Lease lease = {.held = true};
+    copy_text(lease.token, sizeof lease.token, found, "token");
+    if (lease.token[0])
+        reports_fail(d, &lease, err_name(err->kind), "retry", err->text, false);
+}
+
 static void on_claimed(void *owner, uint64_t tag, const cJSON *reply, const Err *err)
 {
     Daemon *d = owner;
     Worker *worker = workers_find(&d->workers, id_of(tag));
     bool waiting = worker && worker->state == WORKER_CLAIMING;
-    bool got = reply && strcmp(json_text(reply, "status", ""), "ok") == 0;
+    bool got = !err && reply && strcmp(json_text(reply, "status", ""), "ok") == 0;
     Lease lease;
     Err bad = {0};
     if (err && err->kind != ERR_UNREACHABLE)
         log_error("claim failed: %s", err->text);
+    if (err && err->kind == ERR_PROTOCOL)
+        fail_unread(d, reply, err);
     if (got && !read_lease(reply, &lease, &bad)) {
         log_error("claim failed: %s", bad.text);
         got = false;

@@ -1,4 +1,5 @@
 """A Redis that is not the daemon's own, shared by several hosts, upgraded, flushed, and away at the wrong moment."""
+import json
 import os
 import shutil
 import signal
@@ -171,6 +172,43 @@ def test_a_newer_library_is_left_alone(redis):
     redis.refused(code=69, words=["version 7", "install the newer ddqd"])
     assert "version\":7" in str(connection.call("FUNCTION", "LIST", "WITHCODE"))
     connection.close()
+
+
+# --- what cannot be read ---
+
+@pytest.mark.parametrize("spec", ['{"seed":NaN}', "nothing", '{"a":' + "[" * 1500 + "]" * 1500 + "}"])
+def test_a_spec_that_is_no_json_fails_its_own_job(redis, spec):
+    """As an older library may have taken it: the worker is free for the next job."""
+    redis.start()
+    job = redis.submit(images=8, asks={"hold": True})
+    redis.redis.call("HSET", f"{{ddq}}:job:{job}", "spec", spec)
+    redis.redis.fcall("release", id=job, user="ada")
+    assert "wanted a JSON object" in redis.wait(job, state="failed")["reason"]
+    redis.wait(redis.submit(images=3))
+
+
+UNREADABLE = r"""#!lua name=ddq
+redis.register_function('ddq_claim', function()
+    if redis.call('INCR', '{ddq}:claims') > 1 then return '{"status":"empty"}' end
+    return '{"status":"ok","spec":NaN,"folder":"\\"token\\":\\"7\\"","token":"1795942486880000","lo":0x1}'
+end)
+redis.register_function('ddq_fail', function(keys, args)
+    redis.call('SET', '{ddq}:failed', args[1])
+    return '{"status":"ok"}'
+end)
+local names = {'renew', 'reap', 'beat', 'check', 'giveback', 'finish'}
+for i = 1, #names do
+    redis.register_function('ddq_' .. names[i], function() return '{"status":"ok","leases":["x",1],"drains":[1]}' end)
+end
+"""
+
+
+def test_an_answer_that_cannot_be_read_ends_its_lease(redis):
+    redis.start()
+    redis.redis.call("FUNCTION", "LOAD", "REPLACE", UNREADABLE)
+    failed = json.loads(wait_for(lambda: redis.redis.call("GET", "{ddq}:failed"), "the lease is ended by its token"))
+    assert (failed["token"], failed["policy"]) == ("1795942486880000", "retry") and "the queue answered" in failed["text"]
+    assert redis.daemon.poll() is None
 
 
 # --- addresses ---
