@@ -137,8 +137,7 @@ static void copy_text(char *to, size_t size, const cJSON *reply, const char *fie
     snprintf(to, size, "%s", json_text(reply, field, ""));
 }
 
-/* Redis's answer as a lease; false with an error when a required field is missing. */
-static bool read_lease(const cJSON *reply, Lease *lease, Err *err)
+bool claims_lease(const cJSON *reply, Lease *lease, Err *err)
 {
     *lease = (Lease){.held = true};
     copy_text(lease->token, sizeof lease->token, reply, "token");
@@ -276,7 +275,7 @@ static void on_claimed(void *owner, uint64_t tag, const cJSON *reply, const Err 
         log_error("claim failed: %s", err->text);
     if (err && err->kind == ERR_PROTOCOL)
         fail_unread(d, reply, err);
-    if (got && !read_lease(reply, &lease, &bad)) {
+    if (got && !claims_lease(reply, &lease, &bad)) {
         log_error("claim failed: %s", bad.text);
         got = false;
     }

@@ -7,6 +7,9 @@
 #include "core/err.h"
 #include "daemon/work/state.h"
 
+/* The queue's answer to a claim as a lease; false with a sentence when a field that we rely on is not there. */
+bool claims_lease(const cJSON *reply, Lease *ret_lease, Err *err);
+
 void claims_run(Daemon *d);  /* claims for every idle worker whose time has come */
 void claims_wake(Daemon *d); /* a hint came: claims for all idle workers now */
 /* on_resolved of resolving.h. exec is consumed; NULL: refused, why has the reason. */

@@ -223,13 +223,8 @@ static void on_verdict(Daemon *d, Worker *worker, Lease *lease, const char *verd
     lease->asked_deadline = mono_ms() + d->workers.limits.stop_ms;
 }
 
-static void on_renewed(void *owner, uint64_t tag, const cJSON *reply, const Err *err)
+void leases_verdicts(Daemon *d, const cJSON *reply)
 {
-    (void)tag;
-    Daemon *d = owner;
-    d->renewing = false;
-    if (err && err->kind != ERR_UNREACHABLE)
-        log_error("renew failed: %s", err->text);
     const cJSON *verdicts = cJSON_GetObjectItemCaseSensitive(reply, "leases"), *verdict;
     if (!cJSON_IsObject(verdicts))
         verdicts = NULL;
@@ -238,6 +233,16 @@ static void on_renewed(void *owner, uint64_t tag, const cJSON *reply, const Err 
                                                         strcmp(d->leases[i].token, verdict->string) == 0 &&
                                                         cJSON_IsString(verdict))
         on_verdict(d, &d->workers.rows[i], &d->leases[i], verdict->valuestring);
+}
+
+static void on_renewed(void *owner, uint64_t tag, const cJSON *reply, const Err *err)
+{
+    (void)tag;
+    Daemon *d = owner;
+    d->renewing = false;
+    if (err && err->kind != ERR_UNREACHABLE)
+        log_error("renew failed: %s", err->text);
+    leases_verdicts(d, reply);
     if (d->renew_again)
         leases_renew(d);
 }

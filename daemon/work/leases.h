@@ -22,6 +22,8 @@ void leases_renew(Daemon *d); /* now: after a reconnect, and when a hint says th
 
 /* A message of a worker that has a lease. True when it ended the lease, so that the worker may claim. */
 bool leases_message(Daemon *d, Worker *worker, ProtoType type, const cJSON *message);
+/* What the queue's answer to a renew says of each lease. */
+void leases_verdicts(Daemon *d, const cJSON *reply);
 /* The lease is over, its report is made; the worker may claim the next range (the caller runs claims_run). */
 void leases_free(Daemon *d, Worker *worker);
 /* Its process ended, with or without a lease. */
