@@ -140,10 +140,14 @@ static bool is_utf8(const char *text)
     return true;
 }
 
-/* One call with this text. Fails unless the answer is one JSON object in UTF-8 with a status; caller deletes it. */
-static cJSON *ask_raw(const char *function, const char *args, size_t len)
+/* One call with this text, through the gate for user `caller` where there is one. Fails unless the answer is one JSON
+ * object in UTF-8 with a status; the caller deletes it. */
+static cJSON *ask_as(const char *caller, const char *function, const char *args, size_t len)
 {
-    redisReply *reply = redisCommand(redis->link, "FCALL %s 1 {ddq} %b", function, args, len);
+    const char *rights = caller && strcmp(caller, "root") == 0 ? "admin" : "user";
+    redisReply *reply =
+        caller ? redisCommand(redis->link, "FCALL %s 1 {ddq} %b %s %s", function, args, len, caller, rights)
+               : redisCommand(redis->link, "FCALL %s 1 {ddq} %b", function, args, len);
     if (!reply || reply->type != REDIS_REPLY_STRING)
         fail_msg("%s %.2000s: %s", function, args, reply ? reply->str : redis->link->errstr);
     const char *end = NULL;
@@ -153,6 +157,11 @@ static cJSON *ask_raw(const char *function, const char *args, size_t len)
         fail_msg("%s %.2000s answers %.2000s", function, args, reply->str);
     freeReplyObject(reply);
     return answer;
+}
+
+static cJSON *ask_raw(const char *function, const char *args, size_t len)
+{
+    return ask_as(NULL, function, args, len);
 }
 
 static const char *status_of(QueueFn fn, const char *args)
@@ -496,7 +505,7 @@ static void build_call(const cJSON *valid, Buf *args)
             add_valid(args, field);
     }
     if (at == wrong[0] || at == wrong[1]) {
-        add_text(args, args->len > 1 ? ",\"zz\":" : "\"zz\":");
+        buf_printf(args, "%s\"%s\":", args->len > 1 ? "," : "", dice(2) ? "zz" : "as");
         add_hostile(args);
     }
     add_text(args, "}");
@@ -538,7 +547,8 @@ static void random_calls(void **state)
         size_t row = dice(4) ? dice(countof(calls)) : dice(2) ? 0 : dice(countof(calls));
         Buf args = {0};
         build_call(valid[row], &args);
-        cJSON *answer = ask_raw(queue_fn_name(calls[row].fn), args.data, args.len);
+        static const char *const callers[] = {NULL, NULL, "ada", "root"};
+        cJSON *answer = ask_as(callers[dice(4)], queue_fn_name(calls[row].fn), args.data, args.len);
         const cJSON *token = cJSON_GetObjectItem(answer, "token");
         if (cJSON_IsString(token) && strlen(token->valuestring) < sizeof last_token)
             strcpy(last_token, token->valuestring);
