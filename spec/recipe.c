@@ -27,9 +27,10 @@ static bool take_text(const cJSON *object, const char *key, char **ret_text, Err
     return true;
 }
 
+/* `name`, `ready` and `why` are what `ddq recipes --json` adds: the file's name counts. */
 static bool check_keys(const cJSON *object, Err *err)
 {
-    static const char *const keys[] = {"about", "source", "jobs"};
+    static const char *const keys[] = {"about", "source", "jobs", "name", "ready", "why"};
     if (!cJSON_IsObject(object))
         return err_set(err, ERR_FORMAT, "not a JSON object with about, source and jobs");
     for (const cJSON *item = object->child; item; item = item->next) {

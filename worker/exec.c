@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "spec/figure.h"
+#include "spec/jobfile.h"
 #include "worker/job/run.h"
 #include "worker/models/model_cache.h"
 #include "worker/report/report.h"
@@ -95,12 +96,28 @@ static bool on_stop(void *ctx)
 
 /* --- the job file ---------------------------------------------------------------------------------- */
 
+/* A job, or the job.json of a folder. */
+static bool parse_job(const char *path, const char *text, JobSpec **ret_spec, Err *err)
+{
+    const char *end;
+    cJSON *value = cJSON_ParseWithOpts(text, &end, true), *jobs = NULL;
+    if (!value)
+        return jobspec_parse_text(text, FORM_EXEC, ret_spec, err); /* which says where it is no JSON */
+    bool good = jobfile_jobs(value, FORM_EXEC, path, &jobs, err);
+    if (good && cJSON_GetArraySize(jobs) != 1)
+        good = err_set(err, ERR_USAGE, "%s holds %d jobs, and exec runs one", path, cJSON_GetArraySize(jobs));
+    good = good && jobspec_parse(jobs->child, FORM_EXEC, ret_spec, err);
+    cJSON_Delete(jobs);
+    return good;
+}
+
 static bool read_job(const char *path, JobSpec **ret_spec, Err *err)
 {
-    char *text = NULL;
-    bool good = file_read_text_or_stdin("job", path, JOB_BYTES_MAX, &text, err) &&
-                jobspec_parse_text(text, FORM_EXEC, ret_spec, err);
+    char *text = NULL, *file = jobfile_path(path);
+    bool good = file_read_text_or_stdin("job", file, JOB_BYTES_MAX, &text, err) &&
+                parse_job(strcmp(path, "-") == 0 ? "stdin" : file, text, ret_spec, err);
     free(text);
+    free(file);
     return good;
 }
 

@@ -108,21 +108,28 @@ static bool check_files(const cJSON *hosts, const cJSON *job, Err *err)
                    name, model_role_name(role), name);
 }
 
+bool registry_check_hosts(const cJSON *hosts, const cJSON *jobs, Err *err)
+{
+    bool ok = true;
+    const cJSON *job;
+    cJSON_ArrayForEach(job, jobs) ok =
+        ok && check_name(hosts, "model", "models", json_text(job, "model", ""), err) &&
+        check_name(hosts, "reference", "references", json_text(job, "reference", ""), err) &&
+        check_files(hosts, job, err);
+    return ok;
+}
+
 bool registry_check(Cmd *cmd, const cJSON *jobs, Err *err)
 {
     cJSON *hosts;
     if (!registry_hosts(cmd, &hosts, err))
         return false;
     bool ok = true;
-    const cJSON *job;
     if (!hosts->child)
         cmd_say(cmd,
                 "ddq: no daemon is alive, so nobody could check the names in the job; it will wait for one (ddqd)");
     else
-        cJSON_ArrayForEach(job, jobs) ok =
-            ok && check_name(hosts, "model", "models", json_text(job, "model", ""), err) &&
-            check_name(hosts, "reference", "references", json_text(job, "reference", ""), err) &&
-            check_files(hosts, job, err);
+        ok = registry_check_hosts(hosts, jobs, err);
     cJSON_Delete(hosts);
     return ok;
 }

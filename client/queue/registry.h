@@ -14,6 +14,9 @@ bool registry_hosts(Cmd *cmd, cJSON **ret_hosts, Err *err);
  * list. With no daemon alive all is accepted, and said so on stderr. */
 bool registry_check(Cmd *cmd, const cJSON *jobs, Err *err);
 
+/* The same for living hosts that were asked before, at least one. */
+bool registry_check_hosts(const cJSON *hosts, const cJSON *jobs, Err *err);
+
 /* Why the worker of a host, or for "*" the whole host, may do nothing; NULL when it may. */
 const char *registry_drain(const cJSON *host, const char *worker);
 

@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/nearest.h"
+#include "spec/jobfile.h"
 #include "spec/jobspec.h"
 #include "spec/jobtraits.h"
 #include "spec/recipe.h"
@@ -17,38 +18,28 @@ enum { FILE_MAX = 4 << 20 }; /* bytes; a list of 100,000 classes fits */
 
 /* --- where the jobs come from --------------------------------------------------------------------------- */
 
-/* One job {...} or several [{...}, ...]. */
 static bool parse_jobs(const char *text, const char *name, cJSON **ret_jobs, Err *err)
 {
     if (!*text)
         return err_set(err, ERR_USAGE, "%s is empty, wanted a job as JSON", name);
     const char *end = NULL;
     cJSON *value = cJSON_ParseWithOpts(text, &end, true);
-    if (cJSON_IsArray(value) && value->child) {
-        *ret_jobs = value;
-        return true;
-    }
-    if (cJSON_IsObject(value)) {
-        *ret_jobs = cJSON_CreateArray();
-        cJSON_AddItemToArray(*ret_jobs, value);
-        return true;
-    }
+    if (value)
+        return jobfile_jobs(value, FORM_QUEUED, name, ret_jobs, err);
     int line = 1;
-    for (const char *c = text; !value && end && c < end; c++)
+    for (const char *c = text; end && c < end; c++)
         line += *c == '\n';
-    if (!value)
-        return err_set(err, ERR_USAGE, "%s is not JSON at line %d, near \"%.30s\"", name, line, end ? end : "");
-    cJSON_Delete(value);
-    return err_set(err, ERR_USAGE, "%s is not a job: wanted one JSON object, or a list of them", name);
+    return err_set(err, ERR_USAGE, "%s is not JSON at line %d, near \"%.30s\"", name, line, end ? end : "");
 }
 
 /* path "-": standard input. */
 static bool from_path(const char *path, cJSON **ret_jobs, Err *err)
 {
-    char *text = NULL;
-    bool ok = file_read_text_or_stdin("job file", path, FILE_MAX, &text, err) &&
-              parse_jobs(text, strcmp(path, "-") == 0 ? "stdin" : path, ret_jobs, err);
+    char *text = NULL, *file = jobfile_path(path);
+    bool ok = file_read_text_or_stdin("job file", file, FILE_MAX, &text, err) &&
+              parse_jobs(text, strcmp(path, "-") == 0 ? "stdin" : file, ret_jobs, err);
     free(text);
+    free(file);
     return ok;
 }
 

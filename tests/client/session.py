@@ -123,9 +123,9 @@ def terminal(session, words, columns, keys=None):
     """What the client writes to a terminal of so many columns."""
     pid, fd = pty.fork()
     if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))  # before it looks
         os.chdir(session.folder)
         os.execve(DDQ, ["ddq", *words], {**session.env, "TERM": "xterm"})
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     text = b""
     while True:
         try:

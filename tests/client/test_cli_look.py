@@ -156,6 +156,66 @@ def test_recipes(session):
     assert "bad.json" in session.ddq("recipes", DDQ_RECIPES=str(session.folder / "own"), code=1).stderr
 
 
+def test_recipes_are_ready_where_a_host_has_what_they_name(session):
+    def column():
+        lines = session.ddq("recipes").stdout.splitlines()
+        assert lines[0].split() == ["RECIPE", "READY", "JOBS", "IMAGES", "PUBLISHED", "FID", "ABOUT"]
+        return {line.split()[0]: line.split()[1] for line in lines[1:]}
+    assert set(column().values()) == {"no"}  # no daemon is alive
+    session.heartbeat()
+    ready = column()
+    assert ready["digits-demo"] == ready["digits-table"] == "yes" and ready["l-2step"] == ready["l-teacher-22"] == ready["b-1step"] == "no"
+    recipes = {recipe["name"]: recipe for recipe in session.json("recipes")["recipes"]}
+    assert recipes["digits-demo"]["ready"] is True and recipes["b-1step"]["ready"] is False and "llamagen-b-dd" in recipes["b-1step"]["why"]
+    assert "nobody can run it now: no running daemon knows the model 'llamagen-b-dd'" in session.ddq("recipes", "b-1step").stderr
+    session.stop()
+    assert set(column().values()) == {"-"}  # no queue to ask, and none is needed
+    assert "ready" not in session.json("recipes", "b-1step")
+
+
+def test_what_recipes_prints_can_be_submitted(session):
+    wanted = [job["spec"] for job in map(lambda i: session.json("show", i), session.ddq("submit", "digits-table", "-q").stdout.split())]
+    printed = session.ddq("recipes", "digits-table").stdout
+    assert "\t" not in printed and max(map(len, printed.splitlines())) <= 100
+    (session.folder / "digits-table").mkdir()
+    for name, text in (("digits-table.json", printed), ("other.json", session.ddq("recipes", "digits-table", "--json").stdout)):
+        (session.folder / name).write_text(text)
+        ids = session.ddq("submit", f"./{name}", "-q", "--new").stdout.split()
+        assert [session.json("show", i)["spec"] for i in ids] == wanted
+    (session.folder / "mine.json").write_text(printed.replace('"images": 5000', '"images": 5'))
+    ids = session.ddq("submit", "mine.json", "-q").stdout.split()
+    jobs = [session.json("show", i) for i in ids]
+    assert [job["recipe"] for job in jobs] == ["mine"] * 6 and jobs[2]["name"] == "mine-3" and jobs[0]["images"] == 5
+    (session.folder / "own").mkdir()
+    (session.folder / "own/mine.json").write_text(session.ddq("recipes", "digits-demo", "--json").stdout)  # the folder takes it as well
+    assert "mine" in session.ddq("recipes", "-q", DDQ_RECIPES=str(session.folder / "own")).stdout.split()
+
+
+def test_what_show_prints_and_what_a_job_leaves_can_be_submitted(session):
+    job = session.ddq("submit", "digits-demo", "-q", "--seed", "7").stdout.strip()
+    spec = session.json("show", job)["spec"]
+    (session.folder / "shown.json").write_text(session.ddq("show", job, "--json").stdout)
+    left = session.folder / "left"
+    left.mkdir()
+    exec_spec = {"kind": "sample", "student": "s.pt", "tokenizer": "v.pt", "t_list": [0], "split_t": 2, "images": 3, "output": "out"}
+    mark = {"identity": "x", "parts": {}, "spec": exec_spec, "inputs": [], "version": "1", "created": "t"}
+    (left / "job.json").write_text(json.dumps({**mark, "submitted": {"id": job, "user": "ada", "spec": spec}}))
+    for path in ("shown.json", "left/job.json", "left/", "./left"):
+        again = session.ddq("submit", path, "-q", "--new").stdout.strip()
+        assert session.json("show", again)["spec"] == spec, path
+    (left / "job.json").write_text(json.dumps(mark))
+    done = session.ddq("submit", "./left", code=2)
+    assert "ddq-worker exec" in done.stderr and "left/job.json" in done.stderr
+
+
+def test_recipe_files_that_are_none(session):
+    for text, said in (('{"jobs": [], "about": "a", "source": "s"}', "at least one job"), ('{"jobs": 3}', "at least one job"),
+                       ('{"jbos": [{}]}', "no such field"), ('{"jobs": [{}], "abuot": "a"}', "Did you mean 'about'"),
+                       ('{"jobs": [3]}', "not a JSON object"), ('{"recipes": [{}, {}]}', "holds 2 recipes"),
+                       ('{"spec": 3}', "no such field"), ('{"spec": {"t_lst": [0]}}', "t_list")):
+        assert said in session.ddq("submit", "-", code=2, stdin=text).stderr, text
+
+
 def test_cancel_hold_release(session):
     job = session.submit()
     assert session.ddq("hold", job).stdout == f"{job} held\n"

@@ -302,6 +302,23 @@ def test_finished_is_recognised(tmp_path):
     assert (out / "samples.npz").exists() and (out / "grid.png").exists()
 
 
+def test_the_job_json_of_a_folder_is_a_job(tmp_path):
+    out = run(ONE_STEP, tmp_path)
+    before = digest(out)
+    for path in (out / "job.json", out):
+        done = subprocess.run([BIN / "ddq-worker", "exec", path], capture_output=True, text=True, env=clean_env())
+        assert done.returncode == 0 and "already finished" in done.stdout, done
+    assert digest(out) == before
+    shutil.rmtree(out / "images")
+    shutil.rmtree(out / "blocks")
+    assert subprocess.run([BIN / "ddq-worker", "exec", out], env=clean_env()).returncode == 0
+    assert {k: v for k, v in digest(out).items() if "images" in str(k)} == {k: v for k, v in before.items() if "images" in str(k)}
+    for text, said in (('{"about": "a", "source": "s", "jobs": [{"kind": "sample"}, {"kind": "sample"}]}', "holds 2 jobs"),
+                       ('{"id": "x", "spec": {"kind": "sample", "model": "digits"}}', "ddq submit"), ("[]", "not a job"), ('{"jobs": 3}', "at least one job")):
+        done = subprocess.run([BIN / "ddq-worker", "exec", "-"], input=text, capture_output=True, text=True, env=clean_env())
+        assert done.returncode == 2 and said in done.stderr, done
+
+
 def test_another_job_is_refused(tmp_path):
     out = run(ONE_STEP, tmp_path)
     before = digest(out)
