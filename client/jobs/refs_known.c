@@ -1,8 +1,10 @@
-/* The list: each host announces its own with its heartbeat, as "library". */
+/* The list: each host announces its own with its heartbeat, as "library". What was registered or removed since then
+ * lies in the folder, or no longer does, and the folder is read where it can be seen from here. */
 #include "client/jobs/refs_known.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/queue/job.h"
 #include "client/queue/registry.h"
@@ -35,12 +37,36 @@ static void merge(cJSON *list, const cJSON *entry, const char *name, const char 
         cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(row, "hosts"), cJSON_CreateString(host));
 }
 
+/* What lies in the folder of registered references of a host; NULL where that cannot be seen from here. */
+static cJSON *folder_of(const cJSON *host)
+{
+    const char *root = json_text(host, "root", "");
+    if (!*root || access(root, R_OK | X_OK) != 0)
+        return NULL;
+    char *folder = references_folder(root);
+    Err bad = {0};
+    cJSON *entries = references_scan(folder, &bad);
+    free(folder);
+    if (bad.kind == ERR_PERMISSION) {
+        cJSON_Delete(entries);
+        return NULL;
+    }
+    return entries;
+}
+
 static void merge_host(cJSON *list, const cJSON *host)
 {
-    const cJSON *library = cJSON_GetObjectItemCaseSensitive(host, "library"), *name;
-    cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(host, "references")) if (cJSON_IsString(name))
-        merge(list, cJSON_GetObjectItemCaseSensitive(library, name->valuestring), name->valuestring,
-              json_text(host, "host", ""));
+    const cJSON *library = cJSON_GetObjectItemCaseSensitive(host, "library"), *name, *entry;
+    cJSON *folder = folder_of(host);
+    cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(host, "references"))
+    {
+        entry = cJSON_GetObjectItemCaseSensitive(library, cJSON_IsString(name) ? name->valuestring : "");
+        bool registered = *json_text(entry, "user", "") != 0;
+        if (cJSON_IsString(name) && !(registered && folder && !cJSON_HasObjectItem(folder, name->valuestring)))
+            merge(list, entry, name->valuestring, json_text(host, "host", ""));
+    }
+    cJSON_ArrayForEach(entry, folder) merge(list, entry, entry->string, NULL);
+    cJSON_Delete(folder);
 }
 
 /* Without a queue: what this person's own configuration names, and what lies in the folder. */

@@ -10,6 +10,7 @@
 #include "core/nearest.h"
 #include "spec/jobspec.h"
 #include "spec/model.h"
+#include "spec/references.h"
 
 enum { NAMES_MAX = 512 };
 
@@ -71,6 +72,33 @@ static bool check_name(const cJSON *hosts, const char *what, const char *field, 
     return false;
 }
 
+/* A reference that was registered since the last heartbeats: it lies in the folder of some host, seen from here. */
+static bool registered(const cJSON *hosts, const char *name)
+{
+    const cJSON *host;
+    bool found = false;
+    cJSON_ArrayForEach(host, hosts)
+    {
+        Err unread = {0};
+        cJSON *entry = NULL;
+        char *folder = references_folder(json_text(host, "root", ""));
+        found = found || (*json_text(host, "root", "") && references_read(folder, name, &entry, &unread));
+        cJSON_Delete(entry);
+        free(folder);
+    }
+    return found;
+}
+
+static bool check_reference(const cJSON *hosts, const char *name, Err *err)
+{
+    if (check_name(hosts, "reference", "references", name, err))
+        return true;
+    if (!registered(hosts, name))
+        return false;
+    err_clear(err);
+    return true;
+}
+
 /* A file that this job needs and that the model of one host lacks; MODEL_ROLES when the host has all. Hosts of an
  * earlier version announce no family and only some roles: what is not announced is there. */
 static ModelRole lacks(const cJSON *model, const JobSpec *spec)
@@ -112,10 +140,9 @@ bool registry_check_hosts(const cJSON *hosts, const cJSON *jobs, Err *err)
 {
     bool ok = true;
     const cJSON *job;
-    cJSON_ArrayForEach(job, jobs) ok =
-        ok && check_name(hosts, "model", "models", json_text(job, "model", ""), err) &&
-        check_name(hosts, "reference", "references", json_text(job, "reference", ""), err) &&
-        check_files(hosts, job, err);
+    cJSON_ArrayForEach(job, jobs) ok = ok && check_name(hosts, "model", "models", json_text(job, "model", ""), err) &&
+                                       check_reference(hosts, json_text(job, "reference", ""), err) &&
+                                       check_files(hosts, job, err);
     return ok;
 }
 

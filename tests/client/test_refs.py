@@ -48,6 +48,26 @@ def test_list_and_show(session):
     assert "no reference nobody" in session.ddq("refs", "show", "nobody", code=102).stderr
 
 
+def test_what_was_just_registered_is_known(session):
+    """The hosts announce it with their next heartbeat; the folder has it now, and loses it at once."""
+    heartbeat(session)
+    session.ddq("refs", "add", "fresh", STATS / "dd", "--pipeline", "pt")
+    session.ddq("refs", "add", "photos", SET_B)
+    listed = {item["name"]: item for item in session.json("refs")["references"]}
+    assert sorted(listed) == ["fresh", "photos"] and listed["fresh"]["hosts"] == [] and listed["fresh"]["user"] == "ada"
+    assert session.json("refs", "show", "fresh") == listed["fresh"]
+    assert "pipeline       pt" in session.ddq("refs", "show", "fresh").stdout
+    job = session.submit("--reference", "fresh")  # before any host knows it
+    assert "reference" in session.ddq("submit", "-", code=2, stdin=json.dumps(
+        {"model": "digits", "t_list": [0], "split_t": 2, "images": 1, "reference": "frsh"})).stderr
+    heartbeat(session)
+    assert session.json("refs", "show", "fresh")["hosts"] == ["node1"]
+    session.ddq("cancel", job)
+    session.ddq("refs", "remove", "fresh")
+    assert [item["name"] for item in session.json("refs")["references"]] == ["photos"]  # though node1 still says fresh
+    session.ddq("refs", "show", "fresh", code=102)
+
+
 @pytest.mark.parametrize("path, said, code", [
     (STATS / "statistic_fortran.pth", "not symmetric", 1),
     (W16, "neither mu and sigma", 1),
