@@ -18,6 +18,8 @@ static const Verb *verb_of_flags(int count, char *const *words, Err *err)
     const Verb *verb = NULL;
     if (cmd_parse(&cmd, NULL, count, words, &unknown))
         verb = cmd_has(&cmd, "help") ? &verb_help : cmd_has(&cmd, "version") ? &verb_version : NULL;
+    if (!count)
+        help_all(stderr); /* whoever types the name alone wants to see what there is */
     if (!verb)
         err_set(err, ERR_USAGE,
                 "a verb is missing; `ddq help` lists them; `ddq submit digits-demo --watch` is a first job");

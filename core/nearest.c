@@ -2,12 +2,12 @@
  * case, '-' as '_'. A name is near when at most a third of the longer word must change; short words may change once. */
 #include "core/nearest.h"
 
-#include <stdio.h>
 #include <ctype.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { LONGEST = 63 };
+enum { LONGEST = 63, BEGINNING = 3 /* letters that are enough of a name */ };
 
 static int letter(char c)
 {
@@ -39,6 +39,23 @@ static int distance(const char *a, int la, const char *b, int lb)
     return now[lb];
 }
 
+/* The only name that begins with the word: "config" is meant to become "configuration". */
+static const char *only_one_longer(const char *word, int word_len, const char *const *names, int count)
+{
+    const char *found = NULL;
+    for (int i = 0; i < count; i++) {
+        int same = 0;
+        while (names[i] && same < word_len && letter(names[i][same]) == letter(word[same]))
+            same++;
+        if (!names[i] || same < word_len)
+            continue;
+        if (found && strcmp(found, names[i]) != 0)
+            return NULL;
+        found = names[i];
+    }
+    return found;
+}
+
 const char *nearest_name(const char *word, const char *const *names, int count)
 {
     const char *best = NULL;
@@ -58,7 +75,7 @@ const char *nearest_name(const char *word, const char *const *names, int count)
             best_distance = d;
         }
     }
-    return best;
+    return best || word_len < BEGINNING ? best : only_one_longer(word, word_len, names, count);
 }
 
 const char *nearest_meant(const char *nearest, char text[MEANT_TEXT])

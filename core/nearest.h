@@ -2,7 +2,8 @@
 #ifndef CORE_NEAREST_H
 #define CORE_NEAREST_H
 
-/* The element of names[count] nearest to `word` by edit distance, NULL if none is near. NULL names are skipped. */
+/* The element of names[count] nearest to `word` by edit distance, else the only one that begins with it, NULL if none
+ * is near. NULL names are skipped. */
 const char *nearest_name(const char *word, const char *const *names, int count);
 
 /* ". Did you mean 'x'?" in text, or "." when nearest is NULL. Returns text. */

@@ -8,6 +8,7 @@
 #include "client/terminal/term.h"
 #include "core/help.h"
 #include "core/mem.h"
+#include "core/nearest.h"
 #include "spec/jobspec.h"
 
 static const struct {
@@ -29,21 +30,22 @@ static const struct {
     {EXIT_INTERRUPTED, "Ctrl-C; a job that was waited for goes on"},
 };
 
-static Help help_here(void)
+static Help help_here(FILE *to)
 {
-    Help help = help_to(stdout);
-    help.bold = term_color(stdout, COLOR_BOLD);
-    help.plain = term_reset(stdout);
+    Help help = help_to(to);
+    help.bold = term_color(to, COLOR_BOLD);
+    help.plain = term_reset(to);
     return help;
 }
 
-void help_all(void)
+void help_all(FILE *to)
 {
     const Verb *verb;
-    const Help help = help_here();
+    const Help help = help_here(to);
     const Command program = cmd_command(NULL);
-    printf("ddq: a job queue for few-step image generation\n\n%susage%s  ddq VERB [ARGUMENTS] [FLAGS]\n\n%sverbs%s\n",
-           help.bold, help.plain, help.bold, help.plain);
+    fprintf(to,
+            "ddq: a job queue for few-step image generation\n\n%susage%s  ddq VERB [ARGUMENTS] [FLAGS]\n\n%sverbs%s\n",
+            help.bold, help.plain, help.bold, help.plain);
     for (int i = 0; (verb = verb_at(i)); i++) {
         char *head = xasprintf("  %s", verb->name);
         help_row(&help, head, 14, verb->summary);
@@ -51,14 +53,14 @@ void help_all(void)
     }
     for (int i = 0; i < COMMAND_TABLES; i++)
         help_flags(&help, &program.tables[i]);
-    printf("\n%sids%s    ", help.bold, help.plain);
+    fprintf(to, "\n%sids%s    ", help.bold, help.plain);
     help_row(&help, "", 0, "a unique beginning of an id is enough; '@' is the last job submitted from here");
-    printf("%smore%s   ddq VERB --help; ddq recipes; ddq submit digits-demo --watch\n", help.bold, help.plain);
+    fprintf(to, "%smore%s   ddq VERB --help; ddq recipes; ddq submit digits-demo --watch\n", help.bold, help.plain);
 }
 
 void help_verb(const Verb *verb)
 {
-    const Help help = help_here();
+    const Help help = help_here(stdout);
     const Command command = cmd_command(verb);
     help_command(&help, &command);
     if (!verb->job_flags)
@@ -132,18 +134,31 @@ static const Flag flags[] = {
     {NULL, 0, NULL, NULL},
 };
 
+static bool no_help(const char *word, Err *err)
+{
+    const char *names[128] = {"configuration"};
+    char meant[MEANT_TEXT];
+    const Verb *verb;
+    int count = 1;
+    for (int i = 0; (verb = verb_at(i)) && count < (int)countof(names); i++)
+        names[count++] = verb->name;
+    return err_set(err, ERR_USAGE,
+                   "no help about '%.60s'%s `ddq help` lists the verbs; the other topic is configuration", word,
+                   nearest_meant(nearest_name(word, names, count), meant));
+}
+
 static bool help_run(Cmd *cmd, Err *err)
 {
     if (cmd_has(cmd, "markdown"))
         help_markdown();
     else if (!cmd->arg_count)
-        help_all();
+        help_all(stdout);
     else if (strcmp(cmd->args[0], "configuration") == 0)
         help_configuration();
     else if (verb_find(cmd->args[0]))
         help_verb(verb_find(cmd->args[0]));
     else
-        return verb_unknown(cmd->args[0], err);
+        return no_help(cmd->args[0], err);
     return true;
 }
 

@@ -2,9 +2,11 @@
 #ifndef CLIENT_VERBS_HELP_H
 #define CLIENT_VERBS_HELP_H
 
+#include <stdio.h>
+
 #include "client/verb.h"
 
-void help_all(void);
+void help_all(FILE *to);
 void help_verb(const Verb *verb);
 void help_markdown(void);
 

@@ -1,6 +1,7 @@
 /* ddq logs: what the workers of a job said. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/cmd.h"
 #include "client/jobs/outage.h"
@@ -10,6 +11,7 @@
 #include "client/terminal/when.h"
 #include "core/json.h"
 
+#define NO_LINE "0-0" /* the id before the first one */
 enum { COUNT = 1000, FOLLOW_MS = 500 };
 
 static void print_line(const Cmd *cmd, const cJSON *line)
@@ -103,6 +105,8 @@ static bool logs_run(Cmd *cmd, Err *err)
     }
     while (ok && !cmd_has(cmd, "follow") && count == COUNT)
         ok = print_new(cmd, id, &after, &count, err);
+    if (ok && cmd->exit_code == EXIT_OK && after && strcmp(after, NO_LINE) == 0)
+        cmd_say(cmd, "ddq: no lines: the workers of job %s have logged nothing", id);
     cJSON_free(after);
     free(id);
     return ok;

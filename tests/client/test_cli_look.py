@@ -116,6 +116,17 @@ def test_logs(session):
     assert rows[0]["text"] == "first" and rows[1]["level"] == "warning" and rows[0]["at"].endswith("Z")
 
 
+def test_logs_of_a_quiet_job(session):
+    job = session.submit()
+    done = session.ddq("logs", job)
+    assert done.stdout == "" and f"no lines: the workers of job {job} have logged nothing" in done.stderr
+    assert session.ddq("logs", job, "-q").stderr == "" and session.ddq("logs", job, "--json").stdout == ""
+    session.ddq("cancel", job)
+    assert "no lines" in session.ddq("logs", "-f", job).stderr
+    session.call("log", job=job, lines=[{"level": "info", "text": "first"}])
+    assert session.ddq("logs", job).stderr == session.ddq("logs", "-f", job).stderr == ""
+
+
 def test_logs_follow_until_the_end(session):
     job = session.submit()
     follower = session.start_ddq("logs", "-f", job)

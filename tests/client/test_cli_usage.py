@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from session import ROOT, Session
+from session import ROOT, Session, terminal
 
 
 @pytest.mark.parametrize("words, said", [
@@ -26,7 +26,11 @@ from session import ROOT, Session
     (["show", "a", "b"], "too many"),
     (["submit", "--t-lst", "0"], "--t-list"),
     (["submit", "--model", "digits", "--t-list", "0", "--split-t", "1", "--images", "many"], "images"),
-    (["help", "sumbit"], "unknown verb"),
+    (["help", "sumbit"], "Did you mean 'submit'?"),
+    (["help", "config"], "Did you mean 'configuration'?"),
+    (["help", "configuraton"], "Did you mean 'configuration'?"),
+    (["help", "xyzzy"], "no help about 'xyzzy'"),
+    (["complet"], "Did you mean 'completion'?"),
     (["completion", "tcsh"], "bash"),
     (["ls", "--limit", "0"], "--limit"),
 ])
@@ -51,6 +55,24 @@ def test_help_and_version(session):
     assert session.ddq("--help", "ls").stdout == session.ddq("ls", "--help").stdout
     assert all(len(line) <= 80 for line in text.splitlines())
     assert max(len(line) for line in session.ddq("ls", "--help", COLUMNS="70").stdout.splitlines()) <= 70
+
+
+def test_the_name_alone_lists_the_verbs(session):
+    done = session.ddq(code=2)
+    assert done.stdout == "" and done.stderr.startswith(session.ddq("help").stdout)
+    assert "usage" not in session.ddq("--json", code=2).stderr
+
+
+def test_no_line_of_help_is_cut_or_breaks_a_word(session):
+    """At the width of the terminal, whatever it is."""
+    words = sorted(session.ddq("help").stdout.split())
+    for columns in (70, 80, 140):
+        text, code = terminal(session, ["help", "--color", "never"], columns)
+        assert code == 0 and max(map(len, text.replace("\r", "").splitlines())) <= columns and sorted(text.split()) == words, columns
+        for verb in ("submit", "ls", "settings"):
+            text, code = terminal(session, ["help", verb, "--color", "never"], columns)
+            assert max(map(len, text.replace("\r", "").splitlines())) <= columns, (verb, columns)
+            assert sorted(text.split()) == sorted(session.ddq("help", verb).stdout.split()), (verb, columns)
 
 
 def test_flags_stand_anywhere(session):
