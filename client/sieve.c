@@ -54,7 +54,7 @@ static const struct {
     bool (*is_one)(const char *text);
 } names[] = {
     {"models", sieve_is_label}, {"references", sieve_is_label}, {"library", sieve_is_label}, {"after", sieve_is_id},
-    {"states", sieve_is_name},  {"point", sieve_is_name},       {"drains", is_drained},
+    {"states", sieve_is_name},  {"point", sieve_is_name},       {"drains", is_drained},      {"busy", sieve_is_label},
 };
 
 /* The field of an entry, which is an object, or a row whose cells are in the order of `columns`. */

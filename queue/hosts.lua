@@ -19,18 +19,33 @@ function drains_of(host)
     return drains
 end
 
+-- host -> worker -> the job that it has a lease of.
+local function busy_workers()
+    local busy, slots = {}, call('HGETALL', P .. 'slots')
+    for i = 1, #slots, 2 do
+        local host, worker = slots[i]:match('^(%S+) (.+)$')
+        local job = host and call('HGET', lease_key(slots[i + 1]), 'job')
+        if job and not FINAL[job_get(job, 'state') or 'failed'] then
+            busy[host] = busy[host] or {}
+            busy[host][worker] = job
+        end
+    end
+    return busy
+end
+
 --- ddq_hosts {} -> {hosts[]}
---- The last heartbeat of each daemon (see ddq_beat), with age_ms, alive, and drains{}: worker, or * for the whole
---- host, -> reason of the drain; the latest first.
+--- The last heartbeat of each daemon (see ddq_beat), with age_ms, alive, drains{}: worker, or * for the whole host, ->
+--- reason of the drain, and busy{}: worker -> the job that it works on now, which its heartbeat may not say yet; the
+--- latest first.
 function F.hosts()
-    local hosts, time = list(), now()
+    local hosts, time, busy = list(), now(), busy_workers()
     local seen = call('ZREVRANGE', P .. 'hosts', 0, 999, 'WITHSCORES')
     for i = 1, #seen, 2 do
         local about, ttl = unpack(call('HMGET', P .. 'host:' .. seen[i], 'about', 'ttl_ms'))
         local age = time - tonumber(seen[i + 1])
         if about then
             hosts[#hosts + 1] = raw('{"age_ms":' .. int(age) .. ',"alive":' .. tostring(age <= tonumber(ttl)) ..
-                ',"drains":' .. encode(drains_of(seen[i])) .. ',' .. about:sub(2))
+                ',"drains":' .. encode(drains_of(seen[i])) .. ',"busy":' .. encode(busy[seen[i]] or {}) .. ',' .. about:sub(2))
         end
     end
     return {hosts = hosts}

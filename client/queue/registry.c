@@ -14,6 +14,32 @@
 
 enum { NAMES_MAX = 512 };
 
+static void set_text(cJSON *object, const char *field, const char *text)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(object, field);
+    cJSON_AddStringToObject(object, field, text);
+}
+
+/* What a worker does: its heartbeat is up to some seconds old, the queue knows its lease at once. */
+static void correct_workers(cJSON *host)
+{
+    const cJSON *busy = cJSON_GetObjectItemCaseSensitive(host, "busy");
+    cJSON *worker;
+    if (!busy) /* the queue's library is an older one */
+        return;
+    cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
+    {
+        const char *job = json_text(busy, json_text(worker, "name", ""), ""), *state = json_text(worker, "state", "");
+        bool says_busy = strcmp(state, "busy") == 0;
+        if (*job && (strcmp(state, "idle") == 0 || strcmp(state, "claiming") == 0))
+            set_text(worker, "state", "busy");
+        else if (!*job && says_busy)
+            set_text(worker, "state", "idle");
+        if (*job || says_busy)
+            set_text(worker, "job", job);
+    }
+}
+
 bool registry_hosts(Cmd *cmd, cJSON **ret_hosts, Err *err)
 {
     cJSON *reply;
@@ -23,6 +49,7 @@ bool registry_hosts(Cmd *cmd, cJSON **ret_hosts, Err *err)
     *ret_hosts = cJSON_CreateArray();
     for (cJSON *host = hosts ? hosts->child : NULL; host; host = next) {
         next = host->next;
+        correct_workers(host);
         if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(host, "alive")))
             cJSON_AddItemToArray(*ret_hosts, cJSON_DetachItemViaPointer(hosts, host));
     }
@@ -159,6 +186,14 @@ bool registry_check(Cmd *cmd, const cJSON *jobs, Err *err)
         ok = registry_check_hosts(hosts, jobs, err);
     cJSON_Delete(hosts);
     return ok;
+}
+
+const char *registry_memory(const cJSON *worker, const char *field, char text[REGISTRY_TEXT])
+{
+    double mib = json_number(worker, field, -1);
+    snprintf(text, REGISTRY_TEXT, mib > 0 || (mib == 0 && strcmp(field, "free_mib") == 0) ? "%.1f GiB" : "",
+             mib / 1024);
+    return text;
 }
 
 const char *registry_drain(const cJSON *host, const char *worker)

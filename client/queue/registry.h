@@ -7,8 +7,13 @@
 
 #include "client/cmd.h"
 
-/* The hosts array of ddq_hosts: those with a fresh heartbeat. Caller owns it. */
+/* The hosts array of ddq_hosts: those with a fresh heartbeat; what their workers do now is the queue's knowledge.
+ * Caller owns it. */
 bool registry_hosts(Cmd *cmd, cJSON **ret_hosts, Err *err);
+
+/* Cells of a table: "24.0 GiB", "" where the number is unknown. */
+#define REGISTRY_TEXT 32
+const char *registry_memory(const cJSON *worker, const char *field, char text[REGISTRY_TEXT]);
 
 /* Each job's model and reference must be known to some living daemon: else ERR_USAGE with the nearest name and the
  * list. With no daemon alive all is accepted, and said so on stderr. */

@@ -24,11 +24,9 @@ static void print_drains(const cJSON *host)
 
 static void add_worker(Table *table, const cJSON *host, const cJSON *worker)
 {
-    char memory[TERM_TEXT] = "", pid[TERM_TEXT];
-    double mib = json_number(worker, "memory_mib", 0);
-    if (mib > 0)
-        snprintf(memory, sizeof memory, "%.1f GiB", mib / 1024);
-    snprintf(pid, sizeof pid, "%.0f", json_number(worker, "pid", 0));
+    char memory[REGISTRY_TEXT], usable[REGISTRY_TEXT], pid[TERM_TEXT] = "";
+    if (json_number(worker, "pid", 0) > 0) /* a drained worker has no process */
+        snprintf(pid, sizeof pid, "%.0f", json_number(worker, "pid", 0));
     const char *state =
         registry_drain(host, json_text(worker, "name", "")) ? "drained" : json_text(worker, "state", "");
     table_cell(table, COLOR_BOLD, json_text(host, "host", ""));
@@ -39,7 +37,8 @@ static void add_worker(Table *table, const cJSON *host, const cJSON *worker)
                                             : COLOR_PLAIN,
                state);
     table_cell(table, COLOR_PLAIN, json_text(worker, "job", ""));
-    table_cell(table, COLOR_DIM, memory);
+    table_cell(table, COLOR_DIM, registry_memory(worker, "memory_mib", memory));
+    table_cell(table, COLOR_DIM, registry_memory(worker, "free_mib", usable));
     table_cell(table, COLOR_DIM, pid);
     table_cell(table, COLOR_DIM, json_text(worker, "about", ""));
 }
@@ -48,7 +47,7 @@ static void print_hosts(const cJSON *hosts)
 {
     static const Column columns[] = {
         {"HOST", false, 0},  {"WORKER", false, 0}, {"STATE", false, 0}, {"JOB", false, 0},
-        {"MEMORY", true, 2}, {"PID", true, 3},     {"ABOUT", false, 4},
+        {"MEMORY", true, 2}, {"USABLE", true, 2},  {"PID", true, 3},    {"ABOUT", false, 4},
     };
     Table *table = table_new(columns, countof(columns));
     const cJSON *host, *worker;
@@ -94,5 +93,6 @@ const Verb verb_gpus = {
     .name = "gpus",
     .args = "",
     .summary = "Hosts and their workers: what each does now",
+    .detail = "MEMORY is all that the device has, USABLE what ddq can use of it: the rest belongs to other programs.\n",
     .run = gpus_run,
 };

@@ -88,20 +88,19 @@ static const cJSON *lease_of(const cJSON *job, const char *host, const char *wor
 
 static void add_worker(Table *table, const cJSON *host, const cJSON *worker, const cJSON *working)
 {
-    char text[TERM_TEXT] = "", rate[TERM_TEXT];
+    char text[TERM_TEXT], rate[TERM_TEXT], memory[REGISTRY_TEXT], usable[REGISTRY_TEXT];
     const char *name = json_text(host, "host", ""), *id = json_text(worker, "job", "");
     const cJSON *job = cJSON_GetObjectItemCaseSensitive(working, id);
     const cJSON *lease = lease_of(job, name, json_text(worker, "name", ""));
     const char *state =
         registry_drain(host, json_text(worker, "name", "")) ? "drained" : json_text(worker, "state", "");
-    double mib = json_number(worker, "memory_mib", 0), images = json_number(job, "images", 0);
+    double images = json_number(job, "images", 0);
     Color color = strcmp(state, "busy") == 0 ? COLOR_BLUE : strcmp(state, "idle") == 0 ? COLOR_PLAIN : COLOR_RED;
     table_cell(table, COLOR_BOLD, name);
     table_cell(table, COLOR_PLAIN, json_text(worker, "name", ""));
     table_cell(table, color, state);
-    if (mib > 0)
-        snprintf(text, sizeof text, "%.1f GiB", mib / 1024);
-    table_cell(table, COLOR_PLAIN, text);
+    table_cell(table, COLOR_PLAIN, registry_memory(worker, "memory_mib", memory));
+    table_cell(table, COLOR_PLAIN, registry_memory(worker, "free_mib", usable));
     table_cell(table, COLOR_PLAIN,
                *json_text(job, "model", "") ? json_text(job, "model", "") : json_text(job, "kind", ""));
     table_cell(table, COLOR_BOLD, id);
@@ -116,8 +115,9 @@ static void add_worker(Table *table, const cJSON *host, const cJSON *worker, con
 static void print_workers(const cJSON *all, FILE *to, int width)
 {
     static const Column columns[] = {
-        {"HOST", false, 0}, {"WORKER", false, 0}, {"STATE", false, 0}, {"MEMORY", true, 5}, {"MODEL", false, 3},
-        {"JOB", false, 0},  {"USER", false, 4},   {"RATE", true, 1},   {"DONE", true, 2},   {"", false, 6},
+        {"HOST", false, 0},  {"WORKER", false, 0}, {"STATE", false, 0}, {"MEMORY", true, 5},
+        {"USABLE", true, 5}, {"MODEL", false, 3},  {"JOB", false, 0},   {"USER", false, 4},
+        {"RATE", true, 1},   {"DONE", true, 2},    {"", false, 6},
     };
     Table *table = table_new(columns, countof(columns));
     const cJSON *host, *worker, *working = cJSON_GetObjectItemCaseSensitive(all, "working");

@@ -33,11 +33,39 @@ def test_once(session):
     done = session.ddq("top", "--once").stdout
     lines = [line.split() for line in done.splitlines()]
     assert "hosts 1  workers 2, busy 1  images 12/s" in done and "running 1" in done and "held 1" in done
-    assert ["node1", "cpu:0", "busy", "2.0", "GiB", "digits", job, "ada", "12/s", "12%", "sampling"] in lines
+    assert ["node1", "cpu:0", "busy", "2.0", "GiB", "-", "digits", job, "ada", "12/s", "12%", "sampling"] in lines
     assert "ada" in [line[0] for line in lines if len(line) > 5] and "100%" in done and "\033" not in done and "evil" in done
     told = session.json("top")
     assert told["working"][job]["leases"][0]["rate"] == 12 and [j["id"] for j in told["jobs"]] == [other, job]
     assert told["users"][0]["user"] == "ada" and len(told["hosts"][0]["workers"]) == 2
+
+
+def test_what_workers_do_is_not_as_old_as_their_heartbeat(session):
+    """A heartbeat comes every few seconds; the queue knows of a lease at once."""
+    job = session.submit(images=32)
+    worker = {"name": "cpu:0", "device": "cpu", "state": "idle", "job": "", "pid": 8, "memory_mib": 2048, "free_mib": 1024, "about": "a"}
+    session.heartbeat(workers=[worker, {**worker, "name": "cpu:1", "free_mib": 0}])
+    lease = session.claim()
+    done = session.ddq("top", "--once").stdout
+    assert "workers 2, busy 1" in done
+    rows = {line.split()[1]: line.split() for line in session.ddq("gpus").stdout.splitlines()}
+    assert rows["WORKER"][4:6] == ["MEMORY", "USABLE"]
+    assert rows["cpu:0"][2:8] == ["busy", job, "2.0", "GiB", "1.0", "GiB"] and rows["cpu:1"][2:8] == ["idle", "-", "2.0", "GiB", "0.0", "GiB"]
+    session.heartbeat(workers=[{**worker, "state": "busy", "job": job}])
+    session.finish(lease)
+    (host,) = session.json("gpus")["hosts"]
+    assert host["workers"][0]["state"] == "idle" and host["workers"][0]["job"] == "" and "busy 0" in session.ddq("top", "--once").stdout
+    session.claim()
+    session.ddq("cancel", job)  # its worker stops later, but does nothing for it
+    assert "busy 0" in session.ddq("top", "--once").stdout
+
+
+def test_a_worker_without_a_process_has_no_pid(session):
+    worker = {"name": "cuda:0", "device": "cuda", "uuid": "GPU-1", "state": "gone", "job": "", "pid": 0, "memory_mib": 81920, "about": "a"}
+    session.heartbeat(workers=[worker])
+    session.ddq("drain", "node1")
+    row = session.ddq("gpus").stdout.splitlines()[1].split()
+    assert row == ["node1", "cuda:0", "drained", "-", "80.0", "GiB", "-", "-", "a"]
 
 
 class Screen:
