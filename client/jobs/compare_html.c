@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/jobs/compare_runs.h"
 #include "client/queue/job.h"
 #include "core/json.h"
 #include "spec/figure.h"
@@ -89,15 +90,18 @@ static void cell(Buf *page, const Figure *figure, const cJSON *value)
     if (isfinite(delta))
         buf_printf(page, "%+.*f", figure->digits, delta);
     buf_printf(page, "<td>");
-    const cJSON *overlap = get(value, "overlap"), *what;
-    if (overlap)
-        buf_printf(page, "intervals %s", cJSON_IsTrue(overlap) ? "overlap" : "do not overlap");
+    const cJSON *differs = get(value, "differs"), *what;
+    const char *overlap = compare_overlap(value);
+    html_text(page, overlap);
     if (odd)
-        buf_printf(page, "%s<span class=odd>other ", overlap ? "; " : "");
-    cJSON_ArrayForEach(what, get(value, "differs"))
+        buf_printf(page, "%s<span class=odd>", *overlap ? "; " : "");
+    cJSON_ArrayForEach(what, differs)
     {
         html_text(page, what->valuestring);
-        buf_printf(page, "%s", what->next ? ", " : "</span>");
+        buf_printf(page, "%s",
+                   what->next                        ? ", "
+                   : cJSON_GetArraySize(differs) > 1 ? " differ</span>"
+                                                     : " differs</span>");
     }
 }
 

@@ -118,7 +118,7 @@ static const Ground grounds[] = {
     {"reference", METRICS_OF_REFERENCE, reference_of, reference_shown},
     {"pipeline", METRICS_ALL, pipeline_of, NULL},
     {"weights", METRICS_ALL, weights_of, NULL},
-    {"images", METRICS_ALL, images_of, NULL},
+    {"number of images", METRICS_ALL, images_of, NULL},
     {"neighbours", METRIC_PRDC, k_of, NULL},
     {"like", METRIC_FID | METRIC_SFID, like_of, NULL},
     {"arithmetic of the features", METRICS_ALL, arithmetic_of, NULL},
@@ -261,6 +261,14 @@ static cJSON *differs_of(const cJSON *const *reports, int count, unsigned metric
         cJSON_AddItemToArray(list, row);
     }
     return list;
+}
+
+const char *compare_overlap(const cJSON *value)
+{
+    const cJSON *overlap = cJSON_GetObjectItemCaseSensitive(value, "overlap");
+    return !overlap                ? ""
+           : cJSON_IsTrue(overlap) ? "intervals overlap, so the difference may be chance"
+                                   : "intervals do not overlap";
 }
 
 cJSON *compare_runs(const cJSON *const *reports, const char *const *names, int count)

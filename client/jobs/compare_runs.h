@@ -23,4 +23,8 @@ bool compare_read(const char *path, cJSON **ret_report, Err *err);
  * and differs in it. The caller owns the result. */
 cJSON *compare_runs(const cJSON *const *reports, const char *const *names, int count);
 
+/* What the intervals of a value and of the first run's say, in words; "" where one of them has none. Two that overlap
+ * do not show that the runs are equal, only that this measurement does not tell them apart. */
+const char *compare_overlap(const cJSON *value);
+
 #endif

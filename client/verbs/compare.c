@@ -40,6 +40,34 @@ static bool open_path(const char *path, cJSON **ret_report, char **ret_name, Err
     return true;
 }
 
+/* "split_t 80, seed 1": what a job of a sweep has of its own. */
+static char *point_name(const cJSON *point)
+{
+    Buf text = {0};
+    const cJSON *value;
+    cJSON_ArrayForEach(value, point)
+    {
+        char *number = cJSON_IsString(value) ? NULL : cJSON_PrintUnformatted(value);
+        buf_printf(&text, "%s%s %s", text.len ? ", " : "", value->string, number ? number : value->valuestring);
+        cJSON_free(number);
+    }
+    return text.data;
+}
+
+/* A name that its user gave it stands; of a sweep its point, of a recipe that and the id. */
+static void name_job(const cJSON *job, char **name)
+{
+    const char *id = json_text(job, "id", ""), *label = json_text(job, "name", "");
+    const cJSON *point = cJSON_GetObjectItemCaseSensitive(job, "point");
+    char *better = cJSON_GetArraySize(point)                                    ? point_name(point)
+                   : strcmp(*name, id) == 0 && *label && strcmp(label, id) != 0 ? xasprintf("%s %s", label, id)
+                                                                                : NULL;
+    if (!better)
+        return;
+    free(*name);
+    *name = better;
+}
+
 static bool open_job(Cmd *cmd, const char *word, cJSON **ret_report, char **ret_name, Err *err)
 {
     char *id;
@@ -61,6 +89,8 @@ static bool open_job(Cmd *cmd, const char *word, cJSON **ret_report, char **ret_
                     "runs ddqd",
                     json_text(job, "id", ""), folder);
     good = good && open_path(folder, ret_report, ret_name, err);
+    if (good)
+        name_job(job, ret_name);
     cJSON_Delete(job);
     return good;
 }
@@ -180,15 +210,15 @@ static void print_value(const Figure *figure, const cJSON *value)
            figure_print(figure, json_number(value, "value", NAN), number), odd ? term_reset(stdout) : "", interval);
     if (isfinite(delta))
         printf(" %+.*f", figure->digits, delta);
-    const cJSON *overlap = cJSON_GetObjectItemCaseSensitive(value, "overlap"), *what;
-    const char *before = "  ! other ";
-    if (overlap)
-        printf(", intervals %s", cJSON_IsTrue(overlap) ? "overlap" : "do not overlap");
-    cJSON_ArrayForEach(what, cJSON_GetObjectItemCaseSensitive(value, "differs"))
+    const cJSON *differs = cJSON_GetObjectItemCaseSensitive(value, "differs"), *what;
+    const char *overlap = compare_overlap(value), *before = "  ! ";
+    printf("%s%s", *overlap ? ", " : "", overlap);
+    cJSON_ArrayForEach(what, differs)
     {
         printf("%s%s", before, what->valuestring);
         before = ", ";
     }
+    fputs(cJSON_GetArraySize(differs) > 1 ? " differ" : cJSON_GetArraySize(differs) ? " differs" : "", stdout);
 }
 
 static void print_figure(const cJSON *row, const cJSON *runs, int width)

@@ -30,7 +30,7 @@ def test_alike(away, tmp_path):
     fid, score = out.split("Inception score")
     assert [line.split() for line in fid.strip().splitlines()] == [
         ["FID,", "pipeline", "pt"], ["one", "1.737", "[1.700,", "1.770]"],
-        ["two", "1.709", "[1.680,", "1.740]", "-0.028,", "intervals", "overlap"],
+        ["two", "1.709", "[1.680,", "1.740]", "-0.028,", *"intervals overlap, so the difference may be chance".split()],
         ["three", "0.915", "[0.900,", "0.930]", "-0.822,", "intervals", "do", "not", "overlap"]]
     assert [line.split() for line in score.splitlines()[1:]] == [["one", "9.50"], ["two", "9.25", "-0.25"], ["three", "-"]]
     told = away.json("compare", *runs)
@@ -42,7 +42,7 @@ def test_alike(away, tmp_path):
 
 
 OTHER = [
-    ({"n": 50000}, "images", {"fid", "is_mean", "precision"}),
+    ({"n": 50000}, "number of images", {"fid", "is_mean", "precision"}),
     ({"pipeline": "tf"}, "pipeline", {"fid", "is_mean", "precision"}),
     ({"weights_sha256": "cc" * 32}, "weights", {"fid", "is_mean", "precision"}),
     ({"reference": {"name": "digits", "sha256": "dd" * 32}}, "reference", {"fid", "precision"}),
@@ -65,7 +65,33 @@ def test_what_is_not_alike_is_marked(away, tmp_path, change, what, moved):
         assert row["values"][1]["differs"] == ([what] if odd else [])
     out = away.ddq("compare", *runs).stdout
     assert out.startswith(f"NOT MEASURED ALIKE: {what} differs\n    one: ")
-    assert out.count(f"! other {what}") == len(moved) and sum(" ! " in line for line in out.splitlines()) == len(moved)
+    assert out.count(f"! {what} differs") == len(moved) and sum(" ! " in line for line in out.splitlines()) == len(moved)
+
+
+def test_several_that_differ_at_once(away, tmp_path):
+    runs = [run_of(tmp_path, "one", fid=2.0), run_of(tmp_path, "two", fid=2.5, n=7, pipeline="tf")]
+    assert "! pipeline, number of images differ\n" in away.ddq("compare", *runs).stdout
+    away.ddq("compare", *runs, "--html", tmp_path / "page.html")
+    assert "pipeline, number of images differ</span>" in (tmp_path / "page.html").read_text()
+
+
+def finish(session, job, **report):
+    session.complete(job)
+    folder = session.folder / "jobs" / session.json("show", job)["folder"]
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps({**ALIKE, **report}))
+
+
+def test_names_of_rows(session):
+    """The points of a sweep by what varies, jobs of a recipe by that and their id, a name that was given as it is."""
+    session.ddq("submit", "digits-demo", "-q", "--sweep", "split_t=10,20", "--sweep", "t_list=0;0,20")
+    points = [point["id"] for point in session.json("show", "@")["points"]]
+    demo, named = (session.ddq("submit", "digits-demo", "-q", *words).stdout.strip() for words in ([], ["--name", "mine"]))
+    for fid, job in enumerate([*points, demo, named]):
+        finish(session, job, fid=fid + 1.5, **({"name": "mine"} if job == named else {"name": "digits-demo-sweep.x"} if job in points else {}))
+    told = session.json("compare", *points, demo, named)
+    assert [run["name"] for run in told["runs"]] == ["split_t 10, t_list [0]", "split_t 10, t_list [0,20]", "split_t 20, t_list [0]",
+                                                     "split_t 20, t_list [0,20]", f"digits-demo {demo}", "mine"]
 
 
 def test_a_reference_is_its_content(away, tmp_path):
@@ -95,8 +121,8 @@ def test_page(away, tmp_path):
     assert away.ddq("compare", *runs, "--html", tmp_path / "page.html", "--quiet").stdout == ""
     page = (tmp_path / "page.html").read_text()
     assert "<script" not in page and "&lt;script&gt;" in page and "http" not in page and "src=" not in page
-    assert "Not measured alike: images differs" in page and "[2.000, 2.200]" in page and "+0.125" in page
-    assert page.count("class=odd") == 1 and "intervals overlap" in page
+    assert "Not measured alike: number of images differs" in page and "[2.000, 2.200]" in page and "+0.125" in page
+    assert page.count("class=odd") == 1 and "intervals overlap, so the difference may be chance; <span class=odd>number of images differs</span>" in page
     assert "two" in away.ddq("compare", runs[0] / "report.json", runs[1]).stdout  # the file itself will do
     assert f"--html: {tmp_path} cannot be written" in away.ddq("compare", *runs, "--html", tmp_path, code=1).stderr
 
