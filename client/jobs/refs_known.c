@@ -146,7 +146,7 @@ bool refs_folder(Cmd *cmd, char **ret_folder, bool *ret_shared, Err *err)
         return false;
     if (registry_hosts(cmd, &hosts, &none) && hosts->child)
         root = json_text(hosts->child, "root", "");
-    char *own = conf->output_root ? xstrdup(conf->output_root) : xasprintf("%s/jobs", conf->state);
+    char *own = conf_output_root(conf);
     *ret_folder = references_folder(*root ? root : own);
     *ret_shared = *root != 0;
     free(own);

@@ -49,7 +49,9 @@ static bool find_roots(Adopt *adopt, Err *err)
         return true;
     if (!cmd_conf(adopt->cmd, &conf, err))
         return false;
-    add_root(adopt->roots, conf->output_root);
+    char *own = conf_output_root(conf);
+    add_root(adopt->roots, own);
+    free(own);
     return true;
 }
 

@@ -114,7 +114,9 @@ static bool start_daemon(Cmd *cmd, Err *err)
         return false;
     state = xstrdup(conf->state);
     program = program_beside("ddqd");
-    cmd_say(cmd, "no daemon runs here; starting %s --standalone (log: %s)", program, log_path);
+    char *root = conf_output_root(conf);
+    cmd_say(cmd, "no daemon runs here; starting %s --standalone (log: %s); results go to %s", program, log_path, root);
+    free(root);
     pid_t pid = fork();
     if (pid == 0)
         become_daemon(program, state, cmd_value(cmd, "conf"), log);
@@ -182,7 +184,10 @@ const Verb verb_run = {
     .most = 1,
     .summary =
         "Submit and watch; starts a stand-alone daemon on this machine if none runs. The exit status is the job's",
-    .detail = "  ddq run digits-demo\n",
+    .detail =
+        "  ddq run digits-demo\n"
+        "A daemon that it starts writes results below ~/ddq-jobs, unless ddq.conf has an output_root, and its log "
+        "to ~/.local/state/ddq/ddqd.log.\n",
     .flags = flags,
     .job_flags = true,
     .run = run_run,

@@ -28,7 +28,7 @@ bool options_conf(const Options *options, Conf **ret_conf, Err *err)
     options_override(&conf->host, options->host);
     options_override(&conf->worker_program, options->worker_program);
     if (!conf->output_root)
-        conf->output_root = xasprintf("%s/jobs", conf->state); /* so that `ddq run` needs no configuration */
+        conf->output_root = conf_output_root(conf); /* so that `ddq run` needs no configuration */
     *ret_conf = conf;
     return true;
 }

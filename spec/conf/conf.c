@@ -214,15 +214,41 @@ char *conf_socket(const Conf *conf)
     return socket_of(conf->state, "ddq.sock");
 }
 
+/* NULL: none is known. */
+static const char *home_folder(void)
+{
+    const char *home = getenv("HOME");
+    const struct passwd *entry = home && *home ? NULL : getpwuid(geteuid());
+    home = entry ? entry->pw_dir : home;
+    return home && *home ? home : NULL;
+}
+
+static bool is_service(void)
+{
+    return geteuid() == 0 && getenv("INVOCATION_ID");
+}
+
+char *conf_output_root(const Conf *conf)
+{
+    const char *home = is_service() ? NULL : home_folder();
+    char *jobs = xasprintf("%s/jobs", conf->state), *usual = conf_default_state(), *root;
+    if (conf->output_root)
+        root = xstrdup(conf->output_root);
+    else if (home && strcmp(conf->state, usual) == 0 && access(jobs, F_OK) != 0)
+        root = xasprintf("%s/ddq-jobs", home);
+    else
+        root = xstrdup(jobs);
+    free(jobs);
+    free(usual);
+    return root;
+}
+
 char *conf_default_state(void)
 {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    const char *state = getenv("XDG_STATE_HOME"), *home = home_folder();
     if (state && state[0] == '/')
         return xasprintf("%s/ddq", state);
-    if (geteuid() == 0 && getenv("INVOCATION_ID"))
+    if (is_service())
         return xstrdup("/var/lib/ddq");
-    const struct passwd *entry = home && *home ? NULL : getpwuid(geteuid());
-    if (entry)
-        home = entry->pw_dir;
-    return home && *home ? xasprintf("%s/.local/state/ddq", home) : xstrdup("/var/lib/ddq");
+    return home ? xasprintf("%s/.local/state/ddq", home) : xstrdup("/var/lib/ddq");
 }

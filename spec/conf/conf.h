@@ -78,6 +78,9 @@ char *conf_socket(const Conf *conf);
 /* Default state folder: $XDG_STATE_HOME/ddq, ~/.local/state/ddq, or /var/lib/ddq for root under systemd. Caller frees.
  */
 char *conf_default_state(void);
+/* output_root, or its default: jobs/ in the state folder; ~/ddq-jobs for a user's default state folder, which is hidden
+ * from whoever looks for results, unless there is a jobs/ in it. Caller frees. */
+char *conf_output_root(const Conf *conf);
 
 /* --- addresses (redis_url.c) -------------------------------------------------------------------------------- */
 

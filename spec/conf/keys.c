@@ -37,7 +37,7 @@ static const Key daemon_keys[] = {
      "Program of the private server. Default: redis-server, or valkey-server where that is not installed."},
     {"output_root", KEY_PATH, offsetof(Conf, output_root), 0, 0,
      "Folder below which every job writes its output; jobs write nowhere else. Hosts that share a Redis server share "
-     "this folder too. Default: jobs/ in the state folder."},
+     "this folder too. Default: jobs/ in the state folder, or ~/ddq-jobs where that is ~/.local/state/ddq."},
     {"state", KEY_PATH, offsetof(Conf, state), 0, 0,
      "Folder for the daemon's own files: journal, lock, private Redis server. Default: $XDG_STATE_HOME/ddq, else "
      "~/.local/state/ddq; /var/lib/ddq as a system service."},

@@ -86,7 +86,7 @@ def test_add_containers(session):
     for i, name in enumerate(["dd/statistic.pth", "statistic_legacy.pth", "statistic_tensors.pth", "statistic_numpy2.pth",
                               "stats_savez_compressed.npz"]):
         entry = session.json("refs", "add", f"r{i}", STATS / name, "--pipeline", "tf")
-        copy = np.load(session.folder / f".local/state/ddq/jobs/references/r{i}.npz")
+        copy = np.load(session.folder / f"ddq-jobs/references/r{i}.npz")
         assert np.abs(copy["mu"] - golden["mu"]).max() < 3e-7 and np.array_equal(copy["sigma"], golden["sigma"])
         assert copy["pipeline"].tobytes() == b"tf" and entry["kind"] == "statistics" and entry["dims"] == 64
 

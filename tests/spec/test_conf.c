@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "core/datadir.h"
+#include "core/file.h"
 #include "spec/conf/conf.h"
 
 static char *folder;
@@ -439,6 +440,23 @@ static void test_socket_of_a_state_folder(void **state)
     char *wanted = xasprintf("%s/.local/state/ddq", folder);
     assert_text(conf_default_state(), wanted);
     free(wanted);
+
+    /* Results lie where people look, or beside a state folder that somebody chose; what is there stays where it is. */
+    Conf *conf;
+    assert_ok(conf_load(NULL, &conf, &err), err);
+    wanted = xasprintf("%s/ddq-jobs", folder);
+    assert_text(conf_output_root(conf), wanted);
+    free(wanted);
+    wanted = xasprintf("%s/jobs", conf->state);
+    assert_true(file_make_folders(wanted, 0777, 0777, &err));
+    assert_text(conf_output_root(conf), wanted);
+    free(wanted);
+    free(conf->state);
+    conf->state = xstrdup("/srv/ddq");
+    assert_text(conf_output_root(conf), "/srv/ddq/jobs");
+    conf->output_root = xstrdup("/data/out");
+    assert_text(conf_output_root(conf), "/data/out");
+    conf_free(conf);
     setenv("XDG_STATE_HOME", "/srv/state", 1);
     assert_text(conf_default_state(), "/srv/state/ddq");
 }

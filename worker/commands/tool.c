@@ -141,7 +141,7 @@ bool tool_weights(Tool *tool, const char *conf_path, const char **inception, Err
 
 char *tool_references(const Conf *conf)
 {
-    char *root = conf->output_root ? xstrdup(conf->output_root) : xasprintf("%s/jobs", conf->state);
+    char *root = conf_output_root(conf);
     char *folder = references_folder(root);
     free(root);
     return folder;
