@@ -92,6 +92,12 @@ def test_docs_are_what_the_program_says(session):
     assert session.ddq("help", "--markdown").stdout == (ROOT / "docs/cli.md").read_text(), "ddq help --markdown > docs/cli.md"
 
 
+def test_the_readme_names_every_verb(session):
+    readme = (ROOT / "README.md").read_text()
+    verbs = [verb for verb in session.ddq("completion", "words").stdout.split()]
+    assert len(verbs) > 25 and [verb for verb in verbs if f"ddq {verb}" not in readme and f"`{verb}`" not in readme] == []
+
+
 def test_json_on_every_verb(session):
     session.heartbeat()
     job = session.submit(images=1)
