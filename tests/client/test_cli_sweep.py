@@ -73,7 +73,7 @@ def test_wait_watch_and_compare_as_one(session):
     assert waiting.returncode == 0 and "cfg_scale" in out and "4.25" in out and "3.5" in out and "ada/cfg" in said
     (told,) = session.json("wait", "cfg")["jobs"]
     assert told["id"] == "ada/cfg" and told["exit_code"] == 0 and [p["point"] for p in told["points"]] == [{"cfg_scale": 1}, {"cfg_scale": 1.5}]
-    assert [run["name"] for run in session.json("compare", "cfg")["runs"]] == ids
+    assert [run["name"] for run in session.json("compare", "cfg")["runs"]] == ["cfg_scale 1", "cfg_scale 1.5"]
     assert len(session.json("compare", "cfg", ids[0])["runs"]) == 3
     session.ddq("wait", "cfg", "--timeout", str(DEADLINE))
 
