@@ -157,7 +157,7 @@ def test_prio(session):
 def test_share(session):
     session.submit(images=30)
     session.ddq("submit", "digits-demo", DDQ_USER="bob")
-    assert "only root and the admins" in session.ddq("share", "bob", "3", code=77).stderr
+    assert "only root, the administrators of this host and the admins" in session.ddq("share", "bob", "3", code=77).stderr
     rows = {row["user"]: row for row in json.loads(session.ddq("share", "bob", "3", "--json", DDQ_USER="root").stdout)["users"]}
     assert rows["bob"]["weight"] == 3
     rows = {row["user"]: row for row in session.json("share")["users"]}
@@ -172,7 +172,7 @@ def test_share(session):
 def test_settings_and_who_may(session):
     assert session.json("settings")["slack_ms"] == 60000 and "30m00s" in session.ddq("settings").stdout
     for words in (["settings", "slack", "2m"], ["share", "ada", "2"], ["quota", "ada", "--day", "5"]):
-        assert "only root and the admins" in session.ddq(*words, code=77).stderr
+        assert "only root, the administrators of this host and the admins" in session.ddq(*words, code=77).stderr
     assert json.loads(session.ddq("settings", "admins", "ada,eve", "--json", DDQ_USER="root").stdout)["admins"] == ["ada", "eve"]
     assert session.json("settings", "slack", "1.5m")["slack_ms"] == 90000 and "ada,eve" in session.ddq("settings").stdout
     session.ddq("share", "ada", "2")
@@ -188,7 +188,7 @@ def test_settings_and_who_may(session):
 
 def test_quota(session):
     session.submit(images=30)
-    assert "only root and the admins" in session.ddq("quota", "ada", "--gpus", "9", code=77).stderr
+    assert "only root, the administrators of this host and the admins" in session.ddq("quota", "ada", "--gpus", "9", code=77).stderr
     session.ddq("quota", "ada", "--gpus", "2", "--queued", "100", DDQ_USER="root")
     session.ddq("quota", "*", "--day", "1000", DDQ_USER="root")
     told = session.json("quota")
