@@ -127,19 +127,66 @@ void screen_draw(const char *text)
     put("\033[J");
 }
 
-bool screen_wait(int ms)
+/* --- keys --------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *bytes; /* as xterm sends it */
+    int key;
+} sequences[] = {
+    {"\033[A", SCREEN_UP},       {"\033OA", SCREEN_UP},         {"\033[B", SCREEN_DOWN}, {"\033OB", SCREEN_DOWN},
+    {"\033[5~", SCREEN_PAGE_UP}, {"\033[6~", SCREEN_PAGE_DOWN}, {"\033[H", SCREEN_HOME}, {"\033OH", SCREEN_HOME},
+    {"\033[1~", SCREEN_HOME},    {"\033[F", SCREEN_LAST},       {"\033OF", SCREEN_LAST}, {"\033[4~", SCREEN_LAST},
+};
+
+enum { TYPED_MAX = 64, SEQUENCE_MS = 30 /* in which the rest of a sequence comes */ };
+static char typed[TYPED_MAX + 1]; /* what was read and not taken yet */
+static size_t typed_len;
+
+/* False: the terminal went away. */
+static bool read_more(int ms)
 {
     struct pollfd keys = {.fd = STDIN_FILENO, .events = POLLIN};
-    int ready = poll(&keys, 1, ms);
+    if (typed_len == TYPED_MAX || poll(&keys, 1, ms) <= 0)
+        return true;
+    ssize_t got = read(STDIN_FILENO, typed + typed_len, TYPED_MAX - typed_len);
+    if (got > 0)
+        typed_len += (size_t)got;
+    return got > 0 || (got < 0 && errno == EINTR);
+}
+
+static int take_key(size_t bytes, int key)
+{
+    typed_len -= bytes;
+    memmove(typed, typed + bytes, typed_len);
+    return key;
+}
+
+/* The first key of what was typed. */
+static int next_key(void)
+{
+    for (size_t i = 0; i < countof(sequences); i++) {
+        size_t len = strlen(sequences[i].bytes);
+        if (typed_len >= len && memcmp(typed, sequences[i].bytes, len) == 0)
+            return take_key(len, sequences[i].key);
+    }
+    if (typed[0] != '\033')
+        return take_key(1, typed[0] && strchr("qQ\003", typed[0]) ? SCREEN_LEAVE : (unsigned char)typed[0]);
+    if (typed_len == 1)
+        return take_key(1, SCREEN_LEAVE);
+    size_t end = 2; /* a sequence of a key that has no meaning here: to its last letter */
+    while (end < typed_len && (unsigned char)typed[end] < 0x40)
+        end++;
+    return take_key(end < typed_len ? end + 1 : typed_len, SCREEN_NONE);
+}
+
+int screen_key(int ms)
+{
+    bool there = typed_len || read_more(ms);
     if (stopping)
         pause_here();
-    if (ready > 0) {
-        char key = 0;
-        ssize_t got = read(STDIN_FILENO, &key, 1);
-        if (got == 0 || (got < 0 && errno != EINTR)) /* the terminal went away */
-            return false;
-        if (got > 0 && strchr("qQ\033\003", key))
-            return false;
-    }
-    return !ending && !interrupted();
+    if (there && typed_len == 1 && typed[0] == '\033')
+        there = read_more(SEQUENCE_MS);
+    if (!there || ending || interrupted())
+        return SCREEN_LEAVE;
+    return typed_len ? next_key() : SCREEN_NONE;
 }

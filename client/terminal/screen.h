@@ -1,10 +1,10 @@
 /* The whole terminal as one picture: entered, drawn again and again, and given back as it was.
  *
  *     if (!screen_enter(err)) ...
- *     do screen_draw(text); while (screen_wait(1000));
+ *     do screen_draw(text); while (screen_key(1000) != SCREEN_LEAVE);
  *     screen_leave();
  *
- * Plain ANSI sequences on the alternate screen. Signals that end a program leave through screen_wait, so that the
+ * Plain ANSI sequences on the alternate screen. Signals that end a program leave through screen_key, so that the
  * terminal is given back; Ctrl-Z gives it back, too, and fg takes it again. */
 #ifndef CLIENT_TERMINAL_SCREEN_H
 #define CLIENT_TERMINAL_SCREEN_H
@@ -21,7 +21,17 @@ void screen_draw(const char *text);
 int screen_columns(void);
 int screen_lines(void);
 
-/* Up to ms, less if the window's size changed. False: q, Esc, Ctrl-C, SIGTERM or SIGHUP. */
-bool screen_wait(int ms);
+/* The next key: its character, or one of these. Waits up to ms, less if the window's size changed. */
+enum {
+    SCREEN_NONE = 0,  /* no key, it is time to draw again */
+    SCREEN_LEAVE = 1, /* q, Esc, Ctrl-C, SIGTERM or SIGHUP, or the terminal went away */
+    SCREEN_UP = 256,
+    SCREEN_DOWN,
+    SCREEN_PAGE_UP,
+    SCREEN_PAGE_DOWN,
+    SCREEN_HOME,
+    SCREEN_LAST /* the key End */
+};
+int screen_key(int ms);
 
 #endif

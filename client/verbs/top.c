@@ -1,6 +1,5 @@
 /* ddq top: the whole queue on one page, from what is readable as state: hosts and their workers, users and their
  * shares, the jobs that have not ended. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +7,10 @@
 #include "client/cmd.h"
 #include "client/queue/job.h"
 #include "client/queue/registry.h"
-#include "client/queue/users.h"
 #include "client/terminal/interrupt.h"
 #include "client/terminal/screen.h"
-#include "client/terminal/table.h"
-#include "client/terminal/when.h"
+#include "client/verbs/top_page.h"
+#include "core/clock.h"
 #include "core/json.h"
 #include "core/mem.h"
 
@@ -75,154 +73,120 @@ static bool ask(Cmd *cmd, cJSON **ret_all, Err *err)
     return ok;
 }
 
-/* --- how it is shown -------------------------------------------------------------------------------------------- */
-
-static const cJSON *lease_of(const cJSON *job, const char *host, const char *worker)
-{
-    const cJSON *lease;
-    cJSON_ArrayForEach(lease, cJSON_GetObjectItemCaseSensitive(
-                                  job, "leases")) if (strcmp(json_text(lease, "host", ""), host) == 0 &&
-                                                      strcmp(json_text(lease, "worker", ""), worker) == 0) return lease;
-    return NULL;
-}
-
-static void add_worker(Table *table, const cJSON *host, const cJSON *worker, const cJSON *working)
-{
-    char text[TERM_TEXT], rate[TERM_TEXT], memory[REGISTRY_TEXT], usable[REGISTRY_TEXT];
-    const char *name = json_text(host, "host", ""), *id = json_text(worker, "job", "");
-    const cJSON *job = cJSON_GetObjectItemCaseSensitive(working, id);
-    const cJSON *lease = lease_of(job, name, json_text(worker, "name", ""));
-    const char *state =
-        registry_drain(host, json_text(worker, "name", "")) ? "drained" : json_text(worker, "state", "");
-    double images = json_number(job, "images", 0);
-    Color color = strcmp(state, "busy") == 0 ? COLOR_BLUE : strcmp(state, "idle") == 0 ? COLOR_PLAIN : COLOR_RED;
-    table_cell(table, COLOR_BOLD, name);
-    table_cell(table, COLOR_PLAIN, json_text(worker, "name", ""));
-    table_cell(table, color, state);
-    table_cell(table, COLOR_PLAIN, registry_memory(worker, "memory_mib", memory));
-    table_cell(table, COLOR_PLAIN, registry_memory(worker, "free_mib", usable));
-    table_cell(table, COLOR_PLAIN,
-               *json_text(job, "model", "") ? json_text(job, "model", "") : json_text(job, "kind", ""));
-    table_cell(table, COLOR_BOLD, id);
-    table_cell(table, COLOR_PLAIN, json_text(job, "user", ""));
-    table_cell(table, COLOR_PLAIN, lease ? term_rate(json_number(lease, "rate", 0), rate) : "");
-    snprintf(text, sizeof text, "%.0f%%", images > 0 ? floor(100 * json_number(job, "done", 0) / images) : 0);
-    table_cell(table, COLOR_PLAIN, images > 0 ? text : "");
-    table_cell(table, COLOR_DIM,
-               *json_text(lease, "stage", "") ? json_text(lease, "stage", "") : json_text(worker, "about", ""));
-}
-
-static void print_workers(const cJSON *all, FILE *to, int width)
-{
-    static const Column columns[] = {
-        {"HOST", false, 0},  {"WORKER", false, 0}, {"STATE", false, 0}, {"MEMORY", true, 5},
-        {"USABLE", true, 5}, {"MODEL", false, 3},  {"JOB", false, 0},   {"USER", false, 4},
-        {"RATE", true, 1},   {"DONE", true, 2},    {"", false, 6},
-    };
-    Table *table = table_new(columns, countof(columns));
-    const cJSON *host, *worker, *working = cJSON_GetObjectItemCaseSensitive(all, "working");
-    cJSON_ArrayForEach(host, cJSON_GetObjectItemCaseSensitive(all, "hosts"))
-        cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
-            add_worker(table, host, worker, working);
-    table_print_in(table, to, width);
-    table_free(table);
-}
-
-static void print_jobs(const cJSON *jobs, FILE *to, int width)
-{
-    static const Column columns[] = {
-        {"ID", false, 0},  {"STATE", false, 0}, {"USER", false, 1},   {"MODEL", false, 2},
-        {"DONE", true, 0}, {"ETA", true, 3},    {"REASON", false, 4},
-    };
-    Table *table = table_new(columns, countof(columns));
-    char done[TERM_TEXT], images[TERM_TEXT], both[2 * TERM_TEXT], text[TERM_TEXT];
-    const cJSON *job;
-    cJSON_ArrayForEach(job, jobs)
-    {
-        snprintf(both, sizeof both, "%s/%s", term_count(json_number(job, "done", 0), done),
-                 term_count(json_number(job, "images", 0), images));
-        table_cell(table, COLOR_BOLD, json_text(job, "id", ""));
-        table_cell(table, job_color(job), json_text(job, "state", ""));
-        table_cell(table, COLOR_PLAIN, json_text(job, "user", ""));
-        table_cell(table, COLOR_PLAIN,
-                   *json_text(job, "model", "") ? json_text(job, "model", "") : json_text(job, "kind", ""));
-        table_cell(table, COLOR_PLAIN, both);
-        table_cell(table, COLOR_PLAIN, job_eta(job) > 0 ? term_duration(job_eta(job), text) : "");
-        table_cell(table, COLOR_DIM, json_text(job, "reason", ""));
-    }
-    table_print_in(table, to, width);
-    table_free(table);
-}
-
-static void print_head(const cJSON *all, FILE *to)
-{
-    int workers = 0, busy = 0, hosts = 0, states[JOB_STATES] = {0};
-    double rate = 0;
-    char text[TERM_TEXT], now[25], *here;
-    const cJSON *host, *worker, *job;
-    cJSON_ArrayForEach(host, cJSON_GetObjectItemCaseSensitive(all, "hosts"))
-    {
-        hosts++;
-        cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
-        {
-            workers++;
-            busy += *json_text(worker, "job", "") != 0;
-        }
-    }
-    cJSON_ArrayForEach(job, cJSON_GetObjectItemCaseSensitive(all, "working")) rate += job_rate(job);
-    cJSON_ArrayForEach(job, cJSON_GetObjectItemCaseSensitive(all, "jobs")) states[job_state(job)]++;
-    wall_iso(wall_ms(), now);
-    here = when_here(now, wall_ms());
-    fprintf(to, "%sddq%s %s  hosts %d  workers %d, busy %d  images %s", term_color(stdout, COLOR_BOLD),
-            term_reset(stdout), here, hosts, workers, busy, term_rate(rate, text));
-    free(here);
-    for (int i = 0; i < JOB_STATES; i++)
-        if (states[i])
-            fprintf(to, "  %s%s %d%s", term_color(stdout, i == JOB_HELD ? COLOR_YELLOW : COLOR_PLAIN),
-                    job_state_name((JobState)i), states[i], i == JOB_HELD ? term_reset(stdout) : "");
-    fputs(cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(all, "more")) ? " and more\n" : "\n", to);
-}
-
-static void print_page(const cJSON *all, FILE *to, int width)
-{
-    const cJSON *users = cJSON_GetObjectItemCaseSensitive(all, "users");
-    const cJSON *jobs = cJSON_GetObjectItemCaseSensitive(all, "jobs");
-    print_head(all, to);
-    fputc('\n', to);
-    print_workers(all, to, width);
-    if (!cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(all, "hosts")))
-        fputs("no daemon is alive; ddqd on any host that reaches this Redis takes work\n", to);
-    if (cJSON_GetArraySize(users)) {
-        fputc('\n', to);
-        users_shares(users, to, width);
-    }
-    if (cJSON_GetArraySize(jobs)) {
-        fputc('\n', to);
-        print_jobs(jobs, to, width);
-    }
-}
-
 /* --- the verb ----------------------------------------------------------------------------------------------------- */
 
-/* A page, or what is wrong: a Redis that is away for a while ends nothing. */
-static void draw(Cmd *cmd)
+typedef struct Top {
+    Cmd *cmd;
+    TopView view;
+    cJSON *all;     /* the last answer; NULL: none, or Redis is away */
+    bool sure;      /* the next key answers whether the selected job is to be cancelled */
+    char said[600]; /* why there is no answer */
+} Top;
+
+/* A Redis that is away for a while ends nothing. */
+static void refresh(Top *top)
 {
-    cJSON *all;
     Err err = {0};
-    char *text = NULL;
-    size_t size;
-    FILE *page = open_memstream(&text, &size);
-    if (!page)
-        return;
-    if (ask(cmd, &all, &err)) {
-        print_page(all, page, screen_columns());
-        cJSON_Delete(all);
-    } else {
-        fprintf(page, "%s\n\nTrying again. q ends.\n", err.text);
-    }
-    fclose(page);
+    cJSON *all;
+    bool good = ask(top->cmd, &all, &err);
+    cJSON_Delete(top->all);
+    top->all = good ? all : NULL;
+    snprintf(top->said, sizeof top->said, "%.500s\n\nTrying again. q ends.\n", err.text);
+    if (good)
+        top_sort(cJSON_GetObjectItemCaseSensitive(all, "jobs"), top->view.sort);
+}
+
+static void draw(Top *top)
+{
+    char *text = top->all ? top_draw(top->all, &top->view) : xstrdup(top->said);
     screen_draw(text);
     free(text);
+}
+
+static const cJSON *jobs_of(const Top *top)
+{
+    return cJSON_GetObjectItemCaseSensitive(top->all, "jobs");
+}
+
+static void move(Top *top, int to)
+{
+    int count = cJSON_GetArraySize(jobs_of(top));
+    to = to < 0 ? 0 : to >= count ? count - 1 : to;
+    snprintf(top->view.selected, sizeof top->view.selected, "%s",
+             json_text(cJSON_GetArrayItem(jobs_of(top), to), "id", ""));
+}
+
+static void cancel(Top *top)
+{
+    Err err = {0};
+    const char *user;
+    cJSON *reply = NULL, *args = cJSON_CreateObject();
+    bool ok = cmd_user(top->cmd, &user, &err);
+    cJSON_AddStringToObject(args, "id", top->view.selected);
+    cJSON_AddStringToObject(args, "user", ok ? user : "");
+    if (!ok)
+        cJSON_Delete(args);
+    ok = ok && cmd_call(top->cmd, QUEUE_CANCEL, args, &reply, &err);
+    cJSON_Delete(reply);
+    if (ok)
+        snprintf(top->view.message, sizeof top->view.message, "job %s is cancelled", top->view.selected);
+    else
+        snprintf(top->view.message, sizeof top->view.message, "%.290s", err.text);
+    refresh(top);
+}
+
+static void ask_sure(Top *top)
+{
+    const cJSON *job = cJSON_GetArrayItem(jobs_of(top), top_place(jobs_of(top), top->view.selected));
+    top->sure = job != NULL;
+    if (job)
+        snprintf(top->view.message, sizeof top->view.message,
+                 "cancel job %s of %s, which is %s? y: yes; any other key: no", top->view.selected,
+                 json_text(job, "user", ""), json_text(job, "state", ""));
+}
+
+static void press(Top *top, int key)
+{
+    TopView *view = &top->view;
+    bool sure = top->sure;
+    top->sure = false;
+    view->message[0] = 0;
+    if (sure) {
+        if (key == 'y' || key == 'Y')
+            cancel(top);
+        return;
+    }
+    switch (key) {
+    case SCREEN_UP:
+    case 'k':
+        move(top, view->place - 1);
+        break;
+    case SCREEN_DOWN:
+    case 'j':
+        move(top, view->place + 1);
+        break;
+    case SCREEN_PAGE_UP:
+        move(top, view->place - view->rows);
+        break;
+    case SCREEN_PAGE_DOWN:
+        move(top, view->place + view->rows);
+        break;
+    case SCREEN_HOME:
+        move(top, 0);
+        break;
+    case SCREEN_LAST:
+        move(top, cJSON_GetArraySize(jobs_of(top)) - 1);
+        break;
+    case 's':
+        view->sort = (view->sort + 1) % top_sorts();
+        refresh(top);
+        break;
+    case 'c':
+        ask_sure(top);
+        break;
+    default:
+        break;
+    }
 }
 
 static bool once(Cmd *cmd, Err *err)
@@ -234,7 +198,7 @@ static bool once(Cmd *cmd, Err *err)
         cmd_json(all);
         return true;
     }
-    print_page(all, stdout, term_width(stdout));
+    top_print(all, stdout, term_width(stdout));
     cJSON_Delete(all);
     return true;
 }
@@ -252,9 +216,23 @@ static bool top_run(Cmd *cmd, Err *err)
     cJSON_Delete(all);
     if (!screen_enter(err))
         return false;
-    do
-        draw(cmd);
-    while (screen_wait((int)(seconds * 1000)));
+    Top top = {.cmd = cmd};
+    bool quiet = cmd->quiet;
+    cmd->quiet = true; /* messages would run through the page */
+    Mono next = 0;
+    for (int key = SCREEN_NONE; key != SCREEN_LEAVE;) {
+        if (mono_ms() >= next) {
+            refresh(&top);
+            next = mono_ms() + (Mono)(seconds * 1000);
+        }
+        draw(&top);
+        Mono rest = next - mono_ms();
+        key = screen_key(rest > 0 ? (int)rest : 0);
+        if (key != SCREEN_NONE && key != SCREEN_LEAVE)
+            press(&top, key);
+    }
+    cmd->quiet = quiet;
+    cJSON_Delete(top.all);
     screen_leave();
     cmd->exit_code = interrupted() ? EXIT_INTERRUPTED : EXIT_OK;
     return true;
@@ -270,6 +248,9 @@ const Verb verb_top = {
     .name = "top",
     .args = "",
     .summary = "The whole queue on one page, kept fresh: workers, users and their shares, jobs; q ends",
+    .detail =
+        "Keys: up, down, page up and down, home, end (or j, k) select a job, s sorts by the next order (newest, state, "
+        "user, done, ETA), c cancels the selected job after a question, q ends.\n",
     .flags = flags,
     .run = top_run,
 };

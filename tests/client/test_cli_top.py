@@ -141,6 +141,103 @@ def test_it_is_kept_fresh_and_fits_the_window(session):
     assert screen.end() == 0
 
 
+def page_of(text):
+    """The last whole page, as lines."""
+    page = text.split(b"\033[H")[-2].decode()
+    return re.sub(r"\033\[[?0-9;]*[a-zA-Z]|\r", "", page).rstrip("\n").split("\n")
+
+
+class Keys:
+    """ddq top whose pages are looked at as lines; each key is followed by a page that shows what it did."""
+
+    def __init__(self, session, lines=24):
+        self.screen = Screen(session, "--interval", "0.1", "--color", "never", columns=120, lines=lines)
+
+    def shows(self, wanted, key=b""):
+        if key:
+            os.write(self.screen.fd, key)
+        self.page = []
+
+        def seen(text):
+            if text.count(b"\033[H") > 2:
+                self.page = page_of(text)
+            return bool(self.page) and wanted(self)
+        self.screen.until(seen)
+        return self
+
+    def selected(self):
+        return [line.split()[1] for line in self.page if line.startswith(">")]
+
+    def jobs(self):
+        return [line.split()[-1] and line[1:].split()[0] for line in self.page if re.match(r"^[> ]  [0-9a-z]{10} ", line)]
+
+    def end(self):
+        os.write(self.screen.fd, b"q")
+        assert self.screen.end() == 0
+
+
+def test_keys_select_and_scroll(session):
+    ids = [session.submit() for _ in range(30)][::-1]  # the newest first
+    keys = Keys(session, lines=20)
+    keys.shows(lambda k: k.selected() == ids[:1])
+    rows = len(keys.jobs())
+    assert 3 <= rows < 30 and keys.jobs() == ids[:rows] and "s sorts (now: newest)" in keys.page[-1] and len(keys.page) <= 20
+    keys.shows(lambda k: k.selected() == [ids[2]], key=b"\033[Bj")
+    keys.shows(lambda k: k.selected() == [ids[1]], key=b"\033[A")
+    keys.shows(lambda k: k.selected() == [ids[29]] and k.jobs() == ids[30 - rows:], key=b"\033[F")
+    keys.shows(lambda k: k.selected() == [ids[29]], key=b"\033[B")  # there is nothing below
+    keys.shows(lambda k: k.selected() == [ids[29 - rows]], key=b"\033[5~")
+    keys.shows(lambda k: k.selected() == [ids[0]] and k.jobs() == ids[:rows], key=b"\033[H")
+    keys.shows(lambda k: k.selected() == [ids[rows]] and ids[0] not in k.jobs(), key=b"\033[6~\033[24~x")  # F12 and x mean nothing
+    session.ddq("cancel", ids[rows])  # the one that stood there next is selected
+    keys.shows(lambda k: k.selected() == [ids[rows + 1]])
+    keys.end()
+
+
+def test_keys_sort(session):
+    first = session.submit(images=100)
+    session.renew(session.claim(), 50)
+    held = session.submit()
+    session.ddq("hold", held)
+    bobs = session.ddq("submit", "digits-demo", "-q", "--new", DDQ_USER="bob").stdout.strip()
+    last = session.submit()
+    keys = Keys(session)
+    keys.shows(lambda k: k.jobs() == [last, bobs, held, first])  # whose images are 0, 0, 0 and 8% done
+    keys.shows(lambda k: k.jobs() == [held, first, last, bobs] and "now: state" in k.page[-1], key=b"s")
+    keys.shows(lambda k: k.jobs() == [last, held, first, bobs] and "now: user" in k.page[-1], key=b"s")
+    keys.shows(lambda k: k.jobs() == [first, last, bobs, held] and "now: done" in k.page[-1], key=b"s")
+    keys.shows(lambda k: k.jobs() == [first, last, bobs, held] and "now: ETA" in k.page[-1], key=b"s")
+    keys.shows(lambda k: k.jobs() == [last, bobs, held, first] and "now: newest" in k.page[-1], key=b"s")
+    keys.end()
+
+
+def test_keys_cancel(session):
+    bobs = session.ddq("submit", "digits-demo", "-q", DDQ_USER="bob").stdout.strip()
+    mine = session.submit()
+    keys = Keys(session)
+    keys.shows(lambda k: k.selected() == [mine])
+    keys.shows(lambda k: f"cancel job {mine} of ada, which is queued? y: yes" in k.page[-1], key=b"c")
+    keys.shows(lambda k: "q ends" in k.page[-1], key=b"n")
+    assert session.json("show", mine)["state"] == "queued"
+    keys.shows(lambda k: "? y: yes" in k.page[-1], key=b"c")
+    keys.shows(lambda k: f"job {mine} is cancelled" in k.page[-1] and k.jobs() == [bobs], key=b"y")
+    assert session.json("show", mine)["state"] == "cancelled"
+    keys.shows(lambda k: "belongs to bob" in k.page[-1] and k.jobs() == [bobs], key=b"cy")
+    session.ddq("cancel", bobs, DDQ_USER="bob")
+    keys.shows(lambda k: not k.jobs(), key=b"cyjks\033[F")  # nothing to select
+    keys.end()
+
+
+def test_many_workers_leave_room_for_jobs(session):
+    worker = {"device": "cpu", "state": "idle", "job": "", "pid": 8, "memory_mib": 2048, "about": "a"}
+    session.heartbeat(workers=[{**worker, "name": f"cpu:{i}"} for i in range(60)])
+    job = session.submit()
+    keys = Keys(session)
+    keys.shows(lambda k: k.jobs() == [job] and "and 52 more; ddq gpus lists all" in k.page)
+    keys.end()
+    assert session.ddq("top", "--once").stdout.count("cpu:") == 60
+
+
 def test_where_it_cannot_be_drawn(session):
     assert "--once" in session.ddq("top", code=2).stderr
     assert "--interval" in session.ddq("top", "--interval", "0", code=2).stderr
