@@ -170,19 +170,23 @@ static bool connected(Cmd *cmd, Err *err)
     return cmd->redis || (cmd_url(cmd, &url, err) && redis_open(url, &cmd->redis, err));
 }
 
-/* Sentences of the queue hold times in UTC; people get theirs. */
-static void translate_times(cJSON *item, bool in_row)
+/* For people: no text of others steers their terminal, and the times of sentences, which are UTC, are theirs. */
+static void translate(cJSON *item, bool in_row, bool times)
 {
     const bool sentence =
         in_row || (item->string && (strcmp(item->string, "reason") == 0 || strcmp(item->string, "text") == 0));
-    if (cJSON_IsString(item) && sentence) {
+    if (item->string && !(item->type & cJSON_StringIsConst))
+        term_clean(item->string);
+    if (cJSON_IsString(item))
+        term_clean(item->valuestring);
+    if (cJSON_IsString(item) && sentence && times) {
         char *here = when_here(item->valuestring, wall_ms());
         if (strcmp(here, item->valuestring) != 0)
             cJSON_SetValuestring(item, here);
         free(here);
     }
     cJSON *child;
-    cJSON_ArrayForEach(child, item) translate_times(child, cJSON_IsArray(item) && !item->string);
+    cJSON_ArrayForEach(child, item) translate(child, cJSON_IsArray(item) && !item->string, times);
 }
 
 bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err)
@@ -198,8 +202,8 @@ bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err)
         cmd_say(cmd, "ddq: %d entr%s in Redis with ids or names that the queue never gives %s left out", dropped,
                 dropped == 1 ? "y" : "ies", dropped == 1 ? "is" : "are");
     cmd->said_dropped |= dropped > 0;
-    if (!cmd->json && fn != QUEUE_LOGS) /* log lines stay as they are */
-        translate_times(*ret_reply, false);
+    if (!cmd->json)
+        translate(*ret_reply, false, fn != QUEUE_LOGS); /* log lines keep their times */
     return true;
 }
 

@@ -43,8 +43,8 @@ bool cmd_conf(Cmd *cmd, const Conf **ret_conf, Err *err);
 bool cmd_url(Cmd *cmd, const char **ret_url, Err *err);   /* --redis, DDQ_REDIS, the configuration, or stand-alone */
 bool cmd_user(Cmd *cmd, const char **ret_user, Err *err); /* DDQ_USER, the configuration or the login name, made safe */
 /* A function of the queue on the verb's connection. args is consumed. Entries of the answer with ids or names that are
- * none (client/sieve.h) are left out, which is said once on stderr. Without --json, times in
- * reasons and sentences are those of this machine. */
+ * none (client/sieve.h) are left out, which is said once on stderr. Without --json its texts
+ * hold no control characters, and times in reasons and sentences are those of this machine. */
 bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err);
 
 /* "@" is the last job submitted by this user here. */

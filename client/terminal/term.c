@@ -83,6 +83,17 @@ int term_control(const char *text)
     return (*c && *c < 0x20) || *c == 0x7f ? 1 : c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0 ? 2 : 0;
 }
 
+void term_clean(char *text)
+{
+    char *to = text;
+    while (*text) {
+        int control = term_control(text);
+        *to++ = control ? ' ' : *text;
+        text += control ? control : 1;
+    }
+    *to = 0;
+}
+
 void term_put(FILE *to, const char *text, int columns)
 {
     int seen = 0;

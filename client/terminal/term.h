@@ -23,6 +23,8 @@ int term_columns(const char *text); /* columns that a UTF-8 text takes */
 /* Text of others (reasons, names, log lines), of at most `columns` (0: all of it). Its control characters, which could
  * steer the terminal or forge a line, become spaces. */
 void term_put(FILE *to, const char *text, int columns);
+/* The same in place. */
+void term_clean(char *text);
 /* Bytes of a control character that starts here: 1 of ASCII's, 2 of C1's in UTF-8, else 0. */
 int term_control(const char *text);
 

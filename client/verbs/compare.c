@@ -225,8 +225,10 @@ static void print_figure(const cJSON *row, const cJSON *runs, int width)
 {
     const Figure *figure = figure_of(json_text(row, "figure", ""));
     const cJSON *run, *value = cJSON_GetObjectItemCaseSensitive(row, "values")->child;
-    printf("\n%s%s%s%s%s\n", term_color(stdout, COLOR_BOLD), json_text(row, "title", ""), term_reset(stdout),
-           *json_text(row, "pipeline", "") ? ", pipeline " : "", json_text(row, "pipeline", ""));
+    printf("\n%s%s%s%s", term_color(stdout, COLOR_BOLD), json_text(row, "title", ""), term_reset(stdout),
+           *json_text(row, "pipeline", "") ? ", pipeline " : "");
+    term_put(stdout, json_text(row, "pipeline", ""), 0);
+    putchar('\n');
     cJSON_ArrayForEach(run, runs)
     {
         int columns = term_columns(json_text(run, "name", ""));

@@ -107,6 +107,28 @@ def test_hostile_text_does_not_reach_the_terminal(session):
         assert "title" in done.stdout + done.stderr
 
 
+def test_no_text_of_the_queue_steers_the_terminal(session):
+    """Whatever stands where: stages, drains, models, keys of a sweep's point; ASCII's and C1's control characters."""
+    evil = "evil\033]0;t\007\u009b2J"
+    session.ddq("submit", "digits-demo", "-q", "--sweep", "seed=1,2")
+    job = session.json("show", "@")["points"][0]["id"]
+    session.heartbeat(workers=[{"name": "cpu:0", "device": "cpu", "state": evil, "job": "", "pid": 8, "memory_mib": 1, "about": evil}], root=evil)
+    lease = session.claim()
+    assert lease["job"] == job
+    session.ddq("drain", "node1:cpu:0", "--reason", "x")
+    session.redis("HSET", "{ddq}:drains", "node1 cpu:0", evil)
+    key = f"{{ddq}}:job:{job}"
+    session.redis("HSET", key, "point", json.dumps({evil: 1, "seed": evil}), "model", evil, "kind", evil, "reason", evil, "tier", "1")
+    session.redis("HSET", key, "about", session.redis("HGET", key, "about").strip().replace('"digits"', json.dumps(evil)))
+    session.redis("HSET", f"{{ddq}}:lease:{lease['token']}", "stage", evil)
+    for words in (["ls"], ["show", job], ["show", lease["job"]], ["show", "@"], ["why", job], ["gpus"], ["top", "--once"], ["ls", "-t"], ["models"],
+                  ["share"], ["ls", "--sweeps"], ["refs"]):
+        done = session.ddq(*words)
+        text = done.stdout + done.stderr
+        assert not [c for c in text if c != "\n" and (ord(c) < 32 or 127 <= ord(c) < 160)], (words, text)
+    assert "evil" in session.ddq("show", lease["job"]).stdout
+
+
 def test_logs(session):
     job = session.submit()
     session.call("log", job=job, lines=[{"level": "info", "text": "first"}, {"level": "warning", "text": "second\033[2J"}])
