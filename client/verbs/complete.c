@@ -7,179 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/queue/registry.h"
 #include "client/submit/placement.h"
-#include "core/json.h"
+#include "client/verbs/complete_words.h"
 #include "core/mem.h"
 #include "spec/jobspec.h"
 #include "spec/jobtraits.h"
-#include "spec/lifecycle.h"
-#include "spec/recipe.h"
 
-enum { JOBS = 100, SWEEPS = 20, WORDS_MAX = 16 };
-
-/* What has been typed: `before` stands in front of what is offered ("--tier=", "fid,"), `start` is how that begins. */
-typedef struct Typed {
-    Cmd *cmd;
-    char *before;
-    const char *start;
-} Typed;
-
-static void offer(const Typed *typed, const char *word)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:/@+-";
-    if (word && *word && !word[strspn(word, plain)] && strncmp(word, typed->start, strlen(typed->start)) == 0)
-        printf("%s%s\n", typed->before, word);
-}
-
-/* --- where words come from ---------------------------------------------------------------------------------- */
-
-static cJSON *ask(const Typed *typed, QueueFn fn, int limit)
-{
-    Err unread = {0};
-    const char *user;
-    cJSON *args = cJSON_CreateObject(), *reply = NULL;
-    cJSON_AddNumberToObject(args, "limit", limit);
-    if (!cmd_user(typed->cmd, &user, &unread)) {
-        cJSON_Delete(args);
-        return NULL;
-    }
-    if (fn != QUEUE_SHARE)
-        cJSON_AddStringToObject(args, "user", user);
-    return cmd_call(typed->cmd, fn, args, &reply, &unread) ? reply : NULL;
-}
-
-static void offer_jobs(const Typed *typed)
-{
-    cJSON *reply = ask(typed, QUEUE_LIST, JOBS);
-    const cJSON *job;
-    offer(typed, "@");
-    cJSON_ArrayForEach(job, cJSON_GetObjectItemCaseSensitive(reply, "jobs")) offer(typed, json_text(job, "id", ""));
-    cJSON_Delete(reply);
-}
-
-static void offer_sweeps(const Typed *typed)
-{
-    cJSON *reply = ask(typed, QUEUE_GROUPS, SWEEPS);
-    const cJSON *group;
-    cJSON_ArrayForEach(group, cJSON_GetObjectItemCaseSensitive(reply, "groups"))
-    {
-        char *name = xasprintf("%s/%s", json_text(group, "user", ""), json_text(group, "group", ""));
-        offer(typed, name);
-        free(name);
-    }
-    cJSON_Delete(reply);
-}
-
-static void offer_users(const Typed *typed)
-{
-    cJSON *reply = ask(typed, QUEUE_SHARE, 1);
-    const cJSON *user;
-    cJSON_ArrayForEach(user, cJSON_GetObjectItemCaseSensitive(reply, "users"))
-        offer(typed, json_text(user, "user", ""));
-    cJSON_Delete(reply);
-}
-
-/* What the hosts say they have: an object's keys, or a list's texts; each once. */
-static void offer_known(const Typed *typed, const char *field)
-{
-    Err unread = {0};
-    cJSON *hosts, *seen = cJSON_CreateObject();
-    const cJSON *host, *item;
-    if (registry_hosts(typed->cmd, &hosts, &unread)) {
-        cJSON_ArrayForEach(host, hosts) cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(host, field))
-        {
-            const char *name = item->string ? item->string : cJSON_GetStringValue(item);
-            if (name && !cJSON_HasObjectItem(seen, name)) {
-                cJSON_AddTrueToObject(seen, name);
-                offer(typed, name);
-            }
-        }
-        cJSON_Delete(hosts);
-    }
-    cJSON_Delete(seen);
-}
-
-static void offer_models(const Typed *typed)
-{
-    offer_known(typed, "models");
-}
-
-static void offer_references(const Typed *typed)
-{
-    offer_known(typed, "references");
-}
-
-static void offer_hosts(const Typed *typed)
-{
-    Err unread = {0};
-    cJSON *hosts;
-    const cJSON *host, *worker;
-    if (!registry_hosts(typed->cmd, &hosts, &unread))
-        return;
-    cJSON_ArrayForEach(host, hosts)
-    {
-        const char *name = json_text(host, "host", "");
-        offer(typed, name);
-        cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
-        {
-            char *both = xasprintf("%s:%s", name, json_text(worker, "name", ""));
-            offer(typed, both);
-            free(both);
-        }
-    }
-    cJSON_Delete(hosts);
-}
-
-static void offer_recipes(const Typed *typed)
-{
-    Err unread = {0};
-    const Conf *conf;
-    RecipeList list;
-    if (!cmd_conf(typed->cmd, &conf, &unread) || !recipes_load(conf->recipes, &list, &unread))
-        return;
-    for (int i = 0; i < list.count; i++)
-        offer(typed, list.items[i].name);
-    recipes_free(&list);
-}
-
-static void offer_states(const Typed *typed)
-{
-    for (int i = 0; i < JOB_STATES; i++)
-        offer(typed, job_state_name((JobState)i));
-}
-
-static void offer_verbs(const Typed *typed)
-{
-    const Verb *verb;
-    for (int i = 0; (verb = verb_at(i)); i++)
-        offer(typed, verb->name);
-}
-
-static void offer_devices(const Typed *typed)
-{
-    offer(typed, "cpu");
-    offer(typed, "cuda");
-}
-
-static void offer_colors(const Typed *typed)
-{
-    static const char *const words[] = {"auto", "always", "never"};
-    for (size_t i = 0; i < countof(words); i++)
-        offer(typed, words[i]);
-}
-
-static void offer_files(const Typed *typed)
-{
-    (void)typed;
-    puts(COMPLETE_FILES);
-}
-
-static void offer_runs(const Typed *typed)
-{
-    offer_jobs(typed);
-    offer_files(typed);
-}
+enum { WORDS_MAX = 16 };
 
 /* --- places --------------------------------------------------------------------------------------------------- */
 
@@ -336,7 +170,7 @@ void complete_print(Cmd *cmd, const char *const *words, int count, const char *l
     const Verb *verb = verb_at_word >= 0 ? verb_find(words[verb_at_word]) : NULL;
     const Command command = cmd_command(verb);
     const Flag *open = NULL; /* whose value comes next */
-    Typed typed = {.cmd = cmd, .before = xstrdup(""), .start = last};
+    Typed typed = {.cmd = cmd, .before = "", .start = last};
     cmd->quiet = true;
     for (int i = 0; i < count; i++) {
         const Flag *flag = open || i == verb_at_word ? NULL : flag_of(&command, words[i]);
@@ -354,9 +188,10 @@ void complete_print(Cmd *cmd, const char *const *words, int count, const char *l
     if (open) {
         offer_value(&typed, open, last);
     } else if (flag && flag->value && equals) {
-        free(typed.before);
-        typed.before = xasprintf("%.*s", (int)(equals + 1 - last), last);
+        char *before = xasprintf("%.*s", (int)(equals + 1 - last), last);
+        typed.before = before;
         offer_value(&typed, flag, equals + 1);
+        free(before);
     } else if (*last == '-') {
         offer_flags(&typed, &command);
     } else if (verb_at_word < 0) {
@@ -364,5 +199,4 @@ void complete_print(Cmd *cmd, const char *const *words, int count, const char *l
     } else if (verb) {
         offer_arguments(&typed, verb, args, arg_count);
     }
-    free(typed.before);
 }
