@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "client/queue/registry.h"
-#include "client/verbs/complete.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "spec/lifecycle.h"

@@ -4,6 +4,8 @@
 
 #include "client/cmd.h"
 
+#define COMPLETE_FILES ":files" /* offered where a file may stand: the shell lists them itself */
+
 /* What has been typed: `before` stands in front of what is offered ("--tier=", "fid,"), `start` is how that begins. */
 typedef struct Typed {
     Cmd *cmd;
