@@ -175,6 +175,21 @@ def test_json(person, folders):
     assert any("128 features" in text for text in answer["warnings"])  # 8 images: biased
 
 
+def test_weights_in_two_parts(person, folders):
+    """Weights that lie in two parts of a file: one is read, and the other is told."""
+    data = (GOLDEN / "net/inception_w16.safetensors").read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    rows, size = json.loads(data[8:start]), len(data) - start
+    rows.pop("__metadata__", None)
+    both = {f"{part}.{name}": {**row, "data_offsets": [at + k * size for at in row["data_offsets"]]}
+            for k, part in enumerate(("ema", "model")) for name, row in rows.items()}
+    header, path = json.dumps(both).encode(), person.folder / "two.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + 2 * data[start:])
+    done = person.fid(*folders, weights=path)
+    assert "read from its part ema; as many tensors are in model (566 tensors)" in done.stderr, done.stderr
+    assert float(done.stdout[6:]) == person.value(*folders)
+
+
 def test_weights_by_configuration(person, folders):
     """ddq.conf may name the weights, and references that have weights of their own."""
     a, b = folders

@@ -167,6 +167,9 @@ static void note_all(Fid *fid)
         tool_note(&fid->tool, xstrdup("--num-workers is ignored: images are read as fast as the network takes them"));
     for (int side = 0; side < 2; side++)
         note_caveats(fid, side);
+    const Inception *net = model_cache_loaded_inception(fid->models);
+    const cJSON *notes = net ? inception_built(net)->notes : NULL, *note;
+    cJSON_ArrayForEach(note, notes) tool_note(&fid->tool, xstrdup(note->valuestring));
     if (a->weights[0] && fid->sides[1].weights[0] && strcmp(a->weights, fid->sides[1].weights) != 0)
         tool_note(&fid->tool, xasprintf("the two sides were measured with different Inception weights (%.12s and "
                                         "%.12s); the number means something only if they hold the same network",

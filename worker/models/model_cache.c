@@ -253,6 +253,11 @@ Inception *model_cache_inception(ModelCache *models, const char *path, Precision
     return models->inception;
 }
 
+const Inception *model_cache_loaded_inception(const ModelCache *models)
+{
+    return models->inception;
+}
+
 char *model_cache_warm(const ModelCache *models)
 {
     cJSON *list = cJSON_CreateArray();

@@ -42,6 +42,8 @@ Model *model_cache_model(ModelCache *models, const Family *family, const ModelFi
  * it is first asked for, and dropped with the other. */
 Model *model_cache_spare(ModelCache *models, const Family *family, const ModelFiles *files, Err *err);
 Inception *model_cache_inception(ModelCache *models, const char *path, Precision precision, bool *ret_warm, Err *err);
+/* The one that is in memory; NULL: none was asked for. */
+const Inception *model_cache_loaded_inception(const ModelCache *models);
 /* The images of a job (named by its output folder), which is asked for them range by range: listed again when a
  * folder has changed, or for another job. */
 ImageSource *model_cache_source(ModelCache *models, const char *job, const char *path, Err *err);
