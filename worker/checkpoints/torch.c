@@ -48,8 +48,8 @@ static bool walk_value(Walk *walk, const PickleValue *value, int depth, bool lis
 
 static bool walk_child(Walk *walk, const char *key, size_t len, const PickleValue *child, int depth, bool listed)
 {
-    size_t mark = walk->name.len;
-    ckpt_name_add(&walk->name, key, len);
+    size_t mark = walk->name.len, most = 2 * CKPT_NAME_MAX; /* of a key that is too long: a file may name it often */
+    ckpt_name_add(&walk->name, key, len < most ? len : most);
     bool good = walk_value(walk, child, depth + 1, listed);
     walk->name.len = mark;
     if (walk->name.data)
