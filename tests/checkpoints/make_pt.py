@@ -387,6 +387,7 @@ def parts():
         "other_name": (save({"model": weights(), "generator": other()}), "-", "model", "generator (3 tensors)"),
         "nothing": (both, "student", "!it has no part 'student' with named tensors; its parts are model (3 tensors), ema (3 tensors)", "-"),
         "top": (save({**weights(), "ema": few()}), ".", "", "-"),
+        "any_keys": (save({"state_dict": prefixed("gpt.")}), "state_dict.gpt", "state_dict.gpt", "-"),
         "twice": (save({"model": {**weights(), "module.a.bias": tensor((3,))}}), "-", "!two tensors with the name a.bias", "-"),
         "safetensors": (safetensors({"ema.a.bias": {"dtype": "F32", "shape": [3], "data_offsets": [24, 36]},
                                      "ema.a.weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
