@@ -287,6 +287,7 @@ def bad():
         "deep_tuples": (raw(b"N" + b"\x85" * 100000), "a single value"),
         "memo_bomb": (raw(b"]q\0" + b"".join(b"](" + 10 * (b"h" + bytes([i])) + b"eq" + bytes([i + 1]) for i in range(100)) + b"t"), "a mark that was not set"),
         "contains_itself": (raw(b"}q\0" + text("model") + b"h\0s"), "no tensors in it"),
+        "names_many": (raw(b"}q\0(" + b"".join(text(str(i)) + b"h\0" for i in range(12)) + b"u"), "its dicts name one another more than"),
         "system": (raw(b"cposix\nsystem\n" + text("touch HACKED") + b"\x85R"), "a call of posix.system, which is not made"),
         "system_inside": (raw(b"}" + text("model") + b"}" + text("w") + b"cposix\nsystem\n" + text("touch HACKED") + b"\x85Rss"),
                           "no tensors in it"),

@@ -9,14 +9,15 @@
 #include "core/mem.h"
 #include "worker/checkpoints/parts.h"
 
-/* A file may name one dict many times: what is walked is bounded, not only what is stored. */
-enum { DEPTH_MAX = 8, VISITS_MAX = 1 << 22 };
+/* A file may name one dict many times: what is walked is bounded, not only what is stored. Each value takes a byte of
+ * the file, so a file in which none is named more than VISITS_EACH times is never cut off. */
+enum { DEPTH_MAX = 8, VISITS_MAX = 1 << 22, VISITS_EACH = 16 };
 
 typedef struct Walk {
     Ckpt *ckpt;
     const CkptStorages *storages;
     Buf name; /* of where it is */
-    int visits;
+    size_t visits, most;
     Err *err;
 } Walk;
 
@@ -89,8 +90,8 @@ static bool walk_list(Walk *walk, const PickleValue *list, int depth)
 /* listed: a list is on the way to the value, so its name says nothing. */
 static bool walk_value(Walk *walk, const PickleValue *value, int depth, bool listed)
 {
-    if (++walk->visits > VISITS_MAX)
-        return err_set(walk->err, ERR_FORMAT, "its dicts name one another more than %d times", VISITS_MAX);
+    if (++walk->visits > walk->most)
+        return err_set(walk->err, ERR_FORMAT, "its dicts name one another more than %zu times", walk->most);
     if (depth > DEPTH_MAX || walk->name.len > 4 * CKPT_NAME_MAX)
         return true;
     if (ckpt_is_tensor(value))
@@ -131,7 +132,8 @@ static bool nothing_found(const Ckpt *ckpt, const PickleValue *root, Err *err)
 
 bool ckpt_torch_collect(Ckpt *ckpt, const PickleValue *root, const CkptStorages *storages, Err *err)
 {
-    Walk walk = {.ckpt = ckpt, .storages = storages, .err = err};
+    size_t most = ckpt->size < VISITS_MAX / VISITS_EACH ? ckpt->size * VISITS_EACH : VISITS_MAX;
+    Walk walk = {.ckpt = ckpt, .storages = storages, .most = most, .err = err};
     bool dict = root->kind == PICKLE_DICT || (root->kind == PICKLE_OBJECT && root->count && !ckpt_is_tensor(root));
     bool good = !dict || walk_dict(&walk, root, 0, false);
     buf_free(&walk.name);
