@@ -218,12 +218,14 @@ void file_abort(FileOut *out)
     out_free(out);
 }
 
-static bool write_whole(const char *path, const void *data, size_t size, bool sync, Err *err)
+/* mode 0: by the umask. */
+static bool write_whole(const char *path, const void *data, size_t size, bool sync, int mode, Err *err)
 {
     FileOut *out = file_create(path, err);
     if (!out)
         return false;
-    if (!file_add(out, data, size, err)) {
+    bool ok = !mode || fchmod(fileno(out->file), (mode_t)mode) == 0 || not_written(err, path, "cannot be shared");
+    if (!ok || !file_add(out, data, size, err)) {
         file_abort(out);
         return false;
     }
@@ -232,12 +234,17 @@ static bool write_whole(const char *path, const void *data, size_t size, bool sy
 
 bool file_write(const char *path, const void *data, size_t size, Err *err)
 {
-    return write_whole(path, data, size, true, err);
+    return write_whole(path, data, size, true, 0, err);
+}
+
+bool file_write_shared(const char *path, const void *data, size_t size, int mode, Err *err)
+{
+    return write_whole(path, data, size, true, mode, err);
 }
 
 bool file_write_quick(const char *path, const void *data, size_t size, Err *err)
 {
-    return write_whole(path, data, size, false, err);
+    return write_whole(path, data, size, false, 0, err);
 }
 
 /* The process of this host that made ".NAME.HOST-PID-N.part" or, for images, "NAME.PID.part"; 0: none of those. */
@@ -313,4 +320,26 @@ bool file_make_folders(const char *path, int above, int mode, Err *err)
     bool good = make_folder(path, mode, err);
     stall_leave();
     return good;
+}
+
+bool file_make_shared_folder(const char *path, int *ret_mode, Err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *above = slash && slash != path ? xasprintf("%.*s", (int)(slash - path), path) : xstrdup(slash ? "/" : ".");
+    struct stat st, own;
+    stall_enter(path);
+    bool made = mkdir(path, 0700) == 0, ok = made || errno == EEXIST || err_errno(err, "%s", path);
+    int fd = ok ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    ok = ok && ((stat(above, &st) == 0 && fd >= 0 && fstat(fd, &own) == 0) || err_errno(err, "%s", path));
+    if (ok) {
+        mode_t wanted = st.st_mode & 07777 & ~(mode_t)S_ISVTX;
+        if (own.st_uid == geteuid() && (own.st_mode & wanted) != wanted)
+            ok = fchmod(fd, (own.st_mode & 07777) | wanted) == 0 || err_errno(err, "%s cannot be shared", path);
+        *ret_mode = (int)(ok && own.st_uid == geteuid() ? (own.st_mode | wanted) & 07777 : own.st_mode & 07777);
+    }
+    if (fd >= 0)
+        close(fd);
+    stall_leave();
+    free(above);
+    return ok;
 }

@@ -42,6 +42,8 @@ bool file_commit(FileOut *out, Err *err);  /* frees out in any case; after a fai
 void file_abort(FileOut *out);             /* NULL is fine; leaves no file */
 
 bool file_write(const char *path, const void *data, size_t size, Err *err);
+/* With exactly this mode, whatever the umask of the process: for files that users share. */
+bool file_write_shared(const char *path, const void *data, size_t size, int mode, Err *err);
 /* Without fsync: whole after a kill, perhaps not after a power cut. For what is cheap to lose, or synced later. */
 bool file_write_quick(const char *path, const void *data, size_t size, Err *err);
 
@@ -57,6 +59,9 @@ void file_sweep(const char *folder);
 /* Makes the folder `path` with `mode`, and those above it that are missing with `above`; the umask applies. One that
  * is there stays as it is; a file in its place is an error. */
 bool file_make_folders(const char *path, int above, int mode, Err *err);
+/* A folder in one that users share: made with the mode of the folder above it, whatever the umask of the process. One
+ * that is there and belongs to this user gets the bits of that mode that it lacks. *ret_mode: its mode. */
+bool file_make_shared_folder(const char *path, int *ret_mode, Err *err);
 /* The folders above the file `path` only. */
 bool file_make_parents(const char *path, int mode, Err *err);
 

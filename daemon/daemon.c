@@ -94,23 +94,59 @@ static void on_wake(void *owner)
     claims_wake(owner);
 }
 
-/* The hint only says that leases or hosts changed; the queue's state has what changed. */
+/* First at the registered references, which are among the files to look at; then at the files. */
+static void look(Daemon *d, const cJSON *paths)
+{
+    facts_add_paths(&d->facts, paths);
+    d->look_asked = true;
+    registry_look(&d->registry);
+}
+
+static void on_registry_looked(void *owner)
+{
+    Daemon *d = owner;
+    if (d->look_asked)
+        facts_look(&d->facts);
+    d->look_asked = false;
+}
+
+/* A hint says that leases or hosts changed, and the queue's state has what changed; or that a client wants to know what
+ * files are now. */
 static void on_ctl(void *owner, const char *text)
 {
+    Daemon *d = owner;
     log_trace("ctl %s", text);
-    if (strstr(text, "\"host\"")) /* a drain, or its end */
-        heartbeat_now(owner);
+    cJSON *hint = cJSON_Parse(text);
+    if (strcmp(json_text(hint, "op", ""), "look") == 0)
+        look(d, cJSON_GetObjectItemCaseSensitive(hint, "paths"));
+    else if (cJSON_HasObjectItem(hint, "host")) /* a drain, or its end */
+        heartbeat_now(d);
     else
-        leases_renew(owner);
+        leases_renew(d);
+    cJSON_Delete(hint);
+}
+
+static void on_facts(void *owner)
+{
+    Daemon *d = owner;
+    if (d->stage == STAGE_SERVING && d->store && store_ready(d->store))
+        heartbeat_now(d);
 }
 
 static void on_references(void *owner)
 {
     Daemon *d = owner;
+    facts_look(&d->facts);
     if (d->stage != STAGE_SERVING || !d->store || !store_ready(d->store))
         return; /* the next heartbeat reports it */
     heartbeat_now(d);
     claims_wake(d);
+}
+
+static cJSON *on_look(void *owner)
+{
+    const Offers offers = daemon_offers(owner);
+    return offers_request(&offers);
 }
 
 static void on_host_refused(Daemon *d, const Err *why)
@@ -263,6 +299,7 @@ static void on_tick(uv_timer_t *timer)
         heartbeat_tick(d, now);
     }
     gate_tick(d->gate, now);
+    facts_tick(&d->facts, now);
     journal_expire(d->journal, now);
     notify_systemd(d, now);
     http_tick(&d->http, now);
@@ -318,6 +355,7 @@ static void reload(Daemon *d)
     log_info("reload models=%d references=%d workers=%d lease_ms=%d chunk_ms=%d", fresh->model_count,
              fresh->reference_count, devices.count, fresh->lease_ms, fresh->chunk_ms);
     workers_configure(&d->workers, &devices);
+    facts_look(&d->facts);
     heartbeat_now(d);
     claims_wake(d);
 }
@@ -416,6 +454,7 @@ static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
     static const StandaloneHooks standalone_hooks = {on_server_started, on_server_ended};
     static const StoreHooks store_hooks = {on_ready, on_lost, on_refused, on_wake, on_ctl};
     static const WorkersHooks workers_hooks = {on_hello, on_message, on_stderr, on_gone, on_unfit, on_stuck};
+    static const FactsHooks facts_hooks = {on_look, on_facts};
     start_signals(d);
     err_set(&d->redis_why, ERR_UNREACHABLE, "redis %s does not answer", d->url);
     uv_timer_init(&d->loop, &d->tick);
@@ -430,7 +469,9 @@ static void start_all(Daemon *d, const RedisUrl *url, const DeviceList *devices)
     d->workers.cache = xasprintf("%s/cache", d->state.path);
     d->workers.limits.stall_s = d->options->stall_s;
     d->workers.limits.alive_ms = d->options->silence_s * 1000;
+    facts_init(&d->facts, &d->loop, program, &facts_hooks, d);
     registry_init(&d->registry, &d->loop, d->conf->output_root, on_references, d);
+    d->registry.looked = on_registry_looked;
     registry_look(&d->registry);
     resolving_init(&d->resolving, &d->loop, d->options->stall_s, &resolving_hooks, d);
     d->on_host_refused = on_host_refused;
@@ -448,6 +489,7 @@ static void stop_all(Daemon *d)
 {
     workers_done(&d->workers);
     registry_done(&d->registry);
+    facts_done(&d->facts);
     if (d->alone)
         standalone_done(&d->standalone);
 }

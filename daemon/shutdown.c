@@ -74,9 +74,10 @@ void shutdown_tick(Daemon *d, Mono now)
             standalone_stop(&d->standalone);
         http_close(&d->http);
         gate_close(d->gate);
+        facts_stop(&d->facts);
         enter(d, STAGE_CLOSING, now + CLOSE_MS);
-    } else if (d->stage == STAGE_CLOSING &&
-               (resolving_busy(&d->resolving) || d->registry.busy || !gate_gone(d->gate))) {
+    } else if (d->stage == STAGE_CLOSING && (resolving_busy(&d->resolving) || d->registry.busy ||
+                                             !gate_gone(d->gate) || !facts_gone(&d->facts))) {
         if (late && (!d->alone || standalone_gone(&d->standalone))) {
             log_warning("a file system still does not answer; exiting anyway, status=%d", d->exit_code);
             _exit(d->exit_code); /* its threads cannot be waited for; the journal is on disk */

@@ -46,7 +46,7 @@ local function adopt_as_done(id, images, fid, metrics)
     return apply(id, 'complete')
 end
 
---- ddq_adopt {submitted{}, spec{}, by, folder, have[]?, finished?, images?, fid?, metrics{}?}
+--- ddq_adopt {submitted{}, spec{}, by, folder, have[]?, finished?, images?, fid?, metrics{}?, files{}?}
 ---   -> {id, state, done, known}
 --- Restores a job from its folder under its own id, user and name. submitted: the submitted job, as job.json holds
 --- it; the jobs of its `after` count as ended. by: the calling user; only the owner or root may adopt. have: ranges
@@ -71,6 +71,8 @@ function F.adopt(a)
         refuse('usage', 'finished, but only ' .. int(have) .. ' of ' .. int(images) .. ' images are there')
     end
     F.submit(job, folder)
+    local files = files_arg(a, 'files')
+    if files then job_set(id, 'files', files) end
     if counted(job.kind) then owe(user, -have) end
     if a.finished == true then
         return {id = id, state = adopt_as_done(id, total, fid, metrics), done = total, known = false}

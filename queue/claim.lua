@@ -233,13 +233,20 @@ local function pay(choice, worker, cost, start)
 end
 
 local TAKE_FIELDS = {'kind', 'images', 'done', 'pace', 'tier', 'rank', 'lane', 'max_gpus', 'state', 'root', 'spec',
-    'folder', 'asked'}
+    'folder', 'asked', 'started', 'needs', 'inputs'}
+
+-- What the claiming host saw of the files of a job that begins; its workers tell more exactly what they read.
+local function keep_files(id, host, needs, inputs)
+    local files = decode(call('HGET', P .. 'host:' .. host, 'files') or '')
+    local seen = type(files) == 'table' and files_seen(files, needs, inputs)
+    if seen then job_set(id, 'files', encode(seen)) end
+end
 
 -- Writes the lease on a part of the chosen job and returns the worker's task; nil where the job has no work.
 function take(choice, worker, start)
     local id, user = choice.id, choice.turn.user
-    local kind, images, done, pace, tier, rank, lane, most, state, root, spec, folder, asked =
-        job_get(id, unpack(TAKE_FIELDS))
+    local kind, images, done, pace, tier, rank, lane, most, state, root, spec, folder, asked, started,
+        needs, inputs = job_get(id, unpack(TAKE_FIELDS))
     local member = state and call('ZRANGE', job_key(id, 'ranges'), 0, 0)[1]
     if not member then return nil end
     images = tonumber(images)
@@ -262,6 +269,7 @@ function take(choice, worker, start)
     call('HINCRBY', P .. 'busy', user, 1)
     if phase == 'images' and counted(kind) then call('HINCRBY', made_key(worker.time), user, int(hi - lo)) end
     if worker.root and not root then job_set(id, 'root', worker.root) end
+    if not started and call('HEXISTS', job_key(id), 'files') == 0 then keep_files(id, worker.host, needs, inputs) end
     pay(choice, worker, cost, start)
     if state == 'queued' then apply(id, 'claim') else place(id) end
     if rank ~= tier then move(id, tier) end -- the rank gained by waiting is used up
@@ -306,24 +314,18 @@ end
 
 -- The workers of the live hosts, as in their last heartbeats, ready for `consider`; token: the lease each has.
 function live_workers(time)
-    local workers, quotas, seen = {}, quotas_get(), call('ZREVRANGE', P .. 'hosts', 0, 255, 'WITHSCORES')
-    for i = 1, #seen, 2 do
-        local host = seen[i]
-        local ttl, names, about = unpack(call('HMGET', P .. 'host:' .. host, 'ttl_ms', 'offers', 'about'))
-        if ttl and time - tonumber(seen[i + 1]) <= tonumber(ttl) then
-            local offers = {inception = true}
-            for name in (names or ''):gmatch('%S+') do offers[name] = true end
-            local heartbeat = decode(about)
-            local rows = heartbeat and heartbeat.drain ~= true and heartbeat.workers
-            for _, row in ipairs(type(rows) == 'table' and rows or {}) do
-                local uuid = type(row) == 'table' and row.uuid
-                if type(row) == 'table' and type(row.name) == 'string' and #workers < MAX_WORKERS then
-                    workers[#workers + 1] = worker_ready({host = host, name = row.name, offers = offers, warm = {},
-                        device = type(row.device) == 'string' and row.device or 'cpu', state = row.state,
-                        uuid = type(uuid) == 'string' and uuid ~= '' and uuid or nil, free = amount_arg(row, 'free_mib'),
-                        total = amount_arg(row, 'memory_mib'), drained = drain_of(host, row.name),
-                        token = call('HGET', P .. 'slots', host .. ' ' .. row.name) or nil}, time, quotas)
-                end
+    local workers, quotas = {}, quotas_get()
+    for _, host in ipairs(live_hosts(time)) do
+        local heartbeat = decode(host.about)
+        local rows = heartbeat and heartbeat.drain ~= true and heartbeat.workers
+        for _, row in ipairs(type(rows) == 'table' and rows or {}) do
+            local uuid = type(row) == 'table' and row.uuid
+            if type(row) == 'table' and type(row.name) == 'string' and #workers < MAX_WORKERS then
+                workers[#workers + 1] = worker_ready({host = host.name, name = row.name, offers = host.offers, warm = {},
+                    device = type(row.device) == 'string' and row.device or 'cpu', state = row.state,
+                    uuid = type(uuid) == 'string' and uuid ~= '' and uuid or nil, free = amount_arg(row, 'free_mib'),
+                    total = amount_arg(row, 'memory_mib'), drained = drain_of(host.name, row.name),
+                    token = call('HGET', P .. 'slots', host.name .. ' ' .. row.name) or nil}, time, quotas)
             end
         end
     end

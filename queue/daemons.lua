@@ -61,13 +61,14 @@ local function put_rest(lease)
     put_range(lease.job, lease.upto, lease.hi, lease.upto == lease.lo and lease.blame or nil)
 end
 
---- ddq_finish {token, upto, ms, fid?, metrics{}?, images?, peak_mib?} -> {job, state}, or status already or stale
+--- ddq_finish {token, upto, ms, fid?, metrics{}?, images?, peak_mib?, files{}?}
+---   -> {job, state}, or status already or stale
 --- Ends a lease whose range is done up to `upto`; the rest of it becomes pending again. ms: time spent on it,
 --- without loading models. The survey's finish reports the number of images; the report's completes the job.
 --- metrics: numbers by name, stored unchanged. peak_mib: the worker's peak memory on its device.
 function F.finish(a)
     local ms, images = amount_arg(a, 'ms'), number_arg(a, 'images', 1, 1e9, 0)
-    local fid, metrics = amount_arg(a, 'fid'), figures_arg(a, 'metrics', 100)
+    local fid, metrics, files = amount_arg(a, 'fid'), figures_arg(a, 'metrics', 100), files_arg(a, 'files')
     local lease, answer = close(a, ms)
     if not lease then return answer end
     local id = lease.job
@@ -81,6 +82,7 @@ function F.finish(a)
     if lease.memory ~= '' and (amount_arg(a, 'peak_mib') or 0) > 0 then learn_memory(lease.memory, a.peak_mib) end
     if fid then job_set(id, 'fid', fid) end
     if metrics then job_set(id, 'metrics', metrics) end
+    if files then job_set(id, 'files', files) end
     if whole and not FINAL[job_get(id, 'state')] then return {job = id, state = apply(id, 'complete')} end
     if surveyed then open_images(id, images) else put_rest(lease) end
     return {job = id, state = settle(id)}
@@ -217,7 +219,8 @@ local function about_arg(a)
     return about
 end
 
---- ddq_beat {host, boot, pid, version, workers[], models{}, references[], root, drain, ttl_ms, gone?}
+--- ddq_beat {host, boot, pid, version, workers[], models{}, references[], offers[]?, files{}?, looked_ms?, root, drain,
+---     ttl_ms, gone?}
 ---   -> {drains{}}, or status taken
 --- A daemon's heartbeat, with what it offers; gone: true unregisters it. workers: [{name, device, uuid, state, pid,
 --- job, memory_mib, free_mib, ...}]. boot identifies the daemon: another live one with the same host name is
@@ -229,6 +232,9 @@ function F.beat(a) -- the name stays: daemons of several versions share one Redi
     local workers, offers = list_arg(a, 'workers', 1000), {}
     for _, name in ipairs(labels_arg(a, 'references', 1000)) do offers[#offers + 1] = 'reference:' .. name end
     for name in pairs(type(a.models) == 'table' and a.models or {}) do offers[#offers + 1] = 'model:' .. name end
+    local tells = given(a, 'offers') ~= nil
+    if tells then offers = labels_arg(a, 'offers', 4000) end
+    local looked, files = amount_arg(a, 'looked_ms'), given(a, 'files')
     local old_boot, old_pid, old_ttl = unpack(call('HMGET', key, 'boot', 'pid', 'ttl_ms'))
     local age = time - tonumber(call('ZSCORE', P .. 'hosts', host) or 0)
     if old_boot and old_boot ~= boot and age <= tonumber(old_ttl) then
@@ -242,7 +248,9 @@ function F.beat(a) -- the name stays: daemons of several versions share one Redi
         return {}
     end
     call('HSET', key, 'boot', boot, 'pid', int(pid), 'ttl_ms', int(ttl), 'offers', table.concat(offers, ' '),
+        'files', type(files) == 'table' and cjson.encode(files) or '{}', 'looked', looked and int(time - looked) or 0,
         'about', about_arg(a))
+    if tells then call('HSET', key, 'tells', 1) else call('HDEL', key, 'tells') end
     call('ZADD', P .. 'hosts', time, host)
     local drains, able = drains_of(host), 0
     for i = 1, #workers do
@@ -288,7 +296,7 @@ local NAMES = {
     {'release', WRITE, 'user'}, {'prio', WRITE, 'user'}, {'group', READ, 'user'}, {'group_cancel', END, 'user'},
     {'drain', WRITE, 'user'}, {'resume', END, 'user'},
     {'share', WRITE, 'by'}, {'quota', WRITE, 'by'}, {'settings', WRITE, 'by'}, {'adopt', WRITE, 'by'},
-    {'why', READ}, {'groups', READ}, {'list', READ}, {'show', READ}, {'events', READ}, {'logs', READ}, {'hosts', READ},
+    {'why', READ}, {'groups', READ}, {'list', READ}, {'show', READ}, {'events', READ}, {'logs', READ}, {'hosts', READ}, {'look', WRITE},
     {'check', READ},
     {'claim', WRITE}, {'renew', END}, {'finish', END}, {'giveback', END}, {'fail', END}, {'reap', END},
     {'beat', WRITE}, {'log', WRITE},

@@ -33,6 +33,23 @@ local function busy_workers()
     return busy
 end
 
+-- The hosts with a fresh heartbeat: {name, offers{}, about, files (JSON), looked (when it looked at them, ms), tells}. A host
+-- of an earlier version does not tell whether it has the Inception network: it is taken to have it.
+function live_hosts(time)
+    local hosts, seen = {}, call('ZREVRANGE', P .. 'hosts', 0, 255, 'WITHSCORES')
+    for i = 1, #seen, 2 do
+        local ttl, names, about, files, looked, tells = unpack(call('HMGET', P .. 'host:' .. seen[i], 'ttl_ms', 'offers',
+            'about', 'files', 'looked', 'tells'))
+        if ttl and time - tonumber(seen[i + 1]) <= tonumber(ttl) then
+            local offers = {inception = not tells or nil}
+            for name in (names or ''):gmatch('%S+') do offers[name] = true end
+            hosts[#hosts + 1] = {name = seen[i], offers = offers, about = about, files = files, tells = tells,
+                looked = tonumber(looked or 0)}
+        end
+    end
+    return hosts
+end
+
 --- ddq_hosts {} -> {hosts[]}
 --- The last heartbeat of each daemon (see ddq_beat), with age_ms, alive, drains{}: worker, or * for the whole host, ->
 --- reason of the drain, and busy{}: worker -> the job that it works on now, which its heartbeat may not say yet; the

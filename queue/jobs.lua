@@ -85,7 +85,7 @@ end
 local ASKED = {'id', 'user', 'kind', 'images', 'name', 'model', 'device', 'priority', 'needs', 'after', 'after_failed', 'tier',
     'max_gpus', 'at', 'window', 'group'}
 local function asked_text(a, job)
-    local asked = {point = job.point and raw(job.point)}
+    local asked = {point = job.point and raw(job.point), inputs = job.inputs and raw(job.inputs)}
     for i = 1, #ASKED do
         local value = given(a, ASKED[i])
         asked[ASKED[i]] = type(value) == 'table' and list(value) or value
@@ -107,8 +107,9 @@ local function folder_of(user, name, id)
 end
 
 local function duplicate_of(id)
-    local state, folder = job_get(id, 'state', 'folder')
-    return {id = id, state = state, folder = folder, duplicate = true}
+    local state, folder, finished, started, created = job_get(id, 'state', 'folder', 'finished', 'started', 'created')
+    return {id = id, state = state, folder = folder, duplicate = true,
+        since_ms = now() - tonumber(finished or started or created)}
 end
 
 -- The one kind of key with a TTL: it may run out while Redis is down, and then a job is made once more.
@@ -128,7 +129,7 @@ function wanted_job(a)
         priority = number_arg(a, 'priority', -100, 100, 0), needs = labels_arg(a, 'needs', 16),
         tier = word_arg(a, 'tier', TIERS, 'normal'),
         after_failed = word_arg(a, 'after_failed', AFTER_FAILED, 'fail'), limits = limits_arg(a),
-        group = group_arg(a, user), point = point_arg(a)}
+        group = group_arg(a, user), point = point_arg(a), inputs = inputs_arg(a)}
     job.spec, job.fields = spec_arg(a)
     local recipe = job.fields.recipe
     job.recipe = type(recipe) == 'string' and #recipe <= 64 and recipe or nil
@@ -146,7 +147,8 @@ local function write_job(job, asked)
         window = limits.window, after = #job.after > 0 and job.after or nil}):sub(2, -2)
     job_set(id, 'id', id, 'user', user, 'kind', job.kind, 'model', job.model, 'device', job.device,
         'name', called, 'recipe', job.recipe or '', 'folder', job.folder, 'images', int(job.images),
-        'created', int(now()), 'about', about, 'spec', job.spec, 'asked', asked, 'needs', table.concat(job.needs, ' '), 'lane', lane,
+        'created', int(now()), 'about', about, 'spec', job.spec, 'asked', asked, 'inputs', job.inputs or '{}',
+        'needs', table.concat(job.needs, ' '), 'lane', lane,
         'pace', job.pace, 'seq', job.seq, 'parents', #waits,
         'after', table.concat(waits, ' '), 'after_failed', job.after_failed, 'priority', int(job.priority),
         'tier', TIERS[job.tier], 'rank', TIERS[job.tier], 'state', job.state, 'reason', job.reason, 'report', 0,
@@ -161,10 +163,15 @@ local function write_job(job, asked)
 end
 
 --- ddq_submit {id, user, kind, spec{}, images, name?, label?, model?, device?, priority?, needs[]?, after[]?, after_failed?,
----     tier?, max_gpus?, at?, window?, group?, point{}?, new?, hold?, pace?, load?} -> {id, state, folder, duplicate}
+---     tier?, max_gpus?, at?, window?, group?, point{}?, new?, hold?, pace?, load?, inputs{}?, looks?, since?}
+---   -> {id, state, folder, duplicate, since_ms?, changed[]?, twin?}, or status look
 --- Adds a job: queued, or waiting for the jobs of `after`. Repeating an id changes nothing and answers duplicate:
 --- true. The same spec, name and parents from the same user under another id within a day is also a duplicate, and
---- the answer names the existing job, unless that job failed, was cancelled or has missing images, or new is true.
+--- the answer names the existing job and how long it has been in its state, unless that job failed, was cancelled or
+--- has missing images, or new is true, or the files behind its names are others than those that the job was made
+--- from: then twin names that job, and changed the fields whose files have changed (none: not known). inputs: the
+--- job's own paths by field. looks: ask answers status look, where the hosts must look at their files first
+--- (ddq_look); with since, what a host saw before then is not known.
 --- name: the job's folder and what lists call it; without one the folder is called after the id, and lists use label.
 --- kind is sample (images > 0), evaluate or statistics (images = 0: the survey counts them). needs: what a host
 --- must offer, "model:NAME", "reference:NAME", "inception". device: cpu, cuda, a UUID, or absent for any. priority
@@ -184,7 +191,10 @@ function F.submit(a, adopted_folder)
         job.spec})
     local twin = a.new ~= true and not adopted_folder and call('GET', same)
     local was = twin and job_get(twin, 'state')
-    if was and not (FINAL[was] and spoilt(twin)) then return duplicate_of(twin) end
+    local twin_is_good, same_files, changed = was and not (FINAL[was] and spoilt(twin)), true, nil
+    if twin_is_good and a.looks == 'ask' and not same_job(twin, now()) then return {status = 'look', id = twin} end
+    if twin_is_good then same_files, changed = same_job(twin, given(a, 'since')) end
+    if twin_is_good and same_files then return duplicate_of(twin) end
     local queued = counted(job.kind) and images or 0
     if not adopted_folder then check_quota(user, queued) end
     local asked = asked_text(a, job)
@@ -201,7 +211,8 @@ function F.submit(a, adopted_folder)
     put_range(id, 0, math.max(images, 1))
     place(id)
     announce(id, 'submit', '', job.state, user, job.reason, job.group)
-    return {id = id, state = job.state, folder = job.folder, duplicate = false}
+    return {id = id, state = job.state, folder = job.folder, duplicate = false, changed = changed,
+        twin = changed and twin or nil}
 end
 
 local function own_job_arg(a)

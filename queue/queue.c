@@ -10,16 +10,37 @@
 #include "core/mem.h"
 
 static const char *const names[QUEUE_FNS] = {
-    [QUEUE_SUBMIT] = "ddq_submit",     [QUEUE_CANCEL] = "ddq_cancel", [QUEUE_HOLD] = "ddq_hold",
-    [QUEUE_RELEASE] = "ddq_release",   [QUEUE_LIST] = "ddq_list",     [QUEUE_SHOW] = "ddq_show",
-    [QUEUE_EVENTS] = "ddq_events",     [QUEUE_HOSTS] = "ddq_hosts",   [QUEUE_LOGS] = "ddq_logs",
-    [QUEUE_PRIO] = "ddq_prio",         [QUEUE_SHARE] = "ddq_share",   [QUEUE_QUOTA] = "ddq_quota",
-    [QUEUE_SETTINGS] = "ddq_settings", [QUEUE_WHY] = "ddq_why",       [QUEUE_ESTIMATE] = "ddq_estimate",
-    [QUEUE_GROUP] = "ddq_group",       [QUEUE_GROUPS] = "ddq_groups", [QUEUE_GROUP_CANCEL] = "ddq_group_cancel",
-    [QUEUE_ADOPT] = "ddq_adopt",       [QUEUE_DRAIN] = "ddq_drain",   [QUEUE_RESUME] = "ddq_resume",
-    [QUEUE_CLAIM] = "ddq_claim",       [QUEUE_RENEW] = "ddq_renew",   [QUEUE_FINISH] = "ddq_finish",
-    [QUEUE_GIVEBACK] = "ddq_giveback", [QUEUE_FAIL] = "ddq_fail",     [QUEUE_REAP] = "ddq_reap",
-    [QUEUE_HEARTBEAT] = "ddq_beat",    [QUEUE_LOG] = "ddq_log",       [QUEUE_CHECK] = "ddq_check",
+    [QUEUE_SUBMIT] = "ddq_submit",
+    [QUEUE_CANCEL] = "ddq_cancel",
+    [QUEUE_HOLD] = "ddq_hold",
+    [QUEUE_RELEASE] = "ddq_release",
+    [QUEUE_LIST] = "ddq_list",
+    [QUEUE_SHOW] = "ddq_show",
+    [QUEUE_EVENTS] = "ddq_events",
+    [QUEUE_HOSTS] = "ddq_hosts",
+    [QUEUE_LOOK] = "ddq_look",
+    [QUEUE_LOGS] = "ddq_logs",
+    [QUEUE_PRIO] = "ddq_prio",
+    [QUEUE_SHARE] = "ddq_share",
+    [QUEUE_QUOTA] = "ddq_quota",
+    [QUEUE_SETTINGS] = "ddq_settings",
+    [QUEUE_WHY] = "ddq_why",
+    [QUEUE_ESTIMATE] = "ddq_estimate",
+    [QUEUE_GROUP] = "ddq_group",
+    [QUEUE_GROUPS] = "ddq_groups",
+    [QUEUE_GROUP_CANCEL] = "ddq_group_cancel",
+    [QUEUE_ADOPT] = "ddq_adopt",
+    [QUEUE_DRAIN] = "ddq_drain",
+    [QUEUE_RESUME] = "ddq_resume",
+    [QUEUE_CLAIM] = "ddq_claim",
+    [QUEUE_RENEW] = "ddq_renew",
+    [QUEUE_FINISH] = "ddq_finish",
+    [QUEUE_GIVEBACK] = "ddq_giveback",
+    [QUEUE_FAIL] = "ddq_fail",
+    [QUEUE_REAP] = "ddq_reap",
+    [QUEUE_HEARTBEAT] = "ddq_beat",
+    [QUEUE_LOG] = "ddq_log",
+    [QUEUE_CHECK] = "ddq_check",
 };
 
 const char *queue_fn_name(QueueFn fn)
@@ -69,9 +90,9 @@ static const struct {
     const char *status;
     ErrKind kind;
 } statuses[] = {
-    {"ok", ERR_NONE},       {"empty", ERR_NONE},          {"already", ERR_NONE},          {"stale", ERR_NONE},
-    {"usage", ERR_USAGE},   {"not_found", ERR_NOT_FOUND}, {"permission", ERR_PERMISSION}, {"refused", ERR_REFUSED},
-    {"taken", ERR_REFUSED},
+    {"ok", ERR_NONE},         {"empty", ERR_NONE},    {"already", ERR_NONE},        {"stale", ERR_NONE},
+    {"look", ERR_NONE},       {"usage", ERR_USAGE},   {"not_found", ERR_NOT_FOUND}, {"permission", ERR_PERMISSION},
+    {"refused", ERR_REFUSED}, {"taken", ERR_REFUSED},
 };
 
 bool queue_reply_parse(const char *text, cJSON **ret_reply, Err *err)

@@ -33,6 +33,7 @@ typedef enum QueueFn {
     QUEUE_SHOW,
     QUEUE_EVENTS,
     QUEUE_HOSTS,
+    QUEUE_LOOK,
     QUEUE_LOGS,
     QUEUE_PRIO,
     QUEUE_SHARE,

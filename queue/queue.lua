@@ -8,6 +8,7 @@
 --     fair.lua     fair share between users, the place of a job in the queue, the cost of work
 --     work.lua     ranges of images, leases on them, losses
 --     groups.lua   the jobs of a sweep, as one
+--     files.lua    the files behind the names of a job: was it made from what is there now?
 --     jobs.lua     submit, and what a user does to a job
 --     users.lua    quotas, weights and settings
 --     hosts.lua    hosts, and drains on them
@@ -288,10 +289,12 @@ local put_range, take_range, promote, lease_get, new_token, credit, drop, open_r
     lose
 -- groups.lua
 local group_arg, join, leave, rate_of
+-- files.lua
+local files_seen, files_arg, inputs_arg, changed_files, same_job
 -- jobs.lua
 local parents_arg, check_quota, wanted_job, ask
 -- hosts.lua
-local drain_of, drains_of
+local drain_of, drains_of, live_hosts
 -- claim.lua
 local worker_ready, refuses_anywhere, consider, take, live_workers, preempt
 -- why.lua

@@ -150,6 +150,9 @@ local REFUSALS = {
         return 'needs device ' .. why.wish .. ', but no suitable live worker has it'
     end},
     {'offer', function(why)
+        if why.lack == 'inception' then
+            return 'no live daemon has the Inception network; set weights in [inception] of the ddq.conf of one'
+        end
         local section = why.lack:gsub(':', ' ')
         return 'no live daemon has ' .. section .. '; add [' .. section .. '] to the ddq.conf of one'
     end},

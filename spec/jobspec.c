@@ -301,6 +301,11 @@ cJSON *jobspec_to_json(const JobSpec *spec, JobForm form)
     return object;
 }
 
+bool jobspec_needs_network(const JobSpec *spec)
+{
+    return jobkind_of(spec->kind)->needs_network || spec->metrics || (spec->save & SAVE_FEATURES);
+}
+
 void jobspec_free(JobSpec *spec)
 {
     if (!spec)

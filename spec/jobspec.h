@@ -98,6 +98,9 @@ bool jobspec_parse_text(const char *json, JobForm form, JobSpec **ret_spec, Err 
  * The caller owns the result (cJSON_Delete). */
 cJSON *jobspec_to_json(const JobSpec *spec, JobForm form);
 
+/* Whether the job measures features; with a reference it does in any case. */
+bool jobspec_needs_network(const JobSpec *spec);
+
 void jobspec_free(JobSpec *spec); /* NULL is fine */
 
 /* Sets one field from the text of a command-line flag ("0,80", "2.0", "png,codes") in a JSON object that

@@ -90,7 +90,10 @@ static cJSON *needs_of(const cJSON *spec, const JobKindRow *kind)
             cJSON_AddItemToArray(needs, cJSON_CreateString(need));
             free(need);
         }
+    const cJSON *saved;
     bool measures = (kind && kind->needs_network) || cJSON_GetArraySize(value_of(spec, "metrics")) > 0;
+    cJSON_ArrayForEach(saved, value_of(spec, "save")) measures |=
+        cJSON_IsString(saved) && strcmp(saved->valuestring, "features") == 0; /* as jobspec_needs_network */
     if (measures && !*text_of(spec, "reference")) /* a host that offers the reference has the network */
         cJSON_AddItemToArray(needs, cJSON_CreateString("inception"));
     return needs;
@@ -138,6 +141,16 @@ void jobspec_add_keys(cJSON *args, const cJSON *spec)
     add_key(args, "load", spec, LOAD, LOAD_IF_SET);
 }
 
+cJSON *jobspec_inputs(const cJSON *spec)
+{
+    cJSON *inputs = cJSON_CreateObject();
+    const char *name;
+    for (int i = 0; (name = jobspec_field_name(i)); i++)
+        if (jobspec_field_has(name, LOCAL_FILE) && *text_of(spec, name)) /* `images` may be a number */
+            cJSON_AddStringToObject(inputs, name, text_of(spec, name));
+    return inputs;
+}
+
 cJSON *jobspec_submission(const cJSON *spec)
 {
     const JobKindRow *kind = jobkind_named(text_of(spec, "kind"));
@@ -150,6 +163,11 @@ cJSON *jobspec_submission(const cJSON *spec)
             cJSON_AddItemToObject(args, name, cJSON_Duplicate(value, true));
     }
     cJSON_AddItemToObject(args, "needs", needs_of(spec, kind));
+    cJSON *inputs = jobspec_inputs(spec);
+    if (inputs->child)
+        cJSON_AddItemToObject(args, "inputs", inputs);
+    else
+        cJSON_Delete(inputs);
     jobspec_add_keys(args, spec);
     return args;
 }

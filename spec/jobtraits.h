@@ -28,8 +28,11 @@ void jobspec_drop(cJSON *object, FieldRole role);
  * memory. spec: JSON, QUEUED form, complete. */
 void jobspec_add_keys(cJSON *args, const cJSON *spec);
 
+/* The paths of users in a spec (LOCAL_FILE fields): {"images": "/data/x"}; the caller owns it. */
+cJSON *jobspec_inputs(const cJSON *spec);
+
 /* The arguments of ddq_submit that follow from a spec (JSON, QUEUED form, complete): the SUBMITTED fields; `needs`,
- * what a host must offer; `pace` and `load`. The caller owns the result. */
+ * what a host must offer; `inputs`; `pace` and `load`. The caller owns the result. */
 cJSON *jobspec_submission(const cJSON *spec);
 
 #endif

@@ -23,6 +23,12 @@ typedef enum FileUse {
 
 struct JobSpec;
 
+/* What a model's files say of it; 0: not known. */
+typedef struct ModelSizes {
+    int tokens, classes; /* per image; without the null class */
+    int image_size;      /* pixels per side */
+} ModelSizes;
+
 typedef struct ModelFamily {
     const char *name;           /* "llamagen-dd": `family` in [model NAME] and in a job */
     const char *help;           /* "a model is a tokenizer and a student, a teacher or both" */
@@ -30,6 +36,9 @@ typedef struct ModelFamily {
     FileUse (*use)(const struct JobSpec *spec, ModelRole role); /* what a job reads */
     /* Why a job requires an optional file, in brackets: "teacher_start_t is set". */
     const char *(*why)(const struct JobSpec *spec, ModelRole role);
+    /* Whether a model of these sizes can run the job; else ERR_USAGE with the field, its value and its range. The
+     * client asks it at submit, the worker again when the model is loaded. */
+    bool (*fits)(const struct JobSpec *spec, const ModelSizes *sizes, Err *err);
 } ModelFamily;
 
 const char *model_role_name(ModelRole role);
@@ -41,6 +50,10 @@ const ModelFamily *model_family(const char *name);
 const ModelFamily *model_family_at(int i); /* NULL past the last */
 /* As a job names it: NULL for the first family. */
 const char *model_family_word(const ModelFamily *family);
+
+/* The settings of [model NAME] that change images as its files do, in one text. family NULL: the first. Caller frees.
+ */
+char *model_settings(const char *family, int heads, int grid, char *const parts[MODEL_ROLES]);
 
 /* True when `files` (paths or NULL, by role) are a whole model of this family; else ERR_USAGE with what is missing:
  * "no tokenizer; a model is ..." */

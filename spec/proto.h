@@ -5,19 +5,22 @@
  *     yield     {token}      stop at the next batch
  *     cancel    {token}      stop at the next batch: the job is over
  *     stop      {}           finish the batch, then exit
+ *     look      {models, references, networks, paths, output_root, input_roots}    to `ddq-worker look` alone
  *
  *   worker -> daemon
  *     hello     {version, pid, device, name, memory_mib}
  *     loaded    {job, seconds, warm}               weights are in memory; warm: the model files that are
  *     progress  {token, upto, rate, stage}
- *     finished  {token, upto, ms, fid?, metrics?, images?, peak_mib?}   upto == hi; images: counted by a survey;
- *                                                  metrics: the report's figures (spec/figure.h);
- *                                                  peak_mib: device memory that it used
+ *     finished  {token, upto, ms, fid?, metrics?, images?, peak_mib?, files?}   upto == hi; images: counted by a
+ *                                                  survey; metrics: the report's figures (spec/figure.h); peak_mib:
+ *                                                  device memory that it used; files: field -> hash of each file that
+ *                                                  the range was made from (worker/job/identity.h)
  *     yielded   {token, upto}                      after yield, cancel or stop
  *     failed    {token, upto, kind, policy, text, ends?}                ends: the worker exits now
  *     log       {level, text}
  *     alive     {free_mib?}                        at least every 5 s, from a thread of its own; free_mib: device
  * memory that it could use, including what it holds
+ *     seen      {models, references, networks, paths}     the answer to look (worker/commands/look.h)
  *
  * phase is "survey" (count the images of the source), "images" (make or measure images lo..hi-1) or "report"
  * (everything that needs all images). n is how many images the job has, 0 before its survey. upto is the first index
@@ -34,7 +37,7 @@
 #include "core/err.h"
 #include "core/mem.h"
 
-#define PROTO_VERSION  3
+#define PROTO_VERSION  4
 #define PROTO_LINE_MAX (1 << 20)
 #define PROTO_FD       3
 
@@ -43,6 +46,7 @@ typedef enum ProtoType {
     PROTO_YIELD,
     PROTO_CANCEL,
     PROTO_STOP,
+    PROTO_LOOK,
     PROTO_HELLO,
     PROTO_LOADED,
     PROTO_PROGRESS,
@@ -51,6 +55,7 @@ typedef enum ProtoType {
     PROTO_FAILED,
     PROTO_LOG,
     PROTO_ALIVE,
+    PROTO_SEEN,
     PROTO_TYPES
 } ProtoType;
 

@@ -14,6 +14,7 @@
 #include "spec/jobspec.h"
 #include "spec/proto.h"
 #include "worker/commands/fid.h"
+#include "worker/commands/look.h"
 #include "worker/commands/reference.h"
 #include "worker/exec.h"
 #include "worker/files/mapped.h"
@@ -60,6 +61,12 @@ static int verb_serve(const CommandLine *line)
     if (!read_threads(line, &threads, &err) || !flags_seconds(line, "stall-s", 0, STALL_MAX_S, &stall_s, &err))
         return print_error(&err);
     return serve(device_of(line), threads, flags_value(line, "cache"), stall_s, PROTO_FD);
+}
+
+static int verb_look(const CommandLine *line)
+{
+    (void)line;
+    return look_command(PROTO_FD);
 }
 
 static const char *or_none(const char *text)
@@ -197,6 +204,15 @@ static const struct {
       NULL,
       {{"flags", serve_flags}, {NULL, NULL}, COMMON}},
      verb_serve},
+    {{"ddq-worker",
+      "look",
+      NULL,
+      0,
+      0,
+      "Tell ddqd, which is connected to file descriptor 3, what the files of its configuration are",
+      NULL,
+      {{NULL, NULL}, {NULL, NULL}, COMMON}},
+     verb_look},
     {{"ddq-worker",
       "describe",
       "[KIND]",

@@ -119,6 +119,7 @@ typedef struct Done {
     int64_t upto;
     double fid;     /* NaN: none */
     cJSON *figures; /* of a report, or NULL */
+    cJSON *files;   /* that the range was made from, or NULL */
     int64_t images; /* that a survey counted, else 0 */
 } Done;
 
@@ -170,8 +171,10 @@ static bool do_phase(Serve *serve, const JobSpec *spec, Done *done, Err *err)
     if (run && jobkind_of(spec->kind)->reads_source && task->n > 0)
         run_expect(run, task->n);
     bool good = run && phase(run, task, &hooks, done, err);
-    if (good)
+    if (good) {
         done->upto = task->hi;
+        done->files = run_files(run);
+    }
     run_close(run);
     return good;
 }
@@ -186,6 +189,8 @@ static void answer(const Serve *serve, bool good, const Done *done, double secon
             cJSON_AddNumberToObject(fields, "fid", done->fid);
         if (done->figures)
             cJSON_AddItemToObject(fields, "metrics", cJSON_Duplicate(done->figures, true));
+        if (done->files)
+            cJSON_AddItemToObject(fields, "files", cJSON_Duplicate(done->files, true));
         if (done->images > 0)
             cJSON_AddNumberToObject(fields, "images", (double)done->images);
         channel_send(serve->channel, PROTO_FINISHED, fields);
@@ -215,6 +220,7 @@ static bool do_task(Serve *serve, Task *task)
     double seconds = mono_seconds() - start;
     answer(serve, good, &done, seconds, &err);
     cJSON_Delete(done.figures);
+    cJSON_Delete(done.files);
     jobspec_free(spec);
     return good || !err_ends_worker(err.kind);
 }

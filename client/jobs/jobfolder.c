@@ -1,6 +1,7 @@
 #include "client/jobs/jobfolder.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "spec/figure.h"
 #include "spec/jobspec.h"
 #include "spec/jobtraits.h"
+#include "spec/model.h"
 
 enum { JSON_MAX = 1 << 24, RANGES_MAX = 20000 /* that ddq_adopt takes; what lies behind is found by the worker */ };
 
@@ -31,7 +33,7 @@ static char *below(const char *path, const char *name)
 bool jobfolder_is(const char *path)
 {
     char *file = below(path, "job.json");
-    bool is = access(file, F_OK) == 0;
+    bool is = access(file, F_OK) == 0 || errno == EACCES; /* reading it will say so */
     free(file);
     return is;
 }
@@ -159,11 +161,32 @@ static void find_report(const char *path, const char *identity, JobFolder *folde
 
 /* --- the mark --------------------------------------------------------------------------------------------- */
 
+/* As worker/job/identity.h has them for the queue, by what job.json has. */
+static cJSON *files_of(const cJSON *mark)
+{
+    cJSON *files = cJSON_CreateObject();
+    const cJSON *input, *spec = cJSON_GetObjectItemCaseSensitive(mark, "spec");
+    cJSON_ArrayForEach(input, cJSON_GetObjectItemCaseSensitive(mark, "inputs"))
+        json_add_text(files, json_text(input, "field", ""), json_text(input, "sha256", ""));
+    const JobKindRow *kind = jobkind_named(json_text(spec, "kind", ""));
+    if (kind && kind->uses_model) {
+        char *parts[MODEL_ROLES];
+        for (ModelRole role = 0; role < MODEL_ROLES; role++)
+            parts[role] = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(spec, model_role_part(role)));
+        char *settings = model_settings(json_text(spec, "family", NULL), (int)json_number(spec, "heads", 0),
+                                        (int)json_number(spec, "grid", 0), parts);
+        cJSON_AddStringToObject(files, "settings", settings);
+        free(settings);
+    }
+    return files;
+}
+
 static bool take_mark(const char *path, cJSON *mark, JobFolder *folder, Err *err)
 {
     if (!cJSON_IsObject(mark) || !*json_text(mark, "identity", ""))
         return err_set(err, ERR_FORMAT, "%s: its job.json is not one that ddq-worker wrote", path);
     snprintf(folder->created, sizeof folder->created, "%s", json_text(mark, "created", ""));
+    folder->files = files_of(mark);
     folder->submitted = cJSON_DetachItemFromObjectCaseSensitive(mark, "submitted");
     folder->spec = cJSON_DetachItemFromObjectCaseSensitive(folder->submitted, "spec");
     if (!cJSON_IsObject(folder->submitted) || !*json_text(folder->submitted, "id", "") ||
@@ -187,8 +210,11 @@ static bool take_mark(const char *path, cJSON *mark, JobFolder *folder, Err *err
 static bool read_folder(const char *path, bool all, JobFolder *ret_folder, Err *err)
 {
     JobFolder folder = {.have = cJSON_CreateArray(), .fid = NAN};
-    cJSON *mark = read_below(path, "job.json");
-    bool ok = take_mark(path, mark, &folder, err);
+    char *file = below(path, "job.json");
+    bool ok = access(file, R_OK) == 0 || err_errno(err, "%s", file);
+    cJSON *mark = ok ? read_json(file) : NULL;
+    free(file);
+    ok = ok && take_mark(path, mark, &folder, err);
     char *report = below(path, "report.json");
     if (ok && all && folder.images)
         find_shards(path, json_text(mark, "identity", ""), &folder);
@@ -221,5 +247,6 @@ void jobfolder_done(JobFolder *folder)
     cJSON_Delete(folder->spec);
     cJSON_Delete(folder->have);
     cJSON_Delete(folder->metrics);
+    cJSON_Delete(folder->files);
     *folder = (JobFolder){0};
 }

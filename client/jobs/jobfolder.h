@@ -21,6 +21,7 @@ typedef struct JobFolder {
     cJSON *have;      /* array of "LO-HI" in rising order: images whose manifests are there */
     int64_t images, there;
     bool finished;    /* its report is there, with all that it names */
+    cJSON *files;     /* what its images were made from: field -> hash, as ddq_adopt takes it */
     int64_t measured; /* images, by that report */
     double fid;       /* NaN: none */
     cJSON *metrics;   /* its figures, by name; NULL: none */

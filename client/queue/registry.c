@@ -4,15 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/queue/fits.h"
 #include "client/queue/job.h"
+#include "client/terminal/interrupt.h"
+#include "core/clock.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/nearest.h"
 #include "spec/jobspec.h"
-#include "spec/model.h"
+#include "spec/jobtraits.h"
 #include "spec/references.h"
 
-enum { NAMES_MAX = 512 };
+enum { NAMES_MAX = 512, PATHS_MAX = 32 /* that ddq_look takes */ };
 
 static void set_text(cJSON *object, const char *field, const char *text)
 {
@@ -90,7 +93,17 @@ static bool check_name(const cJSON *hosts, const char *what, const char *field, 
         if (i < 20)
             buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
     }
+    const cJSON *host;
+    const char *fault = "";
+    cJSON_ArrayForEach(host, hosts) if (!*fault && strcmp(what, "reference") == 0) fault =
+        json_text(host, "references_fault", "");
     char meant[MEANT_TEXT];
+    if (*fault) {
+        err_set(err, ERR_USAGE, "no running daemon knows the reference '%.60s', and one cannot read all of them: %s",
+                name, fault);
+        buf_free(&all);
+        return false;
+    }
     err_set(err, ERR_USAGE,
             "no running daemon knows the %s '%.60s'%s They know: %s. A new one is named in the daemon's ddq.conf, [%s "
             "NAME]",
@@ -126,54 +139,96 @@ static bool check_reference(const cJSON *hosts, const char *name, Err *err)
     return true;
 }
 
-/* A file that this job needs and that the model of one host lacks; MODEL_ROLES when the host has all. Hosts of an
- * earlier version announce no family and only some roles: what is not announced is there. */
-static ModelRole lacks(const cJSON *model, const JobSpec *spec)
+/* --- looking ------------------------------------------------------------------------------------------------ */
+
+enum { LOOK_MS = 10000, POLL_MS = 30 };
+
+static bool ask_look(Cmd *cmd, cJSON *args, double *ret_since, bool *ret_fresh)
 {
-    const ModelFamily *family = model_family(json_text(model, "family", ""));
-    ModelRole role = 0;
-    while (family && role < MODEL_ROLES &&
-           !(family->use(spec, role) == FILE_REQUIRED &&
-             cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(model, model_role_name(role)))))
-        role++;
-    return family ? role : MODEL_ROLES;
+    cJSON *reply;
+    Err none = {0};
+    if (!cmd_call(cmd, QUEUE_LOOK, args, &reply, &none))
+        return false;
+    *ret_since = json_number(reply, "since", 0);
+    *ret_fresh = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "fresh"));
+    cJSON_Delete(reply);
+    return true;
 }
 
-/* Some host has all files of the model that the job needs. */
-static bool check_files(const cJSON *hosts, const cJSON *job, Err *err)
+bool registry_look(Cmd *cmd, const cJSON *paths, double *ret_since)
 {
-    JobSpec *spec;
-    const cJSON *host;
-    const char *name = json_text(job, "model", "");
-    ModelRole role = MODEL_ROLES;
-    if (!*name || !jobspec_parse(job, FORM_QUEUED, &spec, NULL)) /* plan.c says what is wrong with it */
-        return true;
-    cJSON_ArrayForEach(host, hosts)
-    {
-        const cJSON *model = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(host, "models"), name);
-        if (model && (role = lacks(model, spec)) == MODEL_ROLES)
-            break;
+    Mono deadline = mono_ms() + LOOK_MS;
+    bool fresh = false;
+    cJSON *args = cJSON_CreateObject();
+    if (paths && paths->child)
+        cJSON_AddItemToObject(args, "paths", cJSON_Duplicate(paths, true));
+    if (!ask_look(cmd, args, ret_since, &fresh))
+        return false;
+    while (!fresh && mono_ms() < deadline && interrupt_sleep(POLL_MS)) {
+        args = cJSON_CreateObject();
+        cJSON_AddNumberToObject(args, "since", *ret_since);
+        if (!ask_look(cmd, args, ret_since, &fresh))
+            return false;
     }
-    jobspec_free(spec);
-    if (role == MODEL_ROLES)
-        return true;
-    return err_set(err, ERR_USAGE,
-                   "the model '%.60s' has no %s, and this job needs it. Its checkpoint is named in the daemon's "
-                   "ddq.conf, [model %.60s]",
-                   name, model_role_name(role), name);
+    return true;
+}
+
+/* --- checking ----------------------------------------------------------------------------------------------- */
+
+static bool check_names(const cJSON *hosts, const cJSON *jobs, Err *err)
+{
+    const cJSON *job;
+    cJSON_ArrayForEach(job, jobs) if (!check_name(hosts, "model", "models", json_text(job, "model", ""), err) ||
+                                      !check_reference(hosts, json_text(job, "reference", ""), err)) return false;
+    return true;
+}
+
+static cJSON *paths_of(const cJSON *jobs)
+{
+    cJSON *paths = cJSON_CreateArray();
+    const cJSON *job, *path;
+    cJSON_ArrayForEach(job, jobs)
+    {
+        cJSON *inputs = jobspec_inputs(job);
+        cJSON_ArrayForEach(path, inputs)
+        {
+            const cJSON *known;
+            bool have = cJSON_GetArraySize(paths) >= PATHS_MAX;
+            cJSON_ArrayForEach(known, paths) have |= strcmp(known->valuestring, path->valuestring) == 0;
+            if (!have)
+                cJSON_AddItemToArray(paths, cJSON_CreateString(path->valuestring));
+        }
+        cJSON_Delete(inputs);
+    }
+    return paths;
+}
+
+static bool check_all(const cJSON *hosts, const cJSON *jobs, bool later, Err *err)
+{
+    return check_names(hosts, jobs, err) && fits_all(hosts, jobs, later, err);
 }
 
 bool registry_check_hosts(const cJSON *hosts, const cJSON *jobs, Err *err)
 {
-    bool ok = true;
-    const cJSON *job;
-    cJSON_ArrayForEach(job, jobs) ok = ok && check_name(hosts, "model", "models", json_text(job, "model", ""), err) &&
-                                       check_reference(hosts, json_text(job, "reference", ""), err) &&
-                                       check_files(hosts, job, err);
-    return ok;
+    return check_all(hosts, jobs, false, err);
 }
 
-bool registry_check(Cmd *cmd, const cJSON *jobs, Err *err)
+/* A refusal is founded on what the hosts see now: they are asked to look before it. */
+static bool check_fresh(Cmd *cmd, cJSON **hosts, const cJSON *jobs, bool later, Err *err)
+{
+    cJSON *paths = later ? cJSON_CreateArray() : paths_of(jobs), *fresh;
+    Err why = {0};
+    double since;
+    bool look = paths->child != NULL, good = !look && check_all(*hosts, jobs, later, &why);
+    if (!good && registry_look(cmd, paths, &since) && registry_hosts(cmd, &fresh, &why)) {
+        cJSON_Delete(*hosts);
+        *hosts = fresh;
+    }
+    cJSON_Delete(paths);
+    return good || check_all(*hosts, jobs, later, err);
+}
+
+bool registry_check(Cmd *cmd, const cJSON *jobs, bool later, Err *err)
 {
     cJSON *hosts;
     if (!registry_hosts(cmd, &hosts, err))
@@ -183,7 +238,7 @@ bool registry_check(Cmd *cmd, const cJSON *jobs, Err *err)
         cmd_say(cmd,
                 "ddq: no daemon is alive, so nobody could check the names in the job; it will wait for one (ddqd)");
     else
-        ok = registry_check_hosts(hosts, jobs, err);
+        ok = check_fresh(cmd, &hosts, jobs, later, err);
     cJSON_Delete(hosts);
     return ok;
 }

@@ -105,7 +105,8 @@ bool plan_read(Cmd *cmd, Plan *ret_plan, Err *err)
     Plan *plan = ret_plan;
     if (!sweep_read(cmd, &plan->sweep, err) || !specs_read(cmd, plan->sweep, &plan->jobs, err) ||
         !check_count(cmd, plan, err) || !split(cmd, plan, err) || !placement_read(cmd, &plan->placement, err) ||
-        !registry_check(cmd, plan->jobs, err) || (plan->evaluations && !registry_check(cmd, plan->evaluations, err)))
+        !registry_check(cmd, plan->jobs, cmd_has(cmd, "after"), err) ||
+        (plan->evaluations && !registry_check(cmd, plan->evaluations, true, err)))
         return false;
     if (plan->sweep)
         plan->group = sweep_name(plan->sweep, plan->jobs, cmd_has(cmd, "new"));

@@ -13,6 +13,7 @@ typedef struct Plan {
     cJSON *evaluations; /* --then evaluate: one for each of them, else NULL */
     cJSON *placement;   /* client/submit/placement.h */
     Sweep *sweep;       /* NULL: none */
+    bool waits;         /* the results are waited for and shown */
     char *group;        /* the sweep's name, else NULL */
 } Plan;
 

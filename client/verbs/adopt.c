@@ -92,7 +92,8 @@ static cJSON *args_of(const Adopt *adopt, JobFolder *folder, const char *name)
     }
     if (folder->finished && isfinite(folder->fid))
         cJSON_AddNumberToObject(args, "fid", folder->fid);
-    folder->submitted = folder->spec = folder->have = NULL;
+    cJSON_AddItemToObject(args, "files", folder->files);
+    folder->submitted = folder->spec = folder->have = folder->files = NULL;
     return args;
 }
 

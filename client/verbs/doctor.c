@@ -183,6 +183,43 @@ static Health check_daemons(Doctor *doctor)
     return say(doctor, HEALTH_OK, "%d alive, %d workers", cJSON_GetArraySize(doctor->hosts), workers);
 }
 
+/* What the hosts say of the files behind their names. */
+static const char *fault_of(const cJSON *rows, const char **ret_name)
+{
+    const cJSON *row;
+    cJSON_ArrayForEach(row, rows) if (*json_text(row, "fault", ""))
+    {
+        *ret_name = row->string;
+        return json_text(row, "fault", "");
+    }
+    return NULL;
+}
+
+static Health check_offers(Doctor *doctor)
+{
+    const cJSON *host, *offer;
+    const char *name, *fault;
+    bool network = false, tells = false;
+    if (!doctor->hosts || !doctor->hosts->child)
+        return say(doctor, HEALTH_SKIPPED, "no daemon is alive to tell what it offers");
+    cJSON_ArrayForEach(host, doctor->hosts)
+    {
+        if ((fault = fault_of(cJSON_GetObjectItemCaseSensitive(host, "models"), &name)))
+            return say(doctor, HEALTH_BAD, "model %s of %s: %s", name, json_text(host, "host", ""), fault);
+        if ((fault = fault_of(cJSON_GetObjectItemCaseSensitive(host, "library"), &name)))
+            return say(doctor, HEALTH_BAD, "reference %s of %s: %s", name, json_text(host, "host", ""), fault);
+        cJSON_ArrayForEach(offer, cJSON_GetObjectItemCaseSensitive(host, "offers"))
+        {
+            tells = true;
+            network |= cJSON_IsString(offer) && strcmp(offer->valuestring, "inception") == 0;
+        }
+    }
+    return say(doctor, HEALTH_OK, "%s",
+               network || !tells ? "models, references and the Inception network can be read"
+                                 : "models and references can be read; no host has [inception] weights, so jobs that "
+                                   "measure features without a reference are refused");
+}
+
 /* The folder for results, as seen from here: without it `ddq watch` can name paths but nobody can open them. */
 static Health check_output(Doctor *doctor)
 {
@@ -279,6 +316,7 @@ static const struct {
     {"eviction", true, check_eviction},
     {"clock", true, check_clock},
     {"daemons", true, check_daemons},
+    {"offers", true, check_offers},
     {"output folder", true, check_output},
     {"lost jobs", true, check_lost},
     {"model files", false, check_files},

@@ -154,7 +154,9 @@ static const Flag flags[] = {
     {"replace", 0, NULL, "add, make: in place of one of your own of that name"},
     {"local", 0, NULL, "make: measure here and now, with no daemon"},
     {"spatial", 0, NULL, "make --local: the statistics for sFID too"},
-    {"inception", 0, "FILE", "make --local: the network's weights; default those of [inception] in ddq.conf"},
+    {"inception", 0, "FILE",
+     "add: the network that it was made with; make --local: the network's weights; default those of [inception] in "
+     "ddq.conf"},
     {"device", 0, "D", "make: where to measure"},
     {"cache", 0, "DIR", "where measured images are remembered; default ~/.cache/ddq"},
     {"watch", 'w', NULL, "make: show a progress bar until it is registered"},

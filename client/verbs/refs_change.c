@@ -9,6 +9,7 @@
 #include "client/jobs/follow.h"
 #include "client/jobs/program.h"
 #include "client/queue/job.h"
+#include "client/queue/registry.h"
 #include "client/terminal/interrupt.h"
 #include "client/verbs/refs.h"
 #include "client/verbs/submit.h"
@@ -57,6 +58,8 @@ static bool reach_folder(Cmd *cmd, char **ret_folder, Err *err)
     bool good = true;
     if (!shared)
         good = file_make_folders(root, 0777, 0777, err) || err_wrap(err, "output root");
+    else if (access(root, F_OK) != 0 && errno != ENOENT && errno != ENOTDIR)
+        good = err_errno(err, "the queue's output root %s", root);
     else if (access(root, F_OK) != 0)
         good =
             err_set(err, ERR_NOT_FOUND,
@@ -111,9 +114,17 @@ static bool ask(Cmd *cmd, const char *name, const char *path, bool measure, Err 
     return good;
 }
 
+/* The hosts find the entry at their next look: it is asked for, so that the name can be used at once. */
+static bool known_to_hosts(Cmd *cmd)
+{
+    double since;
+    registry_look(cmd, NULL, &since);
+    return true;
+}
+
 bool refs_add(Cmd *cmd, const char *name, const char *path, Err *err)
 {
-    return name_open(cmd, name, err) && ask(cmd, name, path, false, err);
+    return name_open(cmd, name, err) && ask(cmd, name, path, false, err) && known_to_hosts(cmd);
 }
 
 /* --- by the queue ----------------------------------------------------------------------------------- */

@@ -159,7 +159,8 @@ static bool run_run(Cmd *cmd, Err *err)
     interrupt_detach();
     if (cmd_has(cmd, "dry-run"))
         return verb_submit.run(cmd, err);
-    bool queued = ensure_daemon(cmd, err) && plan_read(cmd, &plan, err) && submit_jobs(cmd, &plan, &done, err);
+    bool queued = ensure_daemon(cmd, err) && plan_read(cmd, &plan, err) && (plan.waits = true) &&
+                  submit_jobs(cmd, &plan, &done, err);
     plan_free(&plan);
     if (!queued) {
         if (interrupted())

@@ -8,6 +8,7 @@
 
 #include "client/jobs/follow.h"
 #include "client/queue/job.h"
+#include "client/queue/registry.h"
 #include "client/submit/dryrun.h"
 #include "client/submit/placement.h"
 #include "client/submit/then.h"
@@ -15,6 +16,65 @@
 #include "client/terminal/when.h"
 #include "core/json.h"
 #include "core/mem.h"
+
+/* How the state of a job that is there already is told. */
+static void say_duplicate(const cJSON *reply, bool waits)
+{
+    char ago[TERM_TEXT];
+    const char *id = json_text(reply, "id", ""), *state = json_text(reply, "state", "");
+    term_duration(json_number(reply, "since_ms", 0) / 1000, ago);
+    bool done = strcmp(state, "done") == 0;
+    if (done && waits)
+        fprintf(stderr, "ddq: already run: job %s finished %s ago; its result is shown. Use --new to run it again.\n",
+                id, ago);
+    else if (done)
+        fprintf(stderr, "ddq: already run: job %s finished %s ago; nothing was queued. Use --new to run it again.\n",
+                id, ago);
+    else
+        fprintf(stderr, "ddq: already submitted: job %s, which is %s; nothing was queued. Use --new to run it twice.\n",
+                id, state);
+}
+
+/* There is a job of the same spec, and its files are others now. */
+static void say_changed(const Cmd *cmd, const cJSON *reply)
+{
+    const cJSON *field, *changed = cJSON_GetObjectItemCaseSensitive(reply, "changed");
+    const char *twin = json_text(reply, "twin", "");
+    Buf names = {0};
+    cJSON_ArrayForEach(field, changed) if (cJSON_IsString(field))
+        buf_printf(&names, "%s%s", names.len ? ", " : "", field->valuestring);
+    if (*twin && names.len)
+        cmd_say(cmd, "ddq: job %s has the same spec, and was made from other files (%s); this is a new job", twin,
+                names.data);
+    else if (*twin)
+        cmd_say(cmd,
+                "ddq: job %s has the same spec; whether its files are still the same is not known, so this is a "
+                "new job",
+                twin);
+    buf_free(&names);
+}
+
+/* args: consumed. The queue may ask the hosts to look at their files first. */
+static bool call_submit(Cmd *cmd, cJSON *args, cJSON **ret_reply, Err *err)
+{
+    cJSON *again = cJSON_Duplicate(args, true);
+    double since = 0;
+    cJSON_AddStringToObject(args, "looks", "ask");
+    bool ok = cmd_call(cmd, QUEUE_SUBMIT, args, ret_reply, err);
+    if (ok && strcmp(json_text(*ret_reply, "status", ""), "look") == 0) {
+        cJSON *paths = cJSON_CreateArray();
+        const cJSON *input;
+        cJSON_ArrayForEach(input, cJSON_GetObjectItemCaseSensitive(again, "inputs"))
+            cJSON_AddItemToArray(paths, cJSON_CreateString(input->valuestring));
+        cJSON_Delete(*ret_reply);
+        registry_look(cmd, paths, &since);
+        cJSON_Delete(paths);
+        cJSON_AddNumberToObject(again, "since", since);
+        return cmd_call(cmd, QUEUE_SUBMIT, again, ret_reply, err);
+    }
+    cJSON_Delete(again);
+    return ok;
+}
 
 /* *ret_id: the job's, which is an older one's where the queue knows this spec (done->known). args is consumed. */
 static bool send_one(Cmd *cmd, cJSON *args, Submitted *done, char **ret_folder, Err *err)
@@ -29,14 +89,17 @@ static bool send_one(Cmd *cmd, cJSON *args, Submitted *done, char **ret_folder, 
     }
     cJSON_AddStringToObject(args, "id", id);
     cJSON_AddStringToObject(args, "user", user);
-    if (!cmd_call(cmd, QUEUE_SUBMIT, args, &reply, err))
+    if (!call_submit(cmd, args, &reply, err))
         return false;
     const char *is = json_text(reply, "id", "");
+    done->is_known[done->count] = strcmp(is, id) != 0;
     done->ids[done->count++] = xstrdup(is);
     *ret_folder = xstrdup(json_text(reply, "folder", ""));
     if (strcmp(is, id) != 0) {
         done->known++;
-        cmd_say(cmd, "this is job %s, which is %s; --new makes another one", is, json_text(reply, "state", ""));
+        say_duplicate(reply, done->waits);
+    } else {
+        say_changed(cmd, reply);
     }
     cJSON_Delete(reply);
     return true;
@@ -68,7 +131,9 @@ static void remember(Cmd *cmd, const Submitted *done)
 bool submit_jobs(Cmd *cmd, const Plan *plan, Submitted *ret_done, Err *err)
 {
     int wanted = cJSON_GetArraySize(plan->jobs) * (plan->evaluations ? 2 : 1);
-    Submitted done = {.ids = xcalloc((size_t)wanted, sizeof *done.ids)};
+    Submitted done = {.ids = xcalloc((size_t)wanted, sizeof *done.ids),
+                      .is_known = xcalloc((size_t)wanted, sizeof *done.is_known),
+                      .waits = plan->waits};
     cJSON *evaluation = plan->evaluations ? plan->evaluations->child : NULL;
     const char *user;
     bool ok = cmd_user(cmd, &user, err);
@@ -96,6 +161,7 @@ void submitted_free(Submitted *done)
     for (int i = 0; i < done->count; i++)
         free(done->ids[i]);
     free(done->ids);
+    free(done->is_known);
     free(done->group);
     *done = (Submitted){0};
 }
@@ -115,6 +181,11 @@ static void print_ids(const Cmd *cmd, const Submitted *done)
         if (done->group)
             cJSON_AddStringToObject(object, "group", done->group);
         cJSON_AddItemToObject(object, "ids", cJSON_CreateStringArray((const char *const *)done->ids, done->count));
+        cJSON_AddBoolToObject(object, "duplicate", done->known == done->count);
+        cJSON *duplicates = cJSON_AddArrayToObject(object, "duplicates");
+        for (int i = 0; i < done->count; i++)
+            if (done->is_known[i])
+                cJSON_AddItemToArray(duplicates, cJSON_CreateString(done->ids[i]));
         cmd_json(object);
         return;
     }
@@ -151,6 +222,7 @@ static bool submit_run(Cmd *cmd, Err *err)
     if (waits)
         interrupt_detach(); /* from here on somebody must be told how to come back */
     bool ok = plan_read(cmd, &plan, err), dry = cmd_has(cmd, "dry-run");
+    plan.waits = waits;
     ok = ok && (dry ? dryrun_print(cmd, &plan, err) : submit_jobs(cmd, &plan, &done, err));
     double at = json_number(plan.placement, "at", 0);
     plan_free(&plan);

@@ -11,8 +11,10 @@
 typedef struct Submitted {
     char **ids; /* with --then, each evaluation after its job */
     int count;
-    int known;   /* of these the queue had already: the same spec within a day */
-    char *group; /* USER/NAME of a sweep (with --then, of its evaluations), else NULL */
+    bool *is_known; /* of each: the queue had it already */
+    bool waits;     /* its results are shown */
+    int known;      /* of these the queue had already: the same spec within a day */
+    char *group;    /* USER/NAME of a sweep (with --then, of its evaluations), else NULL */
 } Submitted;
 
 /* Queues all that the plan has, and remembers the last job, or the sweep, as '@'. */

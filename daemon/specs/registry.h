@@ -2,7 +2,7 @@
  * output root may be a network folder, and kept in memory for heartbeats, claims and jobs.
  *
  *     registry_init(&registry, loop, output_root, on_changed, owner);
- *     registry_look(&registry);              at every heartbeat; does nothing while a scan is under way
+ *     registry_look(&registry);              at every heartbeat
  *     registry_done(&registry);              after the loop has ended */
 #ifndef DAEMON_SPECS_REGISTRY_H
 #define DAEMON_SPECS_REGISTRY_H
@@ -17,10 +17,10 @@
 typedef struct Registry {
     uv_loop_t *loop;
     uv_work_t work;
-    bool busy;
+    bool busy, again; /* again: asked for while a scan was under way */
     char *folder;
     cJSON *entries; /* {NAME: entry}; never NULL */
-    void (*changed)(void *owner);
+    void (*changed)(void *owner), (*looked)(void *owner);
     void *owner;
     char logged[768]; /* the last fault that was logged */
     /* of the scan under way */
@@ -31,6 +31,8 @@ typedef struct Registry {
 
 void registry_init(Registry *registry, uv_loop_t *loop, const char *output_root, void (*changed)(void *owner),
                    void *owner);
+/* `looked` (may be NULL, set it after registry_init) is called when a scan that began after this call has ended, and
+ * after `changed`. */
 void registry_look(Registry *registry);
 void registry_done(Registry *registry);
 

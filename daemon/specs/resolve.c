@@ -10,45 +10,9 @@
 #include "core/mem.h"
 #include "spec/jobspec.h"
 #include "spec/references.h"
+#include "spec/roots.h"
 
 /* --- paths ------------------------------------------------------------------------------------------ */
-
-/* Both are real paths. */
-static bool below(const char *path, const char *root)
-{
-    size_t len = strlen(root);
-    if (len == 1) /* "/" */
-        return true;
-    return strncmp(path, root, len) == 0 && (path[len] == '/' || path[len] == 0);
-}
-
-static bool below_one(const char *path, const char *roots)
-{
-    bool found = false;
-    char *copy = xstrdup(roots ? roots : ""), *rest = copy, *root, real[PATH_MAX];
-    while (!found && (root = strsep(&rest, ":")))
-        found = *root && realpath(root, real) && below(path, real);
-    free(copy);
-    return found;
-}
-
-/* A path of the user's as a real path below one of the roots. */
-static bool resolve_input(const ResolvePaths *paths, const char *field, const char *path, char **ret_path, Err *err)
-{
-    char real[PATH_MAX];
-    char *whole = path[0] == '/' ? xstrdup(path) : xasprintf("%s/%s", paths->output_root, path);
-    bool ok = realpath(whole, real) != NULL || err_errno(err, "job field %s: %s", field, path);
-    free(whole);
-    if (!ok)
-        return false;
-    if (!below_one(real, paths->output_root) && !below_one(real, paths->input_roots))
-        return err_set(err, ERR_PERMISSION,
-                       "job field %s: %s lies outside the folders that jobs may read; put it under %s, or add "
-                       "its folder to 'input_roots' in ddq.conf",
-                       field, path, paths->output_root);
-    *ret_path = xstrdup(real);
-    return true;
-}
 
 /* "ada/k3f9": path components that are names, so no "..", no absolute path and no hidden folder. */
 static bool folder_ok(const char *folder)
@@ -89,7 +53,7 @@ bool resolve_output(const char *output_root, const char *folder, char **ret_path
     }
     char *path = xasprintf("%s/%s", root, folder);
     bool ok = existing_part(path, real) || err_errno(err, "output folder %s", path);
-    if (ok && !below(real, root))
+    if (ok && !roots_below(real, root))
         ok = err_set(err, ERR_PERMISSION,
                      "output folder %s leads to %s, outside the output root %s: a symbolic link stands "
                      "in the way; remove it",
@@ -172,21 +136,23 @@ static bool use_named(const Resolve *resolve, ResolvePaths *paths, const char **
 {
     JobSpec *spec = paths->spec;
     const Conf *conf = resolve->conf;
+    const Offers offers = {conf, resolve->registry, resolve->facts};
     const ConfReference *reference = conf_reference(conf, spec->reference);
     const cJSON *entry = cJSON_GetObjectItemCaseSensitive(resolve->registry, spec->reference);
-    if (!reference && entry)
-        return use_registered(entry, paths, err);
-    if (!reference)
+    if (!reference && !entry)
         return err_set(
             err, ERR_NOT_FOUND,
             "no reference '%s' on host %s; its ddq.conf needs a section [reference %s], or register one with "
             "`ddq refs add`",
             spec->reference, conf->host, spec->reference);
+    *inception = offers_network(&offers, spec->reference, err);
+    if (!*inception)
+        return false;
+    if (!reference)
+        return use_registered(entry, paths, err);
     if (!use_pipeline(reference->name, reference->pipeline, spec, err))
         return false;
     set(&spec->reference, conf_reference_path(reference));
-    if (reference->inception)
-        *inception = reference->inception;
     return true;
 }
 
@@ -197,8 +163,7 @@ static bool use_reference(const Resolve *resolve, ResolvePaths *paths, Err *err)
     const char *inception = conf->inception;
     if (spec->reference && !use_named(resolve, paths, &inception, err))
         return false;
-    bool wanted =
-        spec->reference || jobkind_of(spec->kind)->needs_network || spec->metrics || (spec->save & SAVE_FEATURES);
+    bool wanted = spec->reference || jobspec_needs_network(spec);
     if (wanted && !inception)
         return err_set(err, ERR_NOT_FOUND,
                        "features need the Inception network, and ddq.conf of host %s has no 'weights' "
@@ -267,8 +232,8 @@ static bool use_inputs(const ResolvePaths *paths, Err *err)
         char *real = NULL;
         if (!fields[i].place || !*fields[i].place)
             continue;
-        if (!resolve_input(paths, fields[i].name, *fields[i].place, &real, err))
-            return false;
+        if (!roots_resolve(paths->output_root, paths->input_roots, *fields[i].place, &real, err))
+            return err_wrap(err, "job field %s", fields[i].name);
         free(*fields[i].place);
         *fields[i].place = real;
     }

@@ -12,12 +12,14 @@
 #include <stdbool.h>
 
 #include "core/err.h"
+#include "daemon/specs/offers.h"
 #include "spec/conf/conf.h"
 #include "spec/jobspec.h"
 
 typedef struct Resolve {
     const Conf *conf;      /* models, references, output_root, input_roots */
     const cJSON *registry; /* registered references by name (daemon/specs/registry.h); NULL: none */
+    const Facts *facts;    /* of files; NULL: unknown */
     const char *folder;    /* of the job, under the output root: "ada/k3f9x2m7qa" */
     const char *user;      /* whose job it is */
     const char *device;    /* "cpu" or "cuda" */

@@ -48,32 +48,9 @@ static cJSON *warm_names(const Conf *conf, const Worker *worker)
     return names;
 }
 
-static void add_offer(cJSON *list, const char *what, const char *name)
-{
-    char *text = xasprintf("%s:%s", what, name);
-    cJSON_AddItemToArray(list, cJSON_CreateString(text));
-    free(text);
-}
-
-/* What a job may need of this host: ddq submit writes the same names. */
-static cJSON *offers(const Daemon *d)
-{
-    const Conf *conf = d->conf;
-    cJSON *list = cJSON_CreateArray();
-    const cJSON *entry;
-    for (int i = 0; i < conf->model_count; i++)
-        add_offer(list, "model", conf->models[i].name);
-    for (int i = 0; i < conf->reference_count; i++)
-        add_offer(list, "reference", conf->references[i].name);
-    cJSON_ArrayForEach(entry, d->registry.entries) if (!conf_reference(conf, entry->string))
-        add_offer(list, "reference", entry->string);
-    if (conf->inception)
-        cJSON_AddItemToArray(list, cJSON_CreateString("inception"));
-    return list;
-}
-
 static cJSON *claim_args(const Daemon *d, const Worker *worker)
 {
+    const Offers offers = daemon_offers(d);
     cJSON *args = cJSON_CreateObject();
     cJSON_AddStringToObject(args, "host", d->conf->host);
     cJSON_AddStringToObject(args, "worker", worker->device.name);
@@ -86,7 +63,7 @@ static cJSON *claim_args(const Daemon *d, const Worker *worker)
     cJSON_AddNumberToObject(args, "lease_ms", d->conf->lease_ms);
     cJSON_AddNumberToObject(args, "chunk_ms", d->conf->chunk_ms);
     cJSON_AddBoolToObject(args, "spec_as_text", true);
-    cJSON_AddItemToObject(args, "offers", offers(d));
+    cJSON_AddItemToObject(args, "offers", offers_names(&offers));
     cJSON_AddItemToObject(args, "warm", warm_names(d->conf, worker));
     return args;
 }
@@ -232,6 +209,7 @@ static void take(Daemon *d, Worker *worker, const Lease *lease, const cJSON *rep
     Resolve resolve = {
         .conf = d->conf,
         .registry = d->registry.entries,
+        .facts = &d->facts,
         .user = lease->user,
         .folder = json_text(reply, "folder", NULL),
         .device = worker->device.uuid[0] ? "cuda" : "cpu",

@@ -31,41 +31,6 @@ static cJSON *workers_list(const Daemon *d)
     return list;
 }
 
-/* {name: {family, and per role whether this host has the file}} */
-static cJSON *models_object(const Conf *conf)
-{
-    cJSON *models = cJSON_CreateObject();
-    for (int i = 0; i < conf->model_count; i++) {
-        const ConfModel *model = &conf->models[i];
-        const ModelFamily *family = model_family(model->family);
-        cJSON *one = cJSON_AddObjectToObject(models, model->name);
-        cJSON_AddStringToObject(one, "family", family->name);
-        for (ModelRole role = 0; role < MODEL_ROLES; role++)
-            if (family->files[role] != FILE_UNUSED)
-                cJSON_AddBoolToObject(one, model_role_name(role), model->files[role] != NULL);
-    }
-    return models;
-}
-
-/* What is known of each reference; sections of ddq.conf hide registered ones of the same name. */
-static cJSON *references_object(const Daemon *d)
-{
-    const Conf *conf = d->conf;
-    cJSON *all = cJSON_CreateObject();
-    const cJSON *entry;
-    for (int i = 0; i < conf->reference_count; i++) {
-        const ConfReference *reference = &conf->references[i];
-        cJSON *one = cJSON_AddObjectToObject(all, reference->name);
-        cJSON_AddStringToObject(one, "kind", reference->statistics ? "statistics" : "images");
-        cJSON_AddStringToObject(one, "path", conf_reference_path(reference));
-        json_add_text(one, "pipeline", reference->pipeline);
-        cJSON_AddStringToObject(one, "from", "ddq.conf");
-    }
-    cJSON_ArrayForEach(entry, d->registry.entries) if (!conf_reference(conf, entry->string))
-        cJSON_AddItemToObject(all, entry->string, cJSON_Duplicate(entry, true));
-    return all;
-}
-
 static cJSON *names_of(const cJSON *object)
 {
     cJSON *names = cJSON_CreateArray();
@@ -74,17 +39,32 @@ static cJSON *names_of(const cJSON *object)
     return names;
 }
 
+/* When the look was asked for that these facts answer, and the faults of users' paths. */
+static void add_looked(const Daemon *d, cJSON *args)
+{
+    const cJSON *path, *paths = cJSON_GetObjectItemCaseSensitive(d->facts.seen, "paths");
+    cJSON *faults = cJSON_AddObjectToObject(args, "faults");
+    if (d->facts.seen_at)
+        cJSON_AddNumberToObject(args, "looked_ms", (double)(mono_ms() - d->facts.seen_at));
+    cJSON_ArrayForEach(path, paths) json_add_text(faults, path->string, json_text(path, "fault", NULL));
+}
+
 static cJSON *heartbeat_args(const Daemon *d)
 {
-    cJSON *args = cJSON_CreateObject(), *references = references_object(d);
+    const Offers offers = daemon_offers(d);
+    cJSON *args = cJSON_CreateObject(), *references = offers_library(&offers);
     cJSON_AddStringToObject(args, "host", d->conf->host);
     cJSON_AddStringToObject(args, "boot", d->state.boot);
     cJSON_AddNumberToObject(args, "pid", getpid());
     cJSON_AddStringToObject(args, "version", DDQ_VERSION);
     cJSON_AddItemToObject(args, "workers", workers_list(d));
-    cJSON_AddItemToObject(args, "models", models_object(d->conf));
+    cJSON_AddItemToObject(args, "models", offers_models(&offers));
     cJSON_AddItemToObject(args, "references", names_of(references));
     cJSON_AddItemToObject(args, "library", references);
+    cJSON_AddItemToObject(args, "offers", offers_names(&offers));
+    cJSON_AddItemToObject(args, "files", offers_files(&offers));
+    add_looked(d, args);
+    json_add_text(args, "references_fault", d->registry.logged[0] ? d->registry.logged : NULL);
     cJSON_AddStringToObject(args, "root", d->conf->output_root);
     cJSON_AddBoolToObject(args, "drain", d->stage != STAGE_SERVING);
     cJSON_AddNumberToObject(args, "ttl_ms", HEARTBEAT_TTL_MS);

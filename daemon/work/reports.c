@@ -55,7 +55,7 @@ static cJSON *args_of(const Lease *lease)
 
 void reports_finish(Daemon *d, const Lease *lease, const cJSON *finished)
 {
-    static const char *const copied[] = {"ms", "fid", "metrics", "peak_mib"};
+    static const char *const copied[] = {"ms", "fid", "metrics", "peak_mib", "files"};
     double images = json_number(finished, "images", 0); /* the queue does not accept 0 */
     cJSON *args = args_of(lease);
     if (images > 0)

@@ -17,6 +17,8 @@
 #include "daemon/gate/gate.h"
 #include "daemon/redis/standalone.h"
 #include "daemon/redis/store.h"
+#include "daemon/specs/facts.h"
+#include "daemon/specs/offers.h"
 #include "daemon/specs/registry.h"
 #include "daemon/specs/resolving.h"
 #include "daemon/work/lease.h"
@@ -49,6 +51,8 @@ struct Daemon {
     Store *store;
     Workers workers;
     Registry registry;
+    Facts facts;
+    bool look_asked;           /* by a client: when the registry has been scanned */
     Lease leases[WORKERS_MAX]; /* by worker row */
     Resolving resolving;
 
@@ -74,5 +78,10 @@ struct Daemon {
     Mono renewed_at, next_reap, next_heartbeat, next_flush, next_watchdog, next_status;
     Lag lag;
 };
+
+static inline Offers daemon_offers(const Daemon *d)
+{
+    return (Offers){d->conf, d->registry.entries, &d->facts};
+}
 
 #endif

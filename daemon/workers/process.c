@@ -161,7 +161,10 @@ bool process_spawn(WorkerProcess *process, const ProcessSpec *spec, const Proces
     char stall[16];
     snprintf(stall, sizeof stall, "%d", spec->stall_s);
     char *args[] = {(char *)spec->program, "serve", "--device", (char *)kind, "--stall-s", stall, NULL, NULL, NULL};
-    if (spec->cache) {
+    if (spec->verb) {
+        args[1] = (char *)spec->verb;
+        args[2] = NULL;
+    } else if (spec->cache) {
         args[6] = "--cache";
         args[7] = (char *)spec->cache;
     }

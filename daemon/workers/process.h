@@ -27,6 +27,7 @@ typedef struct ProcessHooks {
 
 typedef struct ProcessSpec {
     uv_loop_t *loop;
+    const char *verb;            /* of the program; NULL: serve, with the flags of a worker */
     const char *program, *cache; /* cache: of measured references; NULL: the worker's default */
     const Device *device;
     int stall_s; /* how long its file systems may not answer, by its own watch */

@@ -322,7 +322,11 @@ static void worker_start(Worker *worker, Mono now)
     err_clear(&worker->why);
     static const ProcessHooks hooks = {on_message, on_malformed, on_stderr, on_ended};
     const Workers *table = worker->table;
-    ProcessSpec spec = {table->loop, table->program, table->cache, &worker->device, table->limits.stall_s};
+    ProcessSpec spec = {.loop = table->loop,
+                        .program = table->program,
+                        .cache = table->cache,
+                        .device = &worker->device,
+                        .stall_s = table->limits.stall_s};
     if (!process_spawn(&worker->process, &spec, &hooks, worker, &err)) {
         start_failed(worker, &err);
         return;

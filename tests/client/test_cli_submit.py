@@ -23,7 +23,7 @@ def test_submit_with_words(session):
     job = done.stdout.strip()
     assert f"ddq watch {job}" in done.stderr and f"ddq cancel {job}" in done.stderr
     assert "no daemon is alive" in done.stderr
-    assert session.json("submit", "digits-2step") .keys() == {"id", "ids"}
+    assert session.json("submit", "digits-2step") .keys() == {"id", "ids", "duplicate", "duplicates"}
 
 
 def test_submit_from_file_stdin_and_flags(session):

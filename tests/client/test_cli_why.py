@@ -24,7 +24,7 @@ def test_why_says_it_in_one_sentence(session):
 def test_the_same_submit_is_the_same_job(session):
     first = session.ddq("submit", "digits-2step", "-q").stdout
     again = session.ddq("submit", "digits-2step")
-    assert again.stdout == first and f"this is job {first.strip()}, which is queued; --new" in again.stderr
+    assert again.stdout == first and f"already submitted: job {first.strip()}, which is queued; nothing was queued. Use --new" in again.stderr
     assert "ddq watch" not in again.stderr
     other = session.ddq("submit", "digits-2step", "--new", "-q").stdout
     assert other != first

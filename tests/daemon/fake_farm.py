@@ -56,6 +56,13 @@ def aof_of(folder):
     return max(pathlib.Path(folder).glob("appendonlydir/*.incr.aof"), key=lambda path: int(path.name.split(".")[-3]))
 
 
+def is_look(pid):
+    try:
+        return b"look" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
 class Farm:
     live = weakref.WeakSet()  # for tests/conftest.py
 
@@ -158,6 +165,11 @@ class Farm:
                 if mine and not (self.daemon and self.daemon.pid == int(entry.name)):
                     found[int(entry.name)] = parent
         return [pid for pid, parent in found.items() if parent not in found]  # without Redis's copies that write its file
+
+    def worker_pids(self):
+        """Processes that run jobs: neither the server nor the one that looks at files."""
+        redis = self.redis_pid()
+        return [pid for pid in self.leftovers() if pid != redis and not is_look(pid)]
 
     def redis_pid(self):
         for pid in self.leftovers():

@@ -70,7 +70,7 @@ def test_a_drain_has_a_deadline():
 def test_sighup_reads_models_and_workers_again():
     with Farm(workers="cpu:1") as farm:
         farm.flags += []
-        pid = [p for p in farm.leftovers() if p != farm.redis_pid()]
+        pid = farm.worker_pids()
         waiting = farm.submit(images=4, model="other")
         time.sleep(0.3)
         assert farm.show(waiting)["state"] in ("queued", "waiting")
@@ -100,7 +100,7 @@ def test_sighup_changes_the_number_of_workers():
         farm.start()
 
         def count():
-            return len([p for p in farm.leftovers() if p != farm.redis_pid()])
+            return len(farm.worker_pids())
 
         wait_for(lambda: count() == 1, "one worker")
         job = farm.submit(images=100, how="ms=10")

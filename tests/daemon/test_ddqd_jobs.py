@@ -92,7 +92,7 @@ def test_a_bad_worker_is_replaced_and_the_job_ends_well(farm, fault, words):
     said = farm.log()[size:]
     for word in words:
         assert word in said, said
-    wait_for(lambda: not [p for p in farm.leftovers() if p != farm.redis_pid()][1:], "one worker is left")
+    wait_for(lambda: not farm.worker_pids()[1:], "one worker is left")
 
 
 def test_a_survey_comes_before_the_images_of_a_folder():

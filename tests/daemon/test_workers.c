@@ -8,7 +8,7 @@
 #include "daemon/workers/workers.h"
 
 #define HELLO                                                                                                          \
-    "printf '{\"type\":\"hello\",\"version\":3,\"pid\":1,\"device\":\"cpu\",\"name\":\"sh\",\"memory_mib\":1}\\n' "    \
+    "printf '{\"type\":\"hello\",\"version\":4,\"pid\":1,\"device\":\"cpu\",\"name\":\"sh\",\"memory_mib\":1}\\n' "    \
     ">&3\n"
 
 enum { LONG_MS = 300000, SHORT_MS = 200 };
@@ -255,11 +255,11 @@ static void another_version_is_unfit(void **state)
     Stage stage;
     stage_open(
         &stage,
-        "printf '{\"type\":\"hello\",\"version\":4,\"pid\":1,\"device\":\"cpu\",\"name\":\"\",\"memory_mib\":1}\\n' "
+        "printf '{\"type\":\"hello\",\"version\":5,\"pid\":1,\"device\":\"cpu\",\"name\":\"\",\"memory_mib\":1}\\n' "
         ">&3\n"
         "exec sleep 30\n");
     until(&stage, &stage.unfits, 1);
-    check_why(&stage, "uses version 4");
+    check_why(&stage, "uses version 5");
     until(&stage, &stage.gones, 1);
     assert_int_equal(stage.hellos, 0);
     stage_close(&stage);

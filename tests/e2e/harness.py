@@ -99,9 +99,9 @@ class Farm:
                     found.append(int(entry.name))
         return found
 
-    def ddq(self, *words, code=0, stdin=None):
+    def ddq(self, *words, code=0, stdin=None, umask=-1):
         done = subprocess.run([BIN / "ddq", *map(str, words), "--redis", self.url], capture_output=True, text=True,
-                              timeout=DEADLINE, env=self.env, input=stdin)
+                              timeout=DEADLINE, env=self.env, input=stdin, umask=umask)
         if code is not None and done.returncode != code:
             raise AssertionError(f"ddq {words}: exit {done.returncode}, wanted {code}\n{done.stdout}\n{done.stderr}")
         return done

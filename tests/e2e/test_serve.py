@@ -76,7 +76,7 @@ def expected(tmp_path_factory):
 
 
 def test_hello(worker):
-    assert worker.hello["version"] == 3 and worker.hello["pid"] == worker.process.pid
+    assert worker.hello["version"] == 4 and worker.hello["pid"] == worker.process.pid
     assert worker.hello["device"] == "cpu" and worker.hello["memory_mib"] > 100
 
 

@@ -544,14 +544,14 @@ static void test_register_path(void **state)
     assert_int_equal(images.images, 160);
     assert_int_equal(images.left_out, 0);
     assert_null(images.caveat);
-    assert_ok(reference_register_path(&ada, link, &probe, hex, NULL, NULL, &err), err);
+    assert_ok(reference_register_path(&ada, link, &probe, hex, NULL, "", NULL, &err), err);
     assert_ok(references_read(folder, "images", &entry, &err), err);
     assert_string_equal(json_text(entry, "path", ""), SET_B); /* links are followed once, here */
     assert_string_equal(json_text(entry, "kind", ""), "array");
     assert_string_equal(json_text(entry, "sha256", ""), hex);
     assert_true(cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "features")));
     cJSON_Delete(entry);
-    assert_err(reference_register_path(&ada, "/nonexistent", &probe, hex, NULL, NULL, &err), err, "/nonexistent");
+    assert_err(reference_register_path(&ada, "/nonexistent", &probe, hex, NULL, "", NULL, &err), err, "/nonexistent");
     free(folder);
     free(link);
 }

@@ -488,6 +488,90 @@ static void the_same_spec_is_the_same_job(void **state)
     assert_in_range(redis_count(ttl), 86000000, 86400000);
 }
 
+/* A heartbeat of a host that offers the model, and tells what its files are. */
+static void tell_files(const char *host, const char *student, const char *more)
+{
+    say_f(
+        QUEUE_HEARTBEAT, "",
+        "{'host':'%s','boot':'b','pid':1,'ttl_ms':60000,'workers':[],'models':{'digits':{}},'offers':['model:digits'],"
+        "'looked_ms':0,'files':{'model:digits':{'student':'%s','tokenizer':'t'}%s}}",
+        host, student, more);
+}
+
+#define OF_FILES(id, fields)                                                                                           \
+    "{'id':'" id "','user':'ada','kind':'sample','images':4,'model':'digits','needs':['model:digits'],"                \
+    "'spec':{'seed':1}" fields "}"
+
+static void finish_all(const char *job, const char *files)
+{
+    claim("a", "phase=images; hi=4");
+    say_f(QUEUE_FINISH, "", "{'token':'$a','upto':4,'ms':1%s}", files);
+    claim("a", "phase=report; hi=5");
+    cJSON *done = say_f(QUEUE_FINISH, "state=done", "{'token':'$a','upto':5,'ms':1%s}", files);
+    assert_string_equal(text_at(done, "job"), job);
+}
+
+static void a_job_is_the_same_while_its_files_are(void **state)
+{
+    (void)state;
+    tell_files("h", "s1", "");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0001", ""), "id=aaaaaa0001");
+    tell_files("h", "s2", ""); /* it has not begun: it will read these */
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0002", ""), "id=aaaaaa0001; duplicate=true");
+    finish_all("aaaaaa0001", "");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0002", ""), "id=aaaaaa0001; duplicate=true; state=done");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0002", ",'looks':'ask'"), "status=look; id=aaaaaa0001");
+    tell_files("h", "s3", ""); /* overwritten */
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0003", ""), "id=aaaaaa0003; duplicate=false; twin=aaaaaa0001; changed.0=student");
+    finish_all("aaaaaa0003", ",'files':{'student':'s4','tokenizer':'t'}"); /* and again, just before it was read */
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0004", ""), "id=aaaaaa0004; duplicate=false; twin=aaaaaa0003; changed.0=student");
+    finish_all("aaaaaa0004", ",'files':{'student':'s3','tokenizer':'t'}");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0005", ""), "id=aaaaaa0004; duplicate=true");
+    tell_files("b", "s9", ""); /* a host that would make something else */
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0005", ""), "id=aaaaaa0005; duplicate=false; changed.0=student");
+    finish_all("aaaaaa0005", ",'files':{'student':'s3'}");
+    tell_files("b", "s3", ",'other':7");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0006", ""), "id=aaaaaa0005; duplicate=true");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0006", ",'since':9999999999999"), "id=aaaaaa0006; duplicate=false; changed.#=0");
+}
+
+static void files_that_nobody_tells_of_are_not_the_same(void **state)
+{
+    (void)state;
+    say(QUEUE_HEARTBEAT, "{'host':'h','boot':'b','pid':1,'ttl_ms':60000,'workers':[],'models':{'digits':{}}}", "");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0001", ""), "id=aaaaaa0001");
+    finish_all("aaaaaa0001", "");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0002", ""), "id=aaaaaa0002; duplicate=false; twin=aaaaaa0001; changed.#=0");
+    say(QUEUE_LOOK, "{}", "fresh=true"); /* nobody is waited for */
+    finish_all("aaaaaa0002", ",'files':{'student':'s','tokenizer':'t'}");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0003", ""), "id=aaaaaa0003; duplicate=false");
+}
+
+/* noise, labels, images: files of users, which the hosts look at when they are asked to. */
+static void the_users_own_files_count_too(void **state)
+{
+    (void)state;
+    tell_files("h", "s", ",'path:/n.npy':{'path':'n1'}");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0001", ",'inputs':{'noise':'/n.npy'}"), "id=aaaaaa0001");
+    finish_all("aaaaaa0001", ",'files':{'student':'s','tokenizer':'t','noise':'n1'}");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0002", ",'inputs':{'noise':'/n.npy'}"), "id=aaaaaa0001; duplicate=true");
+    tell_files("h", "s", "");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0003", ",'inputs':{'noise':'/n.npy'}"), "duplicate=false; changed.#=0");
+    tell_files("h", "s", ",'path:/n.npy':{'path':'n2'}");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0004", ",'inputs':{'noise':'/n.npy'}"),
+        "id=aaaaaa0003; duplicate=true"); /* not begun */
+    finish_all("aaaaaa0003", ",'files':{'student':'s','tokenizer':'t','noise':'n1'}");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0004", ",'inputs':{'noise':'/n.npy'}"), "duplicate=false; changed.0=noise");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0005", ",'inputs':{'Noise':'/n.npy'}"), "status=usage");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0005", ",'inputs':7"), "status=usage");
+    say(QUEUE_LOOK, "{'paths':[7]}", "status=usage");
+    say(QUEUE_LOOK, "{'since':'now'}", "status=usage");
+    say(QUEUE_HEARTBEAT,
+        "{'host':'h','boot':'b','pid':1,'ttl_ms':60000,'workers':[],'models':{},'offers':[],'looked_ms':5000}", "");
+    say(QUEUE_LOOK, "{}", "fresh=false");
+    say(QUEUE_LOOK, "{'since':7}", "since=7; fresh=true");
+}
+
 /* --- dependencies ----------------------------------------------------------------------------------------- */
 
 static void what_a_failed_parent_means(void **state)
@@ -590,6 +674,9 @@ int main(void)
         T(alternating_models_load_each_once),
         T(warm_jobs_pass_others_for_a_while_only),
         T(the_same_spec_is_the_same_job),
+        T(a_job_is_the_same_while_its_files_are),
+        T(files_that_nobody_tells_of_are_not_the_same),
+        T(the_users_own_files_count_too),
         T(what_a_failed_parent_means),
         T(data_of_schema_1_goes_on),
     };

@@ -369,14 +369,16 @@ static void test_submission(void **state)
                      "\"teacher_start_t\":3,\"cfg_scale\":1.5,\"precision\":\"fp16\",\"pipeline\":\"tf\",\"batch\":8,"
                      "\"noise\":\"n.npy\"}",
                      "{\"kind\":\"sample\",\"name\":\"n\",\"model\":\"digits\",\"images\":9,\"device\":\"cuda\","
-                     "\"needs\":[\"model:digits\",\"reference:r\"],"
+                     "\"needs\":[\"model:digits\",\"reference:r\"],\"inputs\":{\"noise\":\"n.npy\"},"
                      "\"pace\":\"sample digits [0,20] 20 3 1.5 \\\"fp16\\\" \\\"tf\\\"\","
                      "\"load\":\"sample digits \\\"fp16\\\" 8 teacher\"}");
     check_submission("{\"kind\":\"statistics\",\"images\":\"d\"}",
-                     "{\"kind\":\"statistics\",\"needs\":[\"inception\"],\"pace\":\"statistics  - - - - - -\","
+                     "{\"kind\":\"statistics\",\"needs\":[\"inception\"],\"inputs\":{\"images\":\"d\"},\"pace\":"
+                     "\"statistics  - - - - - -\","
                      "\"load\":\"statistics  - 0 -\"}");
     check_submission("{\"kind\":\"evaluate\",\"images\":\"d\",\"metrics\":[\"is\"]}",
-                     "{\"kind\":\"evaluate\",\"needs\":[\"inception\"],\"pace\":\"evaluate  - - - - - -\","
+                     "{\"kind\":\"evaluate\",\"needs\":[\"inception\"],\"inputs\":{\"images\":\"d\"},\"pace\":"
+                     "\"evaluate  - - - - - -\","
                      "\"load\":\"evaluate  - 0 -\"}");
 }
 

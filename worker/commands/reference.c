@@ -13,6 +13,7 @@
 #include "core/mem.h"
 #include "worker/commands/tool.h"
 #include "worker/evaluate/reference_register.h"
+#include "worker/files/map.h"
 #include "worker/models/model_cache.h"
 
 const Flag reference_flags[] = {
@@ -24,7 +25,9 @@ const Flag reference_flags[] = {
     {"measure", 0, NULL, "measure the images and register their statistics"},
     {"spatial", 0, NULL, "measure the statistics for sFID too"},
     {"pipeline", 0, "P", "pt or tf: how the images are resized"},
-    {"inception", 0, "FILE", "the network's weights; default: those of [inception] in ddq.conf"},
+    {"inception", 0, "FILE",
+     "the network that the reference was or is measured with; default: what the file states, those of [inception] in "
+     "ddq.conf"},
     {"conf", 0, "FILE", "read this configuration file"},
     {"cache", 0, "DIR", "cache of measured images"},
     {"device", 0, "D", "device that measures: cpu, cuda, cuda:N or a GPU's UUID"},
@@ -98,6 +101,23 @@ static void note_images(Tool *tool, const char *path, const char *caveat)
         tool_note(tool, xasprintf("%s: %s", path, caveat));
 }
 
+/* --inception with a file of statistics states the network that they were made with. */
+static bool state_network(const char *inception, Reference *reference, Err *err)
+{
+    char hash[65];
+    if (!inception)
+        return true;
+    if (!file_sha256(inception, hash, err))
+        return err_wrap(err, "--inception");
+    if (*reference->weights && strcmp(reference->weights, hash) != 0)
+        return err_set(err, ERR_USAGE,
+                       "reference %s: it states the network of sha256 %.12s, and --inception %s has %.12s; leave "
+                       "--inception out, or name the network that it was made with",
+                       reference->path, reference->weights, inception, hash);
+    memcpy(reference->weights, hash, sizeof hash);
+    return true;
+}
+
 /* Statistics to copy: those of a file, or of images that are measured now. With --pipeline the user states the pipeline
  * of a file that does not. */
 static bool take_statistics(Tool *tool, const Words *words, const ReferenceProbe *probe,
@@ -125,6 +145,7 @@ static bool take_statistics(Tool *tool, const Words *words, const ReferenceProbe
         note_images(tool, words->path, reference.image_caveat);
     if (good && !reference.pipeline && stated)
         reference.pipeline = pipeline_name(pipeline);
+    good = good && (images || state_network(words->inception, &reference, err));
     if (good && !registration)
         *ret_json =
             describe(words, probe, reference.sha256, reference.stats->dim, reference.images, reference.pipeline);
@@ -140,7 +161,7 @@ static bool take_statistics(Tool *tool, const Words *words, const ReferenceProbe
 static bool take_path(Tool *tool, const Words *words, ReferenceProbe *probe, const Registration *registration,
                       cJSON **ret_json, Err *err)
 {
-    char sha256[65];
+    char sha256[65], network[65] = "";
     const char *pipeline = probe->pipeline ? probe->pipeline : words->pipeline;
     Reference reference = {.path = NULL};
     bool statistics = probe->kind == REFERENCE_STATISTICS, good;
@@ -165,7 +186,8 @@ static bool take_path(Tool *tool, const Words *words, ReferenceProbe *probe, con
     if (good && !registration)
         *ret_json = describe(words, probe, sha256, probe->dim, probe->images, pipeline);
     else if (good)
-        good = reference_register_path(registration, words->path, probe, sha256, pipeline, ret_json, err);
+        good = (!words->inception || file_sha256(words->inception, network, err)) &&
+               reference_register_path(registration, words->path, probe, sha256, pipeline, network, ret_json, err);
     reference_close(&reference);
     return good;
 }

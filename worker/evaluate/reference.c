@@ -228,13 +228,14 @@ static bool need_features(Reference *reference, const ReferenceProbe *probe, Res
                    reference->path, reference->stats->dim, reference->features.dim);
 }
 
-static void read_weights(const char *path, char ret_weights[65])
+void reference_network(const char *path, char ret_hex[65])
 {
+    ret_hex[0] = 0;
     Npz *npz = array_file(path) == ARRAY_FILE_NPZ ? npz_open(path, NULL) : NULL;
     if (!npz)
         return;
-    if (!member_text(npz, "weights", 64, ret_weights) || strspn(ret_weights, "0123456789abcdef") != 64)
-        ret_weights[0] = 0;
+    if (!member_text(npz, "weights", 64, ret_hex) || strspn(ret_hex, "0123456789abcdef") != 64)
+        ret_hex[0] = 0;
     npz_close(npz);
 }
 
@@ -248,7 +249,7 @@ static bool open_statistics(Reference *reference, const ReferenceProbe *probe, R
     bool good = check_pipeline(reference, pipeline, err) && statistics_load(file, &reference->stats, err) &&
                 file_sha256(file, reference->sha256, err);
     if (good)
-        read_weights(file, reference->weights);
+        reference_network(file, reference->weights);
     free(file);
     if (!good)
         return err_wrap(err, "reference");

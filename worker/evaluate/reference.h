@@ -78,6 +78,8 @@ typedef struct ReferenceProbe {
     bool has_images, has_spatial;
 } ReferenceProbe;
 bool reference_probe(const char *path, ReferenceProbe *ret_probe, Err *err);
+/* SHA-256 of the network's weights that a file of statistics states; "" where it states none. */
+void reference_network(const char *path, char ret_hex[65]);
 
 typedef struct ReferenceImages {
     char sha256[65];

@@ -45,16 +45,22 @@ static bool name_free(const Registration *r, const char *sha256, bool *ret_same,
     return good;
 }
 
-/* -1: this file system has no locks. */
-static bool lock_folder(const char *folder, int *ret_fd, Err *err)
+/* The folder and what is in it belong to all users of the queue: their modes are those of the output root, never by the
+ * umask of who comes first. *ret_fd -1: this file system has no locks. *ret_mode: of files. */
+static bool lock_folder(const char *folder, int *ret_fd, int *ret_mode, Err *err)
 {
-    if (mkdir(folder, 0755) != 0 && errno != EEXIST)
-        return err_errno(err, "references %s", folder);
+    int mode = 0;
+    if (!file_make_shared_folder(folder, &mode, err))
+        return err_wrap(err, "references");
     char *path = xasprintf("%s/.lock", folder);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct stat st;
+    *ret_mode = mode & 0666;
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid())
+        fchmod(fd, (mode_t)*ret_mode);
     free(path);
     if (fd < 0)
-        return err_errno(err, "references %s", folder);
+        return err_errno(err, "references %s: .lock", folder);
     while (flock(fd, LOCK_EX) != 0)
         if (errno != EINTR) {
             close(fd);
@@ -96,10 +102,10 @@ static void add_facts(cJSON *entry, int64_t images, int dims, const char *pipeli
 }
 
 /* Consumes the entry. */
-static bool write_entry(const Registration *r, cJSON *entry, cJSON **ret_entry, Err *err)
+static bool write_entry(const Registration *r, int mode, cJSON *entry, cJSON **ret_entry, Err *err)
 {
     char *path = references_file(r->folder, r->name, "json"), *text = cJSON_Print(entry);
-    bool good = file_write(path, text, strlen(text), err);
+    bool good = file_write_shared(path, text, strlen(text), mode, err);
     cJSON_free(text);
     free(path);
     if (good && ret_entry)
@@ -119,14 +125,15 @@ static bool check_name(const Registration *r, Err *err)
 /* --- the two kinds ---------------------------------------------------------------------------------- */
 
 /* 1 write it beside the final name, to compute its hash  2 is the name free for it?  3 into its place  4 the entry */
-static bool copy_locked(const Registration *r, const Reference *reference, const char *source, cJSON **ret_entry,
-                        Err *err)
+static bool copy_locked(const Registration *r, int mode, const Reference *reference, const char *source,
+                        cJSON **ret_entry, Err *err)
 {
     char *file = references_file(r->folder, r->name, "npz"), *part = references_file(r->folder, r->name, "npz.new");
     char sha256[65];
     bool same = false;
     bool good = reference_save(part, reference, err) && file_sha256(part, sha256, err) &&
-                name_free(r, sha256, &same, err) && (rename(part, file) == 0 || err_errno(err, "%s", file));
+                name_free(r, sha256, &same, err) &&
+                ((chmod(part, (mode_t)mode) == 0 && rename(part, file) == 0) || err_errno(err, "%s", file));
     if (good) {
         char *own = references_file(".", r->name, "npz");
         cJSON *entry = new_entry(r, "statistics", own + 2, sha256);
@@ -136,7 +143,7 @@ static bool copy_locked(const Registration *r, const Reference *reference, const
         json_add_text(entry, "inception", reference->weights);
         json_add_text(entry, "source", source);
         json_add_text(entry, "source_sha256", reference->sha256);
-        good = write_entry(r, entry, ret_entry, err);
+        good = write_entry(r, mode, entry, ret_entry, err);
     } else {
         unlink(part);
     }
@@ -148,27 +155,29 @@ static bool copy_locked(const Registration *r, const Reference *reference, const
 bool reference_register_copy(const Registration *registration, const Reference *reference, const char *source,
                              cJSON **ret_entry, Err *err)
 {
-    int lock = -1;
-    bool good = check_name(registration, err) && lock_folder(registration->folder, &lock, err) &&
-                copy_locked(registration, reference, source, ret_entry, err);
+    int lock = -1, mode = 0;
+    bool good = check_name(registration, err) && lock_folder(registration->folder, &lock, &mode, err) &&
+                copy_locked(registration, mode, reference, source, ret_entry, err);
     if (lock >= 0)
         close(lock);
     return good;
 }
 
 bool reference_register_path(const Registration *registration, const char *path, const ReferenceProbe *probe,
-                             const char *sha256, const char *pipeline, cJSON **ret_entry, Err *err)
+                             const char *sha256, const char *pipeline, const char *network, cJSON **ret_entry, Err *err)
 {
-    int lock = -1;
+    int lock = -1, mode = 0;
     bool same = false;
     char *real = realpath(path, NULL);
     bool good = (real || err_errno(err, "reference %s", path)) && check_name(registration, err) &&
-                lock_folder(registration->folder, &lock, err) && name_free(registration, sha256, &same, err);
+                lock_folder(registration->folder, &lock, &mode, err) && name_free(registration, sha256, &same, err);
     if (good) {
         cJSON *entry = new_entry(registration, reference_kind_name(probe->kind), real, sha256);
         add_facts(entry, probe->images, probe->dim, pipeline, probe->has_images,
                   probe->has_spatial || probe->kind != REFERENCE_STATISTICS);
-        good = write_entry(registration, entry, ret_entry, err);
+        if (*network)
+            cJSON_AddStringToObject(entry, "inception", network);
+        good = write_entry(registration, mode, entry, ret_entry, err);
     }
     if (lock >= 0)
         close(lock);

@@ -19,8 +19,10 @@ bool reference_register_copy(const Registration *registration, const Reference *
                              cJSON **ret_entry, Err *err);
 
 /* Images, and statistics that bring images along (ADM's .npz), stay where they are, under their real path. sha256: of
- * their content; pipeline: NULL where it is not stated. */
+ * their content; pipeline: NULL where it is not stated; network: hash of the network to measure them with, "" for any.
+ */
 bool reference_register_path(const Registration *registration, const char *path, const ReferenceProbe *probe,
-                             const char *sha256, const char *pipeline, cJSON **ret_entry, Err *err);
+                             const char *sha256, const char *pipeline, const char *network, cJSON **ret_entry,
+                             Err *err);
 
 #endif

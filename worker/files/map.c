@@ -56,21 +56,26 @@ typedef struct Hashed {
     dev_t device;
     ino_t inode;
     off_t size;
-    struct timespec changed;
+    struct timespec written, changed; /* a copy that keeps the old time of writing has a new time of change */
     char hex[65];
 } Hashed;
 
 static struct { /* the oldest goes first when it is full */
     pthread_mutex_t lock;
-    Hashed rows[64];
+    Hashed rows[1024];
     size_t next;
 } hashed = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
 
 static bool is_same(const Hashed *row, const Hashed *key)
 {
     return row->path && strcmp(row->path, key->path) == 0 && row->device == key->device && row->inode == key->inode &&
-           row->size == key->size && row->changed.tv_sec == key->changed.tv_sec &&
-           row->changed.tv_nsec == key->changed.tv_nsec;
+           row->size == key->size && same_time(&row->written, &key->written) &&
+           same_time(&row->changed, &key->changed);
 }
 
 static bool hash_recall(Hashed *key)
@@ -131,7 +136,8 @@ bool file_sha256(const char *path, char ret_hex[65], Err *err)
         key.device = st.st_dev;
         key.inode = st.st_ino;
         key.size = st.st_size;
-        key.changed = st.st_mtim;
+        key.written = st.st_mtim;
+        key.changed = st.st_ctim;
         if (!hash_recall(&key) && (ok = hash_stream(fd, path, key.hex, err)))
             hash_remember(&key);
     }

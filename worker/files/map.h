@@ -25,7 +25,7 @@ typedef struct FileMap {
 bool file_map(const char *path, FileMap *ret_map, Err *err);
 void file_unmap(FileMap *map); /* an empty map is fine */
 
-/* SHA-256 in lower-case hex. Remembered within the process while path, inode, size and time of change stay the same,
+/* SHA-256 in lower-case hex. Remembered within the process while path, inode, size and times of writing and change stay the same,
  * so naming a checkpoint's hash in every report reads the file once. */
 bool file_sha256(const char *path, char ret_hex[65], Err *err);
 

@@ -131,6 +131,47 @@ bool identity_make(const JobSpec *spec, JobPipeline pipeline, const ImageSource 
     return true;
 }
 
+cJSON *identity_files(const Identity *identity, const JobSpec *spec)
+{
+    cJSON *files = cJSON_CreateObject();
+    for (int i = 0; i < identity->count; i++)
+        cJSON_AddStringToObject(files, identity->inputs[i].field, identity->inputs[i].sha256);
+    if (jobkind_of(spec->kind)->uses_model) {
+        char *settings = model_settings(spec->family, spec->heads, spec->grid, spec->parts);
+        cJSON_AddStringToObject(files, "settings", settings);
+        free(settings);
+    }
+    return files;
+}
+
+static bool only_hash(const Identity *identity, bool good, char ret_hex[65])
+{
+    if (good)
+        memcpy(ret_hex, identity->inputs[0].sha256, 65);
+    return good;
+}
+
+bool identity_of_reference(const char *path, char ret_hex[65], Err *err)
+{
+    Identity identity = {0};
+    return only_hash(&identity, add_reference(&identity, path, err), ret_hex);
+}
+
+bool identity_of_path(const char *path, char ret_hex[65], Err *err)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_errno(err, "%s", path);
+    if (!S_ISDIR(st.st_mode))
+        return file_sha256(path, ret_hex, err);
+    Identity identity = {0};
+    ImageSource *source = image_source_open(path, err);
+    if (source)
+        add_listing(&identity, "images", path, source);
+    image_source_close(source);
+    return only_hash(&identity, source != NULL, ret_hex);
+}
+
 void identity_free(Identity *identity)
 {
     cJSON_Delete(identity->parts);

@@ -37,6 +37,14 @@ bool identity_make(const JobSpec *spec, JobPipeline pipeline, const ImageSource 
                    Err *err);
 void identity_free(Identity *identity);
 
+/* What the job's files are, for the queue: field -> hash of its content (of images in a folder: of their names, sizes
+ * and times), and under "settings" the model's settings (spec/model.h). Caller owns it. */
+cJSON *identity_files(const Identity *identity, const JobSpec *spec);
+
+/* The hash that identity_make would give the file of any field; of a reference or a source of images. */
+bool identity_of_reference(const char *path, char ret_hex[65], Err *err);
+bool identity_of_path(const char *path, char ret_hex[65], Err *err);
+
 /* The first field in which two `parts` differ, as "seed is 3, wanted 4"; caller frees; NULL if none does. */
 char *identity_difference(const cJSON *found, const cJSON *wanted);
 

@@ -94,6 +94,11 @@ void run_submitted(Run *run, const cJSON *submitted)
     run->submitted = submitted;
 }
 
+cJSON *run_files(const Run *run)
+{
+    return identity_files(&run->identity, run->spec);
+}
+
 void run_close(Run *run)
 {
     if (!run)

@@ -28,6 +28,7 @@ Run *run_open(ModelCache *models, const JobSpec *spec, Err *err);
 /* The job as it was submitted to a queue, for job.json, from which `ddq adopt` submits it again. NULL: no queue. Must
  * live as long as the run. */
 void run_submitted(Run *run, const cJSON *submitted);
+cJSON *run_files(const Run *run); /* identity_files; caller owns it */
 void run_close(Run *run);                              /* NULL is fine */
 bool run_load(Run *run, const Hooks *hooks, Err *err); /* loads the models now */
 /* True when the folder holds all of this job already; *ret_fid as run_report gives it. */

@@ -86,6 +86,8 @@ typedef struct Family {
     /* Files that do not fit each other are an error; ERR_NUMERIC: the precision of `be` cannot hold a weight. */
     Model *(*open)(const ModelFiles *files, Backend *be, Err *err);
     void (*close)(Model *model);
+    /* What the shapes in the files say of grid, tokens, classes and image size (the rest is 0): reads no weights. */
+    bool (*sizes)(const ModelFiles *files, ModelInfo *ret_info, Err *err);
     /* A job that this model cannot run is ERR_USAGE, with the field, its value and its range. */
     bool (*check)(const Model *model, const JobSpec *spec, Err *err);
     bool (*draws)(const JobSpec *spec); /* whether the job's batches need uniform numbers */

@@ -17,16 +17,27 @@ static Sampler *sampler_of(const Model *model)
     return ((const LlamagenDd *)model)->sampler;
 }
 
+static SamplerFiles named_files(const ModelFiles *files)
+{
+    return (SamplerFiles){.student = files->files[ROLE_STUDENT],
+                          .teacher = files->files[ROLE_TEACHER],
+                          .tokenizer = files->files[ROLE_TOKENIZER],
+                          .student_part = files->parts[ROLE_STUDENT],
+                          .teacher_part = files->parts[ROLE_TEACHER],
+                          .tokenizer_part = files->parts[ROLE_TOKENIZER],
+                          .heads = files->heads,
+                          .grid = files->grid};
+}
+
+static bool sizes(const ModelFiles *files, ModelInfo *ret_info, Err *err)
+{
+    const SamplerFiles named = named_files(files);
+    return sampler_sizes(&named, ret_info, err);
+}
+
 static Model *open_files(const ModelFiles *files, Backend *be, Err *err)
 {
-    const SamplerFiles named = {.student = files->files[ROLE_STUDENT],
-                                .teacher = files->files[ROLE_TEACHER],
-                                .tokenizer = files->files[ROLE_TOKENIZER],
-                                .student_part = files->parts[ROLE_STUDENT],
-                                .teacher_part = files->parts[ROLE_TEACHER],
-                                .tokenizer_part = files->parts[ROLE_TOKENIZER],
-                                .heads = files->heads,
-                                .grid = files->grid};
+    const SamplerFiles named = named_files(files);
     Sampler *sampler = sampler_open(&named, be, err);
     if (!sampler)
         return NULL;
@@ -44,11 +55,9 @@ static void close_model(Model *model)
 static bool check(const Model *model, const JobSpec *spec, Err *err)
 {
     SamplerPlan plan = plan_of_job(spec);
-    if (spec->split_t < 0 && spec->t_list[spec->t_count - 1] < model->info.tokens)
-        return err_set(err, ERR_USAGE,
-                       "job field split_t: missing, and the student runs at t %d (the teacher alone has t_list 0,%d)",
-                       spec->t_list[spec->t_count - 1], model->info.tokens);
-    return sampler_check(sampler_of(model), &plan, err);
+    const ModelSizes sizes = {model->info.tokens, model->info.classes, model->info.image_size};
+    return model_family(family_llamagen_dd.name)->fits(spec, &sizes, err) &&
+           sampler_check(sampler_of(model), &plan, err);
 }
 
 static bool draws(const JobSpec *spec)
@@ -71,6 +80,7 @@ static bool run(Model *model, const JobSpec *spec, ModelBatch *batch, const Stag
 const Family family_llamagen_dd = {.name = "llamagen-dd",
                                    .open = open_files,
                                    .close = close_model,
+                                   .sizes = sizes,
                                    .check = check,
                                    .draws = draws,
                                    .reserve = reserve,

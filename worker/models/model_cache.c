@@ -158,13 +158,14 @@ const char *precision_name(Precision precision)
 
 /* --- the models ------------------------------------------------------------------------------------ */
 
-/* "path:inode:size:mtime;" — a missing file has a key too; opening it fails with the reason. */
+/* "path:inode:size:mtime:ctime;" — a missing file has a key too; opening it fails with the reason. */
 static void key_add(Buf *key, const char *path)
 {
     struct stat st = {0};
     if (path && stat(path, &st) == 0)
-        buf_printf(key, "%s:%" PRIu64 ":%" PRId64 ":%" PRId64 ".%09ld;", path, (uint64_t)st.st_ino, (int64_t)st.st_size,
-                   (int64_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+        buf_printf(key, "%s:%" PRIu64 ":%" PRId64 ":%" PRId64 ".%09ld:%" PRId64 ".%09ld;", path, (uint64_t)st.st_ino,
+                   (int64_t)st.st_size, (int64_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (int64_t)st.st_ctim.tv_sec,
+                   st.st_ctim.tv_nsec);
     else
         buf_printf(key, "%s;", path ? path : "");
 }

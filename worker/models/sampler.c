@@ -103,6 +103,24 @@ Sampler *sampler_open_weights(const Weights *student, const Weights *teacher, co
     return NULL;
 }
 
+bool sampler_sizes_weights(const Weights *student, const Weights *teacher, const Weights *tokenizer, int heads,
+                           int grid, ModelInfo *ret_info, Err *err)
+{
+    Sampler *s = xcalloc(1, sizeof *s);
+    const Weights *any = student ? student : teacher;
+    Transformer sizes = {.be = NULL};
+    bool ok = network_check(tokenizer, NETWORK_TOKENIZER, err) &&
+              choose_grid(s, student, teacher, tokenizer, heads, grid, err) &&
+              (!any || transformer_sizes(any, student ? "student" : "teacher", heads, &sizes, err));
+    if (ok)
+        *ret_info = (ModelInfo){.grid = s->grid.value,
+                                .tokens = s->grid.value * s->grid.value,
+                                .classes = sizes.classes,
+                                .image_size = s->grid.value << (decoder_levels(tokenizer) - 1)};
+    free(s);
+    return ok;
+}
+
 const ModelInfo *sampler_info(const Sampler *sampler)
 {
     return &sampler->info;

@@ -24,11 +24,14 @@ typedef struct SamplerFiles {
 /* Loads and packs. Sizes are read off tensor shapes; a file that does not fit the others is an error, and so is one
  * with a tensor that no network read (built.h). */
 Sampler *sampler_open(const SamplerFiles *files, Backend *be, Err *err);
-/* The same from any source of weights (worker/weights/weights.h), needed until it returns: benchmarks bring random ones.
+/* The same from any source of weights (worker/weights/weights.h), needed until it returns: benchmarks bring random
+ * ones.
  */
 struct Weights;
 Sampler *sampler_open_weights(const struct Weights *student, const struct Weights *teacher,
                               const struct Weights *tokenizer, int heads, int grid, Backend *be, Err *err);
+/* grid, tokens, classes and image size of the files, by the shapes in them: no weights are read, no device is used. */
+bool sampler_sizes(const SamplerFiles *files, ModelInfo *ret_info, Err *err);
 void sampler_close(Sampler *sampler); /* NULL is fine */
 const ModelInfo *sampler_info(const Sampler *sampler);
 const Built *sampler_built(const Sampler *sampler); /* empty when it was not made of files */

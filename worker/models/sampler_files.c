@@ -91,6 +91,21 @@ Sampler *sampler_open(const SamplerFiles *files, Backend *be, Err *err)
     return s;
 }
 
+bool sampler_sizes(const SamplerFiles *files, ModelInfo *ret_info, Err *err)
+{
+    File student = {files->student, files->student_part, "student_part", NETWORK_STUDENT, NULL, {0}};
+    File teacher = {files->teacher, files->teacher_part, "teacher_part", NETWORK_TEACHER, NULL, {0}};
+    File tokenizer = {files->tokenizer, files->tokenizer_part, "tokenizer_part", NETWORK_TOKENIZER, NULL, {0}};
+    bool ok = files->tokenizer || err_set(err, ERR_USAGE, "tokenizer: none was given; every sampler needs one");
+    ok = ok && open_file(&student, err) && open_file(&teacher, err) && open_file(&tokenizer, err) &&
+         sampler_sizes_weights(student.ckpt ? &student.weights : NULL, teacher.ckpt ? &teacher.weights : NULL,
+                               &tokenizer.weights, files->heads, files->grid, ret_info, err);
+    ckpt_close(student.ckpt);
+    ckpt_close(teacher.ckpt);
+    ckpt_close(tokenizer.ckpt);
+    return ok;
+}
+
 const Built *sampler_built(const Sampler *sampler)
 {
     return &sampler->built;

@@ -30,4 +30,8 @@ struct Sampler {
     TeacherResult drawn;
 };
 
+/* As sampler_sizes, of open files. */
+bool sampler_sizes_weights(const Weights *student, const Weights *teacher, const Weights *tokenizer, int heads,
+                           int grid, ModelInfo *ret_info, Err *err);
+
 #endif
