@@ -38,14 +38,18 @@ local function user_rows(user)
         for _, name in ipairs(call('HKEYS', P .. key)) do add(name) end
     end
     for field in pairs(quotas) do add(field:match('^%S+')) end
+    local is_known = user and (known[user] or call('EXISTS', P .. 'jobs:' .. user) == 1)
     if user then add(user) end
-    for i = 1, #names do rows[i] = user_row(names[i], time, quotas, floor) end
+    for i = 1, #names do
+        rows[i] = user_row(names[i], time, quotas, floor)
+        rows[i].known = not user or is_known == true
+    end
     return rows
 end
 
 --- ddq_share {user?, weight?, by?} -> {users[]}
 --- Usage per user, the next user first, or of one user: {user, weight, ahead_ms, runnable, used_ms, interactive_ms,
---- workers, queued, day, quota{}}. ahead_ms: virtual time ahead of the floor; used_ms: recent usage, halving every
+--- workers, queued, day, quota{}, known}. known: the user has had jobs, a weight or a quota. ahead_ms: virtual time ahead of the floor; used_ms: recent usage, halving every
 --- half-life; interactive_ms: interactive work of this hour; workers: busy now; queued: images still to be made;
 --- day: images claimed today (UTC). With user and weight (0.01..1000; default 1) the administrator `by` sets the
 --- user's weight.

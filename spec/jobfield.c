@@ -10,9 +10,9 @@
 #include "core/mem.h"
 
 enum {
-    TEXT_MAX = 4096,    /* a path */
-    NAME_MAX_LEN = 100, /* leaves room for suffixes in a file name */
-    LIST_MAX = 100000   /* so a spec fits in one line of the worker protocol */
+    TEXT_MAX = 4096,   /* a path */
+    NAME_MAX_LEN = 64, /* as NAME of queue/queue.lua, which checks names again */
+    LIST_MAX = 100000  /* so a spec fits in one line of the worker protocol */
 };
 
 static void *member(const JobField *field, const JobSpec *spec)
@@ -68,7 +68,7 @@ static bool name_decode(const JobField *field, const cJSON *value, JobSpec *spec
 {
     const char *text = cJSON_IsString(value) ? value->valuestring : "";
     size_t len = strlen(text);
-    bool good = len > 0 && len <= NAME_MAX_LEN && text[0] != '.';
+    bool good = len > 0 && len <= NAME_MAX_LEN && text[0] != '.' && text[0] != '-';
     for (size_t i = 0; i < len; i++)
         good = good && (isalnum((unsigned char)text[i]) || strchr("._-", text[i]));
     return good ? text_decode(field, value, spec, err) : refuse(field, value, err);
@@ -95,7 +95,7 @@ static char *text_may_be(const JobField *field)
 static char *name_may_be(const JobField *field)
 {
     (void)field;
-    return xasprintf("at most %d letters, digits, '.', '_' or '-', no '.' in front", NAME_MAX_LEN);
+    return xasprintf("at most %d letters, digits, '.', '_' or '-', with none of '.' and '-' first", NAME_MAX_LEN);
 }
 
 /* --- numbers ------------------------------------------------------------------------------------- */

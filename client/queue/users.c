@@ -1,7 +1,9 @@
 #include "client/queue/users.h"
 
 #include <math.h>
+#include <pwd.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/queue/job.h"
 #include "client/terminal/table.h"
@@ -112,4 +114,28 @@ bool users_answer(Cmd *cmd, QueueFn fn, cJSON *args, void (*print)(Cmd *cmd, con
         print(cmd, reply);
     cJSON_Delete(reply);
     return true;
+}
+
+bool users_check(Cmd *cmd, const char *name, bool changes, Err *err)
+{
+    const char *self;
+    if (!cmd_user(cmd, &self, err))
+        return false;
+    cJSON *args = cJSON_CreateObject(), *reply;
+    cJSON_AddStringToObject(args, "user", name);
+    if (strcmp(name, self) == 0 || strcmp(name, "*") == 0 || (changes && cmd_has(cmd, "new-user"))) {
+        cJSON_Delete(args);
+        return true;
+    }
+    if (!cmd_call(cmd, QUEUE_SHARE, args, &reply, err))
+        return false;
+    const cJSON *row = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(reply, "users"), 0);
+    bool known = !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(row, "known")) || getpwnam(name) != NULL;
+    cJSON_Delete(reply);
+    if (known)
+        return true;
+    return err_set(err, ERR_NOT_FOUND,
+                   "the queue has seen no user '%.60s', and no login here has that name; `ddq %s` "
+                   "lists the users%s",
+                   name, cmd->verb->name, changes ? ". --new-user sets it for a user who is still to come" : "");
 }

@@ -14,6 +14,15 @@ void users_quotas(const cJSON *users, const cJSON *everybody, FILE *to);
 /* Calls fn with args (consumed) and shows the users of its answer: as JSON, as names alone, or by `print`. */
 bool users_answer(Cmd *cmd, QueueFn fn, cJSON *args, void (*print)(Cmd *cmd, const cJSON *reply), Err *err);
 
+/* Whether `name` is a user: of the queue, or with a login on this machine; ERR_NOT_FOUND with what to do if not. Before
+ * a change (changes) --new-user is enough. "*" is everybody. */
+bool users_check(Cmd *cmd, const char *name, bool changes, Err *err);
+
+#define USERS_NEW_FLAG                                                                                                 \
+    {                                                                                                                  \
+        "new-user", 0, NULL, "set it for a user who has had no job and has no login on this machine"                   \
+    }
+
 /* A quota in words: "-" where there is none. */
 #define USERS_TEXT 48
 const char *users_quota(const cJSON *quota, const char *kind, char text[USERS_TEXT]);

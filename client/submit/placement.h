@@ -17,7 +17,7 @@
         {"after-failed", 0, "WHAT", "when one of them does not end well: fail (default), run all the same, or hold"},  \
         {"hold", 0, NULL, "held from the start: nobody begins before ddq release"},                                    \
         {"priority", 'p', "N", "among your own jobs, higher runs first (-100 to 100, default 0)"},                     \
-        {"new", 0, NULL, "a job of its own, even if the same one was submitted within a day"},                         \
+        {"new", 0, NULL, "a job of its own, even if one of the same spec was made from the same files within a day"},  \
         {"then", 0, "evaluate", "a job of its own measures the images afterwards, with the reference of this one"},    \
         {"sweep", 0, "FIELD=A,B", "a job for each value; several: for each combination. Lists are parted by ;"},       \
     {                                                                                                                  \

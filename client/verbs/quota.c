@@ -38,6 +38,8 @@ static bool quota_args(Cmd *cmd, cJSON *args, Err *err)
     bool changes = args->child != NULL;
     if (changes && !cmd->arg_count)
         return err_set(err, ERR_USAGE, "ddq quota: say whose: a user, or '*' for everybody without an own quota");
+    if (cmd->arg_count && !users_check(cmd, cmd->args[0], changes, err))
+        return false;
     if (changes && !cmd_user(cmd, &by, err))
         return false;
     if (changes)
@@ -67,6 +69,7 @@ static const Flag flags[] = {
     {"gpus", 0, "N", "workers at once; none: no limit"},
     {"queued", 0, "N", "images queued: a submit over it is refused"},
     {"day", 0, "N", "images a day (UTC): over it jobs wait for midnight"},
+    USERS_NEW_FLAG,
     {NULL, 0, NULL, NULL},
 };
 

@@ -12,13 +12,13 @@ static bool share_args(Cmd *cmd, cJSON *args, Err *err)
     if (cmd->arg_count > 0)
         cJSON_AddStringToObject(args, "user", cmd->args[0]);
     if (cmd->arg_count < 2)
-        return true;
+        return !cmd->arg_count || users_check(cmd, cmd->args[0], false, err);
     char *end;
     double weight = strtod(cmd->args[1], &end);
     if (end == cmd->args[1] || *end || !(weight >= 0.01 && weight <= 1000))
         return err_set(err, ERR_USAGE, "ddq share: the weight is '%.40s', wanted a number from 0.01 to 1000",
                        cmd->args[1]);
-    if (!cmd_user(cmd, &by, err))
+    if (!cmd_user(cmd, &by, err) || !users_check(cmd, cmd->args[0], true, err))
         return false;
     cJSON_AddNumberToObject(args, "weight", weight);
     cJSON_AddStringToObject(args, "by", by);
@@ -42,6 +42,11 @@ static bool share_run(Cmd *cmd, Err *err)
     return false;
 }
 
+static const Flag flags[] = {
+    USERS_NEW_FLAG,
+    {NULL, 0, NULL, NULL},
+};
+
 const Verb verb_share = {
     .name = "share",
     .args = "[USER [WEIGHT]]",
@@ -51,5 +56,6 @@ const Verb verb_share = {
               "forgotten a day; AHEAD is how much more a user had than service has got to; QUEUED are images still\n"
               "to be made. Everybody's weight is 1 until root, or one of the administrators, sets another.\n"
               "  ddq share ada 3\n",
+    .flags = flags,
     .run = share_run,
 };

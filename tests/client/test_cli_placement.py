@@ -186,6 +186,29 @@ def test_settings_and_who_may(session):
     assert "admins 1" in session.ddq("settings", "admins", "a b", code=2, DDQ_USER="root").stderr
 
 
+def test_a_user_whom_nobody_knows_is_no_user(session):
+    """`ddq share 3` meant a weight, `ddq quota adda` is a slip of the pen: neither makes a user that stays in every table."""
+    session.submit()
+    for words in (["share", "3"], ["share", "adda"], ["share", "adda", "3"], ["quota", "adda"], ["quota", "adda", "--gpus", "0"]):
+        said = session.ddq(*words, code=102, DDQ_USER="root").stderr
+        assert f"the queue has seen no user '{words[1]}'" in said and ("--new-user" in said) == (len(words) > 2)
+    assert [row["user"] for row in session.json("share")["users"]] == ["ada"]
+    session.ddq("share", "ada", "3", DDQ_USER="root")
+    session.ddq("quota", "daemon", "--gpus", "1", DDQ_USER="root")  # a login of this machine
+    session.ddq("quota", "eve", "--gpus", "0", "--new-user", DDQ_USER="root")
+    session.ddq("quota", "eve")
+    session.ddq("quota", "*", "--day", "5", DDQ_USER="root")
+    session.ddq("share", "newcomer", DDQ_USER="newcomer")
+
+
+def test_one_rule_for_names_of_jobs(session):
+    for name in ("x" * 64, "a.b-c_d", "_a", "7"):
+        assert session.ddq("submit", "digits-demo", "--new", "--name", name, "-q").stdout
+    for name in ("x" * 65, "-a", ".a", "a/b", "a b", "\u00e4"):
+        said = session.ddq("submit", "digits-demo", "--new", f"--name={name}", code=2).stderr
+        assert "at most 64 letters, digits, '.', '_' or '-', with none of '.' and '-' first" in said
+
+
 def test_quota(session):
     session.submit(images=30)
     assert "only root, the administrators of this host and the admins" in session.ddq("quota", "ada", "--gpus", "9", code=77).stderr
