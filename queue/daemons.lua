@@ -219,12 +219,14 @@ local function about_arg(a)
     return about
 end
 
---- ddq_beat {host, boot, pid, version, workers[], models{}, references[], offers[]?, files{}?, looked_ms?, root, drain,
+--- ddq_beat {host, boot, pid, version, workers[], models{}, references[], offers[]?, files{}?, looks?, looked_ms?, root, drain,
 ---     ttl_ms, gone?}
 ---   -> {drains{}}, or status taken
 --- A daemon's heartbeat, with what it offers; gone: true unregisters it. workers: [{name, device, uuid, state, pid,
 --- job, memory_mib, free_mib, ...}]. boot identifies the daemon: another live one with the same host name is
---- refused. drains: as in ddq_hosts; the daemon drains those workers and resumes the others.
+--- refused. drains: as in ddq_hosts; the daemon drains those workers and resumes the others. offers: what its claims
+--- offer; files: {OFFER: {field: hash}}, as of looked_ms ago; looks: false if an answer to ddq_look would take long.
+--- A host that sends no offers is of an earlier version: nothing is known of its files.
 function F.beat(a) -- the name stays: daemons of several versions share one Redis
     local host, boot = text_arg(a, 'host', NAME), text_arg(a, 'boot', LABEL)
     local ttl, pid = number_arg(a, 'ttl_ms', 100, DAY_MS, 15000), number_arg(a, 'pid', 0, 2 ^ 31, 0)
@@ -250,7 +252,7 @@ function F.beat(a) -- the name stays: daemons of several versions share one Redi
     call('HSET', key, 'boot', boot, 'pid', int(pid), 'ttl_ms', int(ttl), 'offers', table.concat(offers, ' '),
         'files', type(files) == 'table' and cjson.encode(files) or '{}', 'looked', looked and int(time - looked) or 0,
         'about', about_arg(a))
-    if tells then call('HSET', key, 'tells', 1) else call('HDEL', key, 'tells') end
+    if tells then call('HSET', key, 'tells', a.looks == false and 0 or 1) else call('HDEL', key, 'tells') end
     call('ZADD', P .. 'hosts', time, host)
     local drains, able = drains_of(host), 0
     for i = 1, #workers do

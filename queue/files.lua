@@ -3,6 +3,8 @@
 -- behind what a host offers; a job keeps the hashes of what it was made from: at its first claim what the claiming host
 -- saw, then what its workers read (ddq_finish). A file whose hash is not known is not the same.
 
+local SLACK_MS = 2 -- the times of a look are whole ms of two clocks
+
 -- Field -> hash of what a job reads on a host, by the `files` of its heartbeat; nil where the host does not tell all of it.
 -- inputs: the job's own paths by field, as JSON.
 function files_seen(files, needs, inputs)
@@ -61,7 +63,7 @@ function changed_files(id, since)
     if not was then return nil end
     for _, host in ipairs(live_hosts(time)) do
         if not lacks(needs, host.offers) then
-            local files = host.looked >= (since or 0) and decoded(host.files)
+            local files = host.looked >= (since or 0) - SLACK_MS and decoded(host.files)
             local seen = files and files_seen(files, needs, inputs)
             if not seen then return nil end
             found = true
@@ -89,7 +91,8 @@ end
 
 --- ddq_look {paths[]?, since?} -> {since, fresh}
 --- Asks all hosts to look at their files, and at these paths of users, and to send a heartbeat then (without since); or
---- whether they have all done so (since: of the first answer). Hosts that do not tell of their files are not waited for.
+--- whether they have all done so (since: of the first answer). Hosts that do not tell of their files, or whose look
+--- takes long, are not waited for.
 function F.look(a)
     local paths, since, fresh = list_arg(a, 'paths', 32), given(a, 'since'), true
     for i = 1, #paths do text_arg({['paths ' .. i] = paths[i]}, 'paths ' .. i, PATH) end
@@ -99,7 +102,7 @@ function F.look(a)
     end
     since = number_arg({since = since}, 'since', 0, 2 ^ 43)
     for _, host in ipairs(live_hosts(now())) do
-        if host.tells and host.looked < since - 2 then fresh = false end
+        if host.looks and host.looked < since - SLACK_MS then fresh = false end
     end
     return {since = since, fresh = fresh}
 end

@@ -33,7 +33,8 @@ local function busy_workers()
     return busy
 end
 
--- The hosts with a fresh heartbeat: {name, offers{}, about, files (JSON), looked (when it looked at them, ms), tells}. A host
+-- The hosts with a fresh heartbeat: {name, offers{}, about, files (JSON), looked (when it looked at them, ms), looks (it
+-- will look again when it is asked to)}. A host
 -- of an earlier version does not tell whether it has the Inception network: it is taken to have it.
 function live_hosts(time)
     local hosts, seen = {}, call('ZREVRANGE', P .. 'hosts', 0, 255, 'WITHSCORES')
@@ -43,7 +44,7 @@ function live_hosts(time)
         if ttl and time - tonumber(seen[i + 1]) <= tonumber(ttl) then
             local offers = {inception = not tells or nil}
             for name in (names or ''):gmatch('%S+') do offers[name] = true end
-            hosts[#hosts + 1] = {name = seen[i], offers = offers, about = about, files = files, tells = tells,
+            hosts[#hosts + 1] = {name = seen[i], offers = offers, about = about, files = files, looks = tells == '1',
                 looked = tonumber(looked or 0)}
         end
     end

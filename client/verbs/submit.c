@@ -258,7 +258,8 @@ const Verb verb_submit = {
               "  ddq submit l-2step --sweep split_t=80,130,180 --watch     three jobs, one group\n"
               "  ddq submit l-table --tier scavenger --window 22:00-07:00 --max-gpus 2\n"
               "  ddq submit l-2step --images 50000 --dry-run               what would it cost?\n"
-              "  ddq submit l-2step --then evaluate --after k3f9x2m7qa --after-failed run\n",
+              "  ddq submit l-2step --then evaluate --after k3f9x2m7qa --after-failed run\n"
+              "A job of the same spec that was made from the same files within a day is not run again: it is named.\n",
     .flags = flags,
     .job_flags = true,
     .run = submit_run,

@@ -45,6 +45,9 @@ void facts_add_paths(Facts *facts, const cJSON *paths); /* an array of texts, ma
 void facts_look(Facts *facts);
 void facts_tick(Facts *facts, Mono now);
 
+/* Whether a look that is asked for now will be answered soon: clients wait for it. */
+bool facts_answers(const Facts *facts, Mono now);
+
 /* A part of what was seen, by name: "models", "references", "paths"; NULL where nothing is known. */
 const cJSON *facts_of(const Facts *facts, const char *part, const char *name);
 

@@ -44,6 +44,7 @@ static void add_looked(const Daemon *d, cJSON *args)
 {
     const cJSON *path, *paths = cJSON_GetObjectItemCaseSensitive(d->facts.seen, "paths");
     cJSON *faults = cJSON_AddObjectToObject(args, "faults");
+    cJSON_AddBoolToObject(args, "looks", facts_answers(&d->facts, mono_ms()));
     if (d->facts.seen_at)
         cJSON_AddNumberToObject(args, "looked_ms", (double)(mono_ms() - d->facts.seen_at));
     cJSON_ArrayForEach(path, paths) json_add_text(faults, path->string, json_text(path, "fault", NULL));
