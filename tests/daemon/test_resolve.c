@@ -223,7 +223,7 @@ static void registrations(void **state)
                 {"copied", NULL},
                 {"plain", "[reference plain]"},
                 {"folder", "belongs to bob"},
-                {"-x", "no name"}};
+                {"-x", "none of '.' and '-' first"}};
     for (size_t i = 0; i < countof(rows); i++) {
         Err err = {0};
         char *json = xasprintf("{\"kind\":\"statistics\",\"images\":\"ada\",\"register\":\"%s\"}", rows[i].name);

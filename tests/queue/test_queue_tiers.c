@@ -489,13 +489,18 @@ static void the_same_spec_is_the_same_job(void **state)
 }
 
 /* A heartbeat of a host that offers the model, and tells what its files are. */
-static void tell_files(const char *host, const char *student, const char *more)
+static void tell_files_of(int ms_ago, const char *host, const char *student, const char *more)
 {
     say_f(
         QUEUE_HEARTBEAT, "",
         "{'host':'%s','boot':'b','pid':1,'ttl_ms':60000,'workers':[],'models':{'digits':{}},'offers':['model:digits'],"
-        "'looked_ms':0,'files':{'model:digits':{'student':'%s','tokenizer':'t'}%s}}",
-        host, student, more);
+        "'looked_ms':%d,'files':{'model:digits':{'student':'%s','tokenizer':'t'}%s}}",
+        host, ms_ago, student, more);
+}
+
+static void tell_files(const char *host, const char *student, const char *more)
+{
+    tell_files_of(0, host, student, more);
 }
 
 #define OF_FILES(id, fields)                                                                                           \
@@ -520,6 +525,7 @@ static void a_job_is_the_same_while_its_files_are(void **state)
     say(QUEUE_SUBMIT, OF_FILES("aaaaaa0002", ""), "id=aaaaaa0001; duplicate=true");
     finish_all("aaaaaa0001", "");
     say(QUEUE_SUBMIT, OF_FILES("aaaaaa0002", ""), "id=aaaaaa0001; duplicate=true; state=done");
+    tell_files_of(5000, "h", "s2", "");
     say(QUEUE_SUBMIT, OF_FILES("aaaaaa0002", ",'looks':'ask'"), "status=look; id=aaaaaa0001");
     tell_files("h", "s3", ""); /* overwritten */
     say(QUEUE_SUBMIT, OF_FILES("aaaaaa0003", ""), "id=aaaaaa0003; duplicate=false; twin=aaaaaa0001; changed.0=student");
