@@ -103,7 +103,7 @@ def test_lists_are_parted_by_semicolons_and_a_table_is_no_sweep(session):
 
 
 def test_a_sweep_fits_the_quota_as_a_whole(session):
-    session.ddq("quota", "ada", "--queued", "45", DDQ_USER="root")
+    session.ddq("quota", "ada", "--queued", "45", "--new-user", DDQ_USER="root")
     first = sweep(session)["ids"]  # 40 images
     done = session.ddq("submit", "digits-2step", "--images", "3", "--sweep", "seed=5,6", code=75)
     assert "6 images" in done.stderr and "40 queued" in done.stderr and "45" in done.stderr and done.stdout == ""
