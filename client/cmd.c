@@ -22,13 +22,12 @@
 /* --- the command line ----------------------------------------------------------------------------------- */
 
 static const Flag common_flags[] = {
-    {"redis", 0, "URL", "the queue's Redis: " REDIS_URL_FORMS " (or DDQ_REDIS)"},
-    {"conf", 0, "FILE",
-     "read this configuration in place of /etc/ddq/ddq.conf and ~/.config/ddq/ddq.conf (or DDQ_CONF)"},
-    {"json", 0, NULL, "print JSON on stdout, times in UTC (without it they are local)"},
-    {"quiet", 'q', NULL, "print the least: ids alone, no messages"},
+    {"redis", 0, "URL", "address of Redis: " REDIS_URL_FORMS " (or DDQ_REDIS)"},
+    {"conf", 0, "FILE", "read this file instead of /etc/ddq/ddq.conf and ~/.config/ddq/ddq.conf (or DDQ_CONF)"},
+    {"json", 0, NULL, "print JSON on stdout, with times in UTC instead of local time"},
+    {"quiet", 'q', NULL, "print only ids, no messages"},
     {"color", 0, "WHEN", "auto, always or never (or DDQ_COLOR; NO_COLOR is honoured)"},
-    {"help", 'h', NULL, "what the verb does and which flags it takes"},
+    {"help", 'h', NULL, "show what the verb does and its flags"},
     {"version", 0, NULL, "print the version of this program"},
     {NULL, 0, NULL, NULL},
 };
@@ -63,7 +62,7 @@ Command cmd_command(const Verb *verb)
     return command;
 }
 
-/* Moves the fields of the job out of the flags: no flag of a verb with job_flags has the name of a field. */
+/* Moves the fields of the job out of the flags; no flag of a verb with job_flags has the name of a field. */
 static void part_fields(Cmd *cmd)
 {
     const Command command = cmd_command(cmd->verb);
@@ -245,7 +244,8 @@ bool cmd_id(const char *word, char **ret_id, Err *err)
     free(path);
     line[strcspn(line, "\n")] = 0;
     if (!ok || !*line)
-        return err_set(err, ERR_NOT_FOUND, "no job was submitted from here yet, so '@' is nobody; `ddq ls` lists jobs");
+        return err_set(err, ERR_NOT_FOUND,
+                       "no job was submitted from here yet, so '@' is not set; `ddq ls` lists jobs");
     *ret_id = xstrdup(line);
     return true;
 }

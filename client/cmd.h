@@ -1,5 +1,5 @@
-/* One call of a verb: its checked arguments, and the things most verbs need, each made when first asked for
- * (so that `ddq version` reads no file and opens no socket). */
+/* One call of a verb: its checked arguments, and what most verbs need, each opened at first use (so that `ddq version`
+ * reads no file and opens no socket). */
 #ifndef CLIENT_CMD_H
 #define CLIENT_CMD_H
 
@@ -26,7 +26,7 @@ struct Cmd {
     char *user, *url;
 };
 
-/* The verb as core/flags.h and core/help.h know it, with the flags that every verb takes. NULL: those alone. */
+/* The verb as a Command of core/flags.h, with the flags that every verb takes. NULL: only those. */
 Command cmd_command(const Verb *verb);
 
 /* words[count]: the command line without the program and the verb; the Cmd points into it. cmd_done also after a
@@ -43,13 +43,13 @@ bool cmd_conf(Cmd *cmd, const Conf **ret_conf, Err *err);
 bool cmd_url(Cmd *cmd, const char **ret_url, Err *err);   /* --redis, DDQ_REDIS, the configuration, or stand-alone */
 bool cmd_user(Cmd *cmd, const char **ret_user, Err *err); /* DDQ_USER, the configuration or the login name, made safe */
 /* A function of the queue on the verb's connection. args is consumed. Entries of the answer with ids or names that are
- * none (client/sieve.h) are left out, which is said once on stderr. Without --json its texts
+ * none (client/sieve.h) are removed, with one message on stderr. Without --json its texts
  * hold no control characters, and times in reasons and sentences are those of this machine. */
 bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err);
 
 /* "@" is the last job submitted by this user here. */
 bool cmd_remember(const char *id, Err *err);
-bool cmd_id(const char *word, char **ret_id, Err *err); /* the id that a word stands for; caller frees */
+bool cmd_id(const char *word, char **ret_id, Err *err); /* the id that a word means; caller frees */
 
 void cmd_say(const Cmd *cmd, const char *format, ...)
     __attribute__((format(printf, 2, 3))); /* a line on stderr, not with --quiet */

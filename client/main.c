@@ -21,8 +21,7 @@ static const Verb *verb_of_flags(int count, char *const *words, Err *err)
     if (!count)
         help_all(stderr); /* whoever types the name alone wants to see what there is */
     if (!verb)
-        err_set(err, ERR_USAGE,
-                "a verb is missing; `ddq help` lists them; `ddq submit digits-demo --watch` is a first job");
+        err_set(err, ERR_USAGE, "no verb given; `ddq help` lists the verbs; try `ddq submit digits-demo --watch`");
     cmd_done(&cmd);
     return verb;
 }

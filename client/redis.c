@@ -51,7 +51,7 @@ static bool refused(const Redis *redis, const char *text, Err *err)
         ErrKind kind;
         const char *advice;
     } rows[] = {
-        {"NOAUTH", ERR_PERMISSION, "it wants a password: --redis redis://:PASSWORD@host"},
+        {"NOAUTH", ERR_PERMISSION, "it requires a password: --redis redis://:PASSWORD@host"},
         {"WRONGPASS", ERR_PERMISSION, "the password is wrong"},
         {"ERR AUTH", ERR_PERMISSION, "it has no password, leave it out of the address"},
         {"ERR Client sent AUTH", ERR_PERMISSION, "it has no password, leave it out of the address"},

@@ -6,7 +6,7 @@
  *     if (!redis_call(redis, QUEUE_LIST, NULL, &reply, err)) ...
  *     redis_close(redis);
  *
- * Every failure is a sentence with what to do next. This is the only part of the client that knows hiredis. */
+ * Every error says what to do next. Only redis.c uses hiredis. */
 #ifndef CLIENT_REDIS_H
 #define CLIENT_REDIS_H
 
@@ -32,7 +32,7 @@ bool redis_call(Redis *redis, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *e
 bool redis_command(Redis *redis, const char *const *words, int count, char **ret_text, Err *err);
 
 /* Live messages of one job on a connection of their own: hints that something changed, never needed to be right.
- * redis_listen opens the channel, again if it was lost (NULL: none), and says nothing when it cannot. redis_next waits
+ * redis_listen opens the channel, again if it was lost (NULL: none); failures are ignored. redis_next waits
  * up to ms for a message: a text the caller frees, or NULL when none came, also because a signal did. */
 void redis_listen(Redis *redis, const char *channel);
 char *redis_next(Redis *redis, int ms);

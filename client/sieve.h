@@ -1,6 +1,6 @@
-/* What is dropped from an answer of Redis. Whoever may write to Redis may have written anything into it, and ids and
- * names go from here into shells: completion offers them, scripts read `ddq ls --quiet`. So an entry of a list whose id
- * or name is no id or name that the queue gives is left out, wherever it stands. */
+/* Removes unsafe entries from an answer of Redis. Any program that can write to Redis may have written anything, and
+ * ids and names go from here into shells: completion offers them, scripts read `ddq ls --quiet`. So an entry of a list
+ * whose id or name the queue cannot have given is removed. */
 #ifndef CLIENT_SIEVE_H
 #define CLIENT_SIEVE_H
 
@@ -13,7 +13,7 @@ bool sieve_is_name(
     const char *text); /* users, hosts, sweeps, jobs: at most 64 of A-Za-z0-9_.-, neither . nor - first */
 bool sieve_is_label(const char *text); /* workers, models, references: at most 128 of A-Za-z0-9_.:/@+- */
 
-/* Takes such entries out of an answer of the queue. Returns how many there were. */
+/* Removes such entries from an answer of the queue. Returns their number. */
 int sieve_reply(cJSON *reply);
 
 #endif

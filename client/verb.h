@@ -27,7 +27,7 @@ typedef struct Verb {
 /* The i-th verb, NULL past the end; or by name. */
 const Verb *verb_at(int i);
 const Verb *verb_find(const char *name);
-/* The index of the verb among words; flags and their values may stand before it. -1: there is none. */
+/* The index of the verb among words; flags and their values may precede it. -1: there is none. */
 int verb_index(int count, char *const *words);
 bool verb_unknown(const char *name, Err *err); /* the error for a name that verb_find does not find; false */
 

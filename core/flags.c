@@ -101,7 +101,7 @@ static bool count_args(const Command *command, const CommandLine *line, Err *err
         return err_set(err, ERR_USAGE, "an argument is missing; usage: %s%s%s%s%s", command->program, space(command),
                        verb(command), gap, args);
     if (command->most >= 0 && line->arg_count > command->most)
-        return err_set(err, ERR_USAGE, "too many arguments, '%.60s' is one more; usage: %s%s%s%s%s",
+        return err_set(err, ERR_USAGE, "too many arguments: '%.60s' is not expected; usage: %s%s%s%s%s",
                        line->args[command->most], command->program, space(command), verb(command), gap, args);
     for (int i = 0; i < line->arg_count; i++)
         if (!*line->args[i])
@@ -119,15 +119,15 @@ static int parse_flag(const Command *command, int count, char *const *words, Com
     if (!flag)
         return unknown_flag(command, word, err);
     if (word[1] != '-' && word[2])
-        return err_set(err, ERR_USAGE, "write the letters of %.60s one by one", word);
+        return err_set(err, ERR_USAGE, "give the short flags of %.60s separately", word);
     if (!flag->value && value)
         return err_set(err, ERR_USAGE, "--%s takes no value", flag->name);
     bool next = flag->value && !value;
     if (next && count < 2)
-        return err_set(err, ERR_USAGE, "%s wants a value: %s", word, flag->value);
+        return err_set(err, ERR_USAGE, "%s needs a value: %s", word, flag->value);
     if (next && (strcmp(words[1], "--") == 0 ||
                  (is_flag(words[1]) && find_word(command->tables, COMMAND_TABLES, words[1], &next_len))))
-        return err_set(err, ERR_USAGE, "%s wants a value: %s; the next word is %.60s", word, flag->value, words[1]);
+        return err_set(err, ERR_USAGE, "%s needs a value: %s; the next word is %.60s", word, flag->value, words[1]);
     value = next ? words[1] : value ? value + 1 : NULL;
     if (value && !*value && flag->value[0] != '[')
         return err_set(err, ERR_USAGE, "--%s is empty, wanted %s; leave the flag out if there is none", flag->name,

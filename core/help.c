@@ -1,11 +1,10 @@
 #include "core/help.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-#include "core/mem.h"
 
 enum { WIDTH_UNKNOWN = 80, WIDTH_LEAST = 40 };
 
@@ -102,11 +101,28 @@ void help_flags(const Help *help, const FlagTable *table)
     }
 }
 
+void help_item(Buf *page, const char *text)
+{
+    char *item = xasprintf("-  %s", text), *wrapped = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&wrapped, &size);
+    assert(to);
+    const Help help = {.to = to, .width = HELP_WIDEST, .bold = "", .plain = ""};
+    help_text(&help, item);
+    fclose(to);
+    buf_add(page, wrapped, size);
+    free(wrapped);
+    free(item);
+}
+
 void help_command(const Help *help, const Command *command)
 {
     const char *args = command->args ? command->args : "", *verb = command->verb ? command->verb : "";
-    fprintf(help->to, "%susage%s  %s%s%s%s%s [FLAGS]\n\n", help->bold, help->plain, command->program, *verb ? " " : "",
-            verb, *args ? " " : "", args);
+    char *usage = xasprintf("%s%s%s%s%s [FLAGS]", command->program, *verb ? " " : "", verb, *args ? " " : "", args);
+    fprintf(help->to, "%susage%s  ", help->bold, help->plain);
+    wrap(help, usage, strlen(usage), (int)strlen("usage  "));
+    fputc('\n', help->to);
+    free(usage);
     help_text(help, command->summary);
     if (command->detail) {
         fputc('\n', help->to);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/flags.h"
+#include "core/mem.h"
 
 enum { HELP_COLUMN = 25, HELP_WIDEST = 100 };
 
@@ -29,6 +30,9 @@ char *help_flag_words(const Flag *flag); /* caller frees */
 
 /* The title, and a row for each flag; nothing for an empty table or one without a title. */
 void help_flags(const Help *help, const FlagTable *table);
+
+/* Adds an item of a Markdown list to a page: "-  TEXT", wrapped at HELP_WIDEST. */
+void help_item(Buf *page, const char *text);
 
 /* usage, summary, detail and all tables. */
 void help_command(const Help *help, const Command *command);

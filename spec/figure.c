@@ -76,7 +76,7 @@ void figures_copy(cJSON *to, const char *prefix, const cJSON *object)
     each_name(copy_one, &copy);
 }
 
-/* --- for people ------------------------------------------------------------------------------------ */
+/* --- printing ------------------------------------------------------------------------------------ */
 
 const char *figure_print(const Figure *figure, double value, char text[FIGURE_TEXT])
 {

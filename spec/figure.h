@@ -1,5 +1,5 @@
 /* The figures of an evaluation: the numbers that its metrics give. Their rows are FIGURE_ROWS of spec/metric.h;
- * report.json, report.html, the queue's `metrics` and every table on a terminal take names, order and digits there.
+ * report.json, report.html, the queue's `metrics` and every table on a terminal use their names, order and digits.
  *
  * A figure is a number under its key in a flat object: report.json, its object "tf", or the `metrics` of a job in the
  * queue. Its 95% interval is under key_low and key_high, its deviation under the key that `deviation` names. */
@@ -18,8 +18,8 @@ typedef struct Figure {
     const char *label;     /* "IS": short, for the lines of `ddq fid` */
     const char *deviation; /* key of its standard deviation, or NULL */
     const char *published; /* job field with the published value, or NULL */
-    unsigned metric;       /* METRIC_ bit it belongs to */
-    int digits;            /* after the point, for people */
+    unsigned metric;       /* METRIC_ bit of its metric */
+    int digits;            /* after the decimal point, as printed */
     bool more_is_better;
 } Figure;
 
@@ -31,8 +31,8 @@ double figure_deviation(const cJSON *object, const Figure *figure);
 double figure_published(const cJSON *spec, const Figure *figure);
 bool figures_have_deviation(const cJSON *object); /* whether a table of them needs that column */
 
-/* Everything of one flat object that a figure or its interval or deviation is, as a flat object of numbers; names get
- * the prefix. Added to `to`. */
+/* Copies all figures of a flat object, with their intervals and deviations, to the flat object `to`; names get the
+ * prefix. */
 void figures_copy(cJSON *to, const char *prefix, const cJSON *object);
 
 /* "1.234", "[1.201, 1.260]" (empty without an interval). Each fills text and returns it. */
@@ -44,7 +44,7 @@ const char *figure_interval(const cJSON *object, const Figure *figure, char text
  * published value. */
 const char *figure_verdict(const cJSON *object, const Figure *figure, double published, char text[FIGURE_TEXT]);
 
-/* The table for a terminal: a line a figure that `object` has, for its top level and then for its second pipeline
+/* The table for a terminal: one line per figure that `object` has, for its top level and then for its second pipeline
  * (object "tf", or names with tf_). Adds nothing when there is none. */
 void figures_table(Buf *text, const cJSON *object, const cJSON *spec);
 

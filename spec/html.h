@@ -1,5 +1,4 @@
-/* Pages for people: one look for everything that is written as HTML. One file each, no scripts, no links, light or dark
- * as the reader's system is, and fit to be printed.
+/* HTML pages in one style: a single file each, no scripts, no links, light or dark by the reader's system, printable.
  *
  *     Buf page = {0};
  *     html_open(&page, "digits-2step");
@@ -21,7 +20,7 @@ void html_close(Buf *page);
 
 void html_text(Buf *page, const char *text);                               /* escaped; NULL adds nothing */
 void html_section(Buf *page, const char *title);                           /* a heading */
-void html_warning(Buf *page, const char *text);                            /* a sentence with a mark beside it */
+void html_warning(Buf *page, const char *text);                            /* a sentence with a mark next to it */
 void html_image(Buf *page, const char *alt, const void *png, size_t size); /* the bytes inside the page */
 
 /* Two columns: what, and its value. */

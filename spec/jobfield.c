@@ -1,4 +1,5 @@
-/* One row a type: decode (JSON -> member), encode (member -> JSON), text (flag -> JSON), what it may be in words. */
+/* One row per type: decode (JSON -> member), encode (member -> JSON), text (flag -> JSON), and a text of what it may
+ * be. */
 #include "spec/jobspec_parts.h"
 
 #include <ctype.h>
@@ -57,7 +58,7 @@ static bool text_decode(const JobField *field, const cJSON *value, JobSpec *spec
         return err_set(err, ERR_USAGE, "job field %s: %zu bytes long, at most %d", field->name, len, TEXT_MAX);
     for (const char *c = value->valuestring; *c; c++)
         if (iscntrl((unsigned char)*c))
-            return err_set(err, ERR_USAGE, "job field %s: holds the control character %d", field->name, *c);
+            return err_set(err, ERR_USAGE, "job field %s: contains the control character %d", field->name, *c);
     char **to = member(field, spec);
     free(*to);
     *to = xstrdup(value->valuestring);
@@ -180,7 +181,7 @@ static cJSON *word_encode(const JobField *field, const JobSpec *spec)
     memcpy(&i, member(field, spec), sizeof i);
     while (field->words[words])
         words++;
-    return i < words ? cJSON_CreateString(field->words[i]) : NULL; /* past the words: not said */
+    return i < words ? cJSON_CreateString(field->words[i]) : NULL; /* past the words: absent */
 }
 
 static char *word_may_be(const JobField *field)

@@ -1,6 +1,6 @@
-/* What a job is: the one table of its parameters. Everything about a field that is not in its row is in its type
- * (jobfield.c); rules between fields are in jobrules.c. A name may have several rows where kinds or forms differ,
- * as long as no kind and form sees two of them.
+/* What a job is: the one table of its parameters. What is not in a field's row is in its type (jobfield.c); rules
+ * between fields are in jobrules.c. A name may have several rows where kinds or forms differ, as long as no kind and
+ * form sees two of them.
  *
  * To add a parameter: a member in jobspec.h, a row here with its role and traits (jobtraits.h), the line that uses it;
  * then print docs/jobspec.md anew. */
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/help.h"
 #include "core/mem.h"
 #include "spec/jobspec_parts.h"
 
@@ -22,7 +23,7 @@
 #define EXEC       (1u << FORM_EXEC)
 #define BOTH       (QUEUED | EXEC)
 #define SAVE_ALL   (SAVE_PNG | SAVE_NPZ | SAVE_CODES | SAVE_VECTORS | SAVE_FEATURES)
-#define SEED_MAX   99999999999999.0 /* fourteen digits: what every JSON writer on the way (cJSON 15, Lua 14) keeps */
+#define SEED_MAX   99999999999999.0 /* fourteen digits, which all JSON writers keep (cJSON 15, Lua 14) */
 
 static const char *const pick_words[] = {"sample", "argmax", NULL};
 static const char *const classes_words[] = {"uniform", "balanced", NULL};
@@ -197,9 +198,9 @@ static bool refuse_field(const char *name, JobKind kind, JobForm form, Err *err)
     const char *what = jobkind_words[kind], *how = form == FORM_QUEUED ? "a queued" : "an exec";
     for (size_t i = 0; i < countof(fields); i++)
         if (strcmp(fields[i].name, name) == 0)
-            return err_set(err, ERR_USAGE, "job field %s: %s %s job does not take it", name, how, what);
+            return err_set(err, ERR_USAGE, "job field %s: not a field of %s %s job", name, how, what);
     const char *near = suggest(name, kind, form);
-    return err_set(err, ERR_USAGE, "job field %.80s: there is no such field%s%s%s", name, near ? ", did you mean " : "",
+    return err_set(err, ERR_USAGE, "job field %.80s: unknown field%s%s%s", name, near ? ", did you mean " : "",
                    near ? near : "; `ddq-worker describe KIND` lists them", near ? "?" : "");
 }
 
@@ -358,8 +359,8 @@ bool jobspec_set_text(cJSON *object, const char *field, const char *text, Err *e
     const char *near = NULL;
     for (int kind = 0; kind < JOB_KINDS && !near; kind++)
         near = suggest(field, (JobKind)kind, FORM_QUEUED);
-    return err_set(err, ERR_USAGE, "job field %.80s: there is no such field%s%s%s", field,
-                   near ? ", did you mean " : "", near ? near : "", near ? "?" : "");
+    return err_set(err, ERR_USAGE, "job field %.80s: unknown field%s%s%s", field, near ? ", did you mean " : "",
+                   near ? near : "", near ? "?" : "");
 }
 
 const char *jobspec_kind_name(JobKind kind)
@@ -369,7 +370,7 @@ const char *jobspec_kind_name(JobKind kind)
 
 /* --- help ----------------------------------------------------------------------------------------- */
 
-/* The i-th row whose name has not stood before. */
+/* The i-th row whose name no earlier row has. */
 static const JobField *distinct(int i)
 {
     for (size_t row = 0; row < countof(fields); row++) {
@@ -393,7 +394,7 @@ static char *fallback_text(const JobField *field)
     if (field->required)
         return xstrdup("required");
     if (!field->fallback)
-        return xstrdup("absent");
+        return xstrdup("optional");
     return xasprintf("default %s", *field->fallback ? field->fallback : "nothing");
 }
 
@@ -413,24 +414,23 @@ char *jobspec_describe(JobKind kind, JobForm form)
 
 char *jobspec_print(void)
 {
-    static const char *const forms[] = {[FORM_QUEUED] = "queued", [FORM_EXEC] = "exec"};
     Buf buf = {0};
-    buf_printf(
-        &buf,
-        "# Job fields\n\nA job is one flat JSON object. *Queued* is what `ddq submit` takes: models and references "
-        "are names of the configuration.\n*Exec* is what `ddq-worker exec` takes: files. This page is printed by "
-        "`ddq-worker describe --markdown`.\n");
+    buf_printf(&buf,
+               "# Job fields\n\n"
+               "A job is one flat JSON object. It has two forms: *queued*, for `ddq submit`, with names of models\n"
+               "and references of the configuration; and *exec*, for `ddq-worker exec`, with paths of files. This\n"
+               "page is printed by `ddq-worker describe --markdown`.\n");
     for (int kind = 0; kind < JOB_KINDS; kind++) {
-        buf_printf(&buf, "\n## %s\n\n| field | form | may be | default | meaning |\n|---|---|---|---|---|\n",
-                   jobkind_words[kind]);
+        buf_printf(&buf, "\n## %s\n\n", jobkind_words[kind]);
         for (size_t i = 0; i < countof(fields); i++) {
             const JobField *field = &fields[i];
             if (!(field->kinds & 1u << kind))
                 continue;
             char *may_be = jobfield_may_be(field), *fallback = fallback_text(field);
-            const char *form = field->forms == BOTH ? "both" : forms[field->forms & EXEC ? FORM_EXEC : FORM_QUEUED];
-            buf_printf(&buf, "| `%s` | %s | %s | %s | %s |\n", field->name, form, may_be,
-                       strncmp(fallback, "default ", 8) == 0 ? fallback + 8 : fallback, field->help);
+            const char *form = field->forms == BOTH ? "" : field->forms & EXEC ? "exec only; " : "queued only; ";
+            char *item = xasprintf("`%s` (%s%s; %s): %s", field->name, form, may_be, fallback, field->help);
+            help_item(&buf, item);
+            free(item);
             free(may_be);
             free(fallback);
         }

@@ -27,13 +27,13 @@ typedef enum JobPrecision {
     PRECISION_TF32,
     PRECISION_FP16,
     PRECISION_BF16,
-    PRECISION_AUTO /* not said: fp32 on the CPU, fp16 on CUDA */
+    PRECISION_AUTO /* not given: fp32 on the CPU, fp16 on CUDA */
 } JobPrecision;
 typedef enum JobPipeline {
     PIPELINE_PT,   /* resized as pytorch-fid does */
     PIPELINE_TF,   /* as the TensorFlow graph of the ADM evaluator does */
     PIPELINE_BOTH, /* both, pt first */
-    PIPELINE_AUTO  /* not said: what the reference says of itself, else pt */
+    PIPELINE_AUTO  /* not given: the reference's pipeline, else pt */
 } JobPipeline;
 typedef enum JobLike { LIKE_EXACT, LIKE_PYTORCH_FID } JobLike;
 
@@ -42,7 +42,7 @@ enum { SAVE_PNG = 1 << 0, SAVE_NPZ = 1 << 1, SAVE_CODES = 1 << 2, SAVE_VECTORS =
 
 typedef struct JobSpec {
     JobKind kind;
-    /* who and what, QUEUED form (all optional but model for sample, reference for evaluate) */
+    /* names, QUEUED form (all optional but model for sample, reference for evaluate) */
     char *name;   /* the output folder's name; default the job's id */
     char *recipe; /* the recipe this came from, for the report */
     char *model;  /* [model NAME] of ddq.conf */
@@ -51,11 +51,11 @@ typedef struct JobSpec {
     char *files[MODEL_ROLES]; /* of the model, by role; NULL: none */
     char *parts[MODEL_ROLES]; /* of each file; NULL: the usual one */
     int heads;                /* 0: by the files (worker/weights/sizes.h) */
-    int grid; /* tokens a side; 0: by the noise file or the tokenizer's levels (worker/weights/sizes.h) */
+    int grid; /* tokens per side; 0: by the noise file or the tokenizer's levels (worker/weights/sizes.h) */
     /* the sampler (docs/dev/models.md) */
     int *t_list;
     int t_count;
-    int split_t;         /* -1: not said, fine where no student step runs (the teacher alone) */
+    int split_t;         /* -1: not given, which is valid if only the teacher runs */
     int teacher_start_t; /* -1: few-step, no teacher */
     double cfg_scale;
     int cfg_interval;
@@ -75,17 +75,17 @@ typedef struct JobSpec {
     char *source;     /* JSON name "images" of evaluate and statistics: a folder or .npz */
     char *inception;  /* EXEC: weights file */
     char *reference;  /* QUEUED: a registered name; EXEC: a statistics file, a folder or an array of images */
-    unsigned metrics; /* METRIC_ bits; FID when not said and there is a reference, else none */
+    unsigned metrics; /* METRIC_ bits; if not given: FID if there is a reference, else none */
     JobPipeline pipeline;
     int neighbours; /* k of precision, recall, density, coverage */
     JobLike like;
-    int skip_bad; /* 1: unreadable images are named and left out; 0: they end the job */
-    /* NaN where there is none; printed beside the measured values */
+    int skip_bad; /* 1: unreadable images are left out with a warning; 0: they fail the job */
+    /* NaN if there is none; printed next to the measured values */
     double published_fid, published_is, published_precision, published_recall;
     char *register_as; /* JSON name "register": QUEUED a reference's name, EXEC OUTPUT_ROOT/references/NAME */
-    char *owner;       /* EXEC: whose reference that will be */
+    char *owner;       /* EXEC: user who will own that reference */
     /* where */
-    char *device; /* "cpu", "cuda" or a UUID; NULL in a QUEUED spec that does not mind */
+    char *device; /* "cpu", "cuda" or a UUID; NULL in a QUEUED spec: any device */
     char *output; /* EXEC: a folder */
 } JobSpec;
 
@@ -108,12 +108,12 @@ void jobspec_free(JobSpec *spec); /* NULL is fine */
  * type. */
 bool jobspec_set_text(cJSON *object, const char *field, const char *text, Err *err);
 
-/* One sentence a row about the fields a kind takes: help of `ddq submit`, docs/jobspec.md. Caller frees. */
+/* One line per field of a kind, for the help of `ddq submit`. Caller frees. */
 char *jobspec_describe(JobKind kind, JobForm form);
 char *jobspec_print(void); /* all kinds as Markdown: docs/jobspec.md. Caller frees. */
 
-/* The table itself, for flags and completion: the name of the i-th field, NULL past the end. A name stands once,
- * though its row may differ between kinds ("images" is a number for sample and a path for evaluate). */
+/* The table itself, for flags and completion: the name of the i-th field, NULL past the end. Each name occurs once,
+ * even if its rows differ between kinds ("images" is a number for sample and a path for evaluate). */
 const char *jobspec_field_name(int i);
 
 const char *jobspec_kind_name(JobKind kind);

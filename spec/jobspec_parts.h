@@ -1,6 +1,6 @@
 /* What the files of the job spec share: jobspec.c (the table), jobfield.c (the types that a field can have: JSON value
- * <-> JobSpec member <-> text of a flag), jobrules.c (rules between fields), jobtraits.c (questions to the table).
- * Others include spec/jobspec.h or spec/jobtraits.h.
+ * <-> JobSpec member <-> text of a flag), jobrules.c (rules between fields), jobtraits.c (functions that read the
+ * columns role and traits). Others include spec/jobspec.h or spec/jobtraits.h.
  *
  * jobspec.c holds the rows; a type holds what all rows of that type do. To add a type: an enum value here, its three
  * functions and its row in jobfield.c. */
@@ -28,8 +28,8 @@ typedef struct JobField {
     size_t offset, size; /* of the member */
     unsigned kinds;      /* bits 1 << JobKind */
     unsigned forms;      /* bits 1 << JobForm */
-    FieldRole role;      /* what it changes; 0 is no role, and a test fails */
-    unsigned traits;     /* bits: who else has to know the field */
+    FieldRole role;      /* what it changes; a test fails if it is 0 */
+    unsigned traits;     /* bits: which other code uses the field */
     bool required;
     const char *fallback; /* the default as a flag's text; NULL: absent */
     double min, max;
@@ -40,22 +40,22 @@ typedef struct JobField {
 /* The i-th row of the table in jobspec.c; NULL past the end. */
 const JobField *jobspec_row(int i);
 
-/* The JSON value into its member; the sentence names the field, what it is and what it may be. */
+/* Stores the JSON value in its member; errors name the field, what it is and what it may be. */
 bool jobfield_decode(const JobField *field, const cJSON *value, JobSpec *spec, Err *err);
 /* The member as JSON; NULL when it is absent. */
 cJSON *jobfield_encode(const JobField *field, const JobSpec *spec);
-/* A flag's text as the JSON value it stands for, of the right JSON type; ranges are checked by decode. */
+/* A flag's text as a JSON value of the right type; ranges are checked by jobfield_decode. */
 cJSON *jobfield_from_text(const JobField *field, const char *text, Err *err);
 /* "1 to 4096", "fp32, tf32, fp16 or bf16": what the field may be. Caller frees. */
 char *jobfield_may_be(const JobField *field);
 
 /* --- jobrules.c --------------------------------------------------------------------------------------- */
 
-/* The metrics of a job that does not name any: fid where something is compared, else none. An evaluate job always
- * compares unless it says otherwise, so that one without a reference is told that the reference is missing. */
+/* The default metrics: fid if there is a reference, else none. An evaluate job without metrics always gets fid, so that
+ * a missing reference is an error. */
 unsigned jobrules_metrics(const JobSpec *spec);
 
-/* All fields are decoded and defaults are in place; `metrics` too. The sentence names the field that has to change. */
+/* All fields are decoded and defaults are in place; `metrics` too. Errors name the field that has to change. */
 bool jobrules_check(const JobSpec *spec, JobForm form, Err *err);
 
 #endif

@@ -66,7 +66,7 @@ void jobspec_drop(cJSON *object, FieldRole role)
             cJSON_DeleteItemFromObjectCaseSensitive(object, row->name);
 }
 
-/* --- what the queue gets -------------------------------------------------------------------------- */
+/* --- arguments for the queue -------------------------------------------------------------------------- */
 
 static const cJSON *value_of(const cJSON *spec, const char *name)
 {

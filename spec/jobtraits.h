@@ -1,5 +1,5 @@
-/* Questions to the table of job fields (jobspec.c): what a field changes, and who else has to know it. The columns are
- * in spec/jobspec_parts.h. Nothing outside the table lists field names. */
+/* What a job field changes, and which other code uses it: columns of the table in jobspec.c (spec/jobspec_parts.h).
+ * Nothing outside the table lists field names. */
 #ifndef SPEC_JOBTRAITS_H
 #define SPEC_JOBTRAITS_H
 
@@ -23,7 +23,7 @@ bool jobspec_field_may_be_empty(const char *name);
 /* Removes the fields of that role from a spec in JSON. */
 void jobspec_drop(cJSON *object, FieldRole role);
 
-/* Adds `pace` and `load` to the arguments of ddq_submit (or to what was submitted once, for ddq_adopt), in place of old
+/* Adds `pace` and `load` to the arguments of ddq_submit (for ddq_adopt: to the saved submission), in place of old
  * ones. Jobs with the same pace take the same time per image on the same device; jobs with the same load take the same
  * memory. spec: JSON, QUEUED form, complete. */
 void jobspec_add_keys(cJSON *args, const cJSON *spec);

@@ -22,15 +22,13 @@ static const Row job_rows[] = {
     {JOB_QUEUED, JOB_EV_CLAIM, JOB_RUNNING, "a worker takes a range"},
     {JOB_QUEUED, JOB_EV_HOLD, JOB_HELD, "a person holds it"},
     {JOB_QUEUED, JOB_EV_CANCEL, JOB_CANCELLED, "its owner cancels it"},
-    {JOB_WAITING, JOB_EV_PARENT_DONE, JOB_QUEUED,
-     "the last job it waited for is done, or failed and --after-failed is run"},
+    {JOB_WAITING, JOB_EV_PARENT_DONE, JOB_QUEUED, "the jobs it waits for are done, or failed (--after-failed run)"},
     {JOB_WAITING, JOB_EV_FAIL, JOB_FAILED, "a job it waited for failed or was cancelled"},
-    {JOB_WAITING, JOB_EV_HOLD, JOB_HELD, "a person holds it, or a job it waited for failed and --after-failed is hold"},
+    {JOB_WAITING, JOB_EV_HOLD, JOB_HELD, "a person holds it, or --after-failed is hold and such a job failed"},
     {JOB_WAITING, JOB_EV_CANCEL, JOB_CANCELLED, "its owner cancels it"},
     {JOB_RUNNING, JOB_EV_CLAIM, JOB_RUNNING, "another worker takes a range"},
     {JOB_RUNNING, JOB_EV_IDLE, JOB_QUEUED, "the last lease ended and work is left"},
-    {JOB_RUNNING, JOB_EV_COMPLETE, JOB_DONE,
-     "the report is written; or some images were given up and all others exist"},
+    {JOB_RUNNING, JOB_EV_COMPLETE, JOB_DONE, "the report is written, or all images exist that were not given up"},
     {JOB_RUNNING, JOB_EV_FAIL, JOB_FAILED, "it cannot succeed: a wrong value, a bad file, repeated failures"},
     {JOB_RUNNING, JOB_EV_HOLD, JOB_HELD, "a person holds it, or the disk is full"},
     {JOB_RUNNING, JOB_EV_CANCEL, JOB_CANCELLED, "its owner cancels it"},
@@ -50,9 +48,8 @@ static const Row worker_rows[] = {
     {WORKER_IDLE, WORKER_EV_EXIT, WORKER_GONE, "it exited"},
     {WORKER_CLAIMING, WORKER_EV_EMPTY, WORKER_IDLE, "there is nothing to do"},
     {WORKER_CLAIMING, WORKER_EV_WORK, WORKER_BUSY, "a range is sent to it"},
-    {WORKER_CLAIMING, WORKER_EV_STOP, WORKER_STOPPING,
-     "the daemon drains; a range that still arrives is returned to the queue"},
-    {WORKER_CLAIMING, WORKER_EV_EXIT, WORKER_GONE, "it exited; a range that still arrives is returned to the queue"},
+    {WORKER_CLAIMING, WORKER_EV_STOP, WORKER_STOPPING, "the daemon drains; a late range is returned to the queue"},
+    {WORKER_CLAIMING, WORKER_EV_EXIT, WORKER_GONE, "it exited; a late range is returned to the queue"},
     {WORKER_BUSY, WORKER_EV_FREE, WORKER_IDLE, "its range is finished, yielded or failed"},
     {WORKER_BUSY, WORKER_EV_STOP, WORKER_STOPPING, "it finishes its batch and returns the rest to the queue"},
     {WORKER_BUSY, WORKER_EV_EXIT, WORKER_GONE, "it exited; its range is returned to the queue"},
@@ -132,11 +129,10 @@ static void print_rows(Buf *text, const Row *rows, size_t count, const char *con
 char *lifecycle_print(void)
 {
     Buf text = {0};
-    buf_printf(&text, "# Job and worker states\n\nPrinted from the tables of spec/lifecycle.c (`ddqd "
-                      "--print-lifecycle`, scripts/docs). An event "
-                      "without a row is refused.\n"
-                      "done, failed and cancelled are final. Every job that is not running has a text with the "
-                      "reason.\n\n## A job\n\n");
+    buf_printf(&text, "# Job and worker states\n\n"
+                      "Printed from the tables of spec/lifecycle.c (`ddqd --print-lifecycle`, scripts/docs). An "
+                      "event\nwithout a row is refused. done, failed and cancelled are final. Every job that is not "
+                      "running\nhas a text with the reason.\n\n## A job\n\n");
     print_rows(&text, job_rows, countof(job_rows), job_states, job_events);
     buf_printf(&text, "\n## A worker, in the daemon\n\n");
     print_rows(&text, worker_rows, countof(worker_rows), worker_states, worker_events);

@@ -1,18 +1,18 @@
-/* The life of a job: every (state, event) -> state, in one table. queue/queue.lua makes the same transitions inside
- * Redis; tests/queue walks all pairs and checks that the two agree. docs/lifecycle.md is printed from this table.
+/* The states of a job: every (state, event) -> state, in one table. queue/queue.lua makes the same transitions inside
+ * Redis; tests/queue checks all pairs in both. docs/lifecycle.md is printed from this table.
  *
- * The worker's life in the daemon is the second table here. To add a state or an event: an enum value, a name, the
- * rows; the walk-all-pairs test says what is missing. */
+ * The states of a worker in the daemon are the second table. To add a state or an event: an enum value, a name, the
+ * rows; the test of all pairs lists what is missing. */
 #ifndef SPEC_LIFECYCLE_H
 #define SPEC_LIFECYCLE_H
 
 #include <stdbool.h>
 
 typedef enum JobState {
-    JOB_QUEUED,  /* has pending work, nobody works on it */
+    JOB_QUEUED,  /* has pending work and no lease */
     JOB_WAITING, /* waits for another job */
     JOB_RUNNING, /* at least one live lease */
-    JOB_HELD,    /* a person must act; the reason says on what */
+    JOB_HELD,    /* a person must act first; see its reason */
     JOB_DONE,
     JOB_FAILED,
     JOB_CANCELLED,
@@ -21,11 +21,11 @@ typedef enum JobState {
 
 typedef enum JobEvent {
     JOB_EV_CLAIM,    /* a daemon takes a range */
-    JOB_EV_IDLE,     /* the last lease went back, work is left */
+    JOB_EV_IDLE,     /* the last lease ended and work is left */
     JOB_EV_COMPLETE, /* the report is written */
     JOB_EV_FAIL,     /* it cannot succeed */
     JOB_EV_HOLD,     /* held by a person or by a full disk */
-    JOB_EV_RELEASE,  /* a person lets it go on */
+    JOB_EV_RELEASE,  /* a person releases it */
     JOB_EV_CANCEL,
     JOB_EV_PARENT_DONE,
     JOB_EV_WAIT, /* released, but a job that it waits for is not done */
@@ -35,7 +35,7 @@ typedef enum JobEvent {
 typedef enum WorkerState {
     WORKER_STARTING, /* spawned, no hello yet */
     WORKER_IDLE,
-    WORKER_CLAIMING, /* a claim for it is under way */
+    WORKER_CLAIMING, /* a claim for it is sent */
     WORKER_BUSY,
     WORKER_STOPPING, /* asked to stop, then TERM, then KILL */
     WORKER_GONE,     /* exited; restarts after a back-off */

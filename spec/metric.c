@@ -37,7 +37,7 @@ static const char *reference_needed(unsigned needs)
     if (!(needs & NEEDS_REFERENCE))
         return "nothing";
     if (needs & NEEDS_BOTH_ROWS)
-        return "images, or ADM's .npz, which holds images too";
+        return "images, or ADM's .npz, which has them";
     if (needs & NEEDS_SPATIAL)
         return "mean and covariance of spatial features: ADM's .npz, or images";
     return "mean and covariance";
@@ -45,7 +45,7 @@ static const char *reference_needed(unsigned needs)
 
 void metrics_print(Buf *text)
 {
-    buf_printf(text, "\n## metrics\n\n| word | figures | what it needs of the reference |\n|---|---|---|\n");
+    buf_printf(text, "\n## metrics\n\n| word | figures | needs of the reference |\n|---|---|---|\n");
     for (int i = 0; i < METRIC_COUNT; i++) {
         buf_printf(text, "| `%s` |", metric_words[i]);
         const char *between = " ";

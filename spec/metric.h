@@ -10,13 +10,13 @@
 
 #include "core/mem.h"
 
-/* What a metric needs. Ours: the images that are evaluated. */
+/* What a metric needs. "Own": of the images that are evaluated. */
 enum {
     NEEDS_REFERENCE = 1 << 0, /* a reference: its mean and covariance */
-    NEEDS_ROWS = 1 << 1,      /* our features, image by image, and not their mean and covariance alone */
-    NEEDS_BOTH_ROWS = 1 << 2, /* the reference's features too: a reference of statistics alone does not do */
+    NEEDS_ROWS = 1 << 1,      /* own features of every image, not only their mean and covariance */
+    NEEDS_BOTH_ROWS = 1 << 2, /* the reference's features too, so statistics alone are not enough */
     NEEDS_SPATIAL = 1 << 3,   /* mean and covariance of the spatial features, on both sides */
-    NEEDS_LOGITS = 1 << 4     /* our logits, which the network makes of our features */
+    NEEDS_LOGITS = 1 << 4     /* own logits, which the network computes from own features */
 };
 
 /* ROW(NAME, word, needs): the bit METRIC_NAME; the word in a job; NEEDS_ bits. In the order of the report. */

@@ -3,7 +3,7 @@
  *
  *     role     what one file of a model is for: "student". It is the key of [model NAME] in ddq.conf, a field of the
  *              heartbeat (a host has the file or not) and a field of a job in EXEC form (its path)
- *     family   the models of one kind: the roles they have. worker/models/family.h is the worker's half: how they run
+ *     family   the models of one kind: the roles they have. worker/models/family.h has the functions that run them
  *
  * To add a role: a value in modelrole.h, its row in model.c, its row in spec/jobspec.c. To add a family: a row in
  * model.c, a row in worker/models/family.c (docs/dev/howto.md). */
@@ -17,8 +17,8 @@
 
 typedef enum FileUse {
     FILE_UNUSED,   /* the family has no such file; the job does not read it */
-    FILE_OPTIONAL, /* a model has one or more of these; the job reads the file if the model has it */
-    FILE_REQUIRED, /* every model has it; the job cannot run without it */
+    FILE_OPTIONAL, /* a model has at least one of these; the job reads the file if the model has it */
+    FILE_REQUIRED, /* every model has it; the job requires it */
 } FileUse;
 
 struct JobSpec;
@@ -34,7 +34,7 @@ typedef struct ModelFamily {
     const char *help;           /* "a model is a tokenizer and a student, a teacher or both" */
     FileUse files[MODEL_ROLES]; /* what a model has */
     FileUse (*use)(const struct JobSpec *spec, ModelRole role); /* what a job reads */
-    /* Why a job requires an optional file, in brackets: "teacher_start_t is set". */
+    /* Why a job requires an optional file, for messages: "teacher_start_t is set". */
     const char *(*why)(const struct JobSpec *spec, ModelRole role);
     /* Whether a model of these sizes can run the job; else ERR_USAGE with the field, its value and its range. The
      * client asks it at submit, the worker again when the model is loaded. */
@@ -45,7 +45,7 @@ const char *model_role_name(ModelRole role);
 const char *model_role_help(ModelRole role); /* one sentence */
 const char *model_role_part(ModelRole role); /* "student_part": the key and the field for the part of its file */
 
-/* By name; NULL or "" is the first family, which needs no name. NULL when there is none of that name. */
+/* By name; NULL or "" is the first family, which needs no name. NULL if there is none of that name. */
 const ModelFamily *model_family(const char *name);
 const ModelFamily *model_family_at(int i); /* NULL past the last */
 /* As a job names it: NULL for the first family. */

@@ -1,4 +1,4 @@
-/* What one file of a model is for; spec/model.h says which families have which. */
+/* What one file of a model is for; spec/model.h lists the roles of each family. */
 #ifndef SPEC_MODELROLE_H
 #define SPEC_MODELROLE_H
 

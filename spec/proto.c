@@ -1,7 +1,7 @@
-/* The line protocol: one row a message with the fields it carries; encoding, incremental decoding and the check of
- * each line against its row. Refuses anything that is not in the table, so neither end looks twice at what it gets.
+/* The line protocol: one row per message with its fields; encoding, incremental decoding and the check of each line
+ * against its row. Refuses anything that is not in the table, so neither end has to check messages again.
  *
- * To add a message: an enum value and a line of the picture in proto.h, a row here, the two ends, PROTO_VERSION. */
+ * To add a message: an enum value and a line of the list in proto.h, a row here, both ends, PROTO_VERSION. */
 #include "spec/proto.h"
 
 #include <math.h>
@@ -90,7 +90,7 @@ char *proto_encode(ProtoType type, cJSON *fields)
     cJSON_DeleteItemFromObjectCaseSensitive(message, "type");
     cJSON_AddStringToObject(message, "type", messages[type].name);
     cJSON *name = cJSON_DetachItemFromObjectCaseSensitive(message, "type");
-    cJSON_InsertItemInArray(message, 0, name); /* in front, where people look first */
+    cJSON_InsertItemInArray(message, 0, name); /* first, for human readers */
     char *text = cJSON_PrintUnformatted(message);
     cJSON_Delete(message);
     char *line = xasprintf("%s\n", text);
@@ -156,7 +156,7 @@ typedef struct Listener {
     void *ctx;
 } Listener;
 
-/* line is NUL-terminated and holds no newline. */
+/* line is NUL-terminated and contains no newline. */
 static bool take_line(const char *line, size_t len, const Listener *listener, Err *err)
 {
     cJSON *message = strlen(line) == len ? cJSON_ParseWithOpts(line, NULL, true) : NULL;

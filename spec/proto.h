@@ -24,8 +24,8 @@
  *
  * phase is "survey" (count the images of the source), "images" (make or measure images lo..hi-1) or "report"
  * (everything that needs all images). n is how many images the job has, 0 before its survey. upto is the first index
- * that is not safely on disk. spec is a job spec in EXEC form; submitted is the job as the queue got it, for job.json.
- * EOF is an event: the other side is gone. If any message changes, raise PROTO_VERSION; the daemon refuses a worker of
+ * that is not safely on disk. spec is a job spec in EXEC form; submitted is the job as it was submitted, for job.json.
+ * EOF means that the other side has ended. If any message changes, raise PROTO_VERSION; the daemon refuses a worker of
  * another version. A line is at most PROTO_LINE_MAX bytes. The traffic can be read in a terminal and typed by hand. */
 #ifndef SPEC_PROTO_H
 #define SPEC_PROTO_H
@@ -71,7 +71,7 @@ typedef struct ProtoReader { /* starts as {0} */
     bool dead;               /* a line was refused */
 } ProtoReader;
 
-/* Feeds bytes; calls on_message for each whole line in order. The message belongs to the reader and is freed after
+/* Feeds bytes; calls on_message for each whole line in order. The reader owns the message and frees it after
  * the call. Returns false at the first line that is too long, not JSON, of unknown type, or that lacks a field its
  * type needs or has one of the wrong JSON type; the reader is then dead. */
 bool proto_feed(ProtoReader *reader, const char *bytes, size_t len,

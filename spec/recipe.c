@@ -17,7 +17,7 @@
 
 #define RECIPE_MAX (1 << 20) /* bytes of a file */
 
-/* A known key whose value is a text gives a copy of it; anything else about it is an error. */
+/* A copy of a key's text; any other value is an error. */
 static bool take_text(const cJSON *object, const char *key, char **ret_text, Err *err)
 {
     const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, key);
@@ -140,7 +140,7 @@ static bool own_load(const char *folder, RecipeList *list, Err *err)
     if (!folder_load(folder, list, &files, err))
         return err_wrap(err, "the recipes that come with ddq");
     return files > 0 ||
-           err_set(err, ERR_NOT_FOUND, "the recipes that come with ddq: recipes folder %s holds none", folder);
+           err_set(err, ERR_NOT_FOUND, "the recipes that come with ddq: recipes folder %s contains none", folder);
 }
 
 static int by_name(const void *a, const void *b)

@@ -1,7 +1,7 @@
 /* Recipes are data: recipes/NAME.json, looked up in [daemon] recipes, then in the data folder (core/datadir.h: the
  * source tree or what was installed). An earlier folder hides the same name in a later one.
  *
- *     {"about": "one sentence", "source": "where the published number stands",
+ *     {"about": "one sentence", "source": "where the published number is from",
  *      "jobs": [{"name": "1-step", "kind": "sample", "model": "digits", "t_list": [0], ..., "published_fid": 1.715}]}
  *
  * A recipe with one job submits that job; with several, all of them (a table). */

@@ -1,5 +1,5 @@
-/* Anybody who may write the folder may have written an entry, so nothing in it is believed: it is a small regular file,
- * its name is its own, and a copied file is the one beside it. Whether a path may be read is for whoever reads it. */
+/* Any user who can write to the folder can write an entry, so all of it is checked: it is a small regular file, has its
+ * own name, and a copied file is the one next to it. Whether a path may be read is checked where it is read. */
 #include "spec/references.h"
 
 #include <dirent.h>
@@ -65,7 +65,7 @@ static bool check_entry(const char *folder, const char *name, cJSON *entry, Err 
     bool beside = strcmp(path, own + 2) == 0, good = true;
     free(own);
     if (strcmp(json_text(entry, "name", ""), name) != 0)
-        good = err_set(err, ERR_FORMAT, "reference %s/%s.json: names itself '%.64s'", folder, name,
+        good = err_set(err, ERR_FORMAT, "reference %s/%s.json: its name is '%.64s'", folder, name,
                        json_text(entry, "name", ""));
     else if (!beside && path[0] != '/')
         good = err_set(err, ERR_FORMAT, "reference %s/%s.json: path is '%.200s', wanted %s.npz or a whole path", folder,
@@ -84,8 +84,8 @@ static bool check_entry(const char *folder, const char *name, cJSON *entry, Err 
 bool references_read(const char *folder, const char *name, cJSON **ret_entry, Err *err)
 {
     if (!references_name_ok(name))
-        return err_set(err, ERR_USAGE, "'%.64s' is no name of a reference; wanted letters, digits, '.', '_' and '-'",
-                       name);
+        return err_set(err, ERR_USAGE,
+                       "'%.64s' cannot be the name of a reference; wanted letters, digits, '.', '_' and '-'", name);
     char *path = references_file(folder, name, "json");
     cJSON *entry = read_json(path, err);
     free(path);

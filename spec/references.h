@@ -4,8 +4,8 @@
  *                                      "features", "spatial", "user", "source", "version"}
  *     references/imagenet256.npz      its statistics, when they were copied here ("path" is then this name alone)
  *
- * path else names images or a file where they lie, and lies where jobs may read. The .json appears last and goes first,
- * so what it names is there. `ddq refs` and statistics jobs write here, daemons and workers read. */
+ * Otherwise path is the full path of images or of a file that jobs may read. The .json is written last and removed
+ * first, so the files it names exist. `ddq refs` and statistics jobs write here; daemons and workers read. */
 #ifndef SPEC_REFERENCES_H
 #define SPEC_REFERENCES_H
 
@@ -24,8 +24,8 @@ char *references_file(const char *folder, const char *name, const char *suffix);
  * owns *ret_entry. */
 bool references_read(const char *folder, const char *name, cJSON **ret_entry, Err *err);
 
-/* All that can be read, by name: {"imagenet256": {...}}. A folder that is not there has none. The caller owns it.
- * ret_bad (may be NULL): the sentence about the first one that cannot be read, text "" if there is none. */
+/* All entries that can be read, by name: {"imagenet256": {...}}. A missing folder has none. The caller owns it.
+ * ret_bad (may be NULL): the error of the first one that cannot be read, text "" if there is none. */
 cJSON *references_scan(const char *folder, Err *ret_bad);
 
 #endif

@@ -29,7 +29,7 @@ static void runs(Buf *page, const cJSON *list)
 {
     static const struct {
         const char *title, *key;
-        int letters; /* at most; of a hash the first ones will do */
+        int letters; /* at most; hashes are cut */
     } columns[] = {
         {"images measured", "n", 0},       {"pipeline", "pipeline", 8},
         {"reference", "reference", 80},    {"reference's content", "reference_sha256", 12},
@@ -70,7 +70,7 @@ static void marks(Buf *page, const cJSON *comparison)
         {
             const cJSON *run = cJSON_GetArrayItem(get(comparison, "runs"), i++);
             buf_printf(&text, "%s %s: %s", i == 1 ? "." : ";", json_text(run, "name", ""),
-                       *value->valuestring ? value->valuestring : "not said");
+                       *value->valuestring ? value->valuestring : "unknown");
         }
         html_warning(page, text.data);
         buf_free(&text);

@@ -32,7 +32,7 @@ bool compare_read(const char *path, cJSON **ret_report, Err *err)
         err_wrap(err, "%s holds no report; a job has one when it is done", path);
     if (good && (!cJSON_IsString(cJSON_GetObjectItemCaseSensitive(report, "job_identity")) ||
                  !cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(report, "spec"))))
-        good = err_set(err, ERR_FORMAT, "report %s: JSON, but not what a job reports (no job_identity, no spec)", file);
+        good = err_set(err, ERR_FORMAT, "report %s: JSON, but not the report of a job (no job_identity or spec)", file);
     if (good)
         *ret_report = report;
     else
@@ -42,12 +42,12 @@ bool compare_read(const char *path, cJSON **ret_report, Err *err)
     return good;
 }
 
-/* --- what numbers rest on --------------------------------------------------------------------------- */
+/* --- what results depend on --------------------------------------------------------------------------- */
 
 typedef struct Ground {
     const char *what;
-    unsigned metrics;                                          /* whose numbers move with it */
-    char *(*of)(const cJSON *report, const char *pipeline);    /* "": the report does not say */
+    unsigned metrics;                                          /* that depend on it */
+    char *(*of)(const cJSON *report, const char *pipeline);    /* "": the report lacks it */
     char *(*shown)(const cJSON *report, const char *pipeline); /* NULL: the same */
 } Ground;
 
@@ -153,7 +153,7 @@ static void add_delta(cJSON *value, const cJSON *first)
         cJSON_AddBoolToObject(value, "overlap", low <= first_high && first_low <= high);
 }
 
-/* What the two reports differ in, of that which this figure rests on. */
+/* In what the two reports differ, of the things that this figure depends on. */
 static cJSON *differences(const Figure *figure, const cJSON *first, const char *first_pipeline, const cJSON *report,
                           const char *pipeline)
 {
@@ -242,7 +242,7 @@ static bool ground_differs(const Ground *ground, const cJSON *const *reports, in
     return differ;
 }
 
-/* In what the first pipelines of the runs differ, as far as it moves any of these metrics. */
+/* In what the first pipelines of the runs differ, of the things that any of these metrics depends on. */
 static cJSON *differs_of(const cJSON *const *reports, int count, unsigned metrics)
 {
     cJSON *list = cJSON_CreateArray();

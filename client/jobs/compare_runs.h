@@ -1,7 +1,7 @@
 /* Runs side by side: their reports read, and what may be compared with what.
  *
- * Two numbers compare when they were measured alike: same reference (by content), pipeline, network, number of images,
- * and for the neighbours' figures the same k. Where that does not hold the comparison says so at every number. */
+ * Two results are comparable if they have the same reference (by content), pipeline, network and number of images, and
+ * for metrics of neighbours the same k. Results that are not comparable are marked. */
 #ifndef CLIENT_JOBS_COMPARE_RUNS_H
 #define CLIENT_JOBS_COMPARE_RUNS_H
 
@@ -9,8 +9,8 @@
 
 #include "core/err.h"
 
-/* The report.json at a path: a job's folder or the file itself. The caller owns it. Errors name the path and say what
- * it is instead. */
+/* The report.json at a path: a job's folder or the file itself. The caller owns it. Errors name the path and what it
+ * is instead. */
 bool compare_read(const char *path, cJSON **ret_report, Err *err);
 
 /* reports: at least two, with a name for each. Gives
@@ -19,8 +19,8 @@ bool compare_read(const char *path, cJSON **ret_report, Err *err);
  *      "figures": [{figure, title, pipeline, values: [{value, low?, high?, deviation?, comparable, differs: [what],
  *                   delta?, overlap?}]}]}
  * values are in the order of the runs, null where a run has no such figure. delta is against the first run; overlap:
- * whether the two intervals do, absent when one has none. A run without the pipeline of a row stands there with its own
- * and differs in it. The caller owns the result. */
+ * whether the two intervals do, absent when one has none. A run without the pipeline of a row has its own there and
+ * differs in it. The caller owns the result. */
 cJSON *compare_runs(const cJSON *const *reports, const char *const *names, int count);
 
 /* What the intervals of a value and of the first run's say, in words; "" where one of them has none. Two that overlap

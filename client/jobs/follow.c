@@ -34,14 +34,15 @@ static void say_detached(const Waiting *wait, const char *why)
     Buf ids = {0};
     for (int i = 0; i < wait->count; i++)
         buf_printf(&ids, " %s", wait->ids[i]);
-    fprintf(stderr, "ddq: %s; the job%s on. Come back with: ddq %s%s\n", why, wait->count > 1 ? "s go" : " goes",
-            wait->how->progress && wait->count == 1 ? "watch" : "wait", ids.data);
+    fprintf(stderr, "ddq: %s; the job%s. Follow again with: ddq %s%s\n", why,
+            wait->count > 1 ? "s continue" : " continues", wait->how->progress && wait->count == 1 ? "watch" : "wait",
+            ids.data);
     buf_free(&ids);
 }
 
 typedef enum Outcome { OUTCOME_ENDED, OUTCOME_STOPPED, OUTCOME_FAILED } Outcome;
 
-/* Ctrl-C, the end of --timeout, or nobody who reads. */
+/* Ctrl-C, the end of --timeout, or a closed stdout. */
 static bool must_stop(Waiting *wait)
 {
     bool late = wait->deadline && mono_ms() >= wait->deadline;
@@ -51,7 +52,7 @@ static bool must_stop(Waiting *wait)
         return false;
     progress_end(&wait->progress);
     wait->cmd->exit_code = interrupted() ? EXIT_INTERRUPTED : EXIT_TIMED_OUT;
-    say_detached(wait, interrupted() ? "detached" : "the time is over");
+    say_detached(wait, interrupted() ? "detached" : "--timeout has expired");
     return true;
 }
 
@@ -106,7 +107,7 @@ static bool look(Waiting *wait, const char *id, cJSON **job, Err *err)
     return true;
 }
 
-/* Until it is time for the next look, or until a live message says that there is something to see. */
+/* Waits until the next look is due, or until a live message announces a change. */
 static void rest(Waiting *wait, int pause, cJSON *job)
 {
     Mono now = mono_ms(), until = now + pause;
@@ -123,7 +124,7 @@ static void rest(Waiting *wait, int pause, cJSON *job)
     }
 }
 
-/* Looks until the job has ended, or is held; *ret_job is its last answer, *ret_held why nobody can go on waiting. */
+/* Looks until the job has ended, or is held; *ret_job is its last answer, **ret_held: why the wait cannot go on. */
 static Outcome until_ended(Waiting *wait, const char *id, cJSON **ret_job, char **ret_held, Err *err)
 {
     cJSON *job = NULL;
@@ -137,7 +138,7 @@ static Outcome until_ended(Waiting *wait, const char *id, cJSON **ret_job, char 
         } else if (job && (job_state_final(job_state(job)) || (*ret_held = held_sentence(wait->cmd, job)))) {
             break;
         } else {
-            redis_listen(wait->cmd->redis, channel); /* only now: a job that has ended says nothing more */
+            redis_listen(wait->cmd->redis, channel); /* only now: a job that has ended publishes nothing more */
             rest(wait, pause, job);
             if (must_stop(wait))
                 outcome = OUTCOME_STOPPED;
@@ -173,14 +174,14 @@ static void report_group(const Waiting *wait, const cJSON *job, int code)
     fflush(stdout);
 }
 
-/* `held`: why it has not, else NULL. */
+/* `held`: why it does not end, else NULL. */
 static int code_of(const cJSON *job, const char *held)
 {
     int code = target_is_group(json_text(job, "id", "")) ? group_exit_code(job) : job_exit_code(job);
     return held && code < EXIT_HELD ? EXIT_HELD : code;
 }
 
-/* The job has ended: what it made, or why it did not; or it is held. */
+/* The job has ended or is held: prints its results, or why it has none. */
 static void report(Waiting *wait, const cJSON *job, const char *held)
 {
     Cmd *cmd = wait->cmd;

@@ -8,7 +8,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 
-enum { DEEPEST = 16 }; /* jobs that wait for each other in a row */
+enum { DEEPEST = 16 }; /* length of a chain of waiting jobs */
 
 static bool is_held(const cJSON *job)
 {
@@ -19,7 +19,7 @@ static bool is_held(const cJSON *job)
 static char *held_text(const cJSON *job)
 {
     const char *id = json_text(job, "id", "");
-    return xasprintf("is held: %s; ddq release %s continues it", json_text(job, "reason", "nobody said why"), id);
+    return xasprintf("is held: %s; ddq release %s continues it", json_text(job, "reason", "no reason given"), id);
 }
 
 /* Of a waiting job: a parent that is held, or that waits for one in its turn. */
@@ -66,7 +66,7 @@ static char *group_sentence(Cmd *cmd, const cJSON *group)
         char *one = job_sentence(cmd, job);
         cJSON_Delete(job);
         if (!one)
-            return NULL; /* it goes on */
+            return NULL; /* it continues */
         text = xasprintf("sweep %s: %s: %s", json_text(group, "id", ""), json_text(group, "reason", ""), one);
         free(one);
     }

@@ -1,4 +1,4 @@
-/* Jobs that a wait cannot see the end of: held, or waiting for a job that is. Nobody but a person continues them. */
+/* Jobs that do not end by themselves: held, or waiting for a held job. A person has to release them. */
 #ifndef CLIENT_JOBS_HELD_H
 #define CLIENT_JOBS_HELD_H
 
@@ -6,9 +6,9 @@
 
 #include "client/cmd.h"
 
-/* job: an answer of job_show, or a sweep's of group_as_job. The sentence that says what is held, why, and how it
- * continues; NULL when the job goes on by itself, or when the queue cannot be asked. Caller frees. A held job whose
- * workers have not stopped yet still goes on: it may end. */
+/* job: an answer of job_show, or a sweep's of group_as_job. A sentence with what is held, why, and how to continue it;
+ * NULL if the job continues by itself, or if the queue cannot be reached. Caller frees. A held job whose workers have
+ * not stopped yet continues: it may end. */
 char *held_sentence(Cmd *cmd, const cJSON *job);
 
 #endif

@@ -60,7 +60,7 @@ static cJSON *read_below(const char *path, const char *name)
 
 /* --- which images are there ------------------------------------------------------------------------------- */
 
-/* A shard of this job: its manifest says the range of its name, and the identity of job.json. */
+/* A shard of this job: its manifest has the range of its name, and the identity of job.json. */
 static bool is_shard(const char *path, const char *name, const char *identity, Range *ret_range)
 {
     int used = 0;
@@ -91,7 +91,7 @@ static void add_range(JobFolder *folder, const Range *range)
     folder->there += range->hi - range->lo;
 }
 
-/* Shards may overlap; what is told does not. */
+/* Shards may overlap; the ranges in `have` do not. */
 static void join(JobFolder *folder, Range *shards, size_t count)
 {
     Range whole = {0, 0};
@@ -184,7 +184,7 @@ static cJSON *files_of(const cJSON *mark)
 static bool take_mark(const char *path, cJSON *mark, JobFolder *folder, Err *err)
 {
     if (!cJSON_IsObject(mark) || !*json_text(mark, "identity", ""))
-        return err_set(err, ERR_FORMAT, "%s: its job.json is not one that ddq-worker wrote", path);
+        return err_set(err, ERR_FORMAT, "%s: its job.json was not written by ddq-worker", path);
     snprintf(folder->created, sizeof folder->created, "%s", json_text(mark, "created", ""));
     folder->files = files_of(mark);
     folder->submitted = cJSON_DetachItemFromObjectCaseSensitive(mark, "submitted");
@@ -192,8 +192,7 @@ static bool take_mark(const char *path, cJSON *mark, JobFolder *folder, Err *err
     if (!cJSON_IsObject(folder->submitted) || !*json_text(folder->submitted, "id", "") ||
         !*json_text(folder->submitted, "user", ""))
         return err_set(err, ERR_FORMAT,
-                       "%s: its job.json does not say what was submitted, so it was made without a queue; submit the "
-                       "job again",
+                       "%s: its job.json has no submission, because the job ran without a queue; submit it again",
                        path);
     JobSpec *spec = NULL;
     if (!jobspec_parse(folder->spec, FORM_QUEUED, &spec, err))
@@ -202,7 +201,7 @@ static bool take_mark(const char *path, cJSON *mark, JobFolder *folder, Err *err
     jobspec_add_keys(folder->submitted, folder->spec); /* job.json has none: they follow from the spec */
     jobspec_free(spec);
     if (json_number(folder->submitted, "images", 0) != (double)folder->images)
-        return err_set(err, ERR_FORMAT, "%s: its job.json speaks of %.0f images and of %" PRId64, path,
+        return err_set(err, ERR_FORMAT, "%s: its job.json has two numbers of images, %.0f and %" PRId64, path,
                        json_number(folder->submitted, "images", 0), folder->images);
     return true;
 }

@@ -9,7 +9,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 
-enum { LOOKS = 1000 }; /* of the doctor, who is to be quick */
+enum { LOOKS = 1000 }; /* at most, so that the doctor stays fast */
 
 static bool is_known(Cmd *cmd, const char *id, bool *ret_known, Err *err)
 {

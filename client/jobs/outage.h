@@ -1,4 +1,4 @@
-/* A Redis that goes away while a verb waits: every verb that asks again and again lives through a restart.
+/* The loss of Redis while a verb waits: verbs that poll survive a restart of Redis.
  *
  *     Outage outage = {0};
  *     while (...)
@@ -17,9 +17,10 @@ typedef struct Outage {
     Mono since; /* when Redis was lost; 0: it answers */
 } Outage;
 
-/* A call failed with err: true if the caller should ask again later. That is so for a minute after a connection that
- * once stood was lost; the first time this prints a line. Any other error, and a Redis that was never reached, is
- * final. */
+/* A call failed with err: true if the caller should try again later, which is so for a minute after an established
+ * connection was lost; the first time this prints a line. Any other error, and a Redis that was never reached, is
+ * final.
+ */
 bool outage_wait(Outage *outage, Cmd *cmd, const Err *err);
 
 /* A call succeeded. */

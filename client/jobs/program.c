@@ -104,7 +104,7 @@ bool program_ask_worker(const char *const *words, cJSON **ret_answer, int *ret_s
         *ret_status = WEXITSTATUS(status);
     cJSON *answer = good && *ret_status == EXIT_OK ? cJSON_Parse(text.data) : NULL;
     if (good && *ret_status == EXIT_OK && !answer)
-        good = err_set(err, ERR_PROTOCOL, "ddq-worker %s answered no JSON: %.200s", words[0], text.data);
+        good = err_set(err, ERR_PROTOCOL, "ddq-worker %s did not print JSON: %.200s", words[0], text.data);
     buf_free(&text);
     *ret_answer = answer;
     return good;

@@ -13,9 +13,9 @@ char *program_beside(const char *name);
 /* Becomes `ddq-worker` with these words (NULL ends them); returns only when that fails. */
 bool program_become_worker(const char *const *words, Err *err);
 
-/* Runs `ddq-worker` with these words and reads the one JSON object it prints. It says what is wrong and how far it is
- * on our stderr by itself: with *ret_status (its exit status) not EXIT_OK there is no answer and nothing more to say.
- * False only when it could not be run or understood. */
+/* Runs `ddq-worker` with these words and reads the one JSON object it prints. The worker prints errors and progress on
+ * our stderr itself: if *ret_status (its exit status) is not EXIT_OK, there is no answer, and the error is already
+ * printed. False only if it could not be run or its output is not JSON. */
 bool program_ask_worker(const char *const *words, cJSON **ret_answer, int *ret_status, Err *err);
 
 #endif

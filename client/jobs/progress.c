@@ -17,7 +17,7 @@ static double share_of(const cJSON *job)
     return images > 0 ? fmin(done / images, 1) : 0; /* an evaluation before its survey */
 }
 
-/* "1,240/5,000  31/s  ETA 2m01s", or why it does not run. */
+/* "1,240/5,000  31/s  ETA 2m01s", or the reason why it does not run. */
 static void add_numbers(Buf *line, const cJSON *job)
 {
     char done[TERM_TEXT], images[TERM_TEXT], rate[TERM_TEXT], eta[TERM_TEXT];

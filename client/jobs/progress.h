@@ -1,4 +1,4 @@
-/* How far a job is, on stderr: one line redrawn on a terminal, else one line for each tenth and each change of state.
+/* Progress of a job on stderr: one line that is redrawn on a terminal, else a line per tenth and per change of state.
  */
 #ifndef CLIENT_JOBS_PROGRESS_H
 #define CLIENT_JOBS_PROGRESS_H
@@ -13,6 +13,6 @@ typedef struct Progress {
 } Progress;
 
 void progress_show(Progress *progress, const cJSON *job);
-void progress_end(Progress *progress); /* leaves the last line standing */
+void progress_end(Progress *progress); /* ends the last line */
 
 #endif

@@ -19,7 +19,7 @@ const cJSON *refs_find(const cJSON *references, const char *name)
     return NULL;
 }
 
-/* An entry of somebody's library (NULL: only its name is known) into the list; host NULL: nobody's. */
+/* Adds an entry of a host's library (NULL: only its name is known) to the list; host NULL: of no host. */
 static void merge(cJSON *list, const cJSON *entry, const char *name, const char *host)
 {
     cJSON *row = (cJSON *)refs_find(list, name);
@@ -69,7 +69,7 @@ static void merge_host(cJSON *list, const cJSON *host)
     cJSON_Delete(folder);
 }
 
-/* Without a queue: what this person's own configuration names, and what lies in the folder. */
+/* Without a queue: the references of the local configuration and of the folder. */
 static bool merge_here(Cmd *cmd, cJSON *list, Err *err)
 {
     const Conf *conf;
@@ -127,7 +127,8 @@ bool refs_known(Cmd *cmd, cJSON **ret_references, Err *err)
         good = merge_here(cmd, list, err);
     }
     if (good && !(hosts && hosts->child))
-        cmd_say(cmd, reached ? "no daemon is alive, so none is known" : "no queue answers; these are known here");
+        cmd_say(cmd, reached ? "no daemon is alive, so no references are offered"
+                             : "the queue cannot be reached; these are known on this machine");
     cJSON_Delete(hosts);
     if (good)
         *ret_references = sorted(list);

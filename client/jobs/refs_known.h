@@ -8,8 +8,8 @@
 #include "client/cmd.h"
 
 /* An array of {"name", "kind", "pipeline"?, "images"?, "dims"?, "sha256"?, "path"?, "user"?, "from"?, "hosts": []},
- * sorted by name: of all hosts that are alive. Where no queue answers it is what the configuration here names and what
- * is registered in the folder, with no hosts, and that is said. The caller owns it. */
+ * sorted by name: of all live hosts. If the queue cannot be reached: those of the local configuration and of the
+ * folder, with no hosts and with a message. The caller owns it. */
 bool refs_known(Cmd *cmd, cJSON **ret_references, Err *err);
 
 /* OUTPUT_ROOT/references: of the hosts that are alive (*ret_shared), else of the configuration. Caller frees. */

@@ -12,7 +12,7 @@
 #include "spec/figure.h"
 #include "spec/jobkind.h"
 
-/* A line with the path, if the file is there or the folder is not to be seen from here. */
+/* A line with the path, if the file exists or the folder is not visible from here. */
 static void print_path(const char *label, const char *folder, const char *file, bool visible)
 {
     char *path = xasprintf("%s/%s", folder, file);
@@ -33,7 +33,7 @@ bool result_figures(const cJSON *job)
     return any;
 }
 
-/* Of a job whose worker told no other figures. */
+/* For a job whose worker reported only the FID. */
 static void print_fid(const cJSON *job)
 {
     double fid = json_number(job, "fid", NAN);

@@ -1,4 +1,4 @@
-/* What a job that is done made: where the images, the sheet and the report are, and its figures beside the published
+/* The results of a job that is done: paths of images, contact sheet and report, and its figures next to the published
  * ones. */
 #ifndef CLIENT_JOBS_RESULT_H
 #define CLIENT_JOBS_RESULT_H
@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 void result_print(const cJSON *job); /* on stdout; of a job in state done */
-/* The table of its figures alone, on stdout; false and nothing when there are none. */
+/* The table of its figures alone, on stdout; false if there are none. */
 bool result_figures(const cJSON *job);
 
 #endif

@@ -12,7 +12,7 @@
 
 enum { POINT_FIELDS = 6, TITLE_COLUMNS = 3, FIGURES = 5 };
 
-/* In the order in which one of them is the state of the whole. */
+/* The first of these that any job has is the state of the group. */
 static const JobState while_going[] = {JOB_RUNNING, JOB_QUEUED, JOB_HELD, JOB_WAITING};
 static const JobState at_the_end[] = {JOB_FAILED, JOB_CANCELLED, JOB_DONE};
 
@@ -77,7 +77,7 @@ static const cJSON *value_of(const cJSON *point, const Figure *figure)
 {
     const cJSON *value =
         cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(point, "metrics"), figure->key);
-    if (!value && strcmp(figure->key, "fid") == 0) /* workers that tell nothing else */
+    if (!value && strcmp(figure->key, "fid") == 0) /* workers that report only the FID */
         value = cJSON_GetObjectItemCaseSensitive(point, "fid");
     return cJSON_IsNumber(value) ? value : NULL;
 }
@@ -128,7 +128,7 @@ void group_points(const cJSON *job)
     const Figure *figures[FIGURES];
     Column columns[POINT_FIELDS + TITLE_COLUMNS + FIGURES];
     int count = 0, figure_count = figures_of(points, figures);
-    cJSON *shown = cJSON_CreateObject(); /* a table has only so many columns */
+    cJSON *shown = cJSON_CreateObject(); /* at most POINT_FIELDS */
     cJSON_ArrayForEach(axis, axes) if (count < POINT_FIELDS)
     {
         columns[count++] = (Column){axis->string, true, 0};

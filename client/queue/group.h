@@ -4,12 +4,12 @@
 
 #include <cjson/cJSON.h>
 
-/* The sweep as if it were one job, so that it is drawn and waited for like one: id USER/NAME; state that of the worst
- * when all have ended, else that of the busiest; images, done, rate; reason "2 done, 1 running"; and what ddq_group
- * said: points, states. `group` is consumed, the caller owns the result. */
+/* The sweep in the form of one job, so that it is drawn and waited for like one: id USER/NAME; the worst state if all
+ * have ended, else the most active one; images, done, rate; reason "2 done, 1 running"; and ddq_group's points and
+ * states. `group` is consumed, the caller owns the result. */
 cJSON *group_as_job(cJSON *group);
 
-int group_exit_code(const cJSON *job); /* the highest of its jobs, of such an answer that has ended */
+int group_exit_code(const cJSON *job); /* the highest of its jobs; of such a group whose jobs have ended */
 void group_points(const cJSON *job);   /* on stdout: a table of its points with their figures */
 
 #endif

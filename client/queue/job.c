@@ -96,7 +96,7 @@ bool job_show(Cmd *cmd, const char *id, cJSON **ret_job, Err *err)
     if (!job || !leases || !sieve_is_id(json_text(job, "id", ""))) {
         cJSON_Delete(job);
         cJSON_Delete(leases);
-        return err_set(err, ERR_PROTOCOL, "the queue's answer about job %s holds no job", id);
+        return err_set(err, ERR_PROTOCOL, "the queue's answer about job %s contains no job", id);
     }
     cJSON_AddItemToObject(job, "leases", leases);
     job_tidy(job);
@@ -129,7 +129,7 @@ bool job_tick(cJSON *job, const cJSON *message)
 {
     cJSON *lease;
     if (strcmp(json_text(message, "type", ""), "progress") != 0)
-        return !*json_text(message, "state", ""); /* a log line is none of a job's state */
+        return !*json_text(message, "state", ""); /* a log line does not change a job's state */
     cJSON_ArrayForEach(lease, cJSON_GetObjectItemCaseSensitive(job, "leases"))
     {
         if (strcmp(json_text(lease, "token", ""), json_text(message, "token", "")) != 0)
@@ -144,5 +144,5 @@ bool job_tick(cJSON *job, const cJSON *message)
         cJSON_AddStringToObject(lease, "stage", json_text(message, "stage", ""));
         return true;
     }
-    return false; /* a lease that is new to us */
+    return false; /* a lease that the last answer did not contain */
 }

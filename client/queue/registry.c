@@ -60,7 +60,7 @@ bool registry_hosts(Cmd *cmd, cJSON **ret_hosts, Err *err)
     return true;
 }
 
-/* Names of one kind, of all hosts, each once. They belong to `hosts`. */
+/* Names of one kind, of all hosts, each once. `hosts` owns them. */
 static int collect(const cJSON *hosts, const char *field, const char **names)
 {
     int count = 0;
@@ -99,14 +99,14 @@ static bool check_name(const cJSON *hosts, const char *what, const char *field, 
         json_text(host, "references_fault", "");
     char meant[MEANT_TEXT];
     if (*fault) {
-        err_set(err, ERR_USAGE, "no running daemon knows the reference '%.60s', and one cannot read all of them: %s",
-                name, fault);
+        err_set(err, ERR_USAGE,
+                "no running daemon offers the reference '%.60s', and one cannot read all references: %s", name, fault);
         buf_free(&all);
         return false;
     }
     err_set(err, ERR_USAGE,
-            "no running daemon knows the %s '%.60s'%s They know: %s. A new one is named in the daemon's ddq.conf, [%s "
-            "NAME]",
+            "no running daemon offers the %s '%.60s'%s Offered: %s. To add one, write a section [%s NAME] in the "
+            "daemon's ddq.conf",
             what, name, nearest_meant(nearest_name(name, names, count), meant), all.data ? all.data : "none", what);
     buf_free(&all);
     return false;
@@ -235,8 +235,7 @@ bool registry_check(Cmd *cmd, const cJSON *jobs, bool later, Err *err)
         return false;
     bool ok = true;
     if (!hosts->child)
-        cmd_say(cmd,
-                "ddq: no daemon is alive, so nobody could check the names in the job; it will wait for one (ddqd)");
+        cmd_say(cmd, "ddq: no daemon is alive: the names in the job are not checked, and it waits until a ddqd runs");
     else
         ok = check_fresh(cmd, &hosts, jobs, later, err);
     cJSON_Delete(hosts);

@@ -1,4 +1,4 @@
-/* What the living daemons can do: their hosts, workers, models and references. */
+/* What the live daemons offer: hosts, workers, models and references. */
 #ifndef CLIENT_QUEUE_REGISTRY_H
 #define CLIENT_QUEUE_REGISTRY_H
 
@@ -29,7 +29,7 @@ bool registry_check(Cmd *cmd, const cJSON *jobs, bool later, Err *err);
 /* The same for living hosts that were asked before, at least one. */
 bool registry_check_hosts(const cJSON *hosts, const cJSON *jobs, Err *err);
 
-/* Why the worker of a host, or for "*" the whole host, may do nothing; NULL when it may. */
+/* Why the worker of a host, or for "*" the whole host, is drained; NULL: it is not. */
 const char *registry_drain(const cJSON *host, const char *worker);
 
 #endif

@@ -8,7 +8,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 
-/* The columns that a table shows: where a row keeps each. */
+/* The columns that a table shows, with their places in a row. */
 typedef struct CellPlace {
     const char *column;
     size_t offset;
@@ -76,12 +76,14 @@ bool rows_read(cJSON *reply, Rows *ret_rows, Err *err)
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(reply, "rows"), *cells;
     *ret_rows = (Rows){.reply = reply};
     if (!cJSON_IsArray(columns) || !cJSON_IsArray(list))
-        return err_set(err, ERR_PROTOCOL, "ddq_list answered no rows; is its library of another version?");
+        return err_set(err, ERR_PROTOCOL,
+                       "ddq_list returned no rows; does Redis hold another version of ddq's library?");
     ret_rows->items = xcalloc((size_t)cJSON_GetArraySize(list) + 1, sizeof *ret_rows->items);
     cJSON_ArrayForEach(cells, list)
     {
         if (!read_row(cells, columns, &ret_rows->items[ret_rows->count]))
-            return err_set(err, ERR_PROTOCOL, "ddq_list's row %d is no list of texts and numbers", ret_rows->count + 1);
+            return err_set(err, ERR_PROTOCOL, "row %d of ddq_list is not a list of texts and numbers",
+                           ret_rows->count + 1);
         ret_rows->count++;
     }
     return true;

@@ -36,7 +36,7 @@ static bool resolve_group(Cmd *cmd, const char *word, char **ret_target, Err *er
     return true;
 }
 
-/* What a user or a sweep may be called; `end` follows it. */
+/* Length of the name of a user or a sweep that `end` follows; 0: not a valid name. */
 static size_t name_length(const char *word, char end)
 {
     static const char rest[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.-";
@@ -50,7 +50,7 @@ static bool looks_like_group(const char *word)
     return name_length(user ? word + user + 1 : word, 0) > 0;
 }
 
-/* Only letters of ids: where it is no sweep, what is wrong with it as an id is said. */
+/* Contains only characters of ids: if there is no such sweep, the error is about the id. */
 static bool looks_like_id(const char *word)
 {
     return !word[strspn(word, "0123456789abcdefghjkmnpqrstvwxyzABCDEFGHJKMNPQRSTVWXYZ")];
@@ -67,7 +67,7 @@ bool target_resolve(Cmd *cmd, const char *word, char **ret_target, Err *err)
         free(last);
         return ok;
     }
-    /* A sweep's whole name says more than the beginning of an id; a whole id is a job, if there is one. */
+    /* A sweep's full name takes precedence over a prefix of an id, and a full id over both. */
     Err no_group = {0};
     bool may_be_group = looks_like_group(word), whole_id = strlen(word) == ID_LEN && looks_like_id(word);
     if (whole_id && job_resolve(cmd, word, ret_target, err))

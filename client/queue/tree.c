@@ -61,7 +61,7 @@ static char *also_of(const Tree *tree, int i)
     return text.data;
 }
 
-/* branch: what stands before a child's own corner. Queues hold no cycles: a job waits for older ones. */
+/* branch: the text before a child's corner. There are no cycles, because a job waits for older ones. */
 static void put(Tree *tree, int i, const char *branch, bool root, bool last)
 {
     bool utf8 = term_utf8();

@@ -10,7 +10,7 @@ typedef struct TreeRow {
     char *also;       /* ids of further jobs that it waits for, or NULL */
 } TreeRow;
 
-/* jobs: objects with id and after[], in any order. A job stands under the last of its `after` that is in the list;
+/* jobs: objects with id and after[], in any order. A job is placed under the last of its `after` that is in the list;
  * roots keep the list's order. *ret_count rows; tree_free frees them. */
 TreeRow *tree_rows(const cJSON *jobs, int *ret_count);
 void tree_free(TreeRow *rows, int count);

@@ -92,7 +92,7 @@ void users_quotas(const cJSON *users, const cJSON *everybody, FILE *to)
     const cJSON *user;
     cJSON_ArrayForEach(user, users)
         add_quota(table, user, cJSON_GetObjectItemCaseSensitive(user, "quota"), json_text(user, "user", ""));
-    add_quota(table, NULL, everybody, "everybody else");
+    add_quota(table, NULL, everybody, "all others");
     table_print(table, to);
     table_free(table);
 }

@@ -1,4 +1,4 @@
-/* Users as ddq_share and ddq_quota tell of them, in a table; width as of table_print_in. */
+/* Tables of users, from the answers of ddq_share and ddq_quota; width as of table_print_in. */
 #ifndef CLIENT_QUEUE_USERS_H
 #define CLIENT_QUEUE_USERS_H
 
@@ -20,10 +20,10 @@ bool users_check(Cmd *cmd, const char *name, bool changes, Err *err);
 
 #define USERS_NEW_FLAG                                                                                                 \
     {                                                                                                                  \
-        "new-user", 0, NULL, "set it for a user who has had no job and has no login on this machine"                   \
+        "new-user", 0, NULL, "accept a user who has no jobs and no login on this machine"                              \
     }
 
-/* A quota in words: "-" where there is none. */
+/* A quota as text: "-" if there is none. */
 #define USERS_TEXT 48
 const char *users_quota(const cJSON *quota, const char *kind, char text[USERS_TEXT]);
 

@@ -36,7 +36,7 @@ static bool ask(Cmd *cmd, const Plan *plan, const cJSON *spec, cJSON **ret_answe
     return true;
 }
 
-/* What such jobs took; of two kinds of devices the larger one. */
+/* Peak memory of such jobs; the larger value if both kinds of device have one. */
 static double memory_of(const cJSON *answer)
 {
     double most = 0;
@@ -90,10 +90,10 @@ static void print_answers(const Cmd *cmd, const cJSON *answers, const Plan *plan
     table_print(table, stdout);
     table_free(table);
     if (known && work > 0)
-        cmd_say(cmd, "about %s of one worker's time in all; nothing is queued", term_duration(work / 1000, text));
+        cmd_say(cmd, "about %s of work on one worker in total; nothing is queued", term_duration(work / 1000, text));
     else
-        cmd_say(cmd, "nothing is queued; WORK and MEMORY are known once such a job has run%s",
-                plan->evaluations ? ", those of an evaluation once it is there" : "");
+        cmd_say(cmd, "nothing is queued; WORK and MEMORY are known after such a job has run%s",
+                plan->evaluations ? ", those of an evaluation after it is queued" : "");
 }
 
 bool dryrun_print(Cmd *cmd, const Plan *plan, Err *err)

@@ -4,7 +4,7 @@
 
 #include "client/submit/plan.h"
 
-/* Asks about every job of the plan and prints the answers. A job that would be refused is an error, as a submit's. */
+/* Asks about every job of the plan and prints the answers. A job that would be refused is an error, as for a submit. */
 bool dryrun_print(Cmd *cmd, const Plan *plan, Err *err);
 
 #endif

@@ -10,7 +10,7 @@
 #include "core/mem.h"
 #include "spec/jobspec.h"
 
-enum { PARENTS_MAX = 32 }; /* as the queue has it */
+enum { PARENTS_MAX = 32 }; /* the same limit as in the queue */
 
 /* --- one kind of value each; text is the flag's ------------------------------------------------------------ */
 
@@ -72,7 +72,7 @@ static bool read_after(Cmd *cmd, const Row *row, const char *text, cJSON *args, 
 {
     cJSON *ids = cJSON_AddArrayToObject(args, row->arg);
     bool ok = true;
-    (void)text; /* the last one's; all of them count */
+    (void)text; /* only the last value; the flag may be repeated */
     for (int i = 0; ok && i < cmd->line.flag_count; i++) {
         if (strcmp(cmd->line.flags[i].name, row->flag) != 0)
             continue;
@@ -86,7 +86,7 @@ static bool read_after(Cmd *cmd, const Row *row, const char *text, cJSON *args, 
     }
     int count = cJSON_GetArraySize(ids);
     if (ok && count > PARENTS_MAX)
-        return err_set(err, ERR_USAGE, "--after names %d jobs, and a job waits for %d at most", count, PARENTS_MAX);
+        return err_set(err, ERR_USAGE, "--after names %d jobs; a job can wait for at most %d", count, PARENTS_MAX);
     return ok;
 }
 
@@ -103,7 +103,7 @@ static const Row rows[] = {
     {"hold", "hold", read_switch, 0, 0, NULL},
     {"priority", "priority", read_whole, -100, 100, NULL},
     {"new", "new", read_switch, 0, 0, NULL},
-    {"after", "after", read_after, 0, 0, NULL}, /* the last: it asks the queue */
+    {"after", "after", read_after, 0, 0, NULL}, /* last, because it calls the queue */
 };
 
 const char *const *placement_words(const char *flag)
@@ -123,7 +123,7 @@ bool placement_read(Cmd *cmd, cJSON **ret_args, Err *err)
         ok = !text || rows[i].read(cmd, &rows[i], text, args, err);
     }
     if (ok && cmd_has(cmd, "after-failed") && !cmd_has(cmd, "after"))
-        ok = err_set(err, ERR_USAGE, "--after-failed says what happens when a job of --after fails, and there is none");
+        ok = err_set(err, ERR_USAGE, "--after-failed needs --after: it applies when one of those jobs fails");
     if (ok)
         *ret_args = args;
     else

@@ -17,17 +17,17 @@
 
 /* --- reading ------------------------------------------------------------------------------------------------ */
 
-/* A name shared by several jobs would be a shared folder; of a sweep it is the group's. */
+/* Several jobs with one name would share a folder; the name of a sweep is the group's. */
 static bool check_count(const Cmd *cmd, const Plan *plan, Err *err)
 {
     int count = cJSON_GetArraySize(plan->jobs);
     for (int i = 0; i < cmd->field_count && count > 1 && !plan->sweep; i++)
         if (strcmp(cmd->fields[i].name, "name") == 0)
-            return err_set(err, ERR_USAGE, "--name is for one job, and these are %d", count);
+            return err_set(err, ERR_USAGE, "--name names one job, but there are %d", count);
     return true;
 }
 
-/* Images of a sweep that is there already: submitting it again adds nothing. */
+/* Images of a sweep that is already queued: submitting it again adds nothing. */
 static double images_known(Cmd *cmd, const char *group)
 {
     cJSON *known;
@@ -39,7 +39,7 @@ static double images_known(Cmd *cmd, const char *group)
     return images;
 }
 
-/* Of several jobs none is queued when not all of them fit; of one the queue says so itself. */
+/* Several jobs are queued only if all of them fit into the quota; the queue checks a single job itself. */
 static bool check_room(Cmd *cmd, const Plan *plan, Err *err)
 {
     const char *user;
@@ -62,8 +62,8 @@ static bool check_room(Cmd *cmd, const Plan *plan, Err *err)
     cJSON_Delete(reply);
     if (images > 0 && queued + images > most)
         return err_set(err, ERR_REFUSED,
-                       "these %d jobs have %.0f images, %s has %.0f queued, and the quota is %.0f; wait for some, or "
-                       "ask for more (ddq quota)",
+                       "these %d jobs have %.0f images, %s has %.0f queued, and the quota is %.0f; wait until some "
+                       "are done, or ask for a larger quota (ddq quota)",
                        cJSON_GetArraySize(plan->jobs), images, user, queued, most);
     return true;
 }
@@ -85,7 +85,7 @@ static bool split(const Cmd *cmd, Plan *plan, Err *err)
     return true;
 }
 
-/* An evaluation is called after its job, as far as that has a name. */
+/* An evaluation is named after its job, if that has a name. */
 static void name_evaluations(Plan *plan)
 {
     cJSON *evaluation = plan->evaluations ? plan->evaluations->child : NULL;

@@ -17,8 +17,8 @@ typedef struct Plan {
     char *group;        /* the sweep's name, else NULL */
 } Plan;
 
-/* Reads and checks the flags, the jobs, their names against the living daemons, and whether all of several jobs fit
- * into the user's quota. plan_free also after a failure. */
+/* Reads and checks the flags, the jobs, their names against the live daemons, and whether several jobs fit into the
+ * user's quota. Call plan_free also after a failure. */
 bool plan_read(Cmd *cmd, Plan *ret_plan, Err *err);
 void plan_free(Plan *plan);
 

@@ -71,10 +71,11 @@ static bool from_recipe(Cmd *cmd, const char *name, cJSON **ret_jobs, Err *err)
 static bool read_source(Cmd *cmd, cJSON **ret_jobs, Err *err)
 {
     if (!cmd->arg_count && !cmd->field_count)
-        return err_set(err, ERR_USAGE,
-                       "ddq %s: say what: a recipe (`ddq recipes`), a JSON file, - for stdin, or flags such as "
-                       "--model digits --t-list 0,20 --split-t 20 --images 64",
-                       cmd->verb->name);
+        return err_set(
+            err, ERR_USAGE,
+            "ddq %s: no job given; name a recipe (`ddq recipes`) or a JSON file, - for stdin, or flags such as "
+            "--model digits --t-list 0,20 --split-t 20 --images 64",
+            cmd->verb->name);
     if (!cmd->arg_count) {
         *ret_jobs = cJSON_CreateArray();
         cJSON_AddItemToArray(*ret_jobs, cJSON_CreateObject());
@@ -88,7 +89,7 @@ static bool read_source(Cmd *cmd, cJSON **ret_jobs, Err *err)
 
 /* --- flags on top --------------------------------------------------------------------------------------- */
 
-/* Published values were measured with the published numbers; these do not touch them. */
+/* Changing one of these fields keeps the published values. */
 static bool neutral(const char *field)
 {
     return jobspec_field_has(field, KEEPS_PUBLISHED | PUBLISHED);
@@ -104,7 +105,7 @@ static void drop_published(const Cmd *cmd, cJSON *job, const char *changes, bool
             dropped = true;
         }
     if (dropped && say)
-        cmd_say(cmd, "ddq: the published FID is left out, %s differs from what it was measured with", changes);
+        cmd_say(cmd, "ddq: the published FID is left out: %s differs from the published setting", changes);
 }
 
 static bool apply_flags(const Cmd *cmd, const Sweep *sweep, int point, cJSON *job, Err *err)
@@ -113,7 +114,7 @@ static bool apply_flags(const Cmd *cmd, const Sweep *sweep, int point, cJSON *jo
     const char *changes = NULL, *swept;
     for (int i = 0; (swept = sweep_field(sweep, i)); i++)
         changes = neutral(swept) ? changes : swept;
-    for (int pass = 0; pass < 2; pass++) /* the kind decides what the others may be */
+    for (int pass = 0; pass < 2; pass++) /* kind first: it decides which values the others may have */
         for (int i = 0; i < cmd->field_count; i++) {
             const FlagValue *flag = &cmd->fields[i];
             if ((strcmp(flag->name, "kind") == 0) != (pass == 0))
@@ -130,8 +131,7 @@ static bool apply_flags(const Cmd *cmd, const Sweep *sweep, int point, cJSON *jo
     return true;
 }
 
-/* The daemon works in another folder, and takes relative paths as under its output root: a file that is here is meant
- * to be this one. */
+/* The daemon resolves relative paths below its output root, so a file that exists here gets its absolute path. */
 static void make_absolute(cJSON *job)
 {
     const char *field;
@@ -172,7 +172,7 @@ bool specs_read(Cmd *cmd, const Sweep *sweep, cJSON **ret_jobs, Err *err)
     int count = cJSON_GetArraySize(raw), points = sweep_points(sweep);
     bool ok = true;
     if (sweep && count != 1)
-        ok = err_set(err, ERR_USAGE, "--sweep varies one job, and these are %d", count);
+        ok = err_set(err, ERR_USAGE, "--sweep varies one job, but there are %d", count);
     for (int i = 0; ok && i < count * points; i++) {
         cJSON *job = cJSON_Duplicate(cJSON_GetArrayItem(raw, i / points), true), *whole = NULL;
         ok = complete(cmd, sweep, i % points, job, &whole, err);

@@ -39,18 +39,18 @@ static bool check_field(const Cmd *cmd, const Sweep *sweep, const char *field, E
         known |= strcmp(names[i], field) == 0;
     char meant[MEANT_TEXT];
     if (!known)
-        return err_set(err, ERR_USAGE, "--sweep: no field of a job is '%.40s'%s", field,
+        return err_set(err, ERR_USAGE, "--sweep: a job has no field '%.40s'%s", field,
                        nearest_meant(nearest_name(field, names, count), meant));
     for (size_t i = 0; i < countof(fixed); i++)
         if (strcmp(field, fixed[i]) == 0)
-            return err_set(err, ERR_USAGE, "--sweep: %s cannot vary in a sweep; what can is what changes the images",
+            return err_set(err, ERR_USAGE, "--sweep: %s cannot vary in a sweep; sweep a field that changes the result",
                            field);
     for (int i = 0; i < sweep->count - 1; i++)
         if (strcmp(sweep->axes[i].field, field) == 0)
-            return err_set(err, ERR_USAGE, "--sweep: %s stands twice; give all its values at once", field);
+            return err_set(err, ERR_USAGE, "--sweep: %s is given twice; give all its values in one --sweep", field);
     for (int i = 0; i < cmd->field_count; i++)
         if (strcmp(cmd->fields[i].name, field) == 0)
-            return err_set(err, ERR_USAGE, "--sweep: %s is swept and given as a flag; leave one of them out", field);
+            return err_set(err, ERR_USAGE, "--sweep: %s is both swept and given as a flag; remove one of them", field);
     return true;
 }
 
@@ -65,7 +65,7 @@ static bool add_values(Axis *axis, const char *text, Err *err)
             continue;
         for (int i = 0; i < axis->count; i++)
             if (strcmp(axis->values[i], value) == 0)
-                ok = err_set(err, ERR_USAGE, "--sweep: %s is %.40s twice", axis->field, value);
+                ok = err_set(err, ERR_USAGE, "--sweep: %s has the value %.40s twice", axis->field, value);
         axis->values[axis->count++] = xstrdup(value);
     }
     free(copy);
@@ -100,7 +100,7 @@ bool sweep_read(const Cmd *cmd, Sweep **ret_sweep, Err *err)
             points *= ok ? sweep->axes[sweep->count - 1].count : 1;
         }
     if (ok && points > POINTS_MAX)
-        ok = err_set(err, ERR_USAGE, "--sweep: %.0f jobs, and a sweep has %d at most", points, POINTS_MAX);
+        ok = err_set(err, ERR_USAGE, "--sweep: %.0f jobs; a sweep has at most %d", points, POINTS_MAX);
     if (!ok || !sweep->count) {
         sweep_free(sweep);
         sweep = NULL;
@@ -135,7 +135,7 @@ const char *sweep_field(const Sweep *sweep, int i)
     return sweep && i < sweep->count ? sweep->axes[i].field : NULL;
 }
 
-/* The value of an axis at a point; the last axis turns fastest. */
+/* The value of an axis at a point; the last axis varies fastest. */
 static const char *value_at(const Sweep *sweep, int axis, int point)
 {
     for (int i = sweep->count - 1; i > axis; i--)
@@ -164,7 +164,7 @@ cJSON *sweep_point(const Sweep *sweep, const cJSON *job)
 
 /* --- names --------------------------------------------------------------------------------------------------- */
 
-/* What a folder may be called. */
+/* Makes a text a valid folder name. */
 static void make_safe(char *text)
 {
     for (char *c = text; *c; c++)
@@ -174,7 +174,7 @@ static void make_safe(char *text)
         *text = '_';
 }
 
-/* FNV-1a; four characters of it tell the sweeps of one user apart. */
+/* FNV-1a; four characters of it distinguish the sweeps of one user. */
 static uint32_t hash_of(const cJSON *jobs)
 {
     uint32_t hash = 2166136261u;
@@ -206,7 +206,7 @@ static char *group_name(const Sweep *sweep, const cJSON *jobs, bool fresh)
     return whole;
 }
 
-/* GROUP.split_t-80.seed-1, or GROUP.7 where that is too long for a name. */
+/* GROUP.split_t-80.seed-1, or GROUP.7 if that is too long. */
 static char *point_name(const Sweep *sweep, const char *group, int point)
 {
     Buf name = {0};

@@ -1,9 +1,9 @@
 /* A sweep: one job submitted once for every value of a field, or for every combination of several fields' values.
  *
  *     --sweep split_t=80,130,180 --sweep seed=1,2        six jobs, one group
- *     --sweep 't_list=0;0,80'                            values that are lists are parted by ';'
+ *     --sweep 't_list=0;0,80'                            lists as values are separated by ';'
  *
- * The jobs are a group of the queue, which shows, waits and compares as one. */
+ * The jobs form a group in the queue; they are shown, waited for and compared together. */
 #ifndef CLIENT_SUBMIT_SWEEP_H
 #define CLIENT_SUBMIT_SWEEP_H
 
@@ -24,9 +24,9 @@ bool sweep_apply(const Sweep *sweep, int point, cJSON *job, Err *err);
 /* The i-th field, NULL past the end. */
 const char *sweep_field(const Sweep *sweep, int i);
 
-/* Of complete specs, one a point in order: names the group (the jobs' own name, or one made of what is swept and a hash
- * of the specs, so that the same sweep is the same group; `fresh`: another one each time) and each job after its
- * point. Returns the group's name; caller frees. */
+/* jobs: complete specs, one per point, in order. Names the group (the jobs' own name, or one made of the swept fields
+ * and a hash of the specs, so that the same sweep is the same group; `fresh`: a new name each time) and each job after
+ * its point. Returns the group's name; caller frees. */
 char *sweep_name(const Sweep *sweep, cJSON *jobs, bool fresh);
 /* {"split_t": 80}: the fields that vary, as in a job. Caller owns it. */
 cJSON *sweep_point(const Sweep *sweep, const cJSON *job);

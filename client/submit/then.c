@@ -19,7 +19,7 @@ static bool saves_png(const cJSON *job)
     return false;
 }
 
-/* The spec again, from what is left of it: the defaults of a job that measures are not those of one that does not. */
+/* Parses what is left of the spec again, because a job that measures has other defaults than one that does not. */
 static bool complete(cJSON *object, cJSON **ret_spec, Err *err)
 {
     JobSpec *spec;
@@ -42,12 +42,12 @@ bool then_split(cJSON *job, cJSON **ret_evaluation, Err *err)
 {
     const JobKindRow *kind = jobkind_named(json_text(job, "kind", ""));
     if (!kind || !kind->makes_images)
-        return err_set(err, ERR_USAGE, "--then evaluate is for a job that samples, and this one is of kind %s",
+        return err_set(err, ERR_USAGE, "--then evaluate needs a job that makes images, and this one has kind %s",
                        json_text(job, "kind", ""));
     if (!saves_png(job))
-        return err_set(err, ERR_USAGE, "--then evaluate reads the images as PNG, and save leaves them out");
+        return err_set(err, ERR_USAGE, "--then evaluate reads the images as PNG; add png to save");
     if (!*json_text(job, "reference", "") && !cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(job, "metrics")))
-        return err_set(err, ERR_USAGE, "--then evaluate: say with what it compares, --reference NAME, or --metrics is");
+        return err_set(err, ERR_USAGE, "--then evaluate has nothing to measure; give --reference NAME or --metrics is");
     cJSON *evaluation = cJSON_CreateObject(), *rest = NULL, *whole = NULL;
     cJSON_AddStringToObject(evaluation, "kind", "evaluate");
     then_source(evaluation, "x");

@@ -1,5 +1,5 @@
-/* --then evaluate: what one job would do is done by two, a sampling job and an evaluation of its folder that waits for
- * it. The second may run where the network is, on another device, or again with other metrics. */
+/* --then evaluate: two jobs instead of one, a sampling job and an evaluation of its folder that waits for it. The
+ * second may run on another device, or again with other metrics. */
 #ifndef CLIENT_SUBMIT_THEN_H
 #define CLIENT_SUBMIT_THEN_H
 
@@ -12,7 +12,7 @@
  * are not named yet: then_source does that. The caller owns *ret_evaluation. */
 bool then_split(cJSON *job, cJSON **ret_evaluation, Err *err);
 
-/* folder: the sampling job's, below the output root, as the queue answered it. */
+/* folder: the sampling job's, below the output root, from the queue's answer. */
 void then_source(cJSON *evaluation, const char *folder);
 
 #endif

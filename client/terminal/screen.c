@@ -33,7 +33,7 @@ static void on_stop(int number)
 
 static void on_resize(int number)
 {
-    (void)number; /* that it came ends the wait */
+    (void)number; /* the signal ends the wait */
 }
 
 static void handle(int number, void (*handler)(int))
@@ -69,7 +69,7 @@ static void give_back(void)
 bool screen_enter(Err *err)
 {
     if (!isatty(STDIN_FILENO) || !term_is_terminal(stdout) || tcgetattr(STDIN_FILENO, &before) != 0)
-        return err_set(err, ERR_USAGE, "this is no terminal that can be drawn on; --once prints once");
+        return err_set(err, ERR_USAGE, "this is not a terminal; --once prints the page once");
     interrupt_detach();
     for (size_t i = 0; i < countof(ends); i++)
         handle(ends[i], on_end);

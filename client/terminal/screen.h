@@ -1,4 +1,4 @@
-/* The whole terminal as one picture: entered, drawn again and again, and given back as it was.
+/* The whole terminal as one page: enter, draw repeatedly, leave. Leaving restores the terminal.
  *
  *     if (!screen_enter(err)) ...
  *     do screen_draw(text); while (screen_key(1000) != SCREEN_LEAVE);

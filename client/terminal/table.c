@@ -15,7 +15,7 @@ typedef struct Cell {
     Color color;
 } Cell;
 
-/* Where texts lie until the table goes. */
+/* Storage of the texts, freed with the table. */
 typedef struct Chunk {
     struct Chunk *next;
     size_t used, size;
@@ -78,7 +78,7 @@ void table_cell(Table *table, Color color, const char *text)
     table->cells[table->count++] = clean(table, color, text);
 }
 
-/* Widths that fit: the column that gives most is cut to LEAST, then to nothing, then the next one. */
+/* Widths that fit: the column with the highest `give` is cut to LEAST, then dropped, then the next one. */
 static void fit(const Table *table, int limit, int *widths)
 {
     int total = -GAP;
@@ -99,7 +99,7 @@ static void fit(const Table *table, int limit, int *widths)
                 continue;
             int kept = widths[c] - (total - limit);
             if (kept < LEAST)
-                kept = -GAP; /* the column goes */
+                kept = -GAP; /* drop the column */
             total -= widths[c] - kept;
             widths[c] = kept < 0 ? 0 : kept;
         }

@@ -11,7 +11,7 @@ static const char *const sequences[] = {
     [COLOR_YELLOW] = "\033[33m", [COLOR_RED] = "\033[31m", [COLOR_BLUE] = "\033[34m",
 };
 
-static bool colored[2]; /* stdout, stderr: asked once, a table has thousands of cells */
+static bool colored[2]; /* stdout, stderr: determined once, because a table has thousands of cells */
 
 static bool set(const char *name)
 {

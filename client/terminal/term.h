@@ -1,4 +1,4 @@
-/* The terminal and the words for numbers: colours, width, durations, counts. */
+/* The terminal and the formats of numbers: colours, width, durations, counts. */
 #ifndef CLIENT_TERMINAL_TERM_H
 #define CLIENT_TERMINAL_TERM_H
 
@@ -20,8 +20,8 @@ int term_width(FILE *to);           /* columns; 0: no limit */
 bool term_utf8(void);               /* block characters can be shown */
 int term_columns(const char *text); /* columns that a UTF-8 text takes */
 
-/* Text of others (reasons, names, log lines), of at most `columns` (0: all of it). Its control characters, which could
- * steer the terminal or forge a line, become spaces. */
+/* Prints text that users wrote (reasons, names, log lines), at most `columns` (0: all). Control characters, which could
+ * control the terminal or forge a line, become spaces. */
 void term_put(FILE *to, const char *text, int columns);
 /* The same in place. */
 void term_clean(char *text);

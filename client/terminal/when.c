@@ -64,7 +64,7 @@ static bool time_of_day(const char *text, Wall now, Wall *ret_at)
     struct tm parts = local(now);
     parts.tm_hour = 0;
     parts.tm_min = 0;
-    parts.tm_sec = seconds; /* mktime carries it over, and knows of summer time */
+    parts.tm_sec = seconds; /* mktime normalizes it and applies daylight saving time */
     parts.tm_isdst = -1;
     struct tm tomorrow = parts;
     tomorrow.tm_mday++;
@@ -105,7 +105,7 @@ bool when_at(const char *text, Wall now, Wall *ret_at, Err *err)
         return err_set(err, ERR_USAGE,
                        "--at is '%.40s', wanted a time like 22:00, 2026-11-24T08:00, 2026-11-24T08:00Z or +2h", text);
     if (at < now)
-        return err_set(err, ERR_USAGE, "--at is '%.40s', and that has passed", text);
+        return err_set(err, ERR_USAGE, "--at is '%.40s', which is in the past", text);
     *ret_at = at;
     return true;
 }

@@ -1,5 +1,5 @@
-/* ddq adopt: jobs that Redis does not know any more, from their folders. A folder is read (jobfolder.h) and told to
- * ddq_adopt; the queue decides. Of a folder that is no job's, the folders below are tried, two deep: USER/NAME. */
+/* ddq adopt: restores jobs that Redis no longer has from their folders. A folder is read (jobfolder.h) and sent to
+ * ddq_adopt, which decides. In a folder that is not a job's, the folders below are searched, two levels: USER/NAME. */
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -26,7 +26,7 @@ typedef struct Adopt {
     cJSON *rows;  /* what is printed as JSON */
 } Adopt;
 
-/* --- where jobs live --------------------------------------------------------------------------------------- */
+/* --- folders of jobs --------------------------------------------------------------------------------------- */
 
 static void add_root(cJSON *roots, const char *path)
 {
@@ -55,7 +55,7 @@ static bool find_roots(Adopt *adopt, Err *err)
     return true;
 }
 
-/* "ada/mine": the folder as the queue names it. */
+/* "ada/mine": the folder's name in the queue. */
 static bool name_of(const Adopt *adopt, const char *real, const char **ret_name, Err *err)
 {
     const cJSON *root;
@@ -68,8 +68,8 @@ static bool name_of(const Adopt *adopt, const char *real, const char **ret_name,
         }
     }
     const char *first = adopt->roots->child ? adopt->roots->child->valuestring : NULL;
-    return err_set(err, ERR_USAGE, "%s does not lie below %s, where the daemons look for jobs; move it to %s/USER/NAME",
-                   real, first ? first : "an output root that can be seen from here", first ? first : "OUTPUT_ROOT");
+    return err_set(err, ERR_USAGE, "%s is not below %s, where the daemons look for jobs; move it to %s/USER/NAME", real,
+                   first ? first : "an output root that is visible from here", first ? first : "OUTPUT_ROOT");
 }
 
 /* --- one folder -------------------------------------------------------------------------------------------- */
@@ -97,7 +97,7 @@ static cJSON *args_of(const Adopt *adopt, JobFolder *folder, const char *name)
     return args;
 }
 
-static void say(const Adopt *adopt, const char *name, int64_t images, const cJSON *reply)
+static void print_adopted(const Adopt *adopt, const char *name, int64_t images, const cJSON *reply)
 {
     bool known = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "known"));
     const char *id = json_text(reply, "id", ""), *state = json_text(reply, "state", "");
@@ -114,9 +114,9 @@ static void say(const Adopt *adopt, const char *name, int64_t images, const cJSO
     if (adopt->cmd->quiet)
         puts(id);
     else if (known)
-        printf("%s %s is in the queue already: %s\n", id, name, state);
+        printf("%s %s is already in the queue: %s\n", id, name, state);
     else if (images)
-        printf("%s %s is %s, %.0f of %" PRId64 " images are there\n", id, name, state, json_number(reply, "done", 0),
+        printf("%s %s is %s, %.0f of %" PRId64 " images exist\n", id, name, state, json_number(reply, "done", 0),
                images);
     else
         printf("%s %s is %s\n", id, name, state);
@@ -134,16 +134,16 @@ static bool adopt_one(Adopt *adopt, const char *real, Err *err)
     jobfolder_done(&folder);
     if (!ok)
         return false;
-    say(adopt, name, images, reply);
+    print_adopted(adopt, name, images, reply);
     cJSON_Delete(reply);
     return true;
 }
 
 /* --- many folders ------------------------------------------------------------------------------------------- */
 
-/* What cannot be adopted is said and the others go on; without Redis nobody goes on. Somebody else's job is no failure
- * where nobody named it. */
-static bool tell(Adopt *adopt, const char *path, bool named, const Err *why, Err *err)
+/* Reports a folder that cannot be adopted, and continues with the others; false if Redis is lost. A job of another
+ * user is a failure only if its folder was named. */
+static bool report_fault(Adopt *adopt, const char *path, bool named, const Err *why, Err *err)
 {
     int code = err_exit_code(why->kind);
     if (why->kind == ERR_UNREACHABLE) {
@@ -165,13 +165,13 @@ static int is_shown(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
-/* Counts the jobs that it met. False: stop. */
+/* Adds the number of jobs found. False: stop. */
 static bool walk(Adopt *adopt, const char *path, int depth, int *found, Err *err)
 {
     Err why = {0};
     if (jobfolder_is(path)) {
         ++*found;
-        return adopt_one(adopt, path, &why) || tell(adopt, path, depth == 0, &why, err);
+        return adopt_one(adopt, path, &why) || report_fault(adopt, path, depth == 0, &why, err);
     }
     struct dirent **entries;
     int count = depth < DEPTH ? scandir(path, &entries, is_shown, alphasort) : 0;
@@ -196,14 +196,14 @@ static bool adopt_word(Adopt *adopt, const char *word, Err *err)
     Err why = {0};
     if (!realpath(word, real)) {
         err_errno(&why, "%s", word);
-        return tell(adopt, word, true, &why, err);
+        return report_fault(adopt, word, true, &why, err);
     }
     if (!walk(adopt, real, 0, &found, err))
         return false;
     if (found)
         return true;
-    err_set(&why, ERR_NOT_FOUND, "%s is no job's folder: neither it nor the folders below hold a job.json", word);
-    return tell(adopt, word, true, &why, err);
+    err_set(&why, ERR_NOT_FOUND, "%s is not a job's folder: neither it nor the folders below contain a job.json", word);
+    return report_fault(adopt, word, true, &why, err);
 }
 
 static bool adopt_run(Cmd *cmd, Err *err)
@@ -228,12 +228,12 @@ const Verb verb_adopt = {
     .args = "DIR...",
     .least = 1,
     .most = -1,
-    .summary = "Bring jobs that Redis has lost back from their folders; only what is missing is made",
+    .summary = "Restore jobs that Redis has lost from their folders",
     .detail =
-        "  ddq adopt ~/ddq-jobs/ada/k3f9x2m7qa     one job\n"
-        "  ddq adopt ~/ddq-jobs                    every job of yours below it (root: of everybody)\n"
-        "A job comes back under its id, name and user. What is on disk counts as done, and is checked by its\n"
-        "checksums before the report is made; a job whose report is there is done. A job that the queue knows is\n"
-        "left as it is.\n",
+        "  ddq adopt /srv/ddq/ada/k3f9x2m7qa     one job\n"
+        "  ddq adopt /srv/ddq                    all your jobs below the output root (root: of all users)\n"
+        "A job is restored under its id, name and user. Images on disk count as done; the report verifies their "
+        "checksums, and only missing images are made. A job with a complete report is restored as done. A job that is "
+        "in the queue is left unchanged.\n",
     .run = adopt_run,
 };

@@ -1,4 +1,4 @@
-/* ddq cancel, hold and release: one call of the queue for each id; a sweep is each of its jobs that it may concern. */
+/* ddq cancel, hold and release: one call per id. A sweep stands for those of its jobs to which the verb applies. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +8,7 @@
 #include "client/queue/target.h"
 #include "core/json.h"
 
-/* What is said about a job whose state is now `state`. */
-static void say(const Cmd *cmd, const char *id, const char *state)
+static void print_state(const Cmd *cmd, const char *id, const char *state)
 {
     if (cmd->quiet)
         puts(id);
@@ -35,7 +34,7 @@ static bool one(Cmd *cmd, QueueFn fn, const char *id, cJSON *changed, Err *err)
     cJSON_AddStringToObject(row, "state", json_text(reply, "state", ""));
     cJSON_AddItemToArray(changed, row);
     if (!cmd->json)
-        say(cmd, id, json_text(reply, "state", ""));
+        print_state(cmd, id, json_text(reply, "state", ""));
     cJSON_Delete(reply);
     return true;
 }
@@ -50,7 +49,7 @@ static bool each(Cmd *cmd, QueueFn fn, TargetWhich which, Err *err)
         for (const cJSON *id = ids->child; ok && id; id = id->next)
             ok = one(cmd, fn, id->valuestring, changed, err);
         if (ok && !ids->child)
-            cmd_say(cmd, "%s: no job of it can be changed so", cmd->args[i]);
+            cmd_say(cmd, "%s: none of its jobs can be changed this way", cmd->args[i]);
         cJSON_Delete(ids);
     }
     if (cmd->json) {
@@ -79,7 +78,7 @@ static bool release_run(Cmd *cmd, Err *err)
 }
 
 static const Flag hold_flags[] = {
-    {"reason", 'r', "[TEXT]", "why, for whoever looks at the job"},
+    {"reason", 'r', "[TEXT]", "the reason, shown with the job"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -88,7 +87,7 @@ const Verb verb_cancel = {
     .args = "ID|SWEEP...",
     .least = 1,
     .most = -1,
-    .summary = "Stop jobs for good; what they have made so far stays in their folders",
+    .summary = "End jobs; the images made so far stay in their folders",
     .run = cancel_run,
 };
 
@@ -97,7 +96,7 @@ const Verb verb_hold = {
     .args = "ID|SWEEP...",
     .least = 1,
     .most = -1,
-    .summary = "Keep jobs from running until they are released; nothing is lost",
+    .summary = "Stop jobs until `ddq release`; finished images are kept",
     .flags = hold_flags,
     .run = hold_run,
 };
@@ -107,6 +106,6 @@ const Verb verb_release = {
     .args = "ID|SWEEP...",
     .least = 1,
     .most = -1,
-    .summary = "Let held jobs go on",
+    .summary = "Continue held jobs",
     .run = release_run,
 };

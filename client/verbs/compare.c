@@ -1,5 +1,5 @@
-/* ddq compare: runs side by side, from their reports. A word with a slash in it, or one that names something here, is a
- * path and needs no Redis; another one is a job. */
+/* ddq compare: runs side by side, from their reports. A word that contains a slash or names an existing file is a path
+ * and needs no Redis; any other is a job. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,8 +80,8 @@ static bool open_job(Cmd *cmd, const char *word, cJSON **ret_report, char **ret_
         return false;
     const char *folder = json_text(job, "output", "");
     if (job_state(job) != JOB_DONE)
-        good = err_set(err, ERR_USAGE, "job %s is %s, and only a job that is done has a report",
-                       json_text(job, "id", ""), json_text(job, "state", ""));
+        good = err_set(err, ERR_USAGE, "job %s is %s; only a job that is done has a report", json_text(job, "id", ""),
+                       json_text(job, "state", ""));
     else if (access(folder, F_OK) != 0)
         good =
             err_set(err, ERR_NOT_FOUND,
@@ -105,7 +105,7 @@ static bool open_run(Cmd *cmd, const char *word, cJSON **ret_report, char **ret_
     return is_path(word) ? open_path(word, ret_report, ret_name, err) : open_job(cmd, word, ret_report, ret_name, err);
 }
 
-/* Jobs of a sweep that are not done are left out, and said so. */
+/* Leaves out the jobs of a sweep that are not done, with a message. */
 static bool add_sweep(Cmd *cmd, const char *target, cJSON *words, Err *err)
 {
     cJSON *group;
@@ -121,12 +121,12 @@ static bool add_sweep(Cmd *cmd, const char *target, cJSON *words, Err *err)
             missing++;
     }
     if (missing)
-        cmd_say(cmd, "ddq: %d jobs of %s are not done, and are not compared", missing, target);
+        cmd_say(cmd, "ddq: %d jobs of %s are not done and are left out", missing, target);
     cJSON_Delete(group);
     return true;
 }
 
-/* The command line's words, in the place of a sweep its jobs. */
+/* The command line's words, with each sweep replaced by its jobs. */
 static bool expand(Cmd *cmd, cJSON *words, Err *err)
 {
     bool ok = true;
@@ -136,7 +136,7 @@ static bool expand(Cmd *cmd, cJSON *words, Err *err)
         bool slash = strchr(word, '/') != NULL;
         Err unread = {0};
         if (is_path(word) || (slash && !target_resolve(cmd, word, &target, &unread)))
-            cJSON_AddItemToArray(words, cJSON_CreateString(word)); /* what is wrong with a path, open_path says */
+            cJSON_AddItemToArray(words, cJSON_CreateString(word)); /* open_path reports what is wrong with it */
         else if (!slash && !target_resolve(cmd, word, &target, err))
             ok = false;
         else if (target_is_group(target))
@@ -147,12 +147,11 @@ static bool expand(Cmd *cmd, cJSON *words, Err *err)
     }
     int count = cJSON_GetArraySize(words);
     if (ok && count < 2)
-        ok = err_set(err, ERR_USAGE, "ddq compare: wanted two runs at least, and %s",
-                     count ? "this is one" : "there is none");
+        ok = err_set(err, ERR_USAGE, "ddq compare: wanted at least two runs, got %s", count ? "one" : "none");
     return ok;
 }
 
-/* Two runs of one name are told apart by their number. */
+/* Runs of the same name get numbers. */
 static void number_names(char **names, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -184,7 +183,7 @@ static void print_marks(const cJSON *all)
             fputs("    ", stdout);
             term_put(stdout, json_text(run, "name", ""), NAME_MAX_COLUMNS);
             fputs(": ", stdout);
-            term_put(stdout, *value->valuestring ? value->valuestring : "not said", 0);
+            term_put(stdout, *value->valuestring ? value->valuestring : "unknown", 0);
             putchar('\n');
         }
     }
@@ -309,7 +308,7 @@ static bool compare_run(Cmd *cmd, Err *err)
 }
 
 static const Flag flags[] = {
-    {"html", 0, "FILE", "write the comparison as a page, too"},
+    {"html", 0, "FILE", "also write the comparison as an HTML page"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -318,10 +317,10 @@ const Verb verb_compare = {
     .args = "JOB|SWEEP...",
     .least = 1,
     .most = -1,
-    .summary = "Runs side by side: their figures, intervals and differences, with a mark where they do not compare",
-    .detail = "A JOB is an id, or the path of a job's folder or report.json, for which no Redis is needed. A sweep\n"
-              "(its name, or USER/NAME) is all of its jobs that are done.\n"
-              "Numbers compare when reference, pipeline, network and number of images are the same.\n",
+    .summary = "Show runs side by side; mark results that are not comparable",
+    .detail = "A JOB is an id, or the path of a job's folder or report.json (a path needs no Redis). A SWEEP, NAME or "
+              "USER/NAME, stands for all of its jobs that are done.\n"
+              "Results are comparable if reference, pipeline, network and number of images are the same.\n",
     .flags = flags,
     .run = compare_run,
 };

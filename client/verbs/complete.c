@@ -1,5 +1,5 @@
-/* What may stand at a place follows from the tables: a flag's from its name or its placeholder, an argument's from the
- * verb's `args`, as help shows them ("ID|SWEEP...", "[show NAME | add NAME PATH]"). */
+/* Completions follow from the tables: a flag's from its name or its placeholder, an argument's from the verb's `args`,
+ * as help shows them ("ID|SWEEP...", "[show NAME | add NAME PATH]"). */
 #include "client/verbs/complete.h"
 
 #include <ctype.h>
@@ -102,7 +102,7 @@ static void offer_value(const Typed *typed, const Flag *flag, const char *value)
 
 /* --- arguments ------------------------------------------------------------------------------------------------ */
 
-/* "ID|SWEEP...": each of its words. A small one stands for itself. */
+/* "ID|SWEEP...": each of its words. A word in lower case is literal. */
 static void offer_argument(const Typed *typed, const char *shown)
 {
     char *copy = xstrdup(shown), *rest = copy, *word;
@@ -156,7 +156,7 @@ static void offer_arguments(const Typed *typed, const Verb *verb, const char *co
 
 /* --- the line ------------------------------------------------------------------------------------------------- */
 
-/* --redis and --conf of the line that is typed say whom to ask. */
+/* --redis and --conf of the typed line apply. */
 static void take_over(Cmd *cmd, const Flag *flag, const char *value)
 {
     if (value && (strcmp(flag->name, "redis") == 0 || strcmp(flag->name, "conf") == 0))

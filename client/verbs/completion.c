@@ -1,5 +1,5 @@
-/* ddq completion: scripts for shells. They hold no words themselves: `ddq completion words` is asked while one types
- * (client/verbs/complete.h). What it prints is data to them: nothing of it is ever expanded or run by a shell. */
+/* ddq completion: scripts for shells. They contain no words: they call `ddq completion words` while the user types
+ * (client/verbs/complete.h). Its output is data to them, never expanded or run by a shell. */
 #include <stdio.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "core/mem.h"
 #include "core/nearest.h"
 
-/* Bash parts words at = and : too, and replaces what stands behind the last of them. */
+/* Bash splits words at = and : too, and replaces only the part after the last of them. */
 static const char bash[] = "# source <(ddq completion bash)\n"
                            "_ddq() {\n"
                            "    local line=${COMP_LINE:0:COMP_POINT} word typed words before\n"
@@ -97,12 +97,12 @@ const Verb verb_completion = {
     .args = "bash|zsh|fish",
     .least = 1,
     .most = -1,
-    .summary =
-        "A script that completes verbs, flags and their values, ids, recipes, hosts: source <(ddq completion bash)",
-    .detail = "  source <(ddq completion bash)          in ~/.bashrc\n"
-              "  source <(ddq completion zsh)           in ~/.zshrc, after compinit\n"
-              "  ddq completion fish | source           in ~/.config/fish/config.fish\n"
-              "The scripts call `ddq completion words --typing=LAST -- WORD...`, which prints what LAST may become.\n",
+    .summary = "Print a completion script for bash, zsh or fish",
+    .detail =
+        "  source <(ddq completion bash)          in ~/.bashrc\n"
+        "  source <(ddq completion zsh)           in ~/.zshrc, after compinit\n"
+        "  ddq completion fish | source           in ~/.config/fish/config.fish\n"
+        "The scripts call `ddq completion words --typing=LAST -- WORD...`, which prints the completions of LAST.\n",
     .flags = flags,
     .run = completion_run,
 };

@@ -1,4 +1,4 @@
-/* ddq drain and ddq resume: keep a host, or one worker of it, from work. */
+/* ddq drain and ddq resume: take a host, or one worker of it, out of service and back. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,14 +24,14 @@ static cJSON *args_of(const Cmd *cmd, const char *user, const char *word)
     return args;
 }
 
-static void say(const Cmd *cmd, const char *word, const cJSON *reply)
+static void print_change(const Cmd *cmd, const char *word, const cJSON *reply)
 {
     if (cmd->quiet)
         puts(word);
     else if (*json_text(reply, "reason", ""))
         printf("%s is %s\n", word, json_text(reply, "reason", ""));
     else if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(reply, "changed")))
-        printf("%s may work again\n", word);
+        printf("%s is resumed\n", word);
     else
         printf("%s was not drained\n", word);
 }
@@ -47,7 +47,7 @@ static bool each(Cmd *cmd, QueueFn fn, Err *err)
         cJSON *reply = NULL;
         ok = cmd_call(cmd, fn, args_of(cmd, user, cmd->args[i]), &reply, err);
         if (ok && !cmd->json)
-            say(cmd, cmd->args[i], reply);
+            print_change(cmd, cmd->args[i], reply);
         if (ok) {
             cJSON_DeleteItemFromObjectCaseSensitive(reply, "status");
             cJSON_AddItemToArray(list, reply);
@@ -71,7 +71,7 @@ static bool resume_run(Cmd *cmd, Err *err)
 }
 
 static const Flag drain_flags[] = {
-    {"reason", 'r', "[TEXT]", "why, for whoever wonders"},
+    {"reason", 'r', "[TEXT]", "the reason, shown to other users"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -80,10 +80,11 @@ const Verb verb_drain = {
     .args = "HOST[:WORKER]...",
     .least = 1,
     .most = -1,
-    .summary = "Keep a host, or one worker of it, from work until `ddq resume`: it ends its batch and frees its device",
-    .detail = "  ddq drain node1 --reason 'a new fan'\n"
-              "  ddq drain node1:cuda:0                  `ddq gpus` names workers\n"
-              "What it has not made goes back to the queue, and nobody is blamed. It holds over restarts.\n",
+    .summary = "Take hosts or workers out of service until `ddq resume`",
+    .detail = "  ddq drain node1 --reason 'replacing a fan'\n"
+              "  ddq drain node1:cuda:0                  `ddq gpus` lists the workers\n"
+              "A drained worker finishes its batch, returns the rest to the queue, which does not count as a failure, "
+              "and exits, so that its device is free. A drain survives restarts.\n",
     .flags = drain_flags,
     .run = drain_run,
 };
@@ -93,6 +94,6 @@ const Verb verb_resume = {
     .args = "HOST[:WORKER]...",
     .least = 1,
     .most = -1,
-    .summary = "Let drained hosts or workers work again; a host takes its workers with it",
+    .summary = "Return drained hosts or workers to service",
     .run = resume_run,
 };

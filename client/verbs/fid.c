@@ -1,4 +1,4 @@
-/* ddq fid: the worker's own `fid`, with the flags of pytorch-fid. Neither a daemon nor Redis is asked. */
+/* ddq fid: runs the worker's `fid`, with the flags of pytorch-fid. Needs neither a daemon nor Redis. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +29,7 @@ const Verb verb_fid = {
     .args = "A B",
     .least = 2,
     .most = 2,
-    .summary = "The FID of two sets, as `python -m pytorch_fid A B` prints it; needs no daemon",
+    .summary = "Compute the FID of two sets like `python -m pytorch_fid A B`",
     .detail = "A and B are folders or zips of images, .npz or .npy with images, statistics (.npz, .pth), or references "
               "by name.\n"
               "  ddq fid samples/ imagenet256.npz\n"

@@ -18,7 +18,7 @@ static void print_drains(const cJSON *host)
         bool whole = strcmp(drain->string, "*") == 0;
         printf("%s%s%s is ", name, whole ? "" : ":", whole ? "" : drain->string);
         term_put(stdout, drain->valuestring, 0);
-        printf("; ddq resume %s%s%s lets it work again\n", name, whole ? "" : ":", whole ? "" : drain->string);
+        printf("; ddq resume %s%s%s ends that\n", name, whole ? "" : ":", whole ? "" : drain->string);
     }
 }
 
@@ -61,7 +61,7 @@ static void print_hosts(const cJSON *hosts)
             printf("%s has no workers\n", json_text(host, "host", ""));
         print_drains(host);
         if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(host, "drain")) && !registry_drain(host, "*"))
-            printf("%s is draining: it finishes what it has and takes nothing new\n", json_text(host, "host", ""));
+            printf("%s is draining: its workers take no new work\n", json_text(host, "host", ""));
     }
 }
 
@@ -92,7 +92,7 @@ static bool gpus_run(Cmd *cmd, Err *err)
 const Verb verb_gpus = {
     .name = "gpus",
     .args = "",
-    .summary = "Hosts and their workers: what each does now",
-    .detail = "MEMORY is all that the device has, USABLE what ddq can use of it: the rest belongs to other programs.\n",
+    .summary = "List hosts and workers and what each is doing",
+    .detail = "MEMORY: of the device. USABLE: what ddq can use of it; other programs use the rest.\n",
     .run = gpus_run,
 };

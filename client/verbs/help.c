@@ -6,7 +6,6 @@
 
 #include "client/cmd.h"
 #include "client/terminal/term.h"
-#include "core/help.h"
 #include "core/mem.h"
 #include "core/nearest.h"
 #include "spec/jobspec.h"
@@ -15,19 +14,19 @@ static const struct {
     int code;
     const char *meaning;
 } exit_codes[] = {
-    {EXIT_OK, "it worked; for a verb that waits: the job is done"},
-    {EXIT_ERROR, "another error: the sentence says which"},
-    {EXIT_USAGE, "the command line or the job is wrong"},
+    {EXIT_OK, "success; for a verb that waits: the job is done"},
+    {EXIT_ERROR, "another error, which the message describes"},
+    {EXIT_USAGE, "the command line or the job is invalid"},
     {EXIT_UNREACHABLE, "Redis or the daemon cannot be reached"},
-    {EXIT_REFUSED, "refused for now"},
+    {EXIT_REFUSED, "temporarily refused"},
     {EXIT_PERMISSION, "not permitted"},
     {EXIT_JOB_FAILED, "the job failed"},
-    {EXIT_TIMED_OUT, "the job had not ended when --timeout was over"},
-    {EXIT_NOT_FOUND, "there is no such job or file"},
+    {EXIT_TIMED_OUT, "--timeout expired before the job ended"},
+    {EXIT_NOT_FOUND, "no such job or file"},
     {EXIT_CANCELLED, "the job was cancelled"},
-    {EXIT_INCOMPLETE, "the job is done, but some of its images could not be made: there is no report and no FID"},
-    {EXIT_HELD, "the job is held, or waits for one that is: it goes on when somebody releases it (ddq release)"},
-    {EXIT_INTERRUPTED, "Ctrl-C; a job that was waited for goes on"},
+    {EXIT_INCOMPLETE, "the job is done, but some images could not be made, so there is no report and no FID"},
+    {EXIT_HELD, "the job is held, or waits for a held job; ddq release continues it"},
+    {EXIT_INTERRUPTED, "Ctrl-C; the job continues"},
 };
 
 static Help help_here(FILE *to)
@@ -36,6 +35,11 @@ static Help help_here(FILE *to)
     help.bold = term_color(to, COLOR_BOLD);
     help.plain = term_reset(to);
     return help;
+}
+
+static Help help_page(void)
+{
+    return (Help){.to = stdout, .width = HELP_WIDEST, .bold = "", .plain = ""};
 }
 
 void help_all(FILE *to)
@@ -53,9 +57,13 @@ void help_all(FILE *to)
     }
     for (int i = 0; i < COMMAND_TABLES; i++)
         help_flags(&help, &program.tables[i]);
-    fprintf(to, "\n%sids%s    ", help.bold, help.plain);
-    help_row(&help, "", 0, "a unique beginning of an id is enough; '@' is the last job submitted from here");
-    fprintf(to, "%smore%s   ddq VERB --help; ddq recipes; ddq submit digits-demo --watch\n", help.bold, help.plain);
+    fprintf(to, "\n%sids%s\n", help.bold, help.plain);
+    help_text(&help, "  a unique prefix is enough; '@' is the last job submitted from here\n");
+    fprintf(to, "\n%smore%s\n", help.bold, help.plain);
+    help_text(&help, "  ddq help VERB                     a verb and its flags\n"
+                     "  ddq help glossary                 the terms, such as tier, range and slack\n"
+                     "  ddq recipes                       what can be submitted by name\n"
+                     "  ddq submit digits-demo --watch    a first job\n");
 }
 
 void help_verb(const Verb *verb)
@@ -88,17 +96,20 @@ static void markdown_flags(const Help *help, const Flag *flags)
 void help_markdown(void)
 {
     const Verb *verb;
-    const Help help = {.to = stdout, .width = HELP_WIDEST, .bold = "", .plain = ""};
+    const Help help = help_page();
     printf("# ddq, the client\n\nThis page is printed by `ddq help --markdown`.\n\n"
            "    ddq VERB [ARGUMENTS] [FLAGS]\n\n");
     help_text(&help,
-              "Data goes to stdout, messages and progress to stderr. Flags may stand before or after the verb, as "
-              "`--name=value` or `--name value`; `--` ends them. A unique beginning of an id is enough, `@` is "
-              "the last job submitted from here. Ctrl-C in a verb that waits does not stop the job; a message "
-              "says how to wait for it again.");
-    printf("\n| verb | |\n|---|---|\n");
-    for (int i = 0; (verb = verb_at(i)); i++)
-        printf("| [`%s`](#%s) | %s |\n", verb->name, verb->name, verb->summary);
+              "Data goes to stdout, messages and progress to stderr. Flags may come before or after the verb, as "
+              "`--name=value` or `--name value`; `--` ends them. A unique prefix of an id is enough; `@` is the "
+              "last job submitted from here. Ctrl-C in a verb that waits does not stop the job; a message shows "
+              "how to wait for it again. The [glossary](glossary.md) explains the terms.");
+    printf("\n");
+    for (int i = 0; (verb = verb_at(i)); i++) {
+        char *line = xasprintf("-  [`%s`](#%s): %s", verb->name, verb->name, verb->summary);
+        help_text(&help, line);
+        free(line);
+    }
     printf("\n## Flags of every verb\n");
     markdown_flags(&help, cmd_command(NULL).tables[COMMAND_TABLES - 1].flags);
     printf("\n## Exit status\n\n| status | meaning |\n|---|---|\n");
@@ -117,7 +128,7 @@ void help_markdown(void)
         if (verb->flags)
             markdown_flags(&help, verb->flags);
         if (verb->job_flags)
-            printf("\nEvery field of a queued job is a flag as well: `t_list` is `--t-list 0,80` "
+            printf("\nEvery field of a queued job is also a flag: `t_list` is `--t-list 0,80`\n"
                    "([jobspec.md](jobspec.md)).\n");
     }
 }
@@ -130,26 +141,31 @@ static void help_configuration(void)
 }
 
 static const Flag flags[] = {
-    {"markdown", 0, NULL, "the whole of docs/cli.md"},
+    {"markdown", 0, NULL, "print docs/cli.md or, with glossary, docs/glossary.md"},
     {NULL, 0, NULL, NULL},
 };
 
 static bool no_help(const char *word, Err *err)
 {
-    const char *names[128] = {"configuration"};
+    const char *names[128] = {"configuration", "glossary"};
     char meant[MEANT_TEXT];
     const Verb *verb;
-    int count = 1;
+    int count = 2;
     for (int i = 0; (verb = verb_at(i)) && count < (int)countof(names); i++)
         names[count++] = verb->name;
-    return err_set(err, ERR_USAGE,
-                   "no help about '%.60s'%s `ddq help` lists the verbs; the other topic is configuration", word,
-                   nearest_meant(nearest_name(word, names, count), meant));
+    return err_set(
+        err, ERR_USAGE,
+        "no help about '%.60s'%s `ddq help` lists the verbs; the other topics are configuration and glossary", word,
+        nearest_meant(nearest_name(word, names, count), meant));
 }
 
 static bool help_run(Cmd *cmd, Err *err)
 {
-    if (cmd_has(cmd, "markdown"))
+    bool markdown = cmd_has(cmd, "markdown"), glossary = cmd->arg_count && strcmp(cmd->args[0], "glossary") == 0;
+    const Help page = markdown ? help_page() : help_here(stdout);
+    if (glossary)
+        help_glossary(&page);
+    else if (markdown)
         help_markdown();
     else if (!cmd->arg_count)
         help_all(stdout);
@@ -164,9 +180,9 @@ static bool help_run(Cmd *cmd, Err *err)
 
 const Verb verb_help = {
     .name = "help",
-    .args = "[VERB|configuration]",
+    .args = "[VERB|configuration|glossary]",
     .most = 1,
-    .summary = "What ddq or one of its verbs does, or the keys of ddq.conf",
+    .summary = "Explain ddq, a verb, the keys of ddq.conf or the terms of ddq",
     .flags = flags,
     .run = help_run,
 };

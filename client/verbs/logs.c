@@ -1,4 +1,4 @@
-/* ddq logs: what the workers of a job said. */
+/* ddq logs: the log lines of a job's workers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,7 @@ static void print_line(const Cmd *cmd, const cJSON *line)
     putchar('\n');
 }
 
-/* Prints what came after *after and moves it. *ret_count: how many lines. */
+/* Prints the lines after *after and advances it. *ret_count: number of lines. */
 static bool print_new(Cmd *cmd, const char *id, char **after, int *ret_count, Err *err)
 {
     cJSON *args = cJSON_CreateObject(), *reply, *line;
@@ -58,7 +58,7 @@ static bool print_new(Cmd *cmd, const char *id, char **after, int *ret_count, Er
     return true;
 }
 
-/* The lines since *after, and whether the job had ended before they were asked for. */
+/* The lines since *after, and whether the job had ended before the query. */
 static bool look(Cmd *cmd, const char *id, char **after, bool *ret_ended, int *ret_count, Err *err)
 {
     cJSON *job;
@@ -74,7 +74,7 @@ static bool follow(Cmd *cmd, const char *id, char **after, Err *err)
     Outage outage = {0};
     int count = 1;
     bool ended = false;
-    while (!ended || count) { /* once more after the end: the last lines may come late */
+    while (!ended || count) { /* once more after the end: the last lines may be late */
         if (look(cmd, id, after, &ended, &count, err))
             outage_over(&outage);
         else if (!outage_wait(&outage, cmd, err))
@@ -84,7 +84,7 @@ static bool follow(Cmd *cmd, const char *id, char **after, Err *err)
         if (ferror(stdout))
             return true; /* the reader has closed the pipe */
         if (!ended && !interrupt_sleep(FOLLOW_MS)) {
-            fprintf(stderr, "ddq: detached; the job goes on. Come back with: ddq logs -f %s\n", id);
+            fprintf(stderr, "ddq: detached; the job continues. Follow again with: ddq logs -f %s\n", id);
             cmd->exit_code = EXIT_INTERRUPTED;
             return true;
         }
@@ -113,7 +113,7 @@ static bool logs_run(Cmd *cmd, Err *err)
 }
 
 static const Flag flags[] = {
-    {"follow", 'f', NULL, "go on until the job has ended"},
+    {"follow", 'f', NULL, "keep printing until the job has ended"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -122,7 +122,7 @@ const Verb verb_logs = {
     .args = "ID",
     .least = 1,
     .most = 1,
-    .summary = "What the workers of a job said",
+    .summary = "Print the log lines of a job's workers",
     .flags = flags,
     .run = logs_run,
 };

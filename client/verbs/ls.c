@@ -35,7 +35,7 @@ static bool check_state(const char *text, Err *err)
     return false;
 }
 
-/* rows: the short answer, all that a table shows. */
+/* rows: ask only for what a table shows. */
 static bool list_args(Cmd *cmd, bool rows, double *ret_limit, cJSON **ret_args, Err *err)
 {
     const char *state = cmd_value(cmd, "state"), *user = cmd_value(cmd, "user");
@@ -73,7 +73,7 @@ static const Column columns[] = {
     {"REASON OR NAME", false, 9},
 };
 
-/* Why it does not run, else the name its user gave it; one without is called after its recipe or its id. */
+/* The reason why it does not run, else its name, unless that is the default, its recipe or its id. */
 static const char *remark(const JobRow *row)
 {
     bool plain = strcmp(row->name, row->id) == 0 || strcmp(row->name, row->recipe) == 0;
@@ -105,7 +105,7 @@ static void add_row(Table *table, Wall now, const JobRow *row, const char *label
 static void say_how_many(const Cmd *cmd, int count, double limit)
 {
     if (!count)
-        cmd_say(cmd, "no jobs%s", cmd_has(cmd, "all") ? "" : " of yours; ddq ls --all lists everybody's");
+        cmd_say(cmd, "no jobs%s", cmd_has(cmd, "all") ? "" : " of yours; ddq ls --all lists those of all users");
     else if (count >= (int)limit)
         cmd_say(cmd, "the newest %d; --limit N shows more", count);
 }
@@ -149,7 +149,7 @@ static void print_tree(const cJSON *jobs)
     table_free(table);
 }
 
-/* Whole jobs: for JSON, and for the tree, which wants to know what they come after. */
+/* Whole jobs: for JSON, and for the tree, which needs their `after`. */
 static bool list_jobs(Cmd *cmd, Err *err)
 {
     double limit;
@@ -235,20 +235,20 @@ static bool ls_run(Cmd *cmd, Err *err)
 }
 
 static const Flag flags[] = {
-    {"all", 'a', NULL, "everybody's jobs"},
-    {"user", 'u', "NAME", "the jobs of this user"},
+    {"all", 'a', NULL, "jobs of all users"},
+    {"user", 'u', "NAME", "jobs of this user"},
     {"state", 's', "STATE", "queued, waiting, running, held, done, failed or cancelled"},
-    {"tree", 't', NULL, "each job under the one that it waits for"},
-    {"sweeps", 0, NULL, "sweeps instead of jobs; ddq show NAME lists the jobs of one"},
+    {"tree", 't', NULL, "show each job below the job that it waits for"},
+    {"sweeps", 0, NULL, "list sweeps; ddq show NAME lists the jobs of one"},
     {"active", 0, NULL, "only jobs that have not ended"},
-    {"limit", 'n', "N", "at most so many (default 1000)"},
+    {"limit", 'n', "N", "list at most N (default 1000)"},
     {NULL, 0, NULL, NULL},
 };
 
 const Verb verb_ls = {
     .name = "ls",
     .args = "",
-    .summary = "List my jobs, newest first",
+    .summary = "List your jobs, newest first",
     .flags = flags,
     .run = ls_run,
 };

@@ -1,4 +1,4 @@
-/* ddq models: what the living daemons can sample, and what they can compare with. */
+/* ddq models: the models and references of the live daemons. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@
 #include "core/mem.h"
 #include "spec/model.h"
 
-/* Adds `host` to the entry called `name`, which is made at its first host. */
+/* Adds `host` to the entry called `name`, which is created if necessary. */
 static cJSON *entry(cJSON *list, const char *name, const char *host)
 {
     cJSON *item;
@@ -44,7 +44,7 @@ static cJSON *gather(const cJSON *hosts)
     return all;
 }
 
-/* The files that other models of the same family may lack. */
+/* The optional files that this model has. */
 static Buf has_of(const cJSON *model)
 {
     Buf has = {0};
@@ -96,7 +96,7 @@ static bool models_run(Cmd *cmd, Err *err)
         table_print(table, stdout);
         table_free(table);
         if (!hosts->child)
-            cmd_say(cmd, "no daemon is alive, so none is known");
+            cmd_say(cmd, "no daemon is alive, so no models are offered");
     }
     cJSON_Delete(all);
     cJSON_Delete(hosts);
@@ -106,6 +106,6 @@ static bool models_run(Cmd *cmd, Err *err)
 const Verb verb_models = {
     .name = "models",
     .args = "",
-    .summary = "Models and reference statistics that the running daemons know",
+    .summary = "List the models and references that the live daemons offer",
     .run = models_run,
 };

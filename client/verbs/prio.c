@@ -1,4 +1,4 @@
-/* ddq prio: which of one's own jobs goes first. */
+/* ddq prio: the order of a user's own jobs. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,9 +65,9 @@ const Verb verb_prio = {
     .args = "ID|SWEEP N",
     .least = 2,
     .most = 2,
-    .summary =
-        "Say which of your own jobs goes first: from -100 to 100, higher is sooner; others' turns stay as they are",
+    .summary = "Set the order of your own jobs: -100 to 100, higher runs first",
     .detail = "  ddq prio k3f9x2m7qa 5\n"
-              "  ddq prio k3f9x2m7qa -5\n",
+              "  ddq prio k3f9x2m7qa -5\n"
+              "The priority does not change the order between users.\n",
     .run = prio_run,
 };

@@ -1,4 +1,4 @@
-/* ddq quota: what users may have, and how much of it they have. */
+/* ddq quota: users' limits and usage. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +37,8 @@ static bool quota_args(Cmd *cmd, cJSON *args, Err *err)
             return false;
     bool changes = args->child != NULL;
     if (changes && !cmd->arg_count)
-        return err_set(err, ERR_USAGE, "ddq quota: say whose: a user, or '*' for everybody without an own quota");
+        return err_set(err, ERR_USAGE,
+                       "ddq quota: USER is missing; '*' is the default for users without their own quota");
     if (cmd->arg_count && !users_check(cmd, cmd->args[0], changes, err))
         return false;
     if (changes && !cmd_user(cmd, &by, err))
@@ -66,9 +67,9 @@ static bool quota_run(Cmd *cmd, Err *err)
 }
 
 static const Flag flags[] = {
-    {"gpus", 0, "N", "workers at once; none: no limit"},
-    {"queued", 0, "N", "images queued: a submit over it is refused"},
-    {"day", 0, "N", "images a day (UTC): over it jobs wait for midnight"},
+    {"gpus", 0, "N", "workers at a time; none: no limit"},
+    {"queued", 0, "N", "queued images; a submit that exceeds it is refused"},
+    {"day", 0, "N", "images per day (UTC); jobs over it wait until midnight"},
     USERS_NEW_FLAG,
     {NULL, 0, NULL, NULL},
 };
@@ -77,9 +78,9 @@ const Verb verb_quota = {
     .name = "quota",
     .args = "[USER]",
     .most = 1,
-    .summary = "What users may have and how much of it they have; or, for an administrator, set it",
+    .summary = "Show users' limits and usage, or set limits (administrators)",
     .detail = "  ddq quota ada --gpus 4 --queued 200000\n"
-              "  ddq quota '*' --day 100000              everybody who has no own quota\n"
+              "  ddq quota '*' --day 100000              default for users without their own quota\n"
               "  ddq quota ada --gpus none\n",
     .flags = flags,
     .run = quota_run,

@@ -131,7 +131,7 @@ static bool print_named(const Cmd *cmd, const cJSON *hosts, const RecipeList *li
     else
         print_one(recipe);
     if (!cmd->json && ready(hosts, recipe, &why) == READY_NO)
-        cmd_say(cmd, "ddq: nobody can run it now: %s", why.text);
+        cmd_say(cmd, "ddq: no host can run it now: %s", why.text);
     return true;
 }
 
@@ -174,9 +174,9 @@ const Verb verb_recipes = {
     .name = "recipes",
     .args = "[RECIPE]",
     .most = 1,
-    .summary = "What can be submitted by name, or one recipe in full",
-    .detail = "  ddq recipes                              READY: a running daemon has the model and the reference\n"
+    .summary = "List the recipes, or print one in full",
+    .detail = "  ddq recipes                              READY: a live daemon offers the model and the reference\n"
               "  ddq recipes l-2step > mine.json          a file to change, for ddq submit ./mine.json\n"
-              "PUBLISHED FID is the one that the paper states, not one that was measured here.\n",
+              "PUBLISHED FID is the paper's, not measured by ddq.\n",
     .run = recipes_run,
 };

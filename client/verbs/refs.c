@@ -1,4 +1,4 @@
-/* ddq refs: the references that jobs may name; one row a word. */
+/* ddq refs: the references that jobs may name; one row per action. */
 #include "client/verbs/refs.h"
 
 #include <math.h>
@@ -145,22 +145,22 @@ static bool refs_run(Cmd *cmd, Err *err)
     }
     char meant[MEANT_TEXT];
     return err_set(err, ERR_USAGE,
-                   "ddq refs: there is no '%.40s'%s It is show, add, make or remove; nothing lists them", word,
-                   nearest_meant(nearest_name(word, names, countof(words)), meant));
+                   "ddq refs: unknown action '%.40s'%s It is show, add, make or remove; without one, `ddq refs` lists "
+                   "the references",
+                   word, nearest_meant(nearest_name(word, names, countof(words)), meant));
 }
 
 static const Flag flags[] = {
-    {"pipeline", 0, "P", "pt or tf: how images are resized for it; default what the file says, else pt"},
-    {"replace", 0, NULL, "add, make: in place of one of your own of that name"},
-    {"local", 0, NULL, "make: measure here and now, with no daemon"},
-    {"spatial", 0, NULL, "make --local: the statistics for sFID too"},
+    {"pipeline", 0, "P", "pt or tf: how images are resized (default: as the file says, else pt)"},
+    {"replace", 0, NULL, "add, make: replace your own reference of that name"},
+    {"local", 0, NULL, "make: measure on this machine now, without a daemon"},
+    {"spatial", 0, NULL, "make --local: also compute the statistics for sFID"},
     {"inception", 0, "FILE",
-     "add: the network that it was made with; make --local: the network's weights; default those of [inception] in "
-     "ddq.conf"},
-    {"device", 0, "D", "make: where to measure"},
-    {"cache", 0, "DIR", "where measured images are remembered; default ~/.cache/ddq"},
-    {"watch", 'w', NULL, "make: show a progress bar until it is registered"},
-    {"wait", 0, NULL, "make: wait without a bar"},
+     "add: weights of the network it was made with; make --local: weights to use (default: [inception] in ddq.conf)"},
+    {"device", 0, "D", "make: the device to measure on"},
+    {"cache", 0, "DIR", "cache of measured images (default ~/.cache/ddq)"},
+    {"watch", 'w', NULL, "make: show progress until it is registered"},
+    {"wait", 0, NULL, "make: wait until it is registered"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -168,13 +168,13 @@ const Verb verb_refs = {
     .name = "refs",
     .args = "[show NAME | add NAME PATH | make NAME PATH | remove NAME]",
     .most = 3,
-    .summary = "References that images are compared with: list, show, add, make or remove one",
+    .summary = "List, show, add, make or remove references to compare images with",
     .detail =
-        "  ddq refs                                 all that the hosts offer, with their hashes\n"
-        "  ddq refs add imagenet256 statistic.pth   statistics are checked and copied for all hosts\n"
-        "  ddq refs add photos /data/photos         images stay where they are, and are measured when first needed\n"
-        "  ddq refs make photos /data/photos        a statistics job of the queue, which ends as a reference\n"
-        "A name belongs to whoever took it first. One that an unfinished job needs is not removed.\n",
+        "  ddq refs                                 list the references of all hosts\n"
+        "  ddq refs add imagenet256 statistic.pth   check statistics and copy them for all hosts\n"
+        "  ddq refs add photos /data/photos         register a folder of images, which is measured at first use\n"
+        "  ddq refs make photos /data/photos        queue a job that measures images and registers the result\n"
+        "Only the user who registered a name can replace or remove it, and not while an unfinished job needs it.\n",
     .flags = flags,
     .run = refs_run,
 };

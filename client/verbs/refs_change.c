@@ -1,4 +1,4 @@
-/* Adding, making and removing. Files are checked and entries written by the worker's own code, which is run for it. */
+/* Adding, making and removing references. ddq-worker is run to check files and to write entries. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,26 +20,25 @@
 
 /* --- before anything is done ------------------------------------------------------------------------ */
 
-/* A registered name that a section of ddq.conf has would never be seen. */
+/* A section of ddq.conf hides a registered reference of the same name. */
 static bool name_open(Cmd *cmd, const char *name, Err *err)
 {
     cJSON *known;
     const char *user;
     if (!references_name_ok(name))
-        return err_set(err, ERR_USAGE, "'%.64s' is no name of a reference; wanted letters, digits, '.', '_' and '-'",
-                       name);
+        return err_set(err, ERR_USAGE,
+                       "'%.64s' cannot be the name of a reference; wanted letters, digits, '.', '_' and '-'", name);
     bool quiet = cmd->quiet;
-    cmd->quiet = true; /* whether a queue answers is no news here */
+    cmd->quiet = true; /* no message if the queue cannot be reached */
     bool good = cmd_user(cmd, &user, err) && refs_known(cmd, &known, err);
     cmd->quiet = quiet;
     if (!good)
         return false;
     const cJSON *old = refs_find(known, name);
     if (old && !*json_text(old, "user", ""))
-        good =
-            err_set(err, ERR_USAGE, "the name %s stands in ddq.conf as [reference %s]; take another one", name, name);
+        good = err_set(err, ERR_USAGE, "ddq.conf already has a [reference %s]; choose another name", name);
     else if (old && strcmp(json_text(old, "user", ""), user) != 0)
-        good = err_set(err, ERR_PERMISSION, "the reference %s belongs to %s; take another name", name,
+        good = err_set(err, ERR_PERMISSION, "the reference %s belongs to %s; choose another name", name,
                        json_text(old, "user", ""));
     cJSON_Delete(known);
     return good;
@@ -47,7 +46,7 @@ static bool name_open(Cmd *cmd, const char *name, Err *err)
 
 /* --- by the worker, here ---------------------------------------------------------------------------- */
 
-/* A folder of our own is made; that of the hosts must be seen from here. */
+/* Creates the local folder; the folder that hosts share must be visible from here. */
 static bool reach_folder(Cmd *cmd, char **ret_folder, Err *err)
 {
     bool shared;
@@ -72,7 +71,7 @@ static bool reach_folder(Cmd *cmd, char **ret_folder, Err *err)
     return good;
 }
 
-static bool ask(Cmd *cmd, const char *name, const char *path, bool measure, Err *err)
+static bool register_here(Cmd *cmd, const char *name, const char *path, bool measure, Err *err)
 {
     static const char *const passed[] = {"pipeline", "inception", "device", "cache", "conf"};
     char *folder, *texts[8] = {NULL};
@@ -106,7 +105,7 @@ static bool ask(Cmd *cmd, const char *name, const char *path, bool measure, Err 
                 json_text(entry, "sha256", ""),
                 strcmp(json_text(entry, "kind", ""), "statistics") == 0 && json_text(entry, "path", "")[0] != '/'
                     ? ""
-                    : "; its images stay where they are, where 'input_roots' of the daemons must allow them");
+                    : "; its images stay where they are, in a folder that 'input_roots' of the daemons must contain");
     cJSON_Delete(entry);
     for (size_t i = 0; i < countof(texts); i++)
         free(texts[i]);
@@ -124,13 +123,13 @@ static bool known_to_hosts(Cmd *cmd)
 
 bool refs_add(Cmd *cmd, const char *name, const char *path, Err *err)
 {
-    return name_open(cmd, name, err) && ask(cmd, name, path, false, err) && known_to_hosts(cmd);
+    return name_open(cmd, name, err) && register_here(cmd, name, path, false, err) && known_to_hosts(cmd);
 }
 
 /* --- by the queue ----------------------------------------------------------------------------------- */
 
-/* A statistics job like any other, which registers what it made. Always a new one: the same job may have made a
- * reference that was removed since. */
+/* A statistics job that registers its result. Always a new job: an earlier one may have made a reference that was
+ * removed since. */
 static bool submit(Cmd *cmd, const char *name, const char *path, Err *err)
 {
     FlagValue fields[] = {
@@ -171,7 +170,7 @@ static bool submit(Cmd *cmd, const char *name, const char *path, Err *err)
     if (waits)
         good = follow_jobs(cmd, done.ids, done.count, &follow, err);
     else
-        cmd_say(cmd, "queued; %s is registered when it is done. ddq watch %s follows it", name, done.ids[0]);
+        cmd_say(cmd, "queued; %s is registered when the job is done. Follow it with: ddq watch %s", name, done.ids[0]);
     submitted_free(&done);
     return good;
 }
@@ -181,7 +180,7 @@ bool refs_make(Cmd *cmd, const char *name, const char *path, Err *err)
     if (!name_open(cmd, name, err))
         return false;
     if (cmd_has(cmd, "local"))
-        return ask(cmd, name, path, true, err);
+        return register_here(cmd, name, path, true, err);
     if (cmd_has(cmd, "watch") || cmd_has(cmd, "wait"))
         interrupt_detach();
     return submit(cmd, name, path, err);
@@ -189,7 +188,7 @@ bool refs_make(Cmd *cmd, const char *name, const char *path, Err *err)
 
 /* --- learning --------------------------------------------------------------------------------------- */
 
-enum { LEARN_BYTES = 256 << 20 }; /* a larger file holds images too, and hashing it takes its time */
+enum { LEARN_BYTES = 256 << 20 }; /* a larger file contains images too, and hashing it is slow */
 
 static bool worth_reading(const cJSON *reference)
 {
@@ -223,7 +222,7 @@ void refs_learn(Cmd *cmd, cJSON *references)
 
 /* --- removing --------------------------------------------------------------------------------------- */
 
-static bool nobody_needs(Cmd *cmd, const char *name, Err *err)
+static bool is_unused(Cmd *cmd, const char *name, Err *err)
 {
     cJSON *args = cJSON_CreateObject(), *reply;
     char *need = xasprintf("reference:%s", name);
@@ -235,7 +234,7 @@ static bool nobody_needs(Cmd *cmd, const char *name, Err *err)
         bool own =
             err->kind == ERR_UNREACHABLE && !cmd_value(cmd, "redis") && cmd_conf(cmd, &conf, NULL) && !conf->redis;
         if (own)
-            err_clear(err); /* the private Redis of a stand-alone daemon that does not run: there are no jobs */
+            err_clear(err); /* the private Redis of a stand-alone daemon does not run, so there are no jobs */
         return own;
     }
     const cJSON *job = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(reply, "jobs"), 0);
@@ -262,12 +261,11 @@ static bool own_entry(Cmd *cmd, const char *folder, const char *name, Err *err)
     if (!cmd_user(cmd, &user, err))
         return false;
     if (!references_read(folder, name, &entry, err))
-        return err->kind == ERR_NOT_FOUND
-                   ? err_set(
-                         err, ERR_NOT_FOUND,
-                         "no reference %s is registered in %s; one of ddq.conf goes with its section [reference %s]",
-                         name, folder, name)
-                   : false;
+        return err->kind == ERR_NOT_FOUND ? err_set(err, ERR_NOT_FOUND,
+                                                    "no reference %s is registered in %s; to remove one of ddq.conf, "
+                                                    "delete its section [reference %s]",
+                                                    name, folder, name)
+                                          : false;
     bool own = strcmp(json_text(entry, "user", ""), user) == 0 || strcmp(user, "root") == 0;
     if (!own)
         err_set(err, ERR_PERMISSION, "the reference %s belongs to %s, not to %s", name, json_text(entry, "user", ""),
@@ -282,10 +280,10 @@ bool refs_remove(Cmd *cmd, const char *name, Err *err)
     bool shared;
     if (!refs_folder(cmd, &folder, &shared, err))
         return false;
-    bool good = own_entry(cmd, folder, name, err) && nobody_needs(cmd, name, err) &&
+    bool good = own_entry(cmd, folder, name, err) && is_unused(cmd, name, err) &&
                 remove_file(folder, name, "json", err) && remove_file(folder, name, "npz", err);
     if (good)
-        cmd_say(cmd, "%s is removed; jobs that are done keep their numbers", name);
+        cmd_say(cmd, "%s is removed; finished jobs keep their results", name);
     free(folder);
     return good;
 }

@@ -1,6 +1,6 @@
-/* ddq run: submit and watch, and before that start a daemon of one's own if none runs.
+/* ddq run: submit and watch; first start a stand-alone daemon if none runs.
  *
- * 1 does somebody serve this Redis?  2 no: ddqd --standalone in the background, in a session of its own, so that
+ * 1 does a daemon serve this Redis?  2 no: ddqd --standalone in the background, in a session of its own, so that
  * neither Ctrl-C here nor the end of this terminal ends it  3 wait until it is alive  4 submit  5 watch */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@
 
 enum { START_MS = 60000, POLL_MS = 50 };
 
-static bool somebody_serves(Cmd *cmd, bool *ret_redis_answers, Err *err)
+static bool daemon_serves(Cmd *cmd, bool *ret_redis_answers, Err *err)
 {
     cJSON *hosts;
     *ret_redis_answers = registry_hosts(cmd, &hosts, err);
@@ -70,7 +70,7 @@ static void become_daemon(const char *program, const char *state, const char *co
     _exit(127);
 }
 
-/* The last line of the daemon's log says why it ended. */
+/* The last line of the daemon's log, which has the reason why it ended. */
 static void last_line(const char *path, char *line, size_t size)
 {
     FILE *file = fopen(path, "re");
@@ -88,9 +88,9 @@ static bool await_daemon(Cmd *cmd, pid_t pid, const char *log_path, Err *err)
 {
     Mono deadline = mono_ms() + START_MS;
     bool answers, ended = false;
-    while (!somebody_serves(cmd, &answers, NULL)) {
+    while (!daemon_serves(cmd, &answers, NULL)) {
         if (!ended && waitpid(pid, NULL, WNOHANG) == pid) {
-            ended = true; /* perhaps another one was faster and has the state folder: then it answers soon */
+            ended = true; /* another ddqd may have locked the state folder first; it will answer soon */
             deadline = mono_ms() + 3000;
         }
         if (mono_ms() > deadline) {
@@ -130,12 +130,12 @@ static bool start_daemon(Cmd *cmd, Err *err)
     return ok;
 }
 
-/* A Redis that somebody named is somebody's to serve; only our own stand-alone one is started here. */
+/* Starts a daemon only for the default stand-alone Redis, never for a configured address. */
 static bool ensure_daemon(Cmd *cmd, Err *err)
 {
     const Conf *conf;
     bool answers;
-    if (somebody_serves(cmd, &answers, err))
+    if (daemon_serves(cmd, &answers, err))
         return true;
     if (!answers && err->kind != ERR_UNREACHABLE)
         return false;
@@ -183,8 +183,7 @@ const Verb verb_run = {
     .name = "run",
     .args = "[RECIPE|JOB.json|-]",
     .most = 1,
-    .summary =
-        "Submit and watch; starts a stand-alone daemon on this machine if none runs. The exit status is the job's",
+    .summary = "Submit and watch; start a stand-alone daemon first if none runs",
     .detail =
         "  ddq run digits-demo\n"
         "A daemon that it starts writes results below ~/ddq-jobs, unless ddq.conf has an output_root, and its log "

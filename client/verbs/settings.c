@@ -1,4 +1,4 @@
-/* ddq settings: what an administrator may change of the queue. */
+/* ddq settings: the settings of the scheduler. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +17,12 @@
 static const struct {
     const char *name, *arg, *help;
 } settings[] = {
-    {"aging", "aging_ms", "a job that waits so long gains a tier; 0s: never"},
-    {"interactive", "interactive_ms", "interactive work an hour that a user may have"},
-    {"slack", "slack_ms", "work by which a job whose model is warm may go first"},
-    {"half-life", "half_life_ms", "how fast it is forgotten that a user had more"},
-    {"same", "same_ms", "how long the same spec is the same job"},
-    {"admins", "admins", "users who may change these, weights and quotas, beside root"},
+    {"aging", "aging_ms", "a job that has waited this long moves up one tier (0s: never)"},
+    {"interactive", "interactive_ms", "interactive work per user and hour"},
+    {"slack", "slack_ms", "how far a job whose model is loaded may go before its turn"},
+    {"half-life", "half_life_ms", "half-life of recorded usage"},
+    {"same", "same_ms", "a job that is submitted again within this time is the same job"},
+    {"admins", "admins", "users besides root who may change settings, weights and quotas"},
 };
 enum { ADMINS = countof(settings) - 1 };
 
@@ -41,7 +41,7 @@ static bool setting_of(const char *name, size_t *ret_i, Err *err)
                    nearest_meant(nearest_name(name, names, countof(names)), meant));
 }
 
-/* ada,bob; "none" is nobody. The queue refuses an empty one. */
+/* ada,bob; "none": an empty list. The queue refuses an empty name. */
 static cJSON *names_of(const char *text)
 {
     cJSON *names = cJSON_CreateArray();
@@ -118,8 +118,8 @@ const Verb verb_settings = {
     .name = "settings",
     .args = "[SETTING VALUE]",
     .most = 2,
-    .summary = "What an administrator may change of the queue: aging, interactive, slack, half-life, same, admins",
+    .summary = "Show the scheduler's settings, or change one (administrators)",
     .detail = "  ddq settings slack 2m\n"
-              "  ddq settings admins ada,bob             beside root; none: root alone\n",
+              "  ddq settings admins ada,bob             besides root; none: only root\n",
     .run = settings_run,
 };

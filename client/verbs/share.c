@@ -1,4 +1,4 @@
-/* ddq share: who has had how much of the machines, and who gets how much. */
+/* ddq share: usage and fair share per user. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,7 +30,7 @@ static void print_shares(Cmd *cmd, const cJSON *reply)
     const cJSON *users = cJSON_GetObjectItemCaseSensitive(reply, "users");
     users_shares(users, stdout, term_width(stdout));
     if (!cJSON_GetArraySize(users))
-        cmd_say(cmd, "nobody has work or a weight of their own");
+        cmd_say(cmd, "no user has work or a weight other than 1");
 }
 
 static bool share_run(Cmd *cmd, Err *err)
@@ -51,11 +51,13 @@ const Verb verb_share = {
     .name = "share",
     .args = "[USER [WEIGHT]]",
     .most = 2,
-    .summary = "Who has had how much of the machines, whose turn it is first; or give a user another weight",
-    .detail = "SHARE is what a user gets while all who have work now compete; USED is work of lately, half of it\n"
-              "forgotten a day; AHEAD is how much more a user had than service has got to; QUEUED are images still\n"
-              "to be made. Everybody's weight is 1 until root, or one of the administrators, sets another.\n"
-              "  ddq share ada 3\n",
+    .summary = "Show users' usage and order, or set a user's weight (administrators)",
+    .detail = "  ddq share ada 3\n"
+              "WEIGHT   relative share of the workers; 1 unless an administrator sets another\n"
+              "SHARE    part of the workers that the user gets while all users with work compete\n"
+              "USED     recent usage in worker time, halved every day (setting half-life)\n"
+              "AHEAD    usage beyond the fair share; the user with the least goes first\n"
+              "QUEUED   images still to be made; TODAY: images taken by workers today (UTC)\n",
     .flags = flags,
     .run = share_run,
 };

@@ -1,4 +1,4 @@
-/* ddq show: all about one job. */
+/* ddq show: everything about one job or sweep. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +48,7 @@ static void print_progress(const cJSON *job)
     putchar('\n');
 }
 
-/* The spec in one line, what is null or a default of no interest included: it is what would be submitted again. */
+/* The spec in one line with all defaults, as it can be submitted again. */
 static void print_spec(const cJSON *job)
 {
     const cJSON *spec = cJSON_GetObjectItemCaseSensitive(job, "spec");
@@ -57,7 +57,7 @@ static void print_spec(const cJSON *job)
     cJSON_free(text);
 }
 
-/* When that was, here. */
+/* The time in the local zone. */
 static void time_line(const char *label, const cJSON *job, const char *field)
 {
     char *here = when_here(json_text(job, field, ""), wall_ms());
@@ -65,7 +65,7 @@ static void time_line(const char *label, const cJSON *job, const char *field)
     free(here);
 }
 
-/* How it was queued, as far as that was not left to ddq. */
+/* How it was queued; defaults are left out. */
 static void print_placement(const cJSON *job)
 {
     double most = json_number(job, "max_gpus", 0), priority = json_number(job, "priority", 0);
@@ -155,6 +155,7 @@ const Verb verb_show = {
     .args = "ID|SWEEP",
     .least = 1,
     .most = 1,
-    .summary = "All about one job, or a sweep and its points; with --quiet its state alone",
+    .summary = "Show everything about a job or a sweep",
+    .detail = "--quiet prints only the state.\n",
     .run = show_run,
 };

@@ -1,5 +1,5 @@
-/* ddq submit: all jobs are checked (client/submit/plan.h) before the queue hears of any; then each is queued under an
- * id made here, so that a repeated send is not a second job. */
+/* ddq submit: all jobs are checked (client/submit/plan.h) before any is sent; then each is queued under an id that is
+ * made here, so that a repeated send does not make a second job. */
 #include "client/verbs/submit.h"
 
 #include <stdio.h>
@@ -76,7 +76,7 @@ static bool call_submit(Cmd *cmd, cJSON *args, cJSON **ret_reply, Err *err)
     return ok;
 }
 
-/* *ret_id: the job's, which is an older one's where the queue knows this spec (done->known). args is consumed. */
+/* Adds the job's id to `done`: an existing job's if the queue has the same spec (done->known). args is consumed. */
 static bool send_one(Cmd *cmd, cJSON *args, Submitted *done, char **ret_folder, Err *err)
 {
     char id[11];
@@ -125,7 +125,8 @@ static void remember(Cmd *cmd, const Submitted *done)
     Err unremembered = {0};
     const char *what = done->group ? done->group : done->count ? done->ids[done->count - 1] : NULL;
     if (what && done->count && !cmd_remember(what, &unremembered))
-        cmd_say(cmd, "ddq: '@' will not know this job: %s", unremembered.text);
+        cmd_say(cmd, "ddq: the last job's id could not be saved, so '@' does not refer to this job: %s",
+                unremembered.text);
 }
 
 bool submit_jobs(Cmd *cmd, const Plan *plan, Submitted *ret_done, Err *err)
@@ -201,8 +202,8 @@ static void say_queued(const Cmd *cmd, const Submitted *done, double at)
     char *when = at > 0 ? when_text((Wall)at, wall_ms()) : NULL,
          *start = when ? xasprintf(", to start at %s", when) : xstrdup("");
     if (count && done->group)
-        cmd_say(cmd, "%d jobs queued as %s%s; ddq watch @ follows them as one, ddq compare @ lays them side by side",
-                count, done->group, start);
+        cmd_say(cmd, "%d jobs queued as %s%s; ddq watch @ follows them, ddq compare @ compares them", count,
+                done->group, start);
     else if (count && done->count == 1)
         cmd_say(cmd, "queued%s; ddq watch %s follows it, ddq cancel %s stops it", start, done->ids[0], done->ids[0]);
     else if (count)
@@ -220,7 +221,7 @@ static bool submit_run(Cmd *cmd, Err *err)
         return false;
     Plan plan;
     if (waits)
-        interrupt_detach(); /* from here on somebody must be told how to come back */
+        interrupt_detach(); /* from here on Ctrl-C must print how to follow the job again */
     bool ok = plan_read(cmd, &plan, err), dry = cmd_has(cmd, "dry-run");
     plan.waits = waits;
     ok = ok && (dry ? dryrun_print(cmd, &plan, err) : submit_jobs(cmd, &plan, &done, err));
@@ -238,10 +239,10 @@ static bool submit_run(Cmd *cmd, Err *err)
 }
 
 static const Flag flags[] = {
-    {"watch", 'w', NULL, "show a progress bar, then where everything is; the exit status is the job's"},
-    {"wait", 0, NULL, "wait without a bar; the exit status is the job's"},
+    {"watch", 'w', NULL, "show progress until the job ends, then its results; the exit status is the job's"},
+    {"wait", 0, NULL, "wait until the job ends; the exit status is the job's"},
     {"timeout", 0, "TIME",
-     "stop waiting after this time (5s, 30m, 2h; a bare number: seconds), with status 101; the job goes on"},
+     "stop waiting after this time (5s, 30m, 2h; a bare number: seconds), with exit status 101; the job continues"},
     PLACEMENT_FLAGS,
     {NULL, 0, NULL, NULL},
 };
@@ -250,13 +251,13 @@ const Verb verb_submit = {
     .name = "submit",
     .args = "[RECIPE|JOB.json|-]",
     .most = 1,
-    .summary = "Queue a recipe, a job from a JSON file or stdin (-), or one made of flags",
+    .summary = "Queue a recipe, a job from JSON (a file, or - for stdin) or from flags",
     .detail = "  ddq submit digits-2step --watch\n"
               "  ddq submit l-2step --images 1000 --seed 7\n"
               "  ddq submit --model digits --t-list 0,20 --split-t 20 --images 64 --reference digits\n"
-              "  ddq submit job.json --quiet            prints the id alone\n"
-              "  ddq submit l-2step --sweep split_t=80,130,180 --watch     three jobs, one group\n"
-              "  ddq submit l-table --tier scavenger --window 22:00-07:00 --max-gpus 2\n"
+              "  ddq submit job.json --quiet                               prints only the id\n"
+              "  ddq submit l-2step --sweep split_t=80,130,180 --watch     three jobs, watched as one\n"
+              "  ddq submit l-2step --tier scavenger --window 22:00-07:00 --max-gpus 2\n"
               "  ddq submit l-2step --images 50000 --dry-run               what would it cost?\n"
               "  ddq submit l-2step --then evaluate --after k3f9x2m7qa --after-failed run\n"
               "A job of the same spec that was made from the same files within a day is not run again: it is named.\n",

@@ -13,15 +13,15 @@ typedef struct Submitted {
     int count;
     bool *is_known; /* of each: the queue had it already */
     bool waits;     /* its results are shown */
-    int known;      /* of these the queue had already: the same spec within a day */
+    int known;      /* how many of these were in the queue already: the same spec within a day */
     char *group;    /* USER/NAME of a sweep (with --then, of its evaluations), else NULL */
 } Submitted;
 
-/* Queues all that the plan has, and remembers the last job, or the sweep, as '@'. */
+/* Queues all jobs of the plan, and saves the last job, or the sweep, as '@'. */
 bool submit_jobs(Cmd *cmd, const Plan *plan, Submitted *ret_done, Err *err);
 void submitted_free(Submitted *done);
 
-/* follow_jobs, of a sweep as one. */
+/* follow_jobs; a sweep is followed as one job. */
 bool submitted_follow(Cmd *cmd, const Submitted *done, const Follow *how, Err *err);
 
 #endif

@@ -1,5 +1,4 @@
-/* ddq top: the whole queue on one page, from what is readable as state: hosts and their workers, users and their
- * shares, the jobs that have not ended. */
+/* ddq top: the whole queue on one page: hosts and workers, users and their shares, jobs that have not ended. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +15,9 @@
 
 enum { JOBS_MAX = 200, SHOWN_MAX = 128 };
 
-/* --- what is asked --------------------------------------------------------------------------------------------- */
+/* --- queries --------------------------------------------------------------------------------------------- */
 
-/* The jobs that workers say they have, whole: their leases tell rates. */
+/* The jobs that workers report, in full: their leases have rates. */
 static bool ask_working(Cmd *cmd, const cJSON *hosts, cJSON *working, Err *err)
 {
     const cJSON *host, *worker;
@@ -30,7 +29,7 @@ static bool ask_working(Cmd *cmd, const cJSON *hosts, cJSON *working, Err *err)
             continue;
         if (job_show(cmd, id, &job, err))
             cJSON_AddItemToObject(working, id, job);
-        else if (err->kind == ERR_NOT_FOUND) /* it was forgotten meanwhile */
+        else if (err->kind == ERR_NOT_FOUND) /* it was removed meanwhile */
             err_clear(err);
         else
             return false;
@@ -78,12 +77,12 @@ static bool ask(Cmd *cmd, cJSON **ret_all, Err *err)
 typedef struct Top {
     Cmd *cmd;
     TopView view;
-    cJSON *all;     /* the last answer; NULL: none, or Redis is away */
+    cJSON *all;     /* the last answer; NULL: none, or Redis cannot be reached */
     bool sure;      /* the next key answers whether the selected job is to be cancelled */
     char said[600]; /* why there is no answer */
 } Top;
 
-/* A Redis that is away for a while ends nothing. */
+/* A temporary loss of Redis does not end the program. */
 static void refresh(Top *top)
 {
     Err err = {0};
@@ -211,7 +210,7 @@ static bool top_run(Cmd *cmd, Err *err)
         return false;
     if (cmd_has(cmd, "once") || cmd->json)
         return once(cmd, err);
-    if (!ask(cmd, &all, err)) /* what never answered is said in the ordinary way */
+    if (!ask(cmd, &all, err)) /* without a first answer, fail as other verbs do */
         return false;
     cJSON_Delete(all);
     if (!screen_enter(err))
@@ -239,15 +238,15 @@ static bool top_run(Cmd *cmd, Err *err)
 }
 
 static const Flag flags[] = {
-    {"once", 0, NULL, "print it once, also where there is no terminal"},
-    {"interval", 'i', "TIME", "look again after this time (default 1s)"},
+    {"once", 0, NULL, "print the page once; needs no terminal"},
+    {"interval", 'i', "TIME", "time between updates (default 1s)"},
     {NULL, 0, NULL, NULL},
 };
 
 const Verb verb_top = {
     .name = "top",
     .args = "",
-    .summary = "The whole queue on one page, kept fresh: workers, users and their shares, jobs; q ends",
+    .summary = "Show workers, users and jobs on one page that updates; q quits",
     .detail =
         "Keys: up, down, page up and down, home, end (or j, k) select a job, s sorts by the next order (newest, state, "
         "user, done, ETA), c cancels the selected job after a question, q ends.\n",

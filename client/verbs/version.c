@@ -21,6 +21,6 @@ static bool version_run(Cmd *cmd, Err *err)
 const Verb verb_version = {
     .name = "version",
     .args = "",
-    .summary = "The version of this program, of the queue's schema and of the worker protocol",
+    .summary = "Print the version; --json adds those of queue and worker protocol",
     .run = version_run,
 };

@@ -1,4 +1,4 @@
-/* ddq wait and ddq watch: the same waiting, without and with something to look at. */
+/* ddq wait and ddq watch: the same wait, without and with progress. */
 #include <stdlib.h>
 
 #include "client/cmd.h"
@@ -13,7 +13,7 @@ static bool wait_for(Cmd *cmd, bool progress, Err *err)
         return false;
     char **ids = xcalloc((size_t)cmd->arg_count, sizeof *ids);
     bool ok = true;
-    for (int i = 0; ok && i < cmd->arg_count; i++) /* an unknown one is said before anything is waited for */
+    for (int i = 0; ok && i < cmd->arg_count; i++) /* an unknown id is an error before any wait */
         ok = target_resolve(cmd, cmd->args[i], &ids[i], err);
     ok = ok && follow_jobs(cmd, ids, cmd->arg_count, &follow, err);
     for (int i = 0; i < cmd->arg_count; i++)
@@ -34,7 +34,7 @@ static bool watch_run(Cmd *cmd, Err *err)
 
 static const Flag flags[] = {
     {"timeout", 0, "TIME",
-     "stop waiting after this time (5s, 30m, 2h; a bare number: seconds), with status 101; the job goes on"},
+     "stop waiting after this time (5s, 30m, 2h; a bare number: seconds), with exit status 101; the job continues"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -43,10 +43,9 @@ const Verb verb_wait = {
     .args = "ID|SWEEP...",
     .least = 1,
     .most = -1,
-    .summary = "Wait for jobs and print their figures; the exit status is the job's, the highest of several",
-    .detail =
-        "0 done, 100 failed, 103 cancelled, 104 done without some images, 105 held: it goes on only when somebody "
-        "releases it.\n",
+    .summary = "Wait until jobs end, then print their results",
+    .detail = "The exit status is the job's: 0 done, 100 failed, 103 cancelled, 104 done with missing images, 105 held "
+              "(ddq release continues it); the highest of several jobs.\n",
     .flags = flags,
     .run = wait_run,
 };
@@ -56,7 +55,7 @@ const Verb verb_watch = {
     .args = "ID|SWEEP...",
     .least = 1,
     .most = -1,
-    .summary = "Show how far jobs are until they end, then where their images, sheet and report are, and the figures",
+    .summary = "Show progress until jobs end, then their results and files",
     .flags = flags,
     .run = watch_run,
 };

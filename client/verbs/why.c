@@ -1,4 +1,4 @@
-/* ddq why: what a job waits for, in one sentence with numbers; the sentence is the queue's (queue/why.lua). */
+/* ddq why: what a job waits for, in one sentence with numbers, which queue/why.lua makes. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -73,6 +73,7 @@ const Verb verb_why = {
     .args = "ID|SWEEP",
     .least = 1,
     .most = 1,
-    .summary = "Say in one sentence what a job waits for, with numbers; with --quiet the sentence alone",
+    .summary = "Explain in one sentence what a job waits for",
+    .detail = "--quiet prints only the sentence.\n",
     .run = why_run,
 };

@@ -182,7 +182,7 @@ static bool use_registration(const Resolve *resolve, JobSpec *spec, Err *err)
     const cJSON *entry = cJSON_GetObjectItemCaseSensitive(resolve->registry, name);
     const char *user = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "user"));
     if (!references_name_ok(name))
-        return err_set(err, ERR_USAGE, "job field register: '%s' is no name of a reference", name);
+        return err_set(err, ERR_USAGE, "job field register: '%s' cannot be the name of a reference", name);
     if (conf_reference(resolve->conf, name))
         return err_set(err, ERR_USAGE,
                        "job field register: ddq.conf of host %s has a [reference %s]; take another name",

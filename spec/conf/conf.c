@@ -1,8 +1,8 @@
 /* ddq.conf: where its layers are, and what must hold for a whole configuration. The keys are rows in keys.c.
  *
- * The lowest layer is models/ddq.conf beside the program (the source tree or the installed data folder): it names the
- * digits model, so that there is always something to run. libinih splits lines; this file counts them (its handler gets
- * no number). Files named by the configuration are not opened: the daemon and `ddq doctor` check that they exist.
+ * The lowest layer is models/ddq.conf of the data folder (the source tree or the installed one): it names the digits
+ * model, so that there is always something to run. libinih splits lines; this file counts them, because its handler
+ * gets no number. Files named by the configuration are not opened: the daemon and `ddq doctor` check that they exist.
  */
 #include "spec/conf/conf.h"
 
@@ -26,7 +26,7 @@
 typedef struct FileReader {
     FILE *file;
     const char *path, *folder;
-    int line; /* inih's handler is called before the next line is asked for */
+    int line; /* inih calls the handler before it reads the next line */
     Conf *conf;
     bool failed;
     Err *err;

@@ -7,8 +7,8 @@
  *     workers = cuda,cpu:1                 weights = pt_inception-2015-12-05-6726825d.pth
  *     input_roots = /data:/home            [reference imagenet256]
  *     lease_ms = 15000                     statistics = imagenet256/statistic.pth
- *     chunk_ms = 30000                     inception = other.pth     (optional: where it differs)
- *                                          pipeline = pt             (optional: where the file does not say)
+ *     chunk_ms = 30000                     inception = other.pth     (optional: if it differs)
+ *                                          pipeline = pt             (optional: if the file has none)
  *                                      [reference photos]
  *                                          images = /data/photos     (a folder or .npz, in place of statistics)
  *
@@ -26,7 +26,7 @@
 typedef struct ConfModel {
     char *name;
     char *family;             /* NULL: the first one (spec/model.h) */
-    char *files[MODEL_ROLES]; /* paths; NULL: the model has none. A read configuration holds whole models only */
+    char *files[MODEL_ROLES]; /* paths; NULL: the model has none. After conf_load every model is complete */
     char *parts[MODEL_ROLES]; /* of the files; NULL: the usual one */
     int heads, grid;          /* 0: by the files (docs/dev/models.md) */
 } ConfModel;

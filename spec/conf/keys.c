@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/help.h"
 #include "core/mem.h"
 #include "spec/jobspec.h"
 #include "spec/references.h"
@@ -203,7 +204,7 @@ static bool key_set(const Key *key, void *object, const char *folder, const char
 {
     for (const char *c = text; *c; c++)
         if (iscntrl((unsigned char)*c))
-            return err_set(err, ERR_USAGE, "%s holds the control character %d", key->name, *c);
+            return err_set(err, ERR_USAGE, "%s contains the control character %d", key->name, *c);
     if (key->type == KEY_INT) {
         char *end;
         errno = 0;
@@ -306,7 +307,7 @@ static bool section_find(Conf *conf, const char *title, SectionId *ret_id, void 
             return err_set(err, ERR_USAGE, "section [%s] takes no name; write [%s]", title, names[id]);
         if (sections[id].named && !references_name_ok(name))
             return err_set(err, ERR_USAGE,
-                           "section [%s] wants a name of letters, digits, '.', '_' and '-', as in [%s digits]", title,
+                           "section [%s] needs a name of letters, digits, '.', '_' and '-', as in [%s digits]", title,
                            names[id]);
         *ret_id = id;
         *ret_object = id == SECTION_MODEL       ? (void *)model_row(conf, name)
@@ -413,19 +414,22 @@ char *conf_print(const Conf *conf)
 char *conf_describe(void)
 {
     Buf out = {0};
-    buf_printf(&out, "# ddq.conf\n\nThis page is printed by `ddq help configuration`.\n\n"
-                     "Settings are read in this order; a later one overrides an earlier one, key by key:\n"
-                     "the built-in file (the digits model), /etc/ddq/ddq.conf, ~/.config/ddq/ddq.conf, `DDQ_*`\n"
-                     "environment variables, command-line flags. `--conf FILE` or `DDQ_CONF` replaces the two files.\n"
-                     "A relative path is relative to the folder of the file that contains it; `~/` is the home\n"
-                     "folder. An unknown section or key is an error that names the file, the line and the nearest\n"
-                     "name.\n");
+    buf_printf(&out,
+               "# ddq.conf\n\nThis page is printed by `ddq help configuration`.\n\n"
+               "Settings are read in this order; a later one overrides an earlier one, key by key: the built-in\n"
+               "file (the digits model), /etc/ddq/ddq.conf, ~/.config/ddq/ddq.conf, `DDQ_*` environment\n"
+               "variables, command-line flags. `--conf FILE` or `DDQ_CONF` replaces the two files. A relative\n"
+               "path is relative to the folder of the file that contains it; `~/` is the home folder. An unknown\n"
+               "section or key is an error that names the file, the line and the nearest name.\n");
     for (SectionId id = 0; id < SECTIONS; id++) {
-        buf_printf(&out, "\n## [%s%s]\n\n%s\n\n| key | |\n|---|---|\n", sections[id].name,
-                   sections[id].named ? " NAME" : "", sections[id].help);
+        buf_printf(&out, "\n## [%s%s]\n\n%s\n\n", sections[id].name, sections[id].named ? " NAME" : "",
+                   sections[id].help);
         Key key;
-        for (int i = 0; key_at(id, i, &key); i++)
-            buf_printf(&out, "| `%s` | %s |\n", key.name, key.help);
+        for (int i = 0; key_at(id, i, &key); i++) {
+            char *item = xasprintf("`%s`: %s", key.name, key.help);
+            help_item(&out, item);
+            free(item);
+        }
     }
     return out.data;
 }

@@ -8,9 +8,9 @@
  * model or reference adds its row. */
 bool conf_key_set(Conf *conf, const char *section, const char *name, const char *value, const char *folder, Err *err);
 bool conf_keys_environment(Conf *conf, Err *err); /* DDQ_X sets the key x of [daemon] */
-void conf_keys_free(Conf *conf);                  /* everything the Conf holds, not itself */
+void conf_keys_free(Conf *conf);                  /* everything in the Conf, not itself */
 
-/* `path` seen from `folder`; ~/ is the home folder. Caller frees. */
+/* `path` relative to `folder`; ~/ is the home folder. Caller frees. */
 char *conf_path(const char *folder, const char *path);
 
 #endif

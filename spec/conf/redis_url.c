@@ -3,8 +3,8 @@
  *     unix:PATH[?db=N]   /PATH   unix://[:password@]/PATH[?db=N]
  *     redis://[:password@]host[:port][/db]   host[:port][/db]
  *
- * An IPv6 address stands in brackets. What cannot be honoured (TLS, user names) is refused in words instead of being
- * ignored. An address that is refused may hold a password in any place, so no error quotes a part of it. */
+ * An IPv6 address is in brackets. What is not supported (TLS, user names) is an error instead of being
+ * ignored. A refused address may contain a password in any place, so no error quotes a part of it. */
 #include "spec/conf/conf.h"
 
 #include <ctype.h>
@@ -70,12 +70,12 @@ static bool unescape(char *text)
     return true;
 }
 
-/* What stands before the last '@': ":password" or "default:password". */
+/* What precedes the last '@': ":password" or "default:password". */
 static bool password_parse(const char *text, size_t len, RedisUrl *url, Err *err)
 {
     const char *colon = memchr(text, ':', len);
     if (!colon || (colon != text && strncmp(text, "default:", 8) != 0))
-        return refuse(err, "only ':' and a password may stand before '@'; user names are not supported");
+        return refuse(err, "only ':' and a password may precede '@'; user names are not supported");
     size_t before = (size_t)(colon + 1 - text);
     if (!copy(url->password, sizeof url->password, colon + 1, len - before) || !unescape(url->password))
         return err_set(err, ERR_USAGE,
@@ -177,7 +177,7 @@ static bool tcp_parse(const char *text, RedisUrl *url, Err *err)
     free(where);
     if (ok)
         return true;
-    return refuse(err, bare_v6 ? "there is more than one ':'; an IPv6 address stands in brackets, [::1]:6379"
+    return refuse(err, bare_v6 ? "there is more than one ':'; write an IPv6 address in brackets, [::1]:6379"
                        : at    ? "what follows the last '@' is not host[:port]; write '@' in a password as %40"
                                : "it is not host[:port]; before a password comes ':', and after it '@'");
 }

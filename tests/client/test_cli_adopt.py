@@ -36,12 +36,12 @@ def test_a_job_comes_back_under_its_id_with_what_is_there(lab):
                        ("000080-000085.json", '{"lo":80,"hi":99,"identity":"f00d"}'), ("000095-000200.json", "[]"),
                        (".000064-000090.json.h-1-1.part", "{}"), ("notes.txt", "hello")]:
         (folder / "blocks" / name).write_text(text)  # none of these is a shard
-    assert lab.ddq("adopt", folder).stdout == f"{ID} ada/mine is queued, 69 of 100 images are there\n"
+    assert lab.ddq("adopt", folder).stdout == f"{ID} ada/mine is queued, 69 of 100 images exist\n"
     job = lab.json("show", ID)
     assert (job["user"], job["name"], job["folder"], job["priority"], job["done"]) == ("ada", "mine", "ada/mine", 5, 69)
     assert job["spec"]["seed"] == 3
     assert [lab.claim()["lo"]] == [64]
-    assert "in the queue already: running" in lab.ddq("adopt", folder).stdout
+    assert "already in the queue: running" in lab.ddq("adopt", folder).stdout
 
 
 def test_many_jobs_at_once(lab):
@@ -59,7 +59,7 @@ def test_many_jobs_at_once(lab):
     assert {name: (row["state"], row["done"]) for name, row in rows.items() if "state" in row} == {
         "one": ("queued", 64), "two": ("done", 100), "three": ("queued", 100)}
     assert "belongs to bob" in rows["four"]["error"] and "without a queue" in rows["five"]["error"]
-    assert "not one that ddq-worker wrote" in rows["six"]["error"] and "not one that" in rows["seven"]["error"]
+    assert "not written by ddq-worker" in rows["six"]["error"] and "not written by" in rows["seven"]["error"]
     assert done.stderr.count("not adopted:") == 4 and "eight" not in rows
     two = lab.json("show", "aaaaaa0002")
     assert two["fid"] == 2.5 and two["state"] == "done" and two["metrics"] == {"fid": 2.5, "kid": 3.0}
@@ -76,11 +76,11 @@ def test_others_in_a_shared_folder_are_no_failure_but_one_that_is_named_is(lab):
 
 
 def test_folders_that_cannot_come_back(lab, tmp_path):
-    assert "no job's folder" in lab.ddq("adopt", lab.folder / "jobs", code=102).stderr
+    assert "is not a job's folder" in lab.ddq("adopt", lab.folder / "jobs", code=102).stderr
     assert "No such file" in lab.ddq("adopt", lab.folder / "nowhere", code=102).stderr
     folder = folder_of(lab)
     folder.rename(tmp_path / "mine")
-    assert "does not lie below" in lab.ddq("adopt", tmp_path / "mine", code=2).stderr
+    assert "is not below" in lab.ddq("adopt", tmp_path / "mine", code=2).stderr
     (tmp_path / "mine").rename(lab.folder / "jobs/ada/renamed")
     lab.submit(name="renamed")
     assert "belongs to job" in lab.ddq("adopt", lab.folder / "jobs/ada/renamed", code=75).stderr

@@ -135,8 +135,8 @@ def test_same_name_twice(away, tmp_path):
 
 BAD = [
     ("{", ["report.json", "not JSON"]),
-    ("[]", ["not what a job reports"]),
-    ('{"fid": 1}', ["not what a job reports"]),
+    ("[]", ["not the report of a job"]),
+    ('{"fid": 1}', ["not the report of a job"]),
     ("", ["not JSON"]),
     (None, ["holds no report", "when it is done"]),
 ]
@@ -162,7 +162,7 @@ def test_figures_of_a_strange_kind_are_not_shown(away, tmp_path):
 
 def test_jobs_by_id(session):
     ids = [session.submit(images=1, reference="digits") for _ in range(2)]
-    assert "is queued, and only" in session.ddq("compare", *ids, code=2).stderr
+    assert "is queued; only" in session.ddq("compare", *ids, code=2).stderr
     for job in ids:
         session.complete(job)
     assert "not visible" in session.ddq("compare", *ids, code=102).stderr
@@ -173,4 +173,4 @@ def test_jobs_by_id(session):
     told = session.json("compare", *ids)
     assert [r["name"] for r in told["runs"]] == ids and told["figures"][0]["values"][1]["delta"] == 1
     assert "zzzz not found" in session.ddq("compare", ids[0], "zzzz", code=102).stderr
-    assert "two runs at least" in session.ddq("compare", ids[0], code=2).stderr
+    assert "at least two runs" in session.ddq("compare", ids[0], code=2).stderr

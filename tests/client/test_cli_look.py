@@ -200,7 +200,7 @@ def test_recipes_are_ready_where_a_host_has_what_they_name(session):
     assert ready["digits-demo"] == ready["digits-table"] == "yes" and ready["l-2step"] == ready["l-teacher-22"] == ready["b-1step"] == "no"
     recipes = {recipe["name"]: recipe for recipe in session.json("recipes")["recipes"]}
     assert recipes["digits-demo"]["ready"] is True and recipes["b-1step"]["ready"] is False and "llamagen-b-dd" in recipes["b-1step"]["why"]
-    assert "nobody can run it now: no running daemon knows the model 'llamagen-b-dd'" in session.ddq("recipes", "b-1step").stderr
+    assert "no host can run it now: no running daemon offers the model 'llamagen-b-dd'" in session.ddq("recipes", "b-1step").stderr
     session.stop()
     assert set(column().values()) == {"-"}  # no queue to ask, and none is needed
     assert "ready" not in session.json("recipes", "b-1step")
@@ -243,9 +243,9 @@ def test_what_show_prints_and_what_a_job_leaves_can_be_submitted(session):
 
 def test_recipe_files_that_are_none(session):
     for text, said in (('{"jobs": [], "about": "a", "source": "s"}', "at least one job"), ('{"jobs": 3}', "at least one job"),
-                       ('{"jbos": [{}]}', "no such field"), ('{"jobs": [{}], "abuot": "a"}', "Did you mean 'about'"),
+                       ('{"jbos": [{}]}', "unknown field"), ('{"jobs": [{}], "abuot": "a"}', "Did you mean 'about'"),
                        ('{"jobs": [3]}', "not a JSON object"), ('{"recipes": [{}, {}]}', "holds 2 recipes"),
-                       ('{"spec": 3}', "no such field"), ('{"spec": {"t_lst": [0]}}', "t_list")):
+                       ('{"spec": 3}', "unknown field"), ('{"spec": {"t_lst": [0]}}', "t_list")):
         assert said in session.ddq("submit", "-", code=2, stdin=text).stderr, text
 
 

@@ -26,7 +26,7 @@ def test_ctrl_c_detaches_and_never_cancels(session, words):
     waiter.send_signal(signal.SIGINT)
     _, err = waiter.communicate(timeout=DEADLINE)
     assert waiter.returncode == 130, err
-    assert f"{job}" in err and "the job goes on" in err and "ddq " in err
+    assert f"{job}" in err and "the job continues" in err and "ddq " in err
     assert session.json("show", job)["state"] == "queued"
 
 

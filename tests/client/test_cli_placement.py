@@ -70,10 +70,10 @@ def test_people_read_times_of_this_machine_and_programs_utc(session):
 @pytest.mark.parametrize("words, said", [
     (["--tier", "interactiv"], "Did you mean 'interactive'?"),
     (["--max-gpus", "0"], "--max-gpus"), (["--max-gpus", "1.5"], "whole number"), (["--max-gpus", "many"], "--max-gpus"),
-    (["--at", "yesterday"], "2026-11-24T08:00"), (["--at", "2026-02-30T08:00"], "--at"), (["--at", "2020-01-01T00:00"], "has passed"),
+    (["--at", "yesterday"], "2026-11-24T08:00"), (["--at", "2026-02-30T08:00"], "--at"), (["--at", "2020-01-01T00:00"], "in the past"),
     (["--at", "25:00"], "--at"), (["--at", "+2"], "--at"), (["--at", "+h"], "--at"), (["--at", "+2w"], "--at"), (["--at", "2099-01-01T08:00+99:00"], "--at"),
     (["--window", "22:00"], "--window"), (["--window", "22:00-22:00"], "two different"), (["--window", "22:00-07:00x"], "--window"),
-    (["--window", "22:00-07:61"], "--window"), (["--after-failed", "run"], "there is none"), (["--after-failed", "maybe", "--after", "@"], "fail, run or hold"),
+    (["--window", "22:00-07:61"], "--window"), (["--after-failed", "run"], "needs --after"), (["--after-failed", "maybe", "--after", "@"], "fail, run or hold"),
     (["--then", "dance"], "wanted evaluate"), (["--priority", "0.5"], "whole number"),
 ])
 def test_wrong_values_are_named_and_nothing_is_queued(session, words, said):
@@ -136,7 +136,7 @@ def test_then_evaluate_is_a_second_job(session):
     pairs = session.json("submit", "digits-2step", "--then", "evaluate", "--sweep", "seed=1,2", "--name", "both")
     assert pairs["group"] == "ada/both.evaluate" and len(pairs["ids"]) == 4
     assert [p["point"] for p in session.json("show", "both.evaluate")["points"]] == [{"seed": 1}, {"seed": 2}]
-    for words, said in ((["--save", "npz"], "PNG"), (["--kind", "evaluate", "--images", "x"], "samples")):
+    for words, said in ((["--save", "npz"], "PNG"), (["--kind", "evaluate", "--images", "x"], "makes images")):
         base = ["submit", "--reference", "digits"] if "--kind" in words else ["submit", "digits-2step"]
         assert said in session.ddq(*base, *words, "--then", "evaluate", code=2).stderr
     job = json.dumps({"model": "digits", "t_list": [0, 20], "split_t": 20, "images": 1})
@@ -221,7 +221,7 @@ def test_quota(session):
     assert ["ada", "0", "2", "30", "100", "0", "1,000"] in [line.split() for line in session.ddq("quota").stdout.splitlines()]
     session.ddq("quota", "ada", "--queued", "none", DDQ_USER="root")
     session.ddq("submit", "digits-demo", "--images", "71")
-    assert "say whose" in session.ddq("quota", "--gpus", "1", code=2).stderr
+    assert "USER is missing" in session.ddq("quota", "--gpus", "1", code=2).stderr
     for bad in ("-1", "1.5", "x"):
         assert "none or a whole number" in session.ddq("quota", "ada", "--day", bad, code=2).stderr
 

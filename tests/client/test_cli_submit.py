@@ -108,7 +108,7 @@ def test_bad_jobs_queue_nothing(session, job, words):
 def test_unknown_recipe_and_missing_file(session):
     assert "Did you mean 'digits-2step'?" in session.ddq("submit", "digit-2step", code=2).stderr
     assert "nowhere.json" in session.ddq("submit", "nowhere.json", code=102).stderr
-    assert "say what" in session.ddq("submit", code=2).stderr
+    assert "no job given" in session.ddq("submit", code=2).stderr
 
 
 def test_names_are_held_against_living_daemons(session):
@@ -116,7 +116,7 @@ def test_names_are_held_against_living_daemons(session):
     done = session.ddq("submit", "-", code=2, stdin='{"model": "digit", "t_list": [0], "split_t": 2, "images": 1}')
     assert "Did you mean 'digits'?" in done.stderr and "llamagen-l-dd" in done.stderr
     done = session.ddq("submit", "l-2step", code=2)
-    assert "imagenet256" in done.stderr and "They know: digits" in done.stderr
+    assert "imagenet256" in done.stderr and "Offered: digits" in done.stderr
     assert "no daemon" not in session.ddq("submit", "digits-2step").stderr
     done = session.ddq("submit", "--model", "llamagen-l-dd", "--t-list", "0,80", "--teacher-start-t", "0", "--split-t", "1", "--images", "1", code=2)
     assert "no teacher" in done.stderr

@@ -43,7 +43,7 @@ def test_a_group_wherever_a_job_id_goes(session):
     ids = told["ids"]
     assert [session.json("show", job)["state"] for job in ids] == ["held"] * 3
     assert [row["state"] for row in session.json("release", "seeds")["jobs"]] == ["queued"] * 3
-    assert "no job of it" in session.ddq("release", "seeds").stderr
+    assert "none of its jobs" in session.ddq("release", "seeds").stderr
     assert len(session.json("hold", "ada/seeds", "--reason", "lunch")["jobs"]) == 3 and len(session.json("release", "@")["jobs"]) == 3
     assert [row["priority"] for row in session.json("prio", "seeds", "7")["jobs"]] == [7] * 3
     assert [row["id"] for row in session.json("why", "seeds")["jobs"]] == ids and session.ddq("why", "seeds").stdout.count("\n") == 3
@@ -61,7 +61,7 @@ def test_a_group_wherever_a_job_id_goes(session):
 def test_wait_watch_and_compare_as_one(session):
     session.heartbeat()
     ids = session.json("submit", "digits-2step", "--images", "10", "--sweep", "cfg-scale=1,1.5", "--name", "cfg")["ids"]
-    assert "there is none" in session.ddq("compare", "cfg", code=2).stderr
+    assert "got none" in session.ddq("compare", "cfg", code=2).stderr
     waiting = session.start_ddq("watch", "cfg")
     session.until_heard()
     for job, fid in zip(ids, (4.25, 3.5)):
@@ -87,8 +87,8 @@ def test_wait_watch_and_compare_as_one(session):
     (["seed=1,x"], "wanted an integer"),
     (["split_t=1,70000"], "split_t"),
     (["name=a,b"], "cannot vary"),
-    (["seed=1,2", "--sweep", "seed=3,4"], "stands twice"),
-    (["seed=1,2", "--seed", "3"], "leave one of them out"),
+    (["seed=1,2", "--sweep", "seed=3,4"], "is given twice"),
+    (["seed=1,2", "--seed", "3"], "remove one of them"),
     (["seed=" + ",".join(map(str, range(40))), "--sweep", "split_t=" + ",".join(map(str, range(1, 30)))], "1160 jobs"),
 ])
 def test_bad_sweeps_queue_nothing(session, words, said):
@@ -99,7 +99,7 @@ def test_bad_sweeps_queue_nothing(session, words, said):
 def test_lists_are_parted_by_semicolons_and_a_table_is_no_sweep(session):
     ids = session.json("submit", "digits-2step", "--sweep", "t_list=0;0,20")["ids"]
     assert [session.json("show", job)["point"] for job in ids] == [{"t_list": [0]}, {"t_list": [0, 20]}]
-    assert "these are 6" in session.ddq("submit", "digits-table", "--sweep", "seed=1,2", code=2).stderr
+    assert "there are 6" in session.ddq("submit", "digits-table", "--sweep", "seed=1,2", code=2).stderr
 
 
 def test_a_sweep_fits_the_quota_as_a_whole(session):

@@ -1,5 +1,6 @@
 """The command line itself: usage, help, JSON, doctor, completion, speed."""
 import json
+import re
 import time
 
 import pytest
@@ -8,19 +9,19 @@ from session import ROOT, Session, terminal
 
 
 @pytest.mark.parametrize("words, said", [
-    ([], "a verb is missing"),
+    ([], "no verb given"),
     (["sumbit"], "Did you mean 'submit'?"),
     (["xyzzy"], "unknown verb"),
     (["ls", "--al"], "Did you mean '--all'?"),
-    (["ls", "--limit"], "wants a value"),
-    (["ls", "--limit", "--all"], "--limit wants a value"),
+    (["ls", "--limit"], "needs a value"),
+    (["ls", "--limit", "--all"], "--limit needs a value"),
     (["ls", "--limit="], "--limit is empty"),
     (["ls", "--limit", ""], "--limit is empty"),
-    (["--limit", "ls"], "a verb is missing"),
+    (["--limit", "ls"], "no verb given"),
     (["--jsn", "ls"], "Did you mean '--json'?"),
-    (["fid", "--device=cpu", "a", "b", "c"], "'c' is one more"),
+    (["fid", "--device=cpu", "a", "b", "c"], "'c' is not expected"),
     (["ls", "--all=3"], "takes no value"),
-    (["ls", "-aq"], "one by one"),
+    (["ls", "-aq"], "separately"),
     (["ls", "here"], "too many"),
     (["show"], "missing"),
     (["show", "a", "b"], "too many"),
@@ -90,6 +91,22 @@ def test_docs_are_what_the_program_says(session):
     assert session.ddq("help", "configuration").stdout == (ROOT / "docs/configuration.md").read_text(), \
         "ddq help configuration > docs/configuration.md"
     assert session.ddq("help", "--markdown").stdout == (ROOT / "docs/cli.md").read_text(), "ddq help --markdown > docs/cli.md"
+    assert session.ddq("help", "glossary", "--markdown").stdout == (ROOT / "docs/glossary.md").read_text(), \
+        "ddq help glossary --markdown > docs/glossary.md"
+
+
+def test_summaries_are_short(session):
+    rows = re.findall(r"^-  \[`(\w+)`\]\(#\w+\): (.*(?:\n   .*)*)", session.ddq("help", "--markdown").stdout, re.M)
+    assert len(rows) >= 29
+    for verb, summary in rows:
+        assert len(" ".join(summary.split())) <= 72, verb
+
+
+@pytest.mark.parametrize("words", [["help"], ["help", "submit"], ["help", "refs"], ["help", "glossary"], ["share", "--help"]])
+def test_help_wraps_at_the_terminal(session, words):
+    for width in (60, 100):
+        lines = session.ddq(*words, COLUMNS=str(width)).stdout.splitlines()
+        assert [line for line in lines if len(line) > width and " " in line.strip()] == []
 
 
 def test_the_readme_names_every_verb(session):

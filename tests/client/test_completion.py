@@ -127,7 +127,7 @@ def test_a_hostile_id_does_not_pass_for_a_job(session):
     session.redis("HSET", f"{{ddq}}:job:{job}", "about", session.redis("HGET", f"{{ddq}}:job:{job}", "about").strip().replace(job, "$(id)"))
     for verb in ("show", "watch", "why"):
         done = session.ddq(verb, job, code=1)
-        assert "holds no job" in done.stderr and "$(id)" not in done.stdout, verb
+        assert "contains no job" in done.stderr and "$(id)" not in done.stdout, verb
     assert "$(id)" not in session.ddq("ls", "--json").stdout
 
 

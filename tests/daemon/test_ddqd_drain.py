@@ -46,7 +46,7 @@ def test_a_drained_host_gives_back_and_frees_its_devices(farm):
     wait_for(lambda: set(states(farm).values()) == {"gone"}, "nobody works after the restart either")
     assert len(farm.trace(job)) == made
 
-    assert "may work again" in ddq(farm, "resume", "h1")
+    assert "is resumed" in ddq(farm, "resume", "h1")
     wait_for(lambda: len(farm.trace(job)) > made, "it goes on")
     assert all(row[3] == "made" for row in farm.trace(job))
     farm.redis.fcall("cancel", id=job, user="ada")

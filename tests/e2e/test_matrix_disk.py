@@ -239,11 +239,11 @@ def test_redis_is_lost_and_the_folders_bring_all_back(undisturbed):
         doctor = farm.ddq("doctor", code=None).stdout
         assert f"ddq adopt {farm.jobs}" in doctor and "1 job" in doctor, doctor
         said = farm.ddq("adopt", farm.jobs).stdout
-        assert f"{small} " in said and "small is done" in said and f"{job} " in said and "images are there" in said, said
+        assert f"{small} " in said and "small is done" in said and f"{job} " in said and "images exist" in said, said
         assert (farm.show(small)["state"], farm.show(small)["fid"]) == ("done", fid)
         assert farm.show(job)["priority"] == 7
         finish(farm, job, undisturbed)
         assert kept and all(os.stat(f"{output}/images/{i:06d}.png").st_mtime_ns == stamp for i, stamp in kept.items())
-        assert "in the queue already" in farm.ddq("adopt", output).stdout
+        assert "already in the queue" in farm.ddq("adopt", output).stdout
         farm.ddq("show", waiting, code=102)  # nothing of it was on disk
         assert "ddq adopt" not in farm.ddq("doctor", code=None).stdout

@@ -509,7 +509,7 @@ static void test_register(void **state)
     assert_int_equal(err.kind, ERR_PERMISSION);
     bob.replace = true;
     assert_err(reference_register_copy(&bob, &b, SET_B, NULL, &err), err, "ada registered this name");
-    assert_err(reference_register_copy(&bad, &b, SET_B, NULL, &err), err, "no name of a reference");
+    assert_err(reference_register_copy(&bad, &b, SET_B, NULL, &err), err, "cannot be the name of a reference");
     assert_ok(references_read(folder, "b", &entry, &err), err);
     Reference back = open_ok(desk, json_text(entry, "path", ""), RESIZE_PT, 0);
     assert_string_equal(back.sha256, json_text(entry, "sha256", ""));

@@ -88,7 +88,7 @@ static void test_hostile(void **state)
     } cases[] = {
         {"", "not a JSON object"},
         {"[1]", "not a JSON object"},
-        {"{\"name\": \"other\", \"path\": \"/x\"}", "names itself 'other'"},
+        {"{\"name\": \"other\", \"path\": \"/x\"}", "its name is 'other'"},
         {"{\"name\": \"x\"}", "path is ''"},
         {"{\"name\": \"x\", \"path\": \"../../etc/passwd\"}", "wanted x.npz or a whole path"},
         {"{\"name\": \"x\", \"path\": \"y.npz\"}", "wanted x.npz"},
@@ -111,7 +111,7 @@ static void test_hostile(void **state)
     unlink(x);
     assert_int_equal(mkfifo(x, 0600), 0); /* opening it must not wait for a writer */
     assert_err(references_read(folder, "x", &entry, &err), err, "not a file");
-    assert_err(references_read(folder, "../x", &entry, &err), err, "no name of a reference");
+    assert_err(references_read(folder, "../x", &entry, &err), err, "cannot be the name of a reference");
     Err bad;
     cJSON *all = references_scan(folder, &bad);
     assert_int_equal(cJSON_GetArraySize(all), 0);

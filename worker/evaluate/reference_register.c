@@ -118,8 +118,8 @@ static bool write_entry(const Registration *r, int mode, cJSON *entry, cJSON **r
 static bool check_name(const Registration *r, Err *err)
 {
     return references_name_ok(r->name) ||
-           err_set(err, ERR_USAGE, "'%.64s' is no name of a reference; wanted letters, digits, '.', '_' and '-'",
-                   r->name);
+           err_set(err, ERR_USAGE,
+                   "'%.64s' cannot be the name of a reference; wanted letters, digits, '.', '_' and '-'", r->name);
 }
 
 /* --- the two kinds ---------------------------------------------------------------------------------- */
