@@ -9,6 +9,7 @@ import pytest
 
 from session import DDQ
 from test_fid import A, B, W16, folders, person  # noqa: F401
+from wait import DEADLINE
 
 METRICS = ["--metrics", "fid,kid,sfid", "--pipeline", "tf"]
 LOST = "cannot be used"
@@ -40,7 +41,7 @@ def test_a_disk_that_is_full(person, wanted, tmp_path, bytes):
         resource.setrlimit(resource.RLIMIT_FSIZE, (bytes, bytes))
 
     words = [DDQ, "fid", A, B, *METRICS, "--json", "--inception", W16, "--cache", tmp_path / "cache"]
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=120, env=person.env, preexec_fn=limit,
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=DEADLINE, env=person.env, preexec_fn=limit,
                           restore_signals=False)  # without SIGXFSZ it is an error like that of a full disk
     assert done.returncode == 0, done.stderr
     assert figures(json.loads(done.stdout)) == figures(wanted)
@@ -56,6 +57,6 @@ def test_a_job_without_a_cache(person, folders, tmp_path):
     job = {"kind": "evaluate", "images": str(a), "reference": str(b), "inception": str(W16), "output": str(tmp_path / "out")}
     (tmp_path / "job.json").write_text(json.dumps(job))
     done = subprocess.run([pathlib.Path(DDQ).with_name("ddq-worker"), "exec", tmp_path / "job.json"], capture_output=True, text=True,
-                          env={**person.env, "HOME": "/dev/null"}, timeout=60)
+                          env={**person.env, "HOME": "/dev/null"}, timeout=DEADLINE)
     assert done.returncode == 0 and done.stderr.count(LOST) == 1, done.stderr
     assert json.loads((tmp_path / "out/report.json").read_text())["fid"] == person.value(a, b)

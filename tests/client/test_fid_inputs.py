@@ -14,6 +14,7 @@ from PIL import Image
 
 from session import DDQ
 from test_fid import B, GOLDEN, W16, person  # noqa: F401
+from wait import DEADLINE
 
 STATS = np.load(GOLDEN / "e2e/stats_b_pt.npz")
 MU, SIGMA = STATS["mu"], STATS["sigma"]
@@ -207,12 +208,12 @@ def test_what_is_left_out_is_told(person, mixed, tmp_path):
     job = {"kind": "evaluate", "images": str(mixed), "reference": str(mixed), "inception": str(W16), "output": str(tmp_path / "out")}
     (tmp_path / "job.json").write_text(json.dumps(job))
     worker = pathlib.Path(DDQ).with_name("ddq-worker")
-    done = subprocess.run([worker, "exec", tmp_path / "job.json"], capture_output=True, text=True, env=person.env, timeout=60)
+    done = subprocess.run([worker, "exec", tmp_path / "job.json"], capture_output=True, text=True, env=person.env, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "out/report.json").read_text())
     assert report["left_out"] == 2 and report["reference"]["left_out"] == 2
     assert sum("moving.gif" in text for text in report["warnings"]) == 2  # of the images, and of the reference
-    told = subprocess.run([worker, "reference", mixed], capture_output=True, text=True, env=person.env, timeout=60)
+    told = subprocess.run([worker, "reference", mixed], capture_output=True, text=True, env=person.env, timeout=DEADLINE)
     assert json.loads(told.stdout)["left_out"] == 2 and "moving.gif" in told.stderr
     assert any("moving.gif" in text for text in json.loads(told.stdout)["warnings"])
 
