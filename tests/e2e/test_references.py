@@ -47,10 +47,9 @@ def test_made_by_the_queue(farm):
     # The same number to the last bit, by hand and with no daemon.
     out = farm.ddq("fid", GOLDEN / "e2e/set_a_adm.npz", farm.jobs / "references/b.npz", "--conf", farm.conf).stdout
     assert float(out[6:]) == report["fid"]
-    # A field that contradicts the reference ends with the sentence, and a name that is taken with another.
-    job = farm.submit({"kind": "evaluate", "images": str(GOLDEN / "e2e/set_a_adm.npz"), "reference": "b", "pipeline": "tf"})
-    farm.wait(job, code=100)
-    assert "pt pipeline alone" in farm.show(job)["error"]
+    # A field that contradicts the reference is refused with the sentence.
+    job = {"kind": "evaluate", "images": str(GOLDEN / "e2e/set_a_adm.npz"), "reference": "b", "pipeline": "tf"}
+    assert "pt pipeline alone" in farm.ddq("submit", "-", stdin=json.dumps(job), code=2).stderr
     farm.ddq("refs", "remove", "b")
     assert not (farm.jobs / "references/b.json").exists()
 

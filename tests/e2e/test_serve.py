@@ -86,7 +86,9 @@ def test_ranges_in_any_order_and_a_report(worker, tmp_path, expected):
     worker.work(spec, 0, 37, token="a")  # waits its turn
     for token, lo, hi in (("b", 37, 60), ("a", 0, 37)):
         done = worker.answer()
-        assert done == {"type": "finished", "token": token, "upto": hi, "ms": done["ms"], "peak_mib": done["peak_mib"]} and done["peak_mib"] > 0
+        assert done == {"type": "finished", "token": token, "upto": hi, "ms": done["ms"], "peak_mib": done["peak_mib"],
+                        "files": done["files"]} and done["peak_mib"] > 0
+        assert {"teacher", "tokenizer", "settings"} <= set(done["files"]) and all(done["files"].values())
     progress = [m for m in worker.seen if m["type"] == "progress" and m["token"] == "b"]
     assert all(37 <= m["upto"] <= 60 for m in progress) and progress[-1]["upto"] == 60
     assert any(m["rate"] > 0 for m in progress) and {"teacher"} <= {m["stage"] for m in progress}
