@@ -252,15 +252,17 @@ static void overwrite(char *word, const char *url)
 void redis_url_hide(int count, char **words)
 {
     static char **kept; /* reachable until the program ends */
-    kept = xcalloc((size_t)count + 1, sizeof *kept);
+    static size_t kept_count;
     for (int i = 0; i < count; i++) {
         char *value = strncmp(words[i], "--redis=", 8) == 0       ? words[i] + 8
                       : i && strcmp(words[i - 1], "--redis") == 0 ? words[i]
                                                                   : NULL;
         if (!value)
             continue;
-        kept[i] = xstrdup(words[i]);
-        overwrite(value, kept[i] + (value - words[i]));
-        words[i] = kept[i];
+        char *copy = xstrdup(words[i]);
+        kept = xrealloc(kept, (kept_count + 1) * sizeof *kept);
+        kept[kept_count++] = copy;
+        overwrite(value, copy + (value - words[i]));
+        words[i] = copy;
     }
 }
