@@ -14,6 +14,7 @@
 #include "client/terminal/term.h"
 #include "client/terminal/when.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "spec/jobspec.h"
 #include "spec/jobtraits.h"
@@ -267,9 +268,9 @@ void cmd_say(const Cmd *cmd, const char *format, ...)
 
 void cmd_json(cJSON *object)
 {
-    char *text = cJSON_PrintUnformatted(object);
+    char *text = json_print(object, false);
     puts(text);
     fflush(stdout); /* streams are read line by line */
-    cJSON_free(text);
+    free(text);
     cJSON_Delete(object);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/secret.h"
+#include "core/utf8.h"
 
 static const struct {
     const char *name;
@@ -34,33 +35,13 @@ static const struct {
     [ERR_INTERNAL] = {"internal", POLICY_RETRY, true, EXIT_ERROR},
 };
 
-/* How many bytes the UTF-8 character at text has; 0 if it is none. */
-static size_t utf8_size(const unsigned char *text)
-{
-    static const struct {
-        unsigned char first, last, low, high; /* of the first byte; of the second */
-        size_t size;
-    } forms[] = {{0x20, 0x7e, 0, 0xff, 1},    {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-                 {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-                 {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
-    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
-        if (text[0] >= forms[i].first && text[0] <= forms[i].last && text[1] >= forms[i].low &&
-            text[1] <= forms[i].high) {
-            for (size_t k = 2; k < forms[i].size; k++)
-                if (text[k] < 0x80 || text[k] > 0xbf)
-                    return 0;
-            return forms[i].size;
-        }
-    return 0;
-}
-
 /* Sentences quote names out of files and off the wire: what would break a line of a log or a JSON string becomes '?'.
  */
 static void clean(char *text)
 {
     secret_mask(text);
     for (size_t size; *text; text += size ? size : 1)
-        if (!(size = utf8_size((const unsigned char *)text)))
+        if (!(size = utf8_size(text)) || (unsigned char)*text < 0x20 || *text == 0x7f)
             *text = '?';
 }
 

@@ -3,6 +3,10 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/utf8.h"
 
 const char *json_text(const cJSON *object, const char *field, const char *fallback)
 {
@@ -27,6 +31,24 @@ int64_t json_int(const cJSON *object, const char *field, int64_t fallback)
 bool json_true(const cJSON *object, const char *field)
 {
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, field));
+}
+
+/* Outside of strings all is ASCII. */
+char *json_print(const cJSON *json, bool indented)
+{
+    char *text = indented ? cJSON_Print(json) : cJSON_PrintUnformatted(json);
+    Buf valid = {0};
+    buf_add(&valid, "", 0);
+    for (const char *at = text; at && *at;) {
+        size_t size = utf8_size(at);
+        if (size)
+            buf_add(&valid, at, size);
+        else
+            buf_printf(&valid, "\\\\x%02x", (unsigned char)*at);
+        at += size ? size : 1;
+    }
+    cJSON_free(text);
+    return valid.data;
 }
 
 void json_number_text(double value, char ret_text[JSON_NUMBER_TEXT])

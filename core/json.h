@@ -15,6 +15,12 @@ double json_number(const cJSON *object, const char *field, double fallback);
 int64_t json_int(const cJSON *object, const char *field, int64_t fallback);
 bool json_true(const cJSON *object, const char *field); /* false when absent or not a boolean */
 
+/* What people and other programs read: reports, and every --json. Names of files may hold bytes that are no UTF-8,
+ * which JSON has no form for: such a byte becomes the text \\xff, so the whole is valid whatever a name is. Messages
+ * between our own programs and files that are read back keep the bytes, because their paths are opened. Caller frees.
+ */
+char *json_print(const cJSON *json, bool indented);
+
 /* The shortest text that reads back as the same double. */
 enum { JSON_NUMBER_TEXT = 32 };
 void json_number_text(double value, char ret_text[JSON_NUMBER_TEXT]);

@@ -5,6 +5,7 @@
 #include "client/cmd.h"
 #include "client/queue/registry.h"
 #include "client/terminal/table.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "core/nearest.h"
 #include "spec/jobspec.h"
@@ -77,7 +78,7 @@ static void print_table(const cJSON *hosts, const RecipeList *list)
 /* Pretty JSON of cJSON, each line further right; its tabs, which stand nowhere else, become spaces. */
 static void print_json(const cJSON *value, int indent)
 {
-    char *text = cJSON_Print(value);
+    char *text = json_print(value, true);
     bool begins = false;
     for (const char *c = text; *c; c++) {
         if (*c == '\t')
@@ -88,7 +89,7 @@ static void print_json(const cJSON *value, int indent)
             printf("%*s", indent, "");
         begins = *c == '\n' || (begins && *c == '\t');
     }
-    cJSON_free(text);
+    free(text);
 }
 
 /* As a file for the folder `recipes`, or for `ddq submit`. */

@@ -242,3 +242,60 @@ def test_one_image_is_no_set(person, mixed):
     for side in (mixed / "0.png", B), (B, mixed / "0.png"):
         said = person.refused(*side)
         assert "this is one image" in said and "folder" in said
+
+
+# --- names that are no UTF-8 -----------------------------------------------------------------------
+
+
+def valid(data):
+    """Parsed strictly: JSON is UTF-8."""
+    return json.loads(data.decode("utf-8", errors="strict"))
+
+
+@pytest.fixture
+def odd(tmp_path, mixed):
+    """A folder, a file and a place for results, each with stray bytes in its name."""
+    top = os.path.join(os.fsencode(tmp_path), b"caf\xe9 \xff\"\\")
+    os.mkdir(top)
+    shutil.copytree(os.fsencode(mixed), os.path.join(top, b"images\xfe"))
+    shutil.copy(GOLDEN / "e2e/stats_b_pt.npz", os.path.join(top, b"ref\x80.npz"))
+    return top
+
+
+def bytes_of(person, *words, code=0):
+    done = subprocess.run([os.fsencode(DDQ), *words], capture_output=True, env=person.env, timeout=60)
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+def test_json_of_fid_and_refs_is_valid(person, odd):
+    a, b, weights = os.path.join(odd, b"images\xfe"), os.path.join(odd, b"ref\x80.npz"), os.fsencode(W16)
+    answer = valid(bytes_of(person, b"fid", a, b, b"--json", b"--inception", weights))
+    assert answer["generated"]["path"].endswith("images\\xfe") and answer["reference"]["path"].endswith("ref\\x80.npz")
+    worker = os.fsencode(pathlib.Path(DDQ).with_name("ddq-worker"))
+    for path in a, b:
+        told = subprocess.run([worker, b"reference", path], capture_output=True, env=person.env, timeout=60)
+        assert valid(told.stdout)["path"], told.stderr
+
+
+def test_a_report_is_valid(person, odd, tmp_path):
+    """Also one that names images, and says why one of them was left out."""
+    images = os.path.join(odd, b"images\xfe")
+    os.rename(os.path.join(images, b"1.png"), os.path.join(images, b"\xff\xc3.png"))
+    with open(os.path.join(images, b"torn\xe9.png"), "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+    out = os.path.join(odd, b"out\xff")
+
+    def quoted(path):
+        return path.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+
+    job = b'{"kind": "evaluate", "images": "%s", "reference": "%s", "inception": "%s", "skip_bad": "yes", "output": "%s"}' % (
+        quoted(images), quoted(os.path.join(odd, b"ref\x80.npz")), os.fsencode(W16), quoted(out))
+    put(tmp_path / "job.json", job)
+    worker = os.fsencode(pathlib.Path(DDQ).with_name("ddq-worker"))
+    done = subprocess.run([worker, b"exec", os.fsencode(tmp_path / "job.json")], capture_output=True, env=person.env, timeout=60)
+    assert done.returncode == 0, done.stderr
+    with open(os.path.join(out, b"report.json"), "rb") as file:
+        report = valid(file.read())
+    assert report["spec"]["images"].endswith("images\\xfe") and report["n"] == 4
+    assert any("torn\\xe9.png" in text for text in report["warnings"]), report["warnings"]

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "core/json.h"
-#include "core/json.h"
 #include "core/mem.h"
 #include "spec/figure.h"
 #include "spec/references.h"
@@ -206,9 +205,9 @@ static void print_json(const Fid *fid, cJSON *json)
     cJSON_AddStringToObject(json, "like", fid->options.like == LIKE_PYTORCH_FID ? "pytorch-fid" : "exact");
     cJSON_AddStringToObject(json, "device", fid->device);
     cJSON_AddStringToObject(json, "version", DDQ_VERSION);
-    char *text = cJSON_PrintUnformatted(json);
+    char *text = json_print(json, false);
     puts(text);
-    cJSON_free(text);
+    free(text);
 }
 
 /* The figure's number with all of its bits; NULL where it was not computed. */

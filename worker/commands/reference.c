@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 #include "worker/commands/tool.h"
 #include "worker/evaluate/reference_register.h"
@@ -87,9 +88,9 @@ static cJSON *describe(const Words *words, const ReferenceProbe *probe, const ch
 
 static void print(cJSON *json)
 {
-    char *text = cJSON_PrintUnformatted(json);
+    char *text = json_print(json, false);
     puts(text);
-    cJSON_free(text);
+    free(text);
     cJSON_Delete(json);
 }
 

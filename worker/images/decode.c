@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/stall.h"
+#include "core/utf8.h"
 #include "worker/images/parts.h"
 
 #define FILE_MAX (1LL << 30)
@@ -141,34 +142,25 @@ void image_free(Image *image)
 /* --- names ----------------------------------------------------------------------------------------- */
 
 /* How many bytes the character at text has; 0 if it must be written out. */
-static int plain_size(const unsigned char *text)
+static size_t plain_size(const char *text)
 {
-    if (text[0] >= 0x20 && text[0] < 0x7f)
-        return text[0] == '\\' ? 0 : 1;
-    int size = text[0] >= 0xf0 && text[0] <= 0xf4 ? 4 : text[0] >= 0xe0 ? 3 : 2;
-    if (text[0] < 0xc2 || text[0] > 0xf4)
-        return 0;
-    for (int i = 1; i < size; i++)
-        if (text[i] < 0x80 || text[i] > 0xbf)
-            return 0;
-    bool control = text[0] == 0xc2 && text[1] < 0xa0; /* C1 */
-    bool overlong = (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xf0 && text[1] < 0x90);
-    bool outside = (text[0] == 0xed && text[1] > 0x9f) || (text[0] == 0xf4 && text[1] > 0x8f);
-    return control || overlong || outside ? 0 : size;
+    const unsigned char first = (unsigned char)text[0], second = first ? (unsigned char)text[1] : 0;
+    const bool control = first < 0x20 || first == 0x7f || (first == 0xc2 && second < 0xa0); /* the last: C1 */
+    return control || first == '\\' ? 0 : utf8_size(text);
 }
 
 char *image_printable(const char *name)
 {
     Buf text = {0};
     buf_add(&text, "", 0);
-    for (const unsigned char *c = (const unsigned char *)name; *c;) {
-        int size = plain_size(c);
+    for (const char *c = name; *c;) {
+        size_t size = plain_size(c);
         if (size)
-            buf_add(&text, (const char *)c, (size_t)size);
+            buf_add(&text, c, size);
         else if (*c == '\n' || *c == '\t' || *c == '\r' || *c == '\\')
             buf_printf(&text, "\\%c", *c == '\n' ? 'n' : *c == '\t' ? 't' : *c == '\r' ? 'r' : '\\');
         else
-            buf_printf(&text, "\\x%02x", *c);
+            buf_printf(&text, "\\x%02x", (unsigned char)*c);
         c += size ? size : 1;
     }
     return text.data;

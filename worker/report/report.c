@@ -150,7 +150,7 @@ char *report_json(const Report *report)
     json_add_text(json, "identity", report->identity->images);
     json_add_text(json, "job_identity", report->identity->job);
     json_add_text(json, "version", DDQ_VERSION);
-    char *text = cJSON_Print(json);
+    char *text = json_print(json, true);
     cJSON_Delete(json);
     return text;
 }
