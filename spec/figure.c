@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/json.h"
+#include "core/mem.h"
+#include "spec/jobtraits.h"
+
 #define SECOND "tf" /* the second pipeline of a job with both */
 
 #define FIGURE(metric, key, title, label, deviation, published, digits, more)                                          \
@@ -38,7 +42,29 @@ double figure_deviation(const cJSON *object, const Figure *figure)
 
 double figure_published(const cJSON *spec, const Figure *figure)
 {
+    if (!jobspec_changes_keep_published(json_text(spec, "changed", NULL)))
+        return NAN;
     return figure->published ? number(spec, "", figure->published, "") : NAN;
+}
+
+char *figures_not_compared(const cJSON *spec)
+{
+    const char *changed = json_text(spec, "changed", NULL);
+    Buf text = {0};
+    if (jobspec_changes_keep_published(changed))
+        return NULL;
+    for (size_t i = 0; i < countof(figures); i++) {
+        double published = figures[i].published ? number(spec, "", figures[i].published, "") : NAN;
+        if (isfinite(published))
+            buf_printf(&text, "%s%s %.6g", text.len ? ", " : "", figures[i].title, published);
+    }
+    if (!text.data)
+        return NULL;
+    char *sentence =
+        xasprintf("this job changes %s of the recipe %s, so what was published (%s) is not compared with it", changed,
+                  json_text(spec, "recipe", "it came from"), text.data);
+    buf_free(&text);
+    return sentence;
 }
 
 /* Every name that a figure has. */
@@ -158,6 +184,10 @@ void figures_table(Buf *text, const cJSON *object, const cJSON *spec)
     each_name(copy_one, second ? &nested : &flat);
     table_of(text, other->child ? "pipeline pt" : "metric", first, spec);
     table_of(text, "pipeline " SECOND, other, NULL);
+    char *sentence = text->len ? figures_not_compared(spec) : NULL;
+    if (sentence)
+        buf_printf(text, "%s\n", sentence);
+    free(sentence);
     cJSON_Delete(first);
     cJSON_Delete(other);
 }

@@ -28,7 +28,10 @@ const Figure *figure_at(int i); /* NULL past the end */
 /* NaN when the object has no such number. suffix: "", "_low" or "_high". */
 double figure_value(const cJSON *object, const Figure *figure, const char *suffix);
 double figure_deviation(const cJSON *object, const Figure *figure);
-double figure_published(const cJSON *spec, const Figure *figure);
+double figure_published(const cJSON *spec, const Figure *figure); /* also NaN where figures_not_compared */
+/* A sentence with published values that the spec has and that do not apply, because the job changed what they depend
+ * on; NULL: there are none. Caller frees. */
+char *figures_not_compared(const cJSON *spec);
 bool figures_have_deviation(const cJSON *object); /* whether a table of them needs that column */
 
 /* Copies all figures of a flat object, with their intervals and deviations, to the flat object `to`; names get the
@@ -45,7 +48,7 @@ const char *figure_interval(const cJSON *object, const Figure *figure, char text
 const char *figure_verdict(const cJSON *object, const Figure *figure, double published, char text[FIGURE_TEXT]);
 
 /* The table for a terminal: one line per figure that `object` has, for its top level and then for its second pipeline
- * (object "tf", or names with tf_). Adds nothing when there is none. */
+ * (object "tf", or names with tf_), and what is not compared. Adds nothing when there is none. */
 void figures_table(Buf *text, const cJSON *object, const cJSON *spec);
 
 #endif

@@ -41,6 +41,10 @@ static const JobField fields[] = {
      "Name of the output folder and of the report. Default of a queued job: its id."},
     {"recipe", TYPE_TEXT, AT(recipe), ANY_KIND, BOTH, CHANGES_REPORT, KEEPS_PUBLISHED | KEPT_BY_THEN, false, NULL, 0, 0,
      NULL, "Recipe that this job came from; shown in the report."},
+    {"changed", TYPE_TEXT, AT(changed), ANY_KIND, BOTH, CHANGES_REPORT, KEEPS_PUBLISHED | KEPT_BY_THEN, false, NULL, 0,
+     0, NULL,
+     "Fields that are not as in the recipe, with their values; `ddq submit` writes it. The report names them, and "
+     "compares no published value where one of them changes what was measured."},
     {"model", TYPE_TEXT, AT(model), SAMPLE, QUEUED, CHANGES_REPORT, NAMES_OFFER | SUBMITTED, true, NULL, 0, 0, NULL,
      "Name of a [model] section of the daemon's configuration."},
     {"model", TYPE_TEXT, AT(model), SAMPLE, EXEC, CHANGES_REPORT, 0, false, NULL, 0, 0, NULL,

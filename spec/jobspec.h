@@ -43,9 +43,10 @@ enum { SAVE_PNG = 1 << 0, SAVE_NPZ = 1 << 1, SAVE_CODES = 1 << 2, SAVE_VECTORS =
 typedef struct JobSpec {
     JobKind kind;
     /* names, QUEUED form (all optional but model for sample, reference for evaluate) */
-    char *name;   /* the output folder's name; default the job's id */
-    char *recipe; /* the recipe this came from, for the report */
-    char *model;  /* [model NAME] of ddq.conf */
+    char *name;    /* the output folder's name; default the job's id */
+    char *recipe;  /* the recipe this came from, for the report */
+    char *changed; /* what is not as in the recipe: "split_t 30, images 64" */
+    char *model;   /* [model NAME] of ddq.conf */
     /* files, EXEC form */
     char *family;             /* of the model (spec/model.h); NULL: the first one */
     char *files[MODEL_ROLES]; /* of the model, by role; NULL: none */

@@ -1,5 +1,6 @@
 #include "spec/jobtraits.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,6 +65,64 @@ void jobspec_drop(cJSON *object, FieldRole role)
     for (int i = 0; (row = jobspec_row(i)); i++)
         if (row->role == role)
             cJSON_DeleteItemFromObjectCaseSensitive(object, row->name);
+}
+
+/* --- what is not as in the recipe ----------------------------------------------------------------- */
+
+static void add_value(Buf *text, const cJSON *value)
+{
+    const cJSON *item;
+    char *printed;
+    if (cJSON_IsString(value)) {
+        buf_printf(text, "%s", value->valuestring);
+    } else if (cJSON_IsArray(value)) {
+        cJSON_ArrayForEach(item, value)
+        {
+            add_value(text, item);
+            buf_printf(text, "%s", item->next ? "," : "");
+        }
+    } else {
+        printed = value && !cJSON_IsNull(value) ? cJSON_PrintUnformatted(value) : NULL;
+        buf_printf(text, "%s", printed ? printed : "none");
+        cJSON_free(printed);
+    }
+}
+
+char *jobspec_changes(const cJSON *from, const cJSON *to)
+{
+    static const char *const names[] = {"name", "recipe", "changed"};
+    Buf text = {0};
+    const char *field;
+    for (int i = 0; (field = jobspec_field_name(i)); i++) {
+        const FieldRole role = jobspec_field_role(field);
+        const cJSON *was = cJSON_GetObjectItemCaseSensitive(from, field),
+                    *is = cJSON_GetObjectItemCaseSensitive(to, field);
+        bool counts = (role == CHANGES_PIXELS || role == CHANGES_REPORT) && jobspec_field_in(field, FORM_QUEUED);
+        for (size_t k = 0; k < countof(names); k++)
+            counts = counts && strcmp(field, names[k]) != 0;
+        if (!counts || (!was && !is) || (was && is && cJSON_Compare(was, is, true)))
+            continue;
+        buf_printf(&text, "%s%s ", text.len ? ", " : "", field);
+        add_value(&text, is);
+    }
+    return text.data;
+}
+
+bool jobspec_changes_keep_published(const char *changed)
+{
+    bool keep = true;
+    for (const char *at = changed; at && *at;) {
+        char name[64];
+        const size_t len = strcspn(at, " ");
+        snprintf(name, sizeof name, "%.*s", (int)(len < sizeof name ? len : 0), at);
+        if (jobspec_field_has(name, PUBLISHED))
+            return true;
+        /* a word that is no field is the rest of a value that holds ", " */
+        keep = keep && (!jobspec_field_in(name, FORM_QUEUED) || jobspec_field_has(name, KEEPS_PUBLISHED));
+        const char *next = strstr(at, ", ");
+        at = next ? next + 2 : NULL;
+    }
+    return keep;
 }
 
 /* --- arguments for the queue -------------------------------------------------------------------------- */

@@ -20,6 +20,13 @@ const char *jobspec_field_word(const char *name, int i);
 /* A list of words may have none of them: `metrics`. */
 bool jobspec_field_may_be_empty(const char *name);
 
+/* What `to` has otherwise than `from` (specs in JSON, QUEUED form, complete), of what changes a result: "split_t 30,
+ * images 64"; NULL: nothing. Published values that are equal, names and speed are left out. Caller frees. */
+char *jobspec_changes(const cJSON *from, const cJSON *to);
+/* Whether published values still apply to a job with that field `changed` (NULL: nothing is): nothing was changed that
+ * they depend on, or they were given for it. */
+bool jobspec_changes_keep_published(const char *changed);
+
 /* Removes the fields of that role from a spec in JSON. */
 void jobspec_drop(cJSON *object, FieldRole role);
 

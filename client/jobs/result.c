@@ -37,13 +37,18 @@ bool result_figures(const cJSON *job)
 static void print_fid(const cJSON *job)
 {
     double fid = json_number(job, "fid", NAN);
-    double published = json_number(cJSON_GetObjectItemCaseSensitive(job, "spec"), "published_fid", NAN);
+    const cJSON *spec = cJSON_GetObjectItemCaseSensitive(job, "spec");
+    double published = figure_published(spec, figure_at(0));
     if (!isfinite(fid))
         return;
     printf("%-9s %s%.4f%s", "FID", term_color(stdout, COLOR_BOLD), fid, term_reset(stdout));
     if (isfinite(published))
         printf("  published %.4g, difference %+.4f", published, fid - published);
     putchar('\n');
+    char *sentence = figures_not_compared(spec);
+    if (sentence)
+        printf("%s\n", sentence);
+    free(sentence);
 }
 
 void result_print(const cJSON *job)

@@ -89,46 +89,16 @@ static bool read_source(Cmd *cmd, cJSON **ret_jobs, Err *err)
 
 /* --- flags on top --------------------------------------------------------------------------------------- */
 
-/* Changing one of these fields keeps the published values. */
-static bool neutral(const char *field)
-{
-    return jobspec_field_has(field, KEEPS_PUBLISHED | PUBLISHED);
-}
-
-static void drop_published(const Cmd *cmd, cJSON *job, const char *changes, bool say)
-{
-    const char *field;
-    bool dropped = false;
-    for (int i = 0; (field = jobspec_field_name(i)); i++)
-        if (jobspec_field_has(field, PUBLISHED) && cJSON_HasObjectItem(job, field)) {
-            cJSON_DeleteItemFromObjectCaseSensitive(job, field);
-            dropped = true;
-        }
-    if (dropped && say)
-        cmd_say(cmd, "ddq: the published FID is left out: %s differs from the published setting", changes);
-}
-
 static bool apply_flags(const Cmd *cmd, const Sweep *sweep, int point, cJSON *job, Err *err)
 {
-    bool own = false;
-    const char *changes = NULL, *swept;
-    for (int i = 0; (swept = sweep_field(sweep, i)); i++)
-        changes = neutral(swept) ? changes : swept;
     for (int pass = 0; pass < 2; pass++) /* kind first: it decides which values the others may have */
         for (int i = 0; i < cmd->field_count; i++) {
             const FlagValue *flag = &cmd->fields[i];
-            if ((strcmp(flag->name, "kind") == 0) != (pass == 0))
-                continue;
-            if (!jobspec_set_text(job, flag->name, flag->value, err))
+            if ((strcmp(flag->name, "kind") == 0) == (pass == 0) &&
+                !jobspec_set_text(job, flag->name, flag->value, err))
                 return false;
-            own |= jobspec_field_has(flag->name, PUBLISHED);
-            changes = neutral(flag->name) ? changes : flag->name;
         }
-    if (!sweep_apply(sweep, point, job, err))
-        return false;
-    if (changes && !own)
-        drop_published(cmd, job, changes, point == 0);
-    return true;
+    return sweep_apply(sweep, point, job, err);
 }
 
 /* The daemon resolves relative paths below its output root, so a file that exists here gets its absolute path. */
@@ -148,19 +118,34 @@ static void make_absolute(cJSON *job)
     }
 }
 
-static bool complete(const Cmd *cmd, const Sweep *sweep, int point, cJSON *job, cJSON **ret_job, Err *err)
+/* A copy with every field that it does not state; NULL with an error. */
+static cJSON *whole_of(const cJSON *job, Err *err)
 {
     JobSpec *spec;
+    if (!jobspec_parse(job, FORM_QUEUED, &spec, err))
+        return NULL;
+    cJSON *whole = jobspec_to_json(spec, FORM_QUEUED);
+    jobspec_free(spec);
+    return whole;
+}
+
+static bool complete(const Cmd *cmd, const Sweep *sweep, int point, cJSON *job, cJSON **ret_job, Err *err)
+{
     if (!cJSON_IsObject(job))
         return err_set(err, ERR_USAGE, "not a JSON object");
-    if (!apply_flags(cmd, sweep, point, job, err))
-        return false;
-    make_absolute(job);
-    if (!jobspec_parse(job, FORM_QUEUED, &spec, err))
-        return false;
-    *ret_job = jobspec_to_json(spec, FORM_QUEUED);
-    jobspec_free(spec);
-    return true;
+    cJSON *recipe = cJSON_HasObjectItem(job, "recipe") ? whole_of(job, NULL) : NULL;
+    bool good = apply_flags(cmd, sweep, point, job, err);
+    if (good) {
+        make_absolute(job);
+        *ret_job = whole_of(job, err);
+        good = *ret_job != NULL;
+    }
+    char *changed = good && recipe ? jobspec_changes(recipe, *ret_job) : NULL;
+    if (changed)
+        cJSON_AddStringToObject(*ret_job, "changed", changed);
+    free(changed);
+    cJSON_Delete(recipe);
+    return good;
 }
 
 bool specs_read(Cmd *cmd, const Sweep *sweep, cJSON **ret_jobs, Err *err)

@@ -16,6 +16,7 @@
 #include "client/terminal/when.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "spec/figure.h"
 
 /* How the state of a job that is there already is told. */
 static void say_duplicate(const cJSON *reply, bool waits)
@@ -129,6 +130,19 @@ static void remember(Cmd *cmd, const Submitted *done)
                 unremembered.text);
 }
 
+/* Once, whatever the number of jobs. */
+static void say_not_compared(Cmd *cmd, const Plan *plan)
+{
+    char *sentence = NULL;
+    for (const cJSON *job = plan->jobs->child; job && !sentence; job = job->next)
+        sentence = figures_not_compared(job);
+    for (const cJSON *job = plan->evaluations ? plan->evaluations->child : NULL; job && !sentence; job = job->next)
+        sentence = figures_not_compared(job);
+    if (sentence)
+        cmd_say(cmd, "ddq: %s", sentence);
+    free(sentence);
+}
+
 bool submit_jobs(Cmd *cmd, const Plan *plan, Submitted *ret_done, Err *err)
 {
     int wanted = cJSON_GetArraySize(plan->jobs) * (plan->evaluations ? 2 : 1);
@@ -153,6 +167,7 @@ bool submit_jobs(Cmd *cmd, const Plan *plan, Submitted *ret_done, Err *err)
         submitted_free(&done);
         return false;
     }
+    say_not_compared(cmd, plan);
     *ret_done = done;
     return true;
 }

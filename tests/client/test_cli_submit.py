@@ -46,15 +46,35 @@ def test_flags_change_what_a_file_says_and_every_field_is_one(session):
     spec = shown["spec"]
     assert (spec["seed"], spec["teacher_start_t"], spec["save"], spec["classes"], spec["top_p"]) == (9, 10, ["png", "codes"], [1, 2, 3], 0.5)
     assert shown["device"] == "cpu" and shown["name"] == "mine"
-    assert "published_fid" not in spec  # other numbers than the published ones
+    assert spec["changed"] == "teacher_start_t 10, top_p 0.5, seed 9, classes 1,2,3, save png,codes"
 
 
 def test_the_published_fid_stays_with_another_seed(session):
     done = session.ddq("submit", "digits-2step", "--seed", "5")
     assert session.json("show", "@")["spec"]["published_fid"] == 1.663
     assert "published" not in done.stderr
-    done = session.ddq("submit", "digits-2step", "--images", "64")
-    assert "published FID is left out" in done.stderr
+    assert session.json("show", "@")["spec"]["changed"] == "seed 5"
+    done = session.ddq("submit", "digits-2step", "--images", "5000", "--new")  # as in the recipe
+    assert "changed" not in session.json("show", "@")["spec"] and "published" not in done.stderr
+
+
+def test_a_published_fid_of_other_parameters_is_not_compared(session):
+    """Said once, in one sentence, and never before an error."""
+    said = "so what was published (FID 1.663) is not compared with it"
+    done = session.ddq("submit", "digits-2step", "--images", "64", "--seed", "7")
+    assert f"this job changes images 64, seed 7 of the recipe digits-2step, {said}" in done.stderr and done.stderr.count(said) == 1
+    job = session.json("show", "@")["id"]
+    session.complete(job, fid=1.25, metrics={"fid": 1.25})
+    shown = session.ddq("wait", job).stdout
+    assert "published 1.66" not in shown and "difference" not in shown and shown.count(said) == 1
+    done = session.ddq("submit", "digits-2step", "--sweep", "split_t=10,20,30")
+    assert done.stderr.count(said) == 1 and "split_t 10" in done.stderr
+    done = session.ddq("submit", "digits-2step", "--images", "0", code=2)
+    assert "published" not in done.stderr
+    done = session.ddq("submit", "digits-2step", "--images", "64", "--published-fid", "2.5")  # of just these parameters
+    assert "published" not in done.stderr
+    done = session.ddq("submit", "digits-2step", "--split-t", "30", "--then", "evaluate")
+    assert done.stderr.count(said) == 1
 
 
 def test_a_table_is_several_jobs(session):

@@ -482,3 +482,18 @@ def test_full_disk(tmp_path, small_disk):
     subprocess.run(["mount", "-o", "remount,size=30m", small_disk], check=True)
     execute(job, tmp_path)
     assert digest(out) == digest(run({**job, "output": None}, tmp_path, "other"))
+
+
+def test_the_title_names_the_recipe_and_what_was_changed(tmp_path):
+    """A published FID of other parameters is named in one sentence and compared with nothing."""
+    job = {**ONE_STEP, **MEASURE, "recipe": "digits-1step", "images": 12, "published_fid": 1.715}
+    out = run({**job, "name": "digits-1step", "changed": "images 12, seed 3"}, tmp_path)
+    said, page = report(out), (out / "report.html").read_text()
+    assert "<h1>digits-1step, changed: images 12, seed 3</h1>" in page
+    assert said["changed"] == "images 12, seed 3" and "difference" not in said and "published" not in said
+    assert "published_fid" not in said and "FID 1.715" in said["not_compared"] and said["not_compared"] in page
+    assert "it lies" not in page
+    out = run({**job, "name": "mine", "changed": "seed 3"}, tmp_path, "seed")  # which published values do not depend on
+    said, page = report(out), (out / "report.html").read_text()
+    assert "<h1>mine, recipe digits-1step, changed: seed 3</h1>" in page
+    assert said["published_fid"] == 1.715 and said["published"] and "not_compared" not in said

@@ -386,13 +386,50 @@ static void test_submission(void **state)
                      "\"load\":\"evaluate  - 0 -\"}");
 }
 
+/* What is not as in the recipe, and whether published values still apply. */
+static void test_changes(void **state)
+{
+    (void)state;
+    static const char *const from =
+        "{\"kind\":\"sample\",\"recipe\":\"r\",\"model\":\"m\",\"t_list\":[0,20],\"images\":5,\"published_fid\":1.5,";
+    static const struct {
+        const char *from, *to, *changed;
+        bool keeps;
+    } rows[] = {
+        {"\"seed\":0}", "\"seed\":0}", NULL, true},
+        {"\"seed\":0}", "\"seed\":4}", "seed 4", true},
+        {"\"seed\":0}", "\"seed\":4,\"split_t\":30}", "split_t 30, seed 4", false},
+        {"\"split_t\":30}", "\"split_t\":null}", "split_t none", false},
+        {"\"name\":\"a\",\"batch\":3}", "\"name\":\"b\",\"batch\":4}", NULL, true}, /* no result depends on these */
+        {"\"classes\":\"balanced\"}", "\"classes\":[1,2,3]}", "classes 1,2,3", false},
+        {"\"reference\":\"a\"}", "\"reference\":\"b, c\"}", "reference b, c", false},
+        {"\"top_p\":0.5}", "\"published_is\":3}", "top_p none, published_is 3", true}, /* given for just these */
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        char *before = xasprintf("%s%s", from, rows[i].from), *after = xasprintf("%s%s", from, rows[i].to);
+        cJSON *was = cJSON_Parse(before), *is = cJSON_Parse(after);
+        assert_true(was && is);
+        char *changed = jobspec_changes(was, is);
+        if (strcmp(changed ? changed : "", rows[i].changed ? rows[i].changed : "") != 0)
+            fail_msg("row %zu: \"%s\", wanted \"%s\"", i, changed ? changed : "",
+                     rows[i].changed ? rows[i].changed : "");
+        if (jobspec_changes_keep_published(changed) != rows[i].keeps)
+            fail_msg("row %zu: published values %s", i, rows[i].keeps ? "apply" : "do not apply");
+        free(changed);
+        free(before);
+        free(after);
+        cJSON_Delete(was);
+        cJSON_Delete(is);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_other_kinds),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_text),           cmocka_unit_test(test_names),
-        cmocka_unit_test(test_page),       cmocka_unit_test(test_metrics),        cmocka_unit_test(test_roles),
-        cmocka_unit_test(test_submission),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_other_kinds),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_text),           cmocka_unit_test(test_names),
+        cmocka_unit_test(test_page),     cmocka_unit_test(test_metrics),        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_changes),  cmocka_unit_test(test_submission),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

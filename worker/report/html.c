@@ -46,6 +46,11 @@ static void headline(Buf *page, const cJSON *json, const char *name)
     fact(page, rate < 10 ? "%.2f" : "%.0f", rate, "images a second");
     fact(page, "%.1f", json_number(json, "seconds", NAN), "seconds of work");
     buf_printf(page, "</div>\n");
+    if (get(json, "not_compared")) {
+        buf_printf(page, "<p class=sub>");
+        html_text(page, json_text(json, "not_compared", ""));
+        buf_printf(page, "</p>\n");
+    }
     const cJSON *warning;
     cJSON_ArrayForEach(warning, get(json, "warnings"))
         html_warning(page, cJSON_IsString(warning) ? warning->valuestring : "");
@@ -208,13 +213,24 @@ static void plots(Buf *page, const cJSON *measured, const char *which)
     }
 }
 
+/* A run of a recipe with other parameters must not look like the recipe. */
+static char *title_of(const cJSON *json)
+{
+    const char *name =
+        json_text(json, "name", json_text(json, "recipe", json_text(json, "model", json_text(json, "kind", "report"))));
+    const char *recipe = json_text(json, "recipe", name), *changed = json_text(json, "changed", "");
+    const bool same = strcmp(name, recipe) == 0;
+    return xasprintf("%s%s%s%s%s", name, same ? "" : ", recipe ", same ? "" : recipe, *changed ? ", changed: " : "",
+                     changed);
+}
+
 char *report_html(const cJSON *json, const Page *with)
 {
     Buf page = {0};
-    const char *name =
-        json_text(json, "name", json_text(json, "recipe", json_text(json, "model", json_text(json, "kind", "report"))));
-    html_open(&page, name);
-    headline(&page, json, name);
+    char *title = title_of(json);
+    html_open(&page, title);
+    headline(&page, json, title);
+    free(title);
     figures(&page, json);
     provenance(&page, json);
     pictures(&page, with);

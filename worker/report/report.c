@@ -75,11 +75,14 @@ static void add_measured(cJSON *json, const Report *report, const cJSON *spec)
     if (!cJSON_HasObjectItem(json, "fid"))
         cJSON_AddNullToObject(json, "fid");
     const double published = report->spec->published_fid, fid = json_number(json, "fid", NAN);
-    if (isfinite(published)) {
+    char *sentence = figures_not_compared(spec);
+    json_add_text(json, "not_compared", sentence);
+    if (isfinite(published) && !sentence) {
         json_add_number(json, "published_fid", published);
         if (isfinite(fid))
             json_add_number(json, "difference", fid - published);
     }
+    free(sentence);
     cJSON *figures = readable(report->measured);
     add_published(json, figures, spec);
     cJSON_Delete(figures);
@@ -132,6 +135,7 @@ char *report_json(const Report *report)
     cJSON *json = cJSON_CreateObject(), *fields = jobspec_to_json(spec, FORM_EXEC);
     json_add_text(json, "name", spec->name);
     json_add_text(json, "recipe", spec->recipe);
+    json_add_text(json, "changed", spec->changed);
     json_add_text(json, "model", spec->model);
     json_add_text(json, "kind", jobspec_kind_name(spec->kind));
     json_add_text(json, "finished", now);
