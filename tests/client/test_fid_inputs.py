@@ -201,6 +201,16 @@ def mixed(tmp_path, originals):
     return folder
 
 
+def test_hidden_images_are_told(person, mixed):
+    (mixed / "._0.png").write_bytes(b"\0\5\x16\7")
+    assert "3 files in the folder are no PNG" in (said := person.fid(mixed, mixed).stderr) and "._0.png" in said
+
+
+def test_a_place_that_cannot_be_written(person, mixed):
+    said = person.refused("--save-stats", mixed, "/proc/nowhere/a.npz", code=102)
+    assert "cannot be written" in said
+
+
 def test_what_is_left_out_is_told(person, mixed, tmp_path):
     assert "2 files in the folder are no PNG" in (said := person.fid(mixed, mixed).stderr) and "moving.gif" in said
     a, _, answer = shown(person, mixed, B)

@@ -288,6 +288,15 @@ static bool compare_sides(Fid *fid, Err *err)
     return good;
 }
 
+static bool check_folder(const char *file, Err *err)
+{
+    const char *slash = strrchr(file, '/');
+    char *folder = !slash ? xstrdup(".") : slash == file ? xstrdup("/") : xasprintf("%.*s", (int)(slash - file), file);
+    bool good = access(folder, W_OK) == 0 || err_errno(err, "%s cannot be written", file);
+    free(folder);
+    return good;
+}
+
 static bool save_stats(Fid *fid, Err *err)
 {
     const char *to = fid->options.paths[1];
@@ -296,6 +305,8 @@ static bool save_stats(Fid *fid, Err *err)
         return err_set(err, ERR_USAGE, "%s: statistics are written as .npz", to);
     if (access(to, F_OK) == 0)
         return err_set(err, ERR_REFUSED, "%s is there already; nothing is overwritten", to);
+    if (!check_folder(to, err)) /* now, not after an hour of measuring */
+        return false;
     if (!prepare(fid, 1, err) || !measure_side(fid, 0, err))
         return false;
     note_caveats(fid, 0);

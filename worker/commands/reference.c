@@ -75,8 +75,6 @@ static cJSON *describe(const Words *words, const ReferenceProbe *probe, const ch
     cJSON_AddStringToObject(json, "sha256", sha256);
     if (images)
         cJSON_AddNumberToObject(json, "images", (double)images);
-    if (probe->kind != REFERENCE_STATISTICS)
-        cJSON_AddNumberToObject(json, "left_out", (double)probe->left_out);
     if (dims)
         cJSON_AddNumberToObject(json, "dims", dims);
     if (pipeline)
@@ -201,7 +199,7 @@ static bool check_pipeline(const Words *words, const ReferenceProbe *probe, Err 
                    probe->pipeline, words->pipeline);
 }
 
-static bool answer(Tool *tool, const Words *words, cJSON **ret_json, Err *err)
+static bool answer(Tool *tool, const Words *words, cJSON **ret_json, int64_t *ret_left_out, Err *err)
 {
     ReferenceProbe probe;
     Registration registration = {
@@ -209,6 +207,8 @@ static bool answer(Tool *tool, const Words *words, cJSON **ret_json, Err *err)
     const Registration *wanted = words->folder ? &registration : NULL;
     if (!reference_probe(words->path, &probe, err) || !check_pipeline(words, &probe, err))
         return false;
+    if (probe.kind != REFERENCE_STATISTICS)
+        *ret_left_out = probe.left_out;
     if (words->measure || !probe.has_images)
         return take_statistics(tool, words, &probe, wanted, ret_json, err);
     return take_path(tool, words, &probe, wanted, ret_json, err);
@@ -220,15 +220,18 @@ int reference_command(const CommandLine *line)
     Words words = {.path = NULL};
     Err err = {0};
     cJSON *json = NULL;
+    int64_t left_out = -1; /* of images */
     tool_open(&tool, "ddq refs");
     tool.quiet = flags_has(line, "quiet");
     bool good = read_words(line, &words, &err);
-    good = good && answer(&tool, &words, &json, &err);
+    good = good && answer(&tool, &words, &json, &left_out, &err);
     if (!good && words.faults) {
         json = cJSON_CreateObject();
         cJSON_AddStringToObject(json, "fault", err.text);
         good = true;
     }
+    if (good && left_out >= 0)
+        cJSON_AddNumberToObject(json, "left_out", (double)left_out);
     if (good && cJSON_GetArraySize(tool.notes))
         cJSON_AddItemToObject(json, "warnings", cJSON_Duplicate(tool.notes, true));
     if (good)

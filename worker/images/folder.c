@@ -206,6 +206,8 @@ static bool walk(ImageSource *source, const char *inside, const Trail *parent, E
         for (struct dirent *entry; ok && (entry = next_entry(dir, path));)
             if (entry->d_name[0] != '.')
                 ok = walk_entry(source, inside, entry->d_name, &here, err);
+            else if (image_has_image_suffix(entry->d_name)) /* hidden: what macOS leaves beside a file */
+                add_other(source, *inside ? xasprintf("%s/%s", inside, entry->d_name) : xstrdup(entry->d_name));
     }
     if (dir)
         closedir(dir);
