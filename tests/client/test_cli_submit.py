@@ -159,3 +159,11 @@ def test_after_and_priority(session):
     assert shown["state"] == "waiting" and first in shown["reason"] and shown["priority"] == 5
     assert "--priority" in session.ddq("submit", "digits-demo", "--priority", "high", code=2).stderr
     assert "--after" in session.ddq("submit", "digits-demo", "--after", "zzzzzz", code=102).stderr
+
+
+def test_a_home_that_takes_no_files_costs_no_job(session):
+    """What '@' means is kept for comfort alone."""
+    for home in "/proc/nowhere", "/dev/null":
+        done = session.ddq("submit", "digits-2step", "--images", "64", "--new", HOME=home)
+        assert done.stderr.count("'@' will not know this job") == 1
+        assert session.json("show", done.stdout.strip())["state"] == "queued"

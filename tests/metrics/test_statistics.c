@@ -259,7 +259,7 @@ static void test_refuses(void **state)
     write_npz(path, "mean", 1, (int64_t[]){2}, "sigma", (int64_t[]){2, 2});
     assert_err(statistics_load(path, &stats, &err), err, path, "no mu and sigma", "mean, sigma");
     write_npz(path, "mu", 1, (int64_t[]){5000}, "sigma", (int64_t[]){1, 1});
-    assert_err(statistics_load(path, &stats, &err), err, path, "1 to 4096 features");
+    assert_err(statistics_load(path, &stats, &err), err, path, "5000 features", "1 to 4096 features");
     free(path);
     test_folder_remove(folder);
 }

@@ -120,9 +120,12 @@ bool statistics_check(Statistics *stats, const char *name, Err *err)
 static bool check_shapes(const char *path, int mu_ndim, const int64_t *mu, int sigma_ndim, const int64_t *sigma,
                          Err *err)
 {
-    if (mu_ndim != 1 || mu[0] < 1 || mu[0] > MAX_DIM)
-        return err_set(err, ERR_FORMAT, "statistics %s: the mean has %d dimension%s; wanted one of 1 to %d features",
-                       path, mu_ndim, mu_ndim == 1 ? " of a wrong size" : "s", MAX_DIM);
+    if (mu_ndim != 1)
+        return err_set(err, ERR_FORMAT, "statistics %s: the mean has %d dimensions; wanted one, of 1 to %d features",
+                       path, mu_ndim, MAX_DIM);
+    if (mu[0] < 1 || mu[0] > MAX_DIM)
+        return err_set(err, ERR_FORMAT, "statistics %s: the mean has %lld features; wanted 1 to %d features", path,
+                       (long long)mu[0], MAX_DIM);
     if (sigma_ndim != 2 || sigma[0] != mu[0] || sigma[1] != mu[0])
         return err_set(err, ERR_FORMAT, "statistics %s: the mean has %lld features but the covariance is %s%lldx%lld",
                        path, (long long)mu[0],
