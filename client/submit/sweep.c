@@ -29,7 +29,7 @@ struct Sweep {
 
 static bool check_field(const Cmd *cmd, const Sweep *sweep, const char *field, Err *err)
 {
-    static const char *const fixed[] = {"kind", "name", "recipe", "register"};
+    static const char *const fixed[] = {"kind", "name", "recipe", "changed", "register"};
     const char *names[128], *name;
     int count = 0;
     for (int i = 0; (name = jobspec_field_name(i)) && count < (int)countof(names); i++)

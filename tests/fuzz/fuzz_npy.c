@@ -1,4 +1,4 @@
-/* .npy and .npz files: whatever the bytes are, they are refused or the arrays can be read to their last byte. */
+/* .npy, .npz and zips of images: whatever the bytes are, they are refused or can be read to their last byte. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "worker/arrays/npy.h"
+#include "worker/images/images.h"
+#include "worker/metrics/statistics.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -39,6 +41,22 @@ static void read_npz(const char *path)
     npz_close(npz);
 }
 
+/* Statistics, and a set of images: whatever reads such a file. */
+static void read_as_input(const char *path)
+{
+    Err err = {0};
+    Statistics *stats;
+    if (statistics_load(path, &stats, &err))
+        statistics_free(stats);
+    ImageSource *source = array_file(path) == ARRAY_FILE_OTHER ? NULL : image_source_open(path, &err);
+    for (int64_t i = 0; source && i < image_source_count(source) && i < 8; i++) {
+        Image image;
+        if (image_source_read(source, i, &image, &err))
+            image_free(&image);
+    }
+    image_source_close(source);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char path[40];
@@ -53,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         npy_free(&array);
     }
     read_npz(path);
+    read_as_input(path);
     close(fd);
     return 0;
 }
