@@ -165,5 +165,5 @@ def test_a_home_that_takes_no_files_costs_no_job(session):
     """What '@' means is kept for comfort alone."""
     for home in "/proc/nowhere", "/dev/null":
         done = session.ddq("submit", "digits-2step", "--images", "64", "--new", HOME=home)
-        assert done.stderr.count("'@' will not know this job") == 1
+        assert done.stderr.count("the last job's id") == 1
         assert session.json("show", done.stdout.strip())["state"] == "queued"
