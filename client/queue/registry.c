@@ -213,13 +213,22 @@ bool registry_check_hosts(const cJSON *hosts, const cJSON *jobs, Err *err)
     return check_all(hosts, jobs, false, err);
 }
 
+/* Some host has just started, and will soon tell of its files. */
+static bool not_yet_told(const cJSON *hosts)
+{
+    const cJSON *host;
+    cJSON_ArrayForEach(host, hosts) if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(host, "looks")) &&
+                                        !cJSON_HasObjectItem(host, "looked_ms")) return true;
+    return false;
+}
+
 /* A refusal is founded on what the hosts see now: they are asked to look before it. */
 static bool check_fresh(Cmd *cmd, cJSON **hosts, const cJSON *jobs, bool later, Err *err)
 {
     cJSON *paths = later ? cJSON_CreateArray() : paths_of(jobs), *fresh;
     Err why = {0};
     double since;
-    bool look = paths->child != NULL, good = !look && check_all(*hosts, jobs, later, &why);
+    bool look = paths->child != NULL || not_yet_told(*hosts), good = !look && check_all(*hosts, jobs, later, &why);
     if (!good && registry_look(cmd, paths, &since) && registry_hosts(cmd, &fresh, &why)) {
         cJSON_Delete(*hosts);
         *hosts = fresh;

@@ -13,7 +13,7 @@
 enum {
     AGAIN_MS = 60000,       /* between looks that nobody asked for */
     ANSWER_MS = 30 * 60000, /* hashing many large files over a slow network takes long */
-    SOON_MS = 15000, /* a look that takes longer reads large files, or waits for a file system */
+    SOON_MS = 15000,        /* a look that takes longer reads large files, or waits for a file system */
     PATH_MS = 120000,
     PATHS_MAX = 200
 };
@@ -138,7 +138,7 @@ void facts_tick(Facts *facts, Mono now)
 
 bool facts_answers(const Facts *facts, Mono now)
 {
-    return facts->running && facts->failures == 0 && (!facts->asked_at || now - facts->asked_at < SOON_MS);
+    return facts->failures == 0 && (!facts->asked_at || now - facts->asked_at < SOON_MS);
 }
 
 const cJSON *facts_of(const Facts *facts, const char *part, const char *name)
