@@ -41,6 +41,29 @@ static inline Features set_without(const Features *set, int block)
     return (Features){rows, count, set->dim};
 }
 
+/* MMD^2 of `size` rows of each set alone: kid_measure without subsets. */
+static inline double kid_of_rows(const Features *fake, const Features *real, const int64_t *fake_index,
+                                 const int64_t *real_index, int64_t size)
+{
+    const Features *sets[] = {fake, real};
+    const int64_t *index[] = {fake_index, real_index};
+    Features rows[2];
+    for (int k = 0; k < 2; k++) {
+        float *copy = xmalloc(sizeof(float) * (size_t)(size * sets[k]->dim));
+        for (int64_t i = 0; i < size; i++)
+            memcpy(copy + i * sets[k]->dim, sets[k]->rows + index[k][i] * sets[k]->dim,
+                   sizeof(float) * (size_t)sets[k]->dim);
+        rows[k] = (Features){copy, size, sets[k]->dim};
+    }
+    Err err = {0};
+    Kid kid;
+    KidPlan plan = {.subsets = 1, .subset_size = size + 1};
+    assert_ok(kid_measure(&rows[0], &rows[1], &plan, &kid, &err), err);
+    set_free(&rows[0]);
+    set_free(&rows[1]);
+    return kid.all_pairs;
+}
+
 /* --- watching ------------------------------------------------------------------------------------ */
 
 typedef struct Watch {

@@ -64,13 +64,6 @@ static void test_interval(void **state)
     assert_near(score.score.low, wanted.low, 1e-10, "low", 0);
     assert_near(score.score.high, wanted.high, 1e-10, "high", 0);
     assert_true(score.score.high > score.score.low);
-    /* A last part of one row has nothing left without that row's block, and is left out then. */
-    Err err = {0};
-    Logits logits = logits_of(&set);
-    Score by_rows;
-    assert_ok(score_measure_by_rows(&logits, N - 1, NULL, &by_rows, &err), err);
-    assert_near(by_rows.part[1], 1, 1e-12, "one row", 0);
-    assert_true(by_rows.score.high > by_rows.score.value);
     set_free(&set);
 }
 
@@ -105,7 +98,6 @@ static void test_refuses(void **state)
     few.count = 9;
     assert_err(score_measure(&few, 10, NULL, &score, &err), err, "9 images", "10 parts");
     assert_err(score_measure(&logits, 0, NULL, &score, &err), err, "0 parts");
-    assert_err(score_measure_by_rows(&logits, 2, NULL, &score, &err), err, "parts of 2");
     ((float *)set.rows)[300 * 4 + 1] = NAN;
     assert_err(score_measure(&logits, 10, NULL, &score, &err), err, "image 300", "class 1");
     assert_int_equal(err.kind, ERR_NUMERIC);

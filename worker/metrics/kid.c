@@ -282,63 +282,40 @@ static bool check(const Features *fake, const Features *real, Err *err)
     return features_check_pair(fake, real, err);
 }
 
-static bool check_index(const int64_t *index, int64_t count, int64_t rows, const char *which, Err *err)
+/* The mean over subsets, each a pair of lists. */
+static bool over_subsets(const Features *fake, const Features *real, const KidPlan *plan, int blocks, double share,
+                         double *ret_values, double ret_without[BLOCKS], Err *err)
 {
-    for (int64_t i = 0; i < count; i++)
-        if (index[i] < 0 || index[i] >= rows)
-            return err_set(err, ERR_USAGE, "KID: entry %lld of the %s subsets is row %lld of %lld", (long long)i, which,
-                           (long long)index[i], (long long)rows);
-    return true;
-}
-
-static bool over_subsets(const Features *fake, const Features *real, const int64_t *fake_index,
-                         const int64_t *real_index, int subsets, int64_t size, int blocks, const MetricHooks *hooks,
-                         double share, double *ret_values, double ret_without[BLOCKS], Err *err)
-{
+    int subsets = plan->subsets;
+    int64_t *index = xmalloc(sizeof *index * (size_t)plan->subset_size);
     List *lists = xcalloc((size_t)subsets * 2, sizeof *lists);
     for (int s = 0; s < subsets; s++) {
-        lists[s] = list_new(fake, fake_index + s * size, size, blocks);
-        lists[subsets + s] = list_new(real, real_index + s * size, size, 0);
+        kid_draw(plan->seed, s, 0, fake->count, plan->subset_size, index);
+        lists[s] = list_new(fake, index, plan->subset_size, blocks);
+        kid_draw(plan->seed, s, 1, real->count, plan->subset_size, index);
+        lists[subsets + s] = list_new(real, index, plan->subset_size, 0);
     }
-    bool ok = measure(lists, lists + subsets, subsets, blocks, hooks, 0, share, ret_values, ret_without, err);
+    bool ok = measure(lists, lists + subsets, subsets, blocks, plan->hooks, 0, share, ret_values, ret_without, err);
     for (int s = 0; s < 2 * subsets; s++)
         list_free(&lists[s]);
     free(lists);
+    free(index);
     return ok;
-}
-
-bool kid_over_subsets(const Features *fake, const Features *real, const int64_t *fake_index, const int64_t *real_index,
-                      int subsets, int64_t size, double *ret_values, Err *err)
-{
-    double without[BLOCKS];
-    if (subsets < 1 || size < 2)
-        return err_set(err, ERR_USAGE, "KID: %d subsets of %lld; wanted at least 1 of 2", subsets, (long long)size);
-    return check(fake, real, err) && check_index(fake_index, subsets * size, fake->count, "generated", err) &&
-           check_index(real_index, subsets * size, real->count, "reference", err) &&
-           over_subsets(fake, real, fake_index, real_index, subsets, size, 0, NULL, 1, ret_values, without, err);
 }
 
 static bool drawn_subsets(const Features *fake, const Features *real, const KidPlan *plan, double share, Kid *kid,
                           Err *err)
 {
     int subsets = plan->subsets, blocks = interval_blocks(fake->count);
-    int64_t size = plan->subset_size;
-    int64_t *index = xmalloc(sizeof(int64_t) * 2 * (size_t)(subsets * size)), *real_index = index + subsets * size;
     double *values = xmalloc(sizeof(double) * (size_t)subsets), without[BLOCKS], mean = 0, squares = 0;
-    for (int s = 0; s < subsets; s++) {
-        kid_draw(plan->seed, s, 0, fake->count, size, index + s * size);
-        kid_draw(plan->seed, s, 1, real->count, size, real_index + s * size);
-    }
-    bool ok =
-        over_subsets(fake, real, index, real_index, subsets, size, blocks, plan->hooks, share, values, without, err);
+    bool ok = over_subsets(fake, real, plan, blocks, share, values, without, err);
     for (int s = 0; s < subsets; s++)
         mean += values[s] / subsets;
     for (int s = 0; s < subsets; s++)
         squares += (values[s] - mean) * (values[s] - mean);
     kid->kid = interval_of(mean, without, blocks, -INFINITY, INFINITY);
-    bool whole = fake->count == size && real->count == size; /* every subset is the set: they do not vary */
-    kid->std = whole ? NAN : sqrt(squares / subsets);
-    free(index);
+    bool whole = fake->count == plan->subset_size && real->count == plan->subset_size;
+    kid->std = whole ? NAN : sqrt(squares / subsets); /* whole: every subset is the set, so they do not vary */
     free(values);
     return ok;
 }

@@ -32,10 +32,6 @@ typedef struct Kid {
 /* Sets of fewer than 2 rows and different widths are errors. About 12 s on two cores for 100 subsets of 1000 x 2048. */
 bool kid_measure(const Features *fake, const Features *real, const KidPlan *plan, Kid *ret_kid, Err *err);
 
-/* MMD^2 of given subsets: rows fake_index[s*size ..] against real_index[s*size ..]; ret_values [subsets]. */
-bool kid_over_subsets(const Features *fake, const Features *real, const int64_t *fake_index, const int64_t *real_index,
-                      int subsets, int64_t size, double *ret_values, Err *err);
-
 /* The draw of kid_measure: `size` different rows of 0..rows-1 for one subset of one set (0 generated, 1 reference). */
 void kid_draw(uint64_t seed, int subset, int set, int64_t rows, int64_t size, int64_t *ret_index);
 

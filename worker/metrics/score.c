@@ -16,7 +16,6 @@ typedef struct Sums {
 } Sums;
 
 typedef struct Scorer {
-    int64_t part_rows; /* > 0: parts of so many rows; 0: `parts` equal ones */
     int parts, blocks, classes;
     Sums *sums; /* [parts][blocks], one block where there is no interval */
     double *space;
@@ -80,8 +79,6 @@ static double softmax(const float *logits, int classes, double *restrict p)
 /* The last part whose first row is not after `row`: parts begin at k rows / parts, rounded down. */
 static int part_of(const Scorer *s, int64_t row, int64_t rows)
 {
-    if (s->part_rows > 0)
-        return (int)(row / s->part_rows);
     return (int)(((row + 1) * s->parts - 1) / rows);
 }
 
@@ -107,7 +104,7 @@ static bool add_chunk(Scorer *s, const Logits *logits, int64_t first, int64_t co
     return true;
 }
 
-/* The score of a part without one block (-1: of all of it); NaN when nothing is left. */
+/* The score of a part without one block (-1: of all of it). */
 static double part_score(const Scorer *s, int part, int without)
 {
     const Sums *sums = &s->sums[part * s->blocks];
@@ -128,18 +125,13 @@ static double part_score(const Scorer *s, int part, int without)
     return exp(entropy / rows - marginal);
 }
 
+/* An interval takes 400 rows and there are at most 128 parts, so each part has rows outside the block. */
 static double mean_score(const Scorer *s, int without)
 {
     double sum = 0;
-    int parts = 0;
-    for (int k = 0; k < s->parts; k++) {
-        double score = part_score(s, k, without);
-        if (!isnan(score)) { /* a last part of one row has nothing left without that row's block */
-            sum += score;
-            parts++;
-        }
-    }
-    return sum / parts;
+    for (int k = 0; k < s->parts; k++)
+        sum += part_score(s, k, without);
+    return sum / s->parts;
 }
 
 static void finish(const Scorer *s, Score *score)
@@ -180,16 +172,5 @@ bool score_measure(const Logits *logits, int parts, const MetricHooks *hooks, Sc
         return err_set(err, ERR_USAGE, "inception score: %lld images in %d parts; wanted 1 to %d parts of at least one",
                        (long long)logits->count, parts, SCORE_MAX_PARTS);
     Scorer scorer = {.parts = parts};
-    return measure(&scorer, logits, hooks, ret_score, err);
-}
-
-bool score_measure_by_rows(const Logits *logits, int64_t part_rows, const MetricHooks *hooks, Score *ret_score,
-                           Err *err)
-{
-    int64_t parts = part_rows > 0 ? (logits->count + part_rows - 1) / part_rows : 0;
-    if (parts < 1 || parts > SCORE_MAX_PARTS)
-        return err_set(err, ERR_USAGE, "inception score: %lld images in parts of %lld; wanted 1 to %d parts",
-                       (long long)logits->count, (long long)part_rows, SCORE_MAX_PARTS);
-    Scorer scorer = {.part_rows = part_rows, .parts = (int)parts};
     return measure(&scorer, logits, hooks, ret_score, err);
 }

@@ -34,8 +34,4 @@ typedef struct Score {
 /* Part k is rows [k n/parts, (k+1) n/parts) in the order given. A NaN names its image; fewer images than parts is an
  * error. */
 bool score_measure(const Logits *logits, int parts, const MetricHooks *hooks, Score *ret_score, Err *err);
-/* Parts of part_rows consecutive rows, the last may be short: ADM's evaluator with 5000. */
-bool score_measure_by_rows(const Logits *logits, int64_t part_rows, const MetricHooks *hooks, Score *ret_score,
-                           Err *err);
-
 #endif
