@@ -1,8 +1,6 @@
 /* .npy and .npz: what numpy wrote is read, in every order and packing; what is written, numpy and we read; files that
  * are damaged or lie end in one sentence. make_files.py makes the files that numpy must write. */
-#include "tests/test.h"
-
-#include <sys/stat.h>
+#include "tests/folder.h"
 
 #include "core/file.h"
 #include "worker/arrays/npy_parts.h"
@@ -10,32 +8,10 @@
 
 #define STATS GOLDEN("inception/stats/")
 
-static char *folder;
-
-static int make_folder(void **state)
+static int setup(void **state)
 {
-    (void)state;
-    folder = test_folder();
-    char *command = xasprintf("/usr/bin/python3 %s/checkpoints/make_files.py npy %s", TESTS_DIR, folder);
-    int status = system(command);
-    free(command);
-    return status;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_remove(folder);
-    return 0;
-}
-
-static const char *in_folder(const char *name)
-{
-    static char path[4][300];
-    static int next;
-    char *p = path[next++ % 4];
-    snprintf(p, sizeof path[0], "%s/%s", folder, name);
-    return p;
+    folder_make(state);
+    return folder_script("checkpoints/make_files.py", "npy", "", "");
 }
 
 static Npz *open_ok(const char *path)
@@ -133,7 +109,7 @@ static void test_npy_orders(void **state)
         Err err = {0};
         NpyArray a = {0};
         char text[100];
-        assert_ok(npy_open(in_folder(rows[i].name), &a, &err), err);
+        assert_ok(npy_open(folder_path(rows[i].name), &a, &err), err);
         npy_print_shape(&a, text, sizeof text);
         assert_string_equal(text, rows[i].shape);
         assert_int_equal(a.owns, rows[i].owns);
@@ -153,7 +129,7 @@ static void test_npz_containers(void **state)
     (void)state;
     static const char *const names[] = {"stored.npz", "deflated.npz", "descriptor.npz", "zip64.npz"};
     for (size_t i = 0; i < countof(names); i++) {
-        Npz *npz = open_ok(in_folder(names[i]));
+        Npz *npz = open_ok(folder_path(names[i]));
         NpyArray a = read_ok(npz, "f8_big_fortran", "[2,3,4] f64"), b = read_ok(npz, "a/b.c", "[1000] i64");
         for (size_t k = 0; k < 24; k++)
             assert_true(number(&a, k) == (double)k);
@@ -170,7 +146,7 @@ static void test_npz_stream(void **state)
     (void)state;
     static const char *const names[] = {"stored.npz", "deflated.npz"};
     for (size_t i = 0; i < countof(names); i++) {
-        Npz *npz = open_ok(in_folder(names[i]));
+        Npz *npz = open_ok(folder_path(names[i]));
         Err err = {0};
         NpyArray header;
         NpzStream *stream = npz_stream_open(npz, "a/b.c", &header, &err);
@@ -214,7 +190,7 @@ static void test_npy_write(void **state)
         GOLDEN("inception/images/image_64.npy"), GOLDEN("inception/metrics/fc_bias_1008.npy"),
         GOLDEN("inception/net/pool3_pt.npy"),
     };
-    const char *path = in_folder("written.npy");
+    const char *path = folder_path("written.npy");
     for (size_t i = 0; i < countof(names); i++) {
         Err err = {0};
         NpyArray a;
@@ -240,7 +216,7 @@ static void test_npy_writer_counts(void **state)
 {
     (void)state;
     Err err = {0};
-    const char *path = in_folder("counted.npy");
+    const char *path = folder_path("counted.npy");
     float rows[6] = {0};
     NpyWriter *writer = npy_writer_open(path, DTYPE_F32, 2, (int64_t[]){2, 3}, &err);
     assert_ok(writer, err);
@@ -252,9 +228,9 @@ static void test_npy_writer_counts(void **state)
     writer = npy_writer_open(path, DTYPE_F32, 1, (int64_t[]){0}, &err);
     assert_ok(writer && npy_writer_finish(writer, &err), err);
     assert_true(exists(path));
-    npy_writer_abort(npy_writer_open(in_folder("aborted.npy"), DTYPE_U8, 1, (int64_t[]){5}, &err));
-    assert_false(exists(in_folder("aborted.npy")));
-    assert_null(npy_writer_open(in_folder("no/such/x.npy"), DTYPE_U8, 1, (int64_t[]){5}, &err));
+    npy_writer_abort(npy_writer_open(folder_path("aborted.npy"), DTYPE_U8, 1, (int64_t[]){5}, &err));
+    assert_false(exists(folder_path("aborted.npy")));
+    assert_null(npy_writer_open(folder_path("no/such/x.npy"), DTYPE_U8, 1, (int64_t[]){5}, &err));
     assert_int_equal(err.kind, ERR_IO); /* nothing was asked for by name: there is no place to write to */
     assert_null(npy_writer_open(path, DTYPE_U8, 2, (int64_t[]){5, -1}, &err));
     assert_null(npy_writer_open(path, DTYPE_BF16, 1, (int64_t[]){5}, &err));
@@ -283,7 +259,7 @@ static void test_npz_write(void **state)
 {
     (void)state;
     static const uint64_t limits[] = {UINT32_MAX, 200, 0};
-    const char *path = in_folder("written.npz");
+    const char *path = folder_path("written.npz");
     for (size_t i = 0; i < countof(limits); i++) {
         npz_zip64_from = limits[i];
         write_npz(path);
@@ -324,7 +300,7 @@ static void write_plain(const char *path, const void *data, size_t size)
 static const char *npy_with(const char *header, size_t bytes)
 {
     Buf file = {0};
-    const char *path = in_folder("bad.npy");
+    const char *path = folder_path("bad.npy");
     size_t len = strlen(header);
     buf_add(&file, (uint8_t[]){0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (uint8_t)len, (uint8_t)(len >> 8)}, 10);
     buf_add(&file, header, len);
@@ -377,10 +353,10 @@ static void test_truncated(void **state)
 {
     (void)state;
     static const char *const names[] = {"i4_big.npy", "deflated.npz", "zip64.npz"};
-    const char *path = in_folder("cut");
+    const char *path = folder_path("cut");
     for (size_t i = 0; i < countof(names); i++) {
         size_t size;
-        char *bytes = read_file(in_folder(names[i]), &size);
+        char *bytes = read_file(folder_path(names[i]), &size);
         for (size_t cut = 0; cut<size; cut += size> 2000 ? 37 : 1) {
             Err err = {0};
             NpyArray a;
@@ -395,7 +371,7 @@ static void test_truncated(void **state)
     Err err = {0};
     NpyArray a;
     assert_err(npy_open(folder, &a, &err), err, folder, "folder");
-    assert_err(npy_open(in_folder("missing.npy"), &a, &err), err, "missing.npy");
+    assert_err(npy_open(folder_path("missing.npy"), &a, &err), err, "missing.npy");
     assert_int_equal(err.kind, ERR_NOT_FOUND);
     assert_err(npy_open(GOLDEN("inception/stats/stats.json"), &a, &err), err, "NUMPY");
     assert_err(npz_open(GOLDEN("inception/stats/stats.json"), &err), err, "does not begin as a zip");
@@ -407,10 +383,10 @@ static void test_damaged_member(void **state)
 {
     (void)state;
     static const char *const names[] = {"stored.npz", "deflated.npz"};
-    const char *path = in_folder("flipped.npz");
+    const char *path = folder_path("flipped.npz");
     for (size_t i = 0; i < countof(names); i++) {
         size_t size;
-        char *bytes = read_file(in_folder(names[i]), &size);
+        char *bytes = read_file(folder_path(names[i]), &size);
         char *at = memmem(bytes, size, "a/b.c.npy", 9);
         assert_non_null(at);
         for (size_t offset = 200; offset < 1200; offset += 100) {
@@ -467,5 +443,5 @@ int main(void)
         cmocka_unit_test(test_npz_write),      cmocka_unit_test(test_npy_bad_headers),
         cmocka_unit_test(test_truncated),      cmocka_unit_test(test_damaged_member),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, setup, folder_remove);
 }

@@ -1,6 +1,6 @@
 /* Checkpoints: every container of the golden files gives the same numbers, every shape of make_pt.py's good files is
  * read, and each of its bad ones ends in one sentence that names the file and what is wrong with it. */
-#include "tests/test.h"
+#include "tests/folder.h"
 
 #include <math.h>
 
@@ -8,27 +8,15 @@
 #include "worker/checkpoints/checkpoint.h"
 #include "worker/files/map.h"
 
-static char *folder;
-
-static int make_folder(void **state)
+static int setup(void **state)
 {
-    (void)state;
-    folder = test_folder();
-    char *command = xasprintf(
-        "cd %s && mkdir good bad odd parts golden && "
-        "for what in good bad odd parts; do /usr/bin/python3 %s/checkpoints/make_pt.py $what $what || exit 1; "
-        "done && /usr/bin/python3 %s/checkpoints/make_pt.py golden golden %s",
-        folder, TESTS_DIR, TESTS_DIR, MADE("llamagen/tiny"));
-    int status = system(command);
-    free(command);
-    return status;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_remove(folder);
-    return 0;
+    static const char script[] = "checkpoints/make_pt.py";
+    static const char *const kinds[] = {"good", "bad", "odd", "parts"};
+    folder_make(state);
+    for (size_t i = 0; i < countof(kinds); i++)
+        if (folder_script(script, kinds[i], kinds[i], "") != 0)
+            return 1;
+    return folder_script(script, "golden", "golden", MADE("llamagen/tiny"));
 }
 
 static int64_t count_of(const CkptTensor *t)
@@ -492,5 +480,5 @@ int main(void)
         cmocka_unit_test(test_parts),    cmocka_unit_test(test_not_there),  cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_flipped),  cmocka_unit_test(test_sentences),  cmocka_unit_test(test_not_finite),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, setup, folder_remove);
 }

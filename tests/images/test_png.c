@@ -1,13 +1,9 @@
 /* PNG in and out: round trips, every kind of pixel against Pillow, and files that are not what they should be. */
-#include "tests/test.h"
+#include "tests/images/corpus.h"
 
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-
-#include "worker/images/images.h"
-
-enum { CORPUS_W = 13, CORPUS_H = 9, CORPUS_BYTES = CORPUS_W * CORPUS_H * 3 };
 
 static const char *const corpus[] = {
     "grey1",
@@ -105,48 +101,20 @@ static void test_encode_refuses(void **state)
 static void test_corpus(void **state)
 {
     (void)state;
-    Err err = {0};
-    FILE *file = fopen(GOLDEN("png/expected.rgb"), "rb");
-    assert_non_null(file);
-    for (size_t i = 0; i < countof(corpus); i++) {
-        uint8_t expected[CORPUS_BYTES];
-        assert_int_equal(fread(expected, 1, sizeof expected, file), sizeof expected);
-        char *path = xasprintf(GOLDEN("png/%s.png"), corpus[i]);
-        Image image = {0};
-        assert_ok(image_read(path, &image, &err), err);
-        assert_int_equal(image.width, CORPUS_W);
-        assert_int_equal(image.height, CORPUS_H);
-        for (int k = 0; k < CORPUS_BYTES; k++)
-            if (image.rgb[k] != expected[k])
-                fail_msg("%s: byte %d is %d, Pillow reads %d", corpus[i], k, image.rgb[k], expected[k]);
-        image_free(&image);
-        free(path);
-    }
-    assert_int_equal(fgetc(file), EOF);
-    fclose(file);
+    corpus_check("png", "png", corpus, countof(corpus), 13, 9);
 }
 
 static void test_bad_files(void **state)
 {
     (void)state;
-    static const struct {
-        const char *name, *says;
-    } bad[] = {
+    static const BadImage bad[] = {
         {"empty", "empty"},           {"text", "does not begin like one"},
         {"jpeg", "this JPEG"},        {"half", "ends too early"},
         {"no_end", "ends too early"}, {"checksum", "damaged"},
         {"huge", "65000x65000"},      {"hollow", "cannot hold"},
         {"short_rows", "damaged"},    {"palette_missing", "damaged"},
     };
-    for (size_t i = 0; i < countof(bad); i++) {
-        Err err = {0};
-        char *path = xasprintf(GOLDEN("png/bad_%s.png"), bad[i].name);
-        Image image = {0};
-        assert_err(image_read(path, &image, &err), err, path, bad[i].says);
-        assert_int_equal(err.kind, ERR_FORMAT);
-        assert_null(image.rgb);
-        free(path);
-    }
+    corpus_refused("png", "png", bad, countof(bad));
     Err err = {0};
     Image image = {0};
     assert_err(image_read("/nonexistent/a.png", &image, &err), err, "/nonexistent/a.png", "No such file");
@@ -154,22 +122,10 @@ static void test_bad_files(void **state)
     assert_err(image_read("/tmp", &image, &err), err, "not a plain file");
 }
 
-/* Every prefix of a good file is an error, never a crash or a half image. */
 static void test_every_prefix(void **state)
 {
     (void)state;
-    FILE *file = fopen(GOLDEN("png/interlaced_palette4.png"), "rb");
-    uint8_t data[4096];
-    size_t size = fread(data, 1, sizeof data, file);
-    fclose(file);
-    for (size_t n = 0; n < size; n++) {
-        Err err = {0};
-        Image image = {0};
-        uint8_t *part = xmalloc(n + 1);
-        memcpy(part, data, n);
-        assert_err(image_decode_png(part, n, "prefix", &image, &err), err, "prefix");
-        free(part);
-    }
+    corpus_prefixes(GOLDEN("png/interlaced_palette4.png"), image_decode_png);
 }
 
 static int count_files(const char *folder)

@@ -1,37 +1,10 @@
 /* Recipes: those that come with the project hold the published numbers; a bad file is refused in words. */
-#include "tests/test.h"
+#include "tests/folder.h"
 
 #include <math.h>
-#include <sys/stat.h>
 
 #include "spec/jobspec.h"
 #include "spec/recipe.h"
-
-static char *folder;
-
-static int setup(void **state)
-{
-    (void)state;
-    folder = test_folder();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    test_folder_remove(folder);
-    return 0;
-}
-
-static void write_file(const char *name, const char *text)
-{
-    char *path = xasprintf("%s/%s", folder, name);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    assert_int_equal(fclose(file), 0);
-    free(path);
-}
 
 /* The configurations of the release and of models/digits/README.md, written out a second time. */
 static const struct {
@@ -117,9 +90,9 @@ static void test_published_numbers(void **state)
 static void test_own_folder_hides_and_names_the_recipe(void **state)
 {
     (void)state;
-    write_file("l-2step.json", "{\"about\": \"a\", \"source\": \"s\", \"jobs\": [{\"kind\": \"sample\", \"model\": "
-                               "\"mine\", \"t_list\": [0], \"split_t\": 1, \"images\": 7}]}");
-    write_file("notes.txt", "not a recipe");
+    folder_write("l-2step.json", "{\"about\": \"a\", \"source\": \"s\", \"jobs\": [{\"kind\": \"sample\", \"model\": "
+                                 "\"mine\", \"t_list\": [0], \"split_t\": 1, \"images\": 7}]}");
+    folder_write("notes.txt", "not a recipe");
     RecipeList list;
     Err err = {0};
     assert_ok(recipes_load(folder, &list, &err), err);
@@ -157,7 +130,7 @@ static void test_bad_recipes(void **state)
     for (size_t i = 0; i < countof(cases); i++) {
         RecipeList list = {0};
         Err err = {0};
-        write_file("bad.json", cases[i].text);
+        folder_write("bad.json", cases[i].text);
         assert_err(recipes_load(folder, &list, &err), err, "bad.json", cases[i].words[0], cases[i].words[1],
                    cases[i].words[2]);
         assert_int_equal(list.count, 0);
@@ -171,8 +144,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published_numbers),
-        cmocka_unit_test_setup_teardown(test_own_folder_hides_and_names_the_recipe, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bad_recipes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_own_folder_hides_and_names_the_recipe, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_bad_recipes, folder_make, folder_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,36 +1,8 @@
 /* The registry's folder: names, entries, and what somebody else may have put there. */
+#include "tests/folder.h"
+
 #include "core/json.h"
-#include "tests/test.h"
-
-#include <sys/stat.h>
-
 #include "spec/references.h"
-
-static char *folder;
-
-static int setup(void **state)
-{
-    (void)state;
-    folder = test_folder();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    test_folder_remove(folder);
-    return 0;
-}
-
-static void write_entry(const char *file, const char *text)
-{
-    char *path = xasprintf("%s/%s", folder, file);
-    FILE *out = fopen(path, "w");
-    assert_non_null(out);
-    fputs(text, out);
-    fclose(out);
-    free(path);
-}
 
 static void test_names(void **state)
 {
@@ -58,10 +30,10 @@ static void test_entries(void **state)
     (void)state;
     Err err = {0};
     cJSON *entry;
-    write_entry("a.json", "{\"name\": \"a\", \"path\": \"a.npz\", \"pipeline\": \"pt\"}");
-    write_entry("b.json", "{\"name\": \"b\", \"path\": \"/data/photos\"}");
-    write_entry("a.npz", "");
-    write_entry(".c.json.part", "{\"name\": \"c\"}");
+    folder_write("a.json", "{\"name\": \"a\", \"path\": \"a.npz\", \"pipeline\": \"pt\"}");
+    folder_write("b.json", "{\"name\": \"b\", \"path\": \"/data/photos\"}");
+    folder_write("a.npz", "");
+    folder_write(".c.json.part", "{\"name\": \"c\"}");
     assert_ok(references_read(folder, "a", &entry, &err), err);
     char *npz = xasprintf("%s/a.npz", folder);
     assert_string_equal(json_text(entry, "path", ""), npz);
@@ -98,12 +70,12 @@ static void test_hostile(void **state)
     Err err = {0};
     cJSON *entry;
     for (size_t i = 0; i < countof(cases); i++) {
-        write_entry("x.json", cases[i].text);
+        folder_write("x.json", cases[i].text);
         assert_err(references_read(folder, "x", &entry, &err), err, cases[i].says);
     }
     char *x = xasprintf("%s/x.json", folder), *big = xcalloc(1, 70000);
     memset(big, ' ', 69999);
-    write_entry("x.json", big);
+    folder_write("x.json", big);
     assert_err(references_read(folder, "x", &entry, &err), err, "65536 bytes");
     unlink(x);
     assert_int_equal(symlink("/etc/passwd", x), 0);
@@ -125,8 +97,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
-        cmocka_unit_test_setup_teardown(test_entries, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_entries, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_hostile, folder_make, folder_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
