@@ -42,6 +42,39 @@ static inline void golden_images_close(GoldenImages *images)
         npy_free(&images->arrays[i]);
 }
 
+/* The two pipelines, and what float32 may differ by from their golden outputs. */
+static const struct {
+    const char *name;
+    Resize resize;
+    double pool3, logits, spatial;
+} pipelines[] = {{"pt", RESIZE_PT, 2e-4, 4e-4, 5e-4}, {"tf", RESIZE_TF, 5e-4, 6e-4, 1e-3}};
+
+/* Compares values with row `image` of net/NAME.npy, which has `images` rows; returns the mean of the differences. */
+static inline double golden_row(const char *name, int images, int image, const float *values, double tolerance)
+{
+    char *path = xasprintf(INCEPTION_GOLDEN("net/%s.npy"), name);
+    NpyArray golden = golden_npy(path);
+    int64_t width = npy_count(&golden) / images;
+    double sum = 0;
+    for (int64_t k = 0; k < width; k++) {
+        double wanted = npy_at(&golden, image * width + k);
+        assert_near((double)values[k], wanted, tolerance, path, k);
+        sum += fabs((double)values[k] - wanted);
+    }
+    npy_free(&golden);
+    free(path);
+    return sum / (double)width;
+}
+
+/* The same of NAME_PIPELINE.npy for the golden images. */
+static inline double golden_row_of(const char *name, int pipeline, int image, const float *values, double tolerance)
+{
+    char *whole = xasprintf("%s_%s", name, pipelines[pipeline].name);
+    double difference = golden_row(whole, GOLDEN_IMAGES, image, values, tolerance);
+    free(whole);
+    return difference;
+}
+
 /* `--device cuda` runs the tests of the network there, in fp32 as on the CPU. */
 static const char *network_device = "cpu";
 

@@ -4,12 +4,6 @@
 
 #define W16 INCEPTION_GOLDEN("net/inception_w16.pth")
 
-static const struct {
-    const char *name;
-    Resize resize;
-    double pool3, logits, spatial; /* absolute, float32 with its resize */
-} pipelines[] = {{"pt", RESIZE_PT, 2e-4, 4e-4, 5e-4}, {"tf", RESIZE_TF, 5e-4, 6e-4, 1e-3}};
-
 /* --- the input ----------------------------------------------------------------------------------- */
 
 static void resize(Backend *be, const GoldenImage *image, Resize pipeline, float *ret_rows)
@@ -149,20 +143,8 @@ static void test_stages(void **state)
 
 /* --- features ------------------------------------------------------------------------------------ */
 
-static void check_features(const char *what, const char *pipeline, int image, const float *values, double tolerance)
-{
-    char *path = xasprintf(INCEPTION_GOLDEN("net/%s_%s.npy"), what, pipeline);
-    NpyArray golden = golden_npy(path);
-    int64_t width = npy_count(&golden) / GOLDEN_IMAGES;
-    for (int64_t k = 0; k < width; k++)
-        assert_near((double)values[k], npy_at(&golden, image * width + k), tolerance, path, k);
-    npy_free(&golden);
-    free(path);
-}
-
 /* The features from the middle of the network, and pool3 as one of the levels, bit for bit. */
-static void check_levels(Inception *net, const char *pipeline, Resize resize, int i, const GoldenImage *image,
-                         const float *pool3)
+static void check_levels(Inception *net, int p, int i, const GoldenImage *image, const float *pool3)
 {
     static const char *const goldens[] = {"pool3", "block2", "block1", "block0"};
     static const int widths[] = {128, 48, 12, 4};
@@ -170,10 +152,10 @@ static void check_levels(Inception *net, const char *pipeline, Resize resize, in
     Err err = {0};
     for (int level = 0; level < INCEPTION_LEVELS; level++) {
         assert_int_equal(inception_level_width(net, (InceptionLevel)level), widths[level]);
-        assert_ok(
-            inception_run_level(net, image->rgb, 1, image->h, image->w, resize, (InceptionLevel)level, values, &err),
-            err);
-        check_features(goldens[level], pipeline, i, values, 5e-4);
+        assert_ok(inception_run_level(net, image->rgb, 1, image->h, image->w, pipelines[p].resize,
+                                      (InceptionLevel)level, values, &err),
+                  err);
+        golden_row_of(goldens[level], p, i, values, 5e-4);
         if (level == INCEPTION_2048)
             assert_memory_equal(values, pool3, sizeof values);
     }
@@ -196,11 +178,11 @@ static void check_network(const char *path)
             assert_ok(inception_run(net, image->rgb, 1, image->h, image->w, pipelines[p].resize, pool3, logits, spatial,
                                     &err),
                       err);
-            check_features("pool3", pipelines[p].name, i, pool3, pipelines[p].pool3);
-            check_features("logits_unbiased", pipelines[p].name, i, logits, pipelines[p].logits);
-            check_features("sfid", pipelines[p].name, i, spatial, pipelines[p].spatial);
+            golden_row_of("pool3", p, i, pool3, pipelines[p].pool3);
+            golden_row_of("logits_unbiased", p, i, logits, pipelines[p].logits);
+            golden_row_of("sfid", p, i, spatial, pipelines[p].spatial);
             if (strcmp(path, W16) == 0) /* the weights are the same in the other files */
-                check_levels(net, pipelines[p].name, pipelines[p].resize, i, image, pool3);
+                check_levels(net, p, i, image, pool3);
         }
     golden_images_close(&images);
     inception_close(net);

@@ -27,18 +27,6 @@ static void test_generator(void **state)
     cJSON_Delete(json);
 }
 
-/* tolerance: of the largest golden value. */
-static void check_golden(const char *name, int image, int64_t width, const float *values, double tolerance)
-{
-    char *path = xasprintf(INCEPTION_GOLDEN("net/fullwidth_%s.npy"), name);
-    NpyArray golden = golden_npy(path);
-    assert_int_equal(npy_count(&golden), 2 * width);
-    for (int64_t i = 0; i < width; i++)
-        assert_near((double)values[i], npy_at(&golden, image * width + i), tolerance, name, i);
-    npy_free(&golden);
-    free(path);
-}
-
 static void test_full_width(void **state)
 {
     (void)state;
@@ -56,11 +44,11 @@ static void test_full_width(void **state)
     for (int k = 0; k < 2; k++) {
         uint8_t *rgb = procedural_image(k ? "img/1" : "img/0");
         assert_ok(inception_run(net, rgb, 1, 256, 256, RESIZE_PT, pool3, logits, spatial, &err), err);
-        check_golden("pool3", k, 2048, pool3, 5e-5);
-        check_golden("sfid", k, INCEPTION_SPATIAL, spatial, 5e-4);
+        golden_row("fullwidth_pool3", 2, k, pool3, 5e-5);
+        golden_row("fullwidth_sfid", 2, k, spatial, 5e-4);
         for (int i = 0; i < 1008; i++) /* the golden logits include the bias, ours leave it out */
             logits[i] = (float)(biased[i] = (double)logits[i] + 0.2 * (2 * stream_at(bias, (uint64_t)i) - 1));
-        check_golden("logits", k, 1008, logits, 5e-5);
+        golden_row("fullwidth_logits", 2, k, logits, 5e-5);
         free(rgb);
     }
     inception_close(net);
