@@ -23,7 +23,10 @@ enum {
     LOAD_IF_SET = 1 << 6,     /* the memory of a run depends on whether it is set: a teacher is in memory */
     NAMES_OFFER = 1 << 7,     /* a host must offer what it names: "model:NAME" */
     SUBMITTED = 1 << 8,       /* an argument of ddq_submit, beside the spec */
-    LOCAL_FILE = 1 << 9       /* a path that may be relative to the user's folder */
+    LOCAL_FILE = 1 << 9,      /* a path that may be relative to the user's folder */
+    READS_FILE = 1 << 10,     /* EXEC: the path of a file that the job reads */
+    READS_IMAGES = 1 << 11,   /* EXEC: the path of a file or of a folder of images that the job reads */
+    FIELD_TRAITS = (1 << 12) - 1
 };
 
 #endif

@@ -1,34 +1,17 @@
-/* What depends on the model's sizes is checked when it is loaded, what depends on the reference when it is opened. */
+/* Rules that all models share; those between the fields of a family's sampler are in the family's file
+ * (ModelFamily.check). What depends on the model's sizes is checked when it is loaded, what depends on the reference
+ * when it is opened. */
 #include "spec/jobspec_parts.h"
 
 #include <stdlib.h>
+
+#include "spec/model.h"
 
 unsigned jobrules_metrics(const JobSpec *spec)
 {
     JobMeasures measures = jobkind_of(spec->kind)->measures;
     bool compares = measures == MEASURES_ALWAYS || (measures == MEASURES_IF_ASKED && spec->reference);
     return compares ? METRIC_FID : 0;
-}
-
-static bool check_teacher(const JobSpec *spec, JobForm form, Err *err)
-{
-    if (spec->teacher_start_t < 0)
-        return true;
-    if (spec->t_count != 2)
-        return err_set(
-            err, ERR_USAGE,
-            "job field t_list: %d value%s, wanted two with teacher_start_t: 0 and the step at which the student "
-            "takes over (L: only the teacher runs)",
-            spec->t_count, spec->t_count == 1 ? "" : "s");
-    if (spec->teacher_start_t >= spec->t_list[1])
-        return err_set(err, ERR_USAGE,
-                       "job field teacher_start_t: %d, wanted less than %d, the last of t_list: the teacher draws "
-                       "the tokens between the two",
-                       spec->teacher_start_t, spec->t_list[1]);
-    if (form == FORM_EXEC && !spec->files[ROLE_TEACHER])
-        return err_set(err, ERR_USAGE, "job field teacher: missing, and teacher_start_t %d needs it",
-                       spec->teacher_start_t);
-    return true;
 }
 
 static bool check_metrics(const JobSpec *spec, Err *err)
@@ -50,23 +33,6 @@ static bool check_metrics(const JobSpec *spec, Err *err)
     return false;
 }
 
-static bool check_sampler(const JobSpec *spec, JobForm form, Err *err)
-{
-    bool student_is_optional = spec->teacher_start_t == 0; /* whether it runs depends on L */
-    if (spec->split_t < 0 && !student_is_optional)
-        return err_set(
-            err, ERR_USAGE,
-            "job field split_t: missing, and a sample job needs it: tokens before it come from the codebook, "
-            "the others from the continuous head");
-    if (!check_teacher(spec, form, err))
-        return false;
-    if (form == FORM_EXEC && !spec->files[ROLE_STUDENT] && !student_is_optional)
-        return err_set(
-            err, ERR_USAGE,
-            "job field student: missing, and it is optional only where the teacher runs alone (teacher_start_t 0)");
-    return true;
-}
-
 /* In the queued form the daemon finds the network. */
 static bool check_network(const JobSpec *spec, Err *err)
 {
@@ -86,8 +52,8 @@ bool jobrules_check(const JobSpec *spec, JobForm form, Err *err)
 {
     if (!check_metrics(spec, err))
         return false;
-    const JobKindRow *kind = jobkind_of(spec->kind);
-    if (kind->uses_model && !check_sampler(spec, form, err))
+    const ModelFamily *family = model_family(spec->family); /* the worker refuses one that it does not know */
+    if (jobkind_of(spec->kind)->uses_model && family && !family->check(spec, form, err))
         return false;
     return form == FORM_QUEUED || check_network(spec, err);
 }

@@ -59,6 +59,18 @@ const char *jobspec_field_word(const char *name, int i)
     return NULL;
 }
 
+char **jobspec_path(const JobSpec *spec, JobForm form, unsigned traits, int i, const char **ret_name)
+{
+    const JobField *row;
+    for (int r = 0; (row = jobspec_row(r)); r++)
+        if (row->traits & traits && row->type == TYPE_TEXT && row->kinds & 1u << spec->kind &&
+            row->forms & 1u << form && i-- == 0) {
+            *ret_name = row->name;
+            return (char **)((char *)spec + row->offset);
+        }
+    return NULL;
+}
+
 void jobspec_drop(cJSON *object, FieldRole role)
 {
     const JobField *row;

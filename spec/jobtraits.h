@@ -27,6 +27,10 @@ char *jobspec_changes(const cJSON *from, const cJSON *to);
  * they depend on, or they were given for it. */
 bool jobspec_changes_keep_published(const char *changed);
 
+/* The i-th path of a spec in that form, by the fields with one of these traits: its name, and where the text is (NULL
+ * there: absent). NULL past the last. As strchr, it gives write access to a spec that the caller may write. */
+char **jobspec_path(const JobSpec *spec, JobForm form, unsigned traits, int i, const char **ret_name);
+
 /* Removes the fields of that role from a spec in JSON. */
 void jobspec_drop(cJSON *object, FieldRole role);
 

@@ -16,68 +16,7 @@ static const struct {
                         "Checkpoint of the tokenizer: codebook and decoder. Every model needs it."},
 };
 
-/* --- LlamaGen-DD ----------------------------------------------------------------------------------- */
-
-/* With teacher_start_t the teacher draws, and whether the student runs too depends on the number of tokens, which the
- * worker knows. Without it only the student runs. */
-static FileUse llamagen_dd_use(const JobSpec *spec, ModelRole role)
-{
-    bool teacher = spec->teacher_start_t >= 0;
-    switch (role) {
-    case ROLE_STUDENT:
-        return teacher ? FILE_OPTIONAL : FILE_REQUIRED;
-    case ROLE_TEACHER:
-        return teacher ? FILE_REQUIRED : FILE_UNUSED;
-    default:
-        return FILE_REQUIRED;
-    }
-}
-
-static const char *llamagen_dd_why(const JobSpec *spec, ModelRole role)
-{
-    (void)role;
-    return spec->teacher_start_t >= 0 ? "teacher_start_t is set" : "teacher_start_t is not set";
-}
-
-static bool tokens_fit(const JobSpec *spec, int tokens, Err *err)
-{
-    bool teacher = spec->teacher_start_t >= 0;
-    int last = spec->t_count ? spec->t_list[spec->t_count - 1] : 0, most = teacher ? tokens : tokens - 1;
-    if (last > most)
-        return err_set(err, ERR_USAGE,
-                       "job field t_list: %d is past the end, this model has %d tokens, so the last value may be %d",
-                       last, tokens, most);
-    if (spec->split_t > tokens)
-        return err_set(err, ERR_USAGE,
-                       "job field split_t: it is %d, wanted 0 to %d, the number of tokens of this model", spec->split_t,
-                       tokens);
-    if (spec->split_t < 0 && last < tokens)
-        return err_set(err, ERR_USAGE,
-                       "job field split_t: missing, and the student runs at t %d (the teacher alone has t_list 0,%d)",
-                       last, tokens);
-    return true;
-}
-
-static bool llamagen_dd_fits(const JobSpec *spec, const ModelSizes *sizes, Err *err)
-{
-    if (sizes->tokens && !tokens_fit(spec, sizes->tokens, err))
-        return false;
-    for (int i = 0; sizes->classes && spec->classes == CLASSES_LIST && i < spec->class_count; i++)
-        if (spec->class_list[i] < 0 || spec->class_list[i] >= sizes->classes)
-            return err_set(err, ERR_USAGE,
-                           "job field classes: label %d at place %d, and the model has the classes 0 to %d",
-                           spec->class_list[i], i, sizes->classes - 1);
-    return true;
-}
-
-static const ModelFamily families[] = {
-    {"llamagen-dd",
-     "a model is a tokenizer and a student, a teacher or both",
-     {[ROLE_STUDENT] = FILE_OPTIONAL, [ROLE_TEACHER] = FILE_OPTIONAL, [ROLE_TOKENIZER] = FILE_REQUIRED},
-     llamagen_dd_use,
-     llamagen_dd_why,
-     llamagen_dd_fits},
-};
+static const ModelFamily *const families[] = {&model_llamagen_dd};
 
 /* --- entry points ---------------------------------------------------------------------------------- */
 
@@ -98,20 +37,20 @@ const char *model_role_part(ModelRole role)
 
 const ModelFamily *model_family_at(int i)
 {
-    return i >= 0 && (size_t)i < countof(families) ? &families[i] : NULL;
+    return i >= 0 && (size_t)i < countof(families) ? families[i] : NULL;
 }
 
 const ModelFamily *model_family(const char *name)
 {
     for (size_t i = 0; i < countof(families); i++)
-        if (!name || !*name || strcmp(families[i].name, name) == 0)
-            return &families[i];
+        if (!name || !*name || strcmp(families[i]->name, name) == 0)
+            return families[i];
     return NULL;
 }
 
 const char *model_family_word(const ModelFamily *family)
 {
-    return family == &families[0] ? NULL : family->name;
+    return family == families[0] ? NULL : family->name;
 }
 
 char *model_settings(const char *family, int heads, int grid, char *const parts[MODEL_ROLES])

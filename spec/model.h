@@ -5,23 +5,21 @@
  *              heartbeat (a host has the file or not) and a field of a job in EXEC form (its path)
  *     family   the models of one kind: the roles they have. worker/models/family.h has the functions that run them
  *
- * To add a role: a value in modelrole.h, its row in model.c, its row in spec/jobspec.c. To add a family: a row in
- * model.c, a row in worker/models/family.c (docs/dev/howto.md). */
+ * To add a role: a value in modelrole.h, its row in model.c, its row in spec/jobspec.c. To add a family: its file
+ * here (llamagen_dd.c) and in model.c's table, its file and row in worker/models/ (docs/dev/howto.md). */
 #ifndef SPEC_MODEL_H
 #define SPEC_MODEL_H
 
 #include <stdbool.h>
 
 #include "core/err.h"
-#include "spec/modelrole.h"
+#include "spec/jobspec.h"
 
 typedef enum FileUse {
     FILE_UNUSED,   /* the family has no such file; the job does not read it */
     FILE_OPTIONAL, /* a model has at least one of these; the job reads the file if the model has it */
     FILE_REQUIRED, /* every model has it; the job requires it */
 } FileUse;
-
-struct JobSpec;
 
 /* What a model's files say of it; 0: not known. */
 typedef struct ModelSizes {
@@ -30,16 +28,21 @@ typedef struct ModelSizes {
 } ModelSizes;
 
 typedef struct ModelFamily {
-    const char *name;           /* "llamagen-dd": `family` in [model NAME] and in a job */
-    const char *help;           /* "a model is a tokenizer and a student, a teacher or both" */
-    FileUse files[MODEL_ROLES]; /* what a model has */
-    FileUse (*use)(const struct JobSpec *spec, ModelRole role); /* what a job reads */
+    const char *name;                                    /* "llamagen-dd": `family` in [model NAME] and in a job */
+    const char *help;                                    /* "a model is a tokenizer and a student, a teacher or both" */
+    FileUse files[MODEL_ROLES];                          /* what a model has */
+    FileUse (*use)(const JobSpec *spec, ModelRole role); /* what a job reads */
     /* Why a job requires an optional file, for messages: "teacher_start_t is set". */
-    const char *(*why)(const struct JobSpec *spec, ModelRole role);
+    const char *(*why)(const JobSpec *spec, ModelRole role);
+    /* Rules between the fields of its sampler. A job in QUEUED form does not state the family, which the daemon's
+     * configuration does; it is checked as one of the first family. */
+    bool (*check)(const JobSpec *spec, JobForm form, Err *err);
     /* Whether a model of these sizes can run the job; else ERR_USAGE with the field, its value and its range. The
-     * client asks it at submit, the worker again when the model is loaded. */
-    bool (*fits)(const struct JobSpec *spec, const ModelSizes *sizes, Err *err);
+     * client calls it at submit, the worker again when the model is loaded. */
+    bool (*fits)(const JobSpec *spec, const ModelSizes *sizes, Err *err);
 } ModelFamily;
+
+extern const ModelFamily model_llamagen_dd; /* llamagen_dd.c */
 
 const char *model_role_name(ModelRole role);
 const char *model_role_help(ModelRole role); /* one sentence */

@@ -9,6 +9,7 @@
 
 #include "core/mem.h"
 #include "spec/jobspec.h"
+#include "spec/jobtraits.h"
 #include "spec/references.h"
 #include "spec/roots.h"
 
@@ -219,25 +220,27 @@ bool resolve_names(const Resolve *resolve, const cJSON *queued, ResolvePaths *re
     return true;
 }
 
+static bool use_input(const ResolvePaths *paths, const char *field, char **place, Err *err)
+{
+    char *real = NULL;
+    if (!*place)
+        return true;
+    if (!roots_resolve(paths->output_root, paths->input_roots, *place, &real, err))
+        return err_wrap(err, "job field %s", field);
+    free(*place);
+    *place = real;
+    return true;
+}
+
+/* The paths that the user wrote, and that of a registered reference, which another user wrote. */
 static bool use_inputs(const ResolvePaths *paths, Err *err)
 {
-    struct {
-        const char *name;
-        char **place;
-    } fields[] = {{"noise", &paths->spec->noise},
-                  {"labels", &paths->spec->labels},
-                  {"images", &paths->spec->source},
-                  {"reference", paths->registered ? &paths->spec->reference : NULL}};
-    for (size_t i = 0; i < countof(fields); i++) {
-        char *real = NULL;
-        if (!fields[i].place || !*fields[i].place)
-            continue;
-        if (!roots_resolve(paths->output_root, paths->input_roots, *fields[i].place, &real, err))
-            return err_wrap(err, "job field %s", fields[i].name);
-        free(*fields[i].place);
-        *fields[i].place = real;
-    }
-    return true;
+    const char *field;
+    char **place;
+    for (int i = 0; (place = jobspec_path(paths->spec, FORM_QUEUED, LOCAL_FILE, i, &field)); i++)
+        if (!use_input(paths, field, place, err))
+            return false;
+    return !paths->registered || use_input(paths, "reference", &paths->spec->reference, err);
 }
 
 bool resolve_paths(const ResolvePaths *paths, cJSON **ret_exec, Err *err)

@@ -335,7 +335,7 @@ static void test_roles(void **state)
     for (; (row = jobspec_row(rows)); rows++) {
         if (row->role < CHANGES_PIXELS || row->role >= FIELD_ROLES || row->role != jobspec_field_role(row->name))
             fail_msg("field %s has no role, or two", row->name);
-        if (row->traits & ~(unsigned)(2 * LOCAL_FILE - 1))
+        if (row->traits & ~(unsigned)FIELD_TRAITS)
             fail_msg("field %s has an unknown trait", row->name);
         bool kept = jobspec_field_has(row->name, KEPT_BY_THEN), moved = jobspec_field_has(row->name, MOVED_BY_THEN);
         assert_false(kept && moved);

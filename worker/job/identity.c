@@ -59,34 +59,28 @@ static void add_listing(Identity *identity, const char *field, const char *path,
     buf_free(&listing);
 }
 
-/* opened: the source, where it is open already. */
-static bool add_source(Identity *identity, const char *field, const char *path, const ImageSource *opened, Err *err)
+/* A file, or a folder: of images, or with statistic.pth in it, which is then the file. opened: the images, where they
+ * are open already. */
+static bool add_images(Identity *identity, const char *field, const char *path, const ImageSource *opened, Err *err)
 {
     struct stat st;
     if (stat(path, &st) != 0)
         return err_errno(err, "%s %s", field, path);
     if (!S_ISDIR(st.st_mode))
         return add_file(identity, field, path, err);
+    char *statistics = xasprintf("%s/statistic.pth", path);
+    bool good = true, is_file = !opened && stat(statistics, &st) == 0;
+    if (is_file && (good = add_file(identity, field, statistics, err)))
+        identity->inputs[identity->count - 1].path = path;
+    free(statistics);
+    if (is_file)
+        return good;
     ImageSource *own = opened ? NULL : image_source_open(path, err);
     if (!opened && !own)
         return err_wrap(err, "%s", field);
     add_listing(identity, field, path, opened ? opened : own);
     image_source_close(own);
     return true;
-}
-
-/* A folder with statistic.pth in it is that file. */
-static bool add_reference(Identity *identity, const char *path, Err *err)
-{
-    char *file = path ? xasprintf("%s/statistic.pth", path) : NULL;
-    struct stat st;
-    bool statistics = path && stat(file, &st) == 0, good = true;
-    if (statistics && (good = add_file(identity, "reference", file, err)))
-        identity->inputs[identity->count - 1].path = path;
-    else if (path && good)
-        good = add_source(identity, "reference", path, NULL, err);
-    free(file);
-    return good;
 }
 
 static bool add_inputs(const JobSpec *spec, const ImageSource *source, Identity *identity, Err *err)
@@ -96,9 +90,14 @@ static bool add_inputs(const JobSpec *spec, const ImageSource *source, Identity 
         if (family->use(spec, role) != FILE_UNUSED &&
             !add_file(identity, model_role_name(role), spec->files[role], err))
             return false;
-    return add_file(identity, "noise", spec->noise, err) && add_file(identity, "labels", spec->labels, err) &&
-           add_file(identity, "inception", spec->inception, err) && add_reference(identity, spec->reference, err) &&
-           (!spec->source || add_source(identity, "images", spec->source, source, err));
+    const char *field, *path;
+    char **place;
+    for (int i = 0; (place = jobspec_path(spec, FORM_EXEC, READS_FILE | READS_IMAGES, i, &field)); i++)
+        if ((path = *place) && !(jobspec_field_has(field, READS_IMAGES)
+                                     ? add_images(identity, field, path, path == spec->source ? source : NULL, err)
+                                     : add_file(identity, field, path, err)))
+            return false;
+    return true;
 }
 
 bool identity_make(const JobSpec *spec, JobPipeline pipeline, const ImageSource *source, Identity *ret_identity,
@@ -154,7 +153,7 @@ static bool only_hash(const Identity *identity, bool good, char ret_hex[65])
 bool identity_of_reference(const char *path, char ret_hex[65], Err *err)
 {
     Identity identity = {0};
-    return only_hash(&identity, add_reference(&identity, path, err), ret_hex);
+    return only_hash(&identity, add_images(&identity, "reference", path, NULL, err), ret_hex);
 }
 
 bool identity_of_path(const char *path, char ret_hex[65], Err *err)
