@@ -1,4 +1,4 @@
-/* Golden files for the tests of the evaluator: arrays as doubles, JSON by name, comparisons that say both values. */
+/* Golden files for the tests of the evaluator: arrays as doubles, JSON by name, comparisons that print both values. */
 #ifndef TESTS_GOLDEN_ARRAYS_H
 #define TESTS_GOLDEN_ARRAYS_H
 

@@ -1,5 +1,5 @@
-/* Weights and images by formula (tests/golden/inception/README.md): a network of any widths without a file of 95 MB
- * beside the tests. For tests and benchmarks. */
+/* Weights and images by formula (tests/golden/inception/README.md): networks of any widths without files of weights.
+ * For tests and benchmarks. */
 #ifndef TESTS_PROCEDURAL_H
 #define TESTS_PROCEDURAL_H
 

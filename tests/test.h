@@ -21,14 +21,14 @@
 #define GOLDEN(path) TESTS_DIR "/golden/" path
 #define MADE(path)   MADE_DIR "/" path /* weights that the build made: tests/golden/llamagen/README.md */
 
-/* Fails with the Err's sentence. */
+/* Fails with the Err's message. */
 #define assert_ok(call, err)                                                                                           \
     do {                                                                                                               \
         if (!(call))                                                                                                   \
             fail_msg("%s: %s", #call, (err).text);                                                                     \
     } while (0)
 
-/* The call must fail and its sentence must contain each of the words given. */
+/* The call must fail and its message must contain each of the words. */
 #define assert_err(call, err, ...)                                                                                     \
     do {                                                                                                               \
         err_clear(&(err));                                                                                             \

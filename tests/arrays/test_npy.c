@@ -1,5 +1,5 @@
-/* .npy and .npz: what numpy wrote is read, in every order and packing; what is written, numpy and we read; files that
- * are damaged or lie end in one sentence. make_files.py makes the files that numpy must write. */
+/* .npy and .npz: files of numpy are read, in every order and packing; files that are written are read by numpy and
+ * here; damaged or inconsistent files are errors. make_files.py makes the files of numpy. */
 #include "tests/folder.h"
 
 #include "core/file.h"
@@ -154,7 +154,7 @@ static void test_npz_stream(void **state)
         assert_null(header.data);
         assert_int_equal(header.shape[0], 1000);
         int64_t rows[30], next = 0;
-        for (int n = 1; next < 1000; n = n % 29 + 1) { /* rows in pieces of 1 to 29 */
+        for (int n = 1; next < 1000; n = n % 29 + 1) { /* rows in parts of 1 to 29 */
             int64_t take = n < 1000 - next ? n : 1000 - next;
             assert_ok(npz_stream_read(stream, rows, (size_t)take * sizeof *rows, &err), err);
             for (int64_t k = 0; k < take; k++)
@@ -181,7 +181,7 @@ static char *read_file(const char *path, size_t *ret_size)
     return copy;
 }
 
-/* What we write is, byte for byte, what numpy writes. */
+/* Written files equal those of numpy byte for byte. */
 static void test_npy_write(void **state)
 {
     (void)state;
@@ -231,7 +231,7 @@ static void test_npy_writer_counts(void **state)
     npy_writer_abort(npy_writer_open(folder_path("aborted.npy"), DTYPE_U8, 1, (int64_t[]){5}, &err));
     assert_false(exists(folder_path("aborted.npy")));
     assert_null(npy_writer_open(folder_path("no/such/x.npy"), DTYPE_U8, 1, (int64_t[]){5}, &err));
-    assert_int_equal(err.kind, ERR_IO); /* nothing was asked for by name: there is no place to write to */
+    assert_int_equal(err.kind, ERR_IO); /* no folder of that name to write to */
     assert_null(npy_writer_open(path, DTYPE_U8, 2, (int64_t[]){5, -1}, &err));
     assert_null(npy_writer_open(path, DTYPE_BF16, 1, (int64_t[]){5}, &err));
     assert_null(npy_writer_open(path, DTYPE_F64, 3, (int64_t[]){INT64_MAX, 2, 2}, &err));
@@ -254,7 +254,7 @@ static void write_npz(const char *path)
     assert_ok(npz_writer_finish(writer, &err), err);
 }
 
-/* numpy and we read what we wrote, also when every size and offset goes into zip64 fields. */
+/* Written files are read by numpy and here, also when every size and offset is in zip64 fields. */
 static void test_npz_write(void **state)
 {
     (void)state;
@@ -348,7 +348,7 @@ static void test_npy_bad_headers(void **state)
     }
 }
 
-/* A good file cut after any of its bytes is an error with the file's name; so is one that is no such file at all. */
+/* A good file cut after any of its bytes is an error with the file's name; so is a file of another format. */
 static void test_truncated(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* The pickle machine alone: each opcode leaves the value it should, calls stay uncalled, nesting costs no stack. */
+/* The pickle machine alone: each opcode leaves the right value, nothing is called, nesting uses no stack. */
 #include "tests/test.h"
 
 #include "worker/checkpoints/pickle.h"

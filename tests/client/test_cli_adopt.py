@@ -1,5 +1,5 @@
-"""ddq adopt: folders as a worker leaves them, written by hand, and a queue that knows nothing of them. tests/e2e has the real
-thing."""
+"""ddq adopt: folders as a worker leaves them, written by hand, and a queue without them. tests/e2e has
+real ones."""
 import json
 
 import pytest

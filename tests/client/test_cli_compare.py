@@ -1,4 +1,4 @@
-"""ddq compare: runs side by side, and what must not pass as comparable. No Redis where paths are given."""
+"""ddq compare: runs side by side, and what is not comparable. No Redis where paths are given."""
 import json
 
 import pytest
@@ -106,7 +106,7 @@ def test_what_moves_no_number_is_not_said(away, tmp_path):
 
 
 def test_both_pipelines(away, tmp_path):
-    """The second pipeline of two runs compares; a run without it stands there with its own, marked."""
+    """The second pipeline of two runs compares; a run without it is shown with its own, marked."""
     runs = [run_of(tmp_path, "one", fid=2.0, tf={"fid": 2.5}), run_of(tmp_path, "two", fid=2.1, tf={"fid": 2.75}),
             run_of(tmp_path, "three", fid=2.2)]
     rows = {r["pipeline"]: r["values"] for r in away.json("compare", *runs)["figures"]}

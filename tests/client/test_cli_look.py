@@ -79,7 +79,7 @@ def test_dry_run_tells_the_jobs_of_a_table_apart(session):
 
 def test_a_narrow_terminal_cuts_the_reason_never_the_id(session):
     ids = [session.submit() for _ in range(3)]
-    session.ddq("hold", ids[0], "--reason", "because of a very long story that nobody wants to read twice " * 3)
+    session.ddq("hold", ids[0], "--reason", "because of a reason that is much too long for one line " * 3)
     for columns in (200, 100, 60, 40, 20):
         text, code = terminal(session, ["ls", "--color", "never"], columns)
         lines = text.replace("\r", "").splitlines()

@@ -64,7 +64,7 @@ def test_run_starts_a_daemon_once(bench):
     out, err = run(bench).communicate(bench.job, timeout=DEADLINE)
     assert "starting" in err and "ddqd.log" in err and "done 100%" in err, err
     pid, _, session = map(int, (bench.state / "pids").read_text().split())
-    os.kill(pid, 0)  # it outlives the client, in a session of its own
+    os.kill(pid, 0)  # it outlives the client, in its own session
     assert session == pid and "a line for the log" in (bench.state / "ddqd.log").read_text()
     second = run(bench, "--json")
     out, err = second.communicate(bench.job, timeout=DEADLINE)

@@ -1,4 +1,4 @@
-"""ddq top: once, and on a terminal that it gives back as it was."""
+"""ddq top: once, and on a terminal that it restores."""
 import fcntl
 import os
 import pty

@@ -30,7 +30,7 @@ def test_the_same_submit_is_the_same_job(session):
     assert other != first
     assert session.ddq("submit", "digits-2step", "--seed", "9", "-q").stdout not in (first, other)
     session.ddq("cancel", other.strip())
-    assert session.ddq("submit", "digits-2step", "-q").stdout not in (first, other)  # what was cancelled is no answer
+    assert session.ddq("submit", "digits-2step", "-q").stdout not in (first, other)  # a cancelled job is no duplicate
     table = session.ddq("submit", "digits-table", "-q").stdout
     done = session.ddq("submit", "digits-table")
     assert done.stdout == table and "jobs queued" not in done.stderr

@@ -1,4 +1,4 @@
-"""Programs find the files that come with them from where they are, so trees and installations can be moved."""
+"""Programs find their files relative to themselves, so trees and installations can be moved."""
 import os
 import shutil
 import subprocess

@@ -81,7 +81,7 @@ def test_add_refuses(session, path, said, code):
 
 
 def test_add_containers(session):
-    """Every container ends as the same statistics, which say what their file did not."""
+    """Every container gives the same statistics, which state what their file did not."""
     golden = np.load(STATS / "stats_savez.npz")
     for i, name in enumerate(["dd/statistic.pth", "statistic_legacy.pth", "statistic_tensors.pth", "statistic_numpy2.pth",
                               "stats_savez_compressed.npz"]):
@@ -105,7 +105,7 @@ def test_add_images_and_adm(session):
 
 
 def test_whose_name(session):
-    """The first one owns it; ddq.conf's names are taken; no name leads out of the folder."""
+    """The first user owns a name; ddq.conf's names are refused; no name leads out of the folder."""
     heartbeat(session, conf={"digits": "/models/digits.npz"})
     session.ddq("refs", "add", "mine", STATS / "statistic_f64.pth")
     heartbeat(session, conf={"digits": "/models/digits.npz"})
@@ -124,7 +124,7 @@ def test_whose_name(session):
 
 
 def test_facts_of_the_configuration(session):
-    """What ddq.conf names has a hash and a width as well, where its file is seen from here; a bad file is no surprise."""
+    """What ddq.conf names has a hash and a width as well, where its file can be read here; a bad file is no error."""
     heartbeat(session, conf={"good": str(STATS / "stats_savez.npz"), "bad": str(STATS / "statistic_fortran.pth"), "far": "/far/away.npz"})
     listed = {item["name"]: item for item in session.json("refs")["references"]}
     assert len(listed["good"]["sha256"]) == 64 and listed["good"]["dims"] == 64
@@ -134,7 +134,7 @@ def test_facts_of_the_configuration(session):
 
 
 def test_symbolic_links_are_not_followed(session):
-    """Somebody else's link in the folder: no file is written through it, and no entry is read through it."""
+    """Another user's link in the folder: no file is written through it, and no entry is read through it."""
     heartbeat(session)
     folder, secret = session.folder / "references", session.folder / "secret.json"
     folder.mkdir()

@@ -1,4 +1,4 @@
-/* Errors: whatever a sentence quotes, it stays one line of UTF-8. */
+/* Errors: whatever the message quotes, it stays one line of UTF-8. */
 #include "tests/test.h"
 
 #include <errno.h>
@@ -44,7 +44,7 @@ static void test_clean(void **state)
     }
 }
 
-/* A sentence that is too long is cut between characters. */
+/* A message that is too long is cut between characters. */
 static void test_cut(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Philox against the known answers of its authors, and what the streams promise. */
+/* Philox against the known answers of its authors, and the properties of the streams. */
 #include "tests/test.h"
 
 #include <math.h>
@@ -117,7 +117,7 @@ static void test_labels_cover_the_classes(void **state)
     }
 }
 
-/* Written down, so that no rewrite changes the images of a seed. */
+/* Fixed values, so that no change of the code changes the images of a seed. */
 static void test_numbers_stay(void **state)
 {
     (void)state;

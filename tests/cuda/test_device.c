@@ -1,5 +1,5 @@
-/* What a device that fails is said to have done, in kinds that policy reads and sentences that people read. The errors
- * are made by the host's runtime (kernels/cuda/host/driver.h); their table is the GPU's own. */
+/* Device failures: the kind for the policy and the message for people. The host's runtime makes the errors
+ * (kernels/cuda/host/driver.h); their table is that of GPUs. */
 #include "tests/test.h"
 
 #include <math.h>
@@ -17,7 +17,7 @@ static Backend *open_host(void)
     return be;
 }
 
-/* A few ops on a small tensor; true while the device is whole. */
+/* A few ops on a small tensor; true unless the device fails. */
 static bool work(Backend *be, void *memory, Err *err)
 {
     Tensor x = tensor_f32(memory, 2, 4, 8, 0, 0);
@@ -89,13 +89,13 @@ static void test_opening(void **state)
         assert_int_equal(err.kind, rows[i].kind);
     }
     cuda_host_refuse(NULL);
-    cuda_host_break("cudaErrorNoKernelImageForDevice", 0); /* shows at the first kernel, which opening is */
+    cuda_host_break("cudaErrorNoKernelImageForDevice", 0); /* fails at the first kernel, which opening runs */
     assert_err(backend_open("cuda-host", PREC_F16, 1, &err), err, "compute capability 8.0, 8.9 and 9.0");
     cuda_host_break(NULL, 0);
     backend_close(open_host());
 }
 
-/* A kind of device that this machine has none of says why to whoever asks for one of them. */
+/* The error for a missing kind of device has the reason. */
 static int none_devices(DeviceInfo *ret_devices, int max)
 {
     (void)ret_devices, (void)max;
@@ -147,7 +147,7 @@ static void test_memory(void **state)
     cuda_host_memory(0);
 }
 
-/* What 16 bits cannot hold is told wherever it passes: rows on their way into a product, a map under a group norm, an
+/* A value that 16 bits cannot hold is reported wherever it occurs: rows of a product, a map under a group norm, an
  * image. */
 static void test_overflow(void **state)
 {
@@ -197,7 +197,7 @@ static void test_overflow(void **state)
                 assert_int_equal(err.kind, ERR_NUMERIC);
                 assert_non_null(strstr(err.text, rows[i].precision == PREC_F16 ? "65504" : "infinite"));
             }
-            assert_ok(be_check(be, &err), err); /* told once */
+            assert_ok(be_check(be, &err), err); /* reported once */
             void *memory[] = {x.data, y.data, map.data};
             for (size_t k = 0; k < countof(memory); k++)
                 be_free(be, memory[k]);
@@ -222,7 +222,7 @@ static void read_all(int fd, char *text, size_t size)
     close(fd);
 }
 
-/* A worker that is told to stop at once, or does not come so far. */
+/* A worker that must stop at once, or fails before it can. */
 static Child serve_once(const char *refusal)
 {
     static const char stop[] = "{\"type\":\"stop\"}\n";
@@ -239,15 +239,15 @@ static Child serve_once(const char *refusal)
         _exit(serve("cuda-host", 1, NULL, 0, line[1]));
     }
     close(line[1]), close(words[1]);
-    if (send(line[0], stop, sizeof stop - 1, MSG_NOSIGNAL) < 0)
-        child.said[0] = 0; /* it is gone already */
+    if (write(line[0], stop, sizeof stop - 1) < 0)
+        child.said[0] = 0; /* it has ended already */
     read_all(words[0], child.words, sizeof child.words);
     read_all(line[0], child.said, sizeof child.said);
     assert_int_equal(waitpid(pid, &child.status, 0), pid);
     return child;
 }
 
-/* The device is opened before hello: what is wrong with it are the worker's last words, and no job has met it. */
+/* The device is opened before hello: its error is the last line on stderr, and no job is affected. */
 static void test_worker(void **state)
 {
     (void)state;

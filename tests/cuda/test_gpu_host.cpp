@@ -1,4 +1,4 @@
-/* The host's stand-in for a GPU (kernels/cuda/host): what a right kernel computes, and that wrong ones are told. */
+/* The host implementation of a GPU (kernels/cuda/host): results of correct kernels, and errors of wrong ones. */
 extern "C" {
 #include "tests/test.h"
 }
@@ -22,7 +22,7 @@ template <class T> static T *device_values(const T *values, size_t count)
     return memory;
 }
 
-/* What was queued must have failed, with each of the words. */
+/* The queued work must have failed, with each of the words. */
 #define assert_told(...)                                                                                               \
     do {                                                                                                               \
         Err told = {};                                                                                                 \
@@ -43,7 +43,7 @@ static __global__ void reverse(const float *x, float *y)
     SHARED(float, tile, [96]);
     int i = static_cast<int>(threadIdx.x), base = static_cast<int>(blockIdx.x) * 96;
     if (i >= 96)
-        return; /* and counts at no barrier */
+        return; /* and takes part in no barrier */
     tile[i] = x[base + i];
     __syncthreads();
     y[base + i] = tile[95 - i];
@@ -72,7 +72,7 @@ static __global__ void collectives(int *y)
     y[lane] = __shfl_xor_sync(0xffffffffu, lane, 5);
     y[32 + lane] = __shfl_up_sync(0xffffffffu, lane, 3, 8);
     y[64 + lane] = static_cast<int>(__ballot_sync(0xffffffffu, lane % 3 == 0));
-    if (lane < 16) /* the lanes of the mask meet without the others */
+    if (lane < 16) /* the lanes of the mask synchronise without the others */
         y[96 + lane] = __shfl_sync(0x0000ffffu, lane, 7);
     else
         y[96 + lane] = __any_sync(0xffff0000u, lane == 40) ? 1 : __all_sync(0xffff0000u, lane > 15);
@@ -137,7 +137,7 @@ template <class T> static void check_product()
         }
     LAUNCH((product<T>), 1, 32, 0, stream, da, db, d, false);
     assert_went_well();
-    assert_true(d[0] != d[0]); /* nobody waited for the copies: NaN */
+    assert_true(d[0] != d[0]); /* the copies were not waited for: NaN */
     gpu_free(da);
     gpu_free(db);
     gpu_free(d);
@@ -310,7 +310,7 @@ static void test_told(void **state)
     gpu_free(y);
 }
 
-/* A missing barrier shows as poison from the warp that has not run yet. */
+/* A missing barrier is visible as poison from the warp that has not run yet. */
 static void test_missing_barrier(void **state)
 {
     (void)state;

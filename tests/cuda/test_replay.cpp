@@ -26,7 +26,7 @@ static Tensor new_tensor(Backend *be, int64_t rows, int64_t width)
     return t;
 }
 
-/* More than the whole ring holds, so every buffer is used again while a copy out of it is still to be moved on. */
+/* More than the whole ring holds, so every buffer is used again while a copy out of it is pending. */
 static void test_large_copies(void **state)
 {
     (void)state;
@@ -128,7 +128,7 @@ static void test_replays(void **state)
     run_pass(&pass, 4);
     assert_int_equal(counters->replays, 4);
     close_pass(&other);
-    run_pass(&pass, 6); /* forgotten with the memory, so it runs as it comes */
+    run_pass(&pass, 6); /* dropped with the memory, so it is not replayed */
     assert_int_equal(counters->replays, 4);
     for (int i = 0; i < 2; i++)
         run_pass(&pass, 6);
@@ -137,7 +137,7 @@ static void test_replays(void **state)
     backend_close(pass.be);
 }
 
-/* A pass that fails while it is recorded is told about and recorded anew. */
+/* A pass that fails while it is recorded is reported and recorded again. */
 static void test_failure_while_recording(void **state)
 {
     (void)state;

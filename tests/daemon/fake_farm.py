@@ -104,7 +104,7 @@ class Farm:
                 self.workers, "--worker-program", WORKER, "--log-level", "trace", *self.flags, *more]
 
     def spawn(self, *more):
-        """A daemon that is not waited for."""
+        """Starts a daemon without waiting for it."""
         with open(self.log_path, "ab") as log:
             return subprocess.Popen(self.command(*more), stdout=subprocess.PIPE, stderr=log, env=self.env, text=True)
 
@@ -228,7 +228,7 @@ class Farm:
 
     def check_output(self, job, images, again=0):
         """All images, each with its bytes, none made twice (but `again` of them). A worker killed between an image and its
-        line in the trace leaves one image that nobody says he made."""
+        line in the trace leaves one image without a line."""
         made = self.made(job)
         assert len(made) <= len(set(made)) + again and set(made) <= set(range(images)) and len(made) >= images - 1, made
         seed = int(job[2:])

@@ -1,16 +1,16 @@
 #!/usr/bin/python3
-"""A scripted worker: speaks the protocol of spec/proto.h on fd 3, and misbehaves on request.
+"""A scripted worker: uses the protocol of spec/proto.h on fd 3, and fails on request.
 
-The job's free text `recipe` says how, as words "NAME=VALUE":
+The job's free text `recipe` has the faults, as words "NAME=VALUE":
     ms=N              an image takes N ms (default 2)
-    once=crash        at the middle of the range: kill -9 itself, the first time this job meets it
+    once=crash        at the middle of the range: kill -9 itself, the first time for this job
     always=crash      ... every time
-    peak=N            says that a range took N MiB
-    uncounted=1       the first survey forgets to say how many images there are
+    peak=N            reports that a range took N MiB
+    uncounted=1       the first survey reports no number of images
     crash, silent, malformed, inconsistent, early, stranger, deaf, exit, fail:KIND     what `once` and `always` can be
-FAKE_WORKER in the environment says how to start: good (default), version, mute, exit. FAKE_FREE is a file with the MiB
+FAKE_WORKER in the environment is the kind of start: good (default), version, mute, exit. FAKE_FREE is a file with the MiB
 that it says it has free.
-Image i is the file images/00000i.png, its bytes depend on i and the seed alone; trace.txt says who made what.
+Image i is the file images/00000i.png, its bytes depend on i and the seed alone; trace.txt has who made what.
 """
 import fcntl
 import hashlib
@@ -71,7 +71,7 @@ def misbehave(how, work, upto):
     if how == "stranger":
         say("finished", token="somebody-else", upto=work["hi"], ms=1)
     if how in ("inconsistent", "early", "stranger", "deaf"):
-        time.sleep(3600)  # alive, but it looks at no message
+        time.sleep(3600)  # alive, but it reads no message
 
 
 class Alive:

@@ -1,4 +1,4 @@
-"""A file system that never answers: FUSE whose program reads no request. Whoever looks into it waits, until it is healed."""
+"""A file system that never answers: FUSE whose program reads no request. Every access waits until `heal`."""
 import ctypes
 import os
 import struct

@@ -1,4 +1,4 @@
-"""A Redis client in thirty lines, and a server that only pretends."""
+"""A Redis client in thirty lines, and a fake server."""
 import json
 import socket
 import threading

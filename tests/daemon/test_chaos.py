@@ -1,5 +1,5 @@
-"""Random faults, one after the other, on two hosts, four workers, one Redis and a dozen jobs; then everybody behaves and every
-job must end right. As many faults as fit into DDQ_CHAOS_SECONDS (6), or DDQ_CHAOS_FAULTS of them; DDQ_CHAOS_SEED repeats a run."""
+"""Random faults, one after the other, on two hosts, four workers, one Redis and a dozen jobs; then no more faults, and every
+job must end correctly. As many faults as fit into DDQ_CHAOS_SECONDS (6), or DDQ_CHAOS_FAULTS of them; DDQ_CHAOS_SEED repeats a run."""
 import os
 import random
 import shutil
@@ -53,7 +53,7 @@ class Chaos:
                          spec=spec)["status"] == "ok"
         self.jobs[job] = how
 
-    # --- faults: each leaves the system to mend itself ---
+    # --- faults: the system must recover from each by itself ---
 
     def signal(self, pid, number):
         try:

@@ -77,12 +77,12 @@ def test_sighup_reads_models_and_workers_again():
         farm.write_conf(["m", "other"])
         farm.daemon.send_signal(signal.SIGHUP)
         farm.wait(waiting)
-        assert set(pid) <= set(farm.leftovers()) and " gone: " not in farm.log()  # nobody was restarted for it
+        assert set(pid) <= set(farm.leftovers()) and " gone: " not in farm.log()  # no worker was restarted for it
 
         assert "takes a restart" not in farm.log()
         farm.write_conf(["m", "other"], "http = 9102\n")
         farm.daemon.send_signal(signal.SIGHUP)
-        wait_for(lambda: "http = 9102 needs a restart" in farm.log(), "what cannot change is told")
+        wait_for(lambda: "http = 9102 needs a restart" in farm.log(), "a setting that cannot change is reported")
 
         farm.conf.write_text("[daemon]\nworker = 3\n")
         farm.daemon.send_signal(signal.SIGHUP)
@@ -301,7 +301,7 @@ def test_mistakes_in_the_call():
     shutil.rmtree(farm.folder)
 
 
-# --- words about itself ---
+# --- status ---
 
 def get(port, path, method="GET"):
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
@@ -326,7 +326,7 @@ def test_health_and_metrics_over_http():
         assert code == 200 and values["ddq_images_total"] == "7" and values["ddq_redis_ready"] == "1"
         assert values['ddq_workers{state="idle"}'] == "1" and int(values["ddq_ranges_finished_total"]) >= 2
         assert get(port, "/")[0] == 404 and get(port, "/metrics", "POST")[0] == 405
-        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]  # nobody is locked out for long
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]  # no client is locked out for long
         idle[0].sendall(b"GET /" + b"x" * 10000)
         wait_for(lambda: get_or_none(port) == (200, "ok\n"), "patience has an end")
         for one in idle:
@@ -365,5 +365,5 @@ def test_it_explains_itself():
     check = run("--conf", farm.conf, "--state", farm.state, "--output-root", farm.root, "--workers", "cpu:1",
                 "--worker-program", WORKER, "--standalone", "--check")
     assert check.returncode == 0 and "FAILED" not in check.stdout, check.stdout
-    assert not farm.state.exists() and not farm.root.exists()  # looking changes nothing
+    assert not farm.state.exists() and not farm.root.exists()  # a check changes nothing
     shutil.rmtree(farm.folder)

@@ -43,7 +43,7 @@ def test_a_drained_host_gives_back_and_frees_its_devices(farm):
 
     farm.stop()  # it holds over a restart, and the daemon is ready all the same
     farm.start()
-    wait_for(lambda: set(states(farm).values()) == {"gone"}, "nobody works after the restart either")
+    wait_for(lambda: set(states(farm).values()) == {"gone"}, "no worker works after the restart either")
     assert len(farm.trace(job)) == made
 
     assert "is resumed" in ddq(farm, "resume", "h1")
@@ -73,7 +73,7 @@ def test_a_broken_device_is_left_alone_until_somebody_says_otherwise(farm, kind)
     job = farm.submit(images=200, how=f"once=fail:{kind} ms=2")
     farm.wait(job)  # the other worker makes all of it
     farm.check_output(job, 200)
-    assert farm.show(job)["errors"] == 0  # nobody's fault
+    assert farm.show(job)["errors"] == 0  # not counted as a loss
     broken = [name for name, state in states(farm).items() if state == "gone"]
     assert len(broken) == 1
     place = f"h1:{broken[0]}"
@@ -84,7 +84,7 @@ def test_a_broken_device_is_left_alone_until_somebody_says_otherwise(farm, kind)
     farm.start()
     wait_for(lambda: sorted(states(farm).values()) == ["gone", "idle"], "it stays alone after a restart")
     ddq(farm, "resume", place)
-    wait_for(lambda: set(states(farm).values()) == {"idle"}, "it works again when somebody says so")
+    wait_for(lambda: set(states(farm).values()) == {"idle"}, "it works again after ddq resume")
 
 
 def test_a_kernel_that_faults_is_blamed_on_the_range_and_the_worker_is_replaced(farm):

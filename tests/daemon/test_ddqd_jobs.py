@@ -200,7 +200,7 @@ def test_daemon_killed_and_started_again():
         pid = farm.running(job, done=20)["pid"]
         redis = farm.redis_pid()
         farm.stop(signal.SIGKILL)
-        wait_for(lambda: not alive(pid), "the worker sees that it is alone")
+        wait_for(lambda: not alive(pid), "the worker notices that the daemon is gone")
         farm.start()
         assert farm.redis_pid() == redis  # taken over
         farm.wait(job)
@@ -291,7 +291,7 @@ def test_systemd_is_told():
                 marker.sendto(b"stopped", str(farm.folder / "notify"))
             time.sleep(0.5)
             wait_for(lambda: "stopped" in words, "all that it sent before was heard")
-            assert words[-1] == "stopped"  # a loop that stands still feeds nobody
+            assert words[-1] == "stopped"  # a stalled loop sends no watchdog message
             os.kill(farm.daemon.pid, signal.SIGCONT)
             farm.daemon.terminate()
             wait_for(lambda: any("STOPPING=1" in w for w in words), "STOPPING=1")

@@ -39,7 +39,7 @@ def second(redis):
 
 
 def kill_host(farm):
-    """The power of one host goes."""
+    """One host loses its power."""
     pids = farm.leftovers()
     farm.daemon.kill()
     for pid in pids:
@@ -73,7 +73,7 @@ def test_a_host_dies(redis, second):
 
 
 def test_a_frozen_daemon_does_no_harm(redis, second):
-    """Its leases go elsewhere; when it wakes, what it says late is stale and its worker is called back."""
+    """Its leases are reassigned; when it resumes, its late reports are stale and its worker is stopped."""
     redis.start()
     redis.wait(redis.submit(images=20, how="ms=0"))  # fast, so that the next range is a long one
     job = redis.submit(images=60, how="ms=40")
@@ -86,7 +86,7 @@ def test_a_frozen_daemon_does_no_harm(redis, second):
     os.kill(redis.daemon.pid, signal.SIGCONT)
     redis.wait(job)
     redis.check_output(job, 60, again=1)  # the one it was making when it froze
-    wait_for(lambda: " lost: the lease expired" in redis.log(), "it learns that the range is gone")
+    wait_for(lambda: " lost: the lease expired" in redis.log(), "it is told that the range is lost")
     other = redis.submit(images=3)
     redis.wait(other)
     assert redis.stop() == 0

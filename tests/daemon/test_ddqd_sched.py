@@ -1,4 +1,4 @@
-"""What the queue decides reaches the workers: they yield for interactive jobs, and tell what memory they have."""
+"""Workers follow the queue's decisions: they yield for interactive jobs, and report their memory."""
 from fake_farm import Farm
 from wait import wait_for
 
@@ -30,7 +30,7 @@ def test_a_worker_takes_what_fits_its_memory(tmp_path):
         why = farm.redis.fcall("why", id=job)
         assert why["code"] == "memory" and "needs 9.1 GB, most free: 6.0 GB on " in why["text"]
         other = farm.submit(images=4, batch=1, asks={"load": "batch=1"})
-        farm.wait(other)  # of another load, so nobody knows that it would not fit
+        farm.wait(other)  # of another load, so its memory is unknown
         assert farm.show(job)["state"] == "queued"
         free.write_text("9000")
         farm.wait(job)

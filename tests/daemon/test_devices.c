@@ -5,7 +5,7 @@
 
 #include "daemon/workers/devices.h"
 
-static char *proc; /* stands in for /proc */
+static char *proc; /* used instead of /proc */
 
 static void make_gpu(const char *bus, const char *text)
 {

@@ -1,4 +1,4 @@
-/* What a server's INFO must say before ddq works with it. */
+/* What a server's INFO must contain before ddq works with it. */
 #include "tests/test.h"
 
 #include "daemon/redis/handshake.h"

@@ -1,4 +1,4 @@
-/* The journal over deaths: torn lines, reports without an answer, leases without a report. */
+/* The journal after crashes: torn lines, reports without an answer, leases without a report. */
 #include "tests/test.h"
 
 #include "daemon/base/journal.h"
@@ -95,7 +95,7 @@ static void answered_reports_are_repeated_for_a_while(void **state)
     journal_expire(journal, 5000);
     journal_resend(journal);
     check_unsent(journal, "");
-    assert_ok(journal_acknowledged(journal, 1, 6000, &err), err); /* a late answer to what is forgotten */
+    assert_ok(journal_acknowledged(journal, 1, 6000, &err), err); /* a late answer to a dropped report */
     journal_close(journal);
     test_folder_remove(folder);
 }
@@ -248,7 +248,7 @@ static void a_full_disk_loses_nothing_in_memory(void **state)
     char *folder = test_folder(), *path = xasprintf("%s/journal", folder), *part = xasprintf("%s/journal.part", folder);
     Err err = {0};
     Journal *journal = reopen(NULL, folder);
-    /* /dev/full stands in for the disk: every write to it fails with ENOSPC. */
+    /* /dev/full is used as the disk: every write to it fails with ENOSPC. */
     assert_int_equal(symlink("/dev/full", part), 0);
     cJSON *args = cJSON_CreateObject();
     cJSON_AddStringToObject(args, "token", "T1");

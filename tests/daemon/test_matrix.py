@@ -49,7 +49,7 @@ def metric(port, name):
 
 
 def taken_over(farm, job, lease):
-    """What somebody else did in the range of a lease."""
+    """Images of a lease's range that other workers made."""
     return [row for row in farm.trace(job) if row[1] != lease["token"] and lease["lo"] <= row[2] < lease["hi"]]
 
 
@@ -221,7 +221,7 @@ def test_redis_without_its_last_second(lab):
 
 
 def test_an_answer_that_is_lost(lab):
-    """Redis did it and nobody heard: the journal says it again, and the queue answers that it knows."""
+    """The answer of Redis was lost: the journal sends the report again, and the queue answers "already"."""
     real = lab.socket
     lab.socket = lab.folder / "lossy.sock"
     proxy = Lossy(lab.socket, real)
@@ -261,13 +261,13 @@ def test_an_empty_redis_calls_nothing_done(lab):
     again(lab)
     out, err = waiter.communicate(timeout=DEADLINE)
     assert waiter.returncode == 102 and "ddq adopt" in err, (waiter.returncode, err)
-    wait_for(lambda: f"bring them back with: ddq adopt {lab.root}" in lab.log(), "the daemon says what to do")
-    wait_for(lambda: f"token={token} lost" in lab.log(), "the worker is called back")
+    wait_for(lambda: f"bring them back with: ddq adopt {lab.root}" in lab.log(), "the log says what to do")
+    wait_for(lambda: f"token={token} lost" in lab.log(), "the worker is stopped")
     assert "ddq adopt" in ddq(lab, "show", job, code=102)
     assert lab.redis.fcall("list")["jobs"] == []
     lab.stop()
     size = len(lab.log())
-    lab.start()  # said once, not at every start
+    lab.start()  # logged once, not at every start
     lab.jobs += 10
     lab.wait(lab.submit(images=3))
     assert "came back without its jobs" not in lab.log()[size:]
@@ -328,9 +328,9 @@ def test_a_host_that_cannot_be_reached(lab):
         lab.check_output(job, 60, again=1)  # both may make one image at the same moment: the same bytes, one file
         assert (state["done"], state["bad"], state["leases"]) == (60, 0, [])
         wait_for(lambda: f"token={lease['token']} lost" in second.log() or
-                 f"token={lease['token']} report=ddq_finish status=stale" in second.log(), "what it says late is refused")
+                 f"token={lease['token']} report=ddq_finish status=stale" in second.log(), "its late report is refused")
         assert lab.show(job)["done"] == 60
-        other = lab.submit(images=200, how="ms=10")  # and it is of use again
+        other = lab.submit(images=200, how="ms=10")  # and it works again
         wait_for(lambda: {row["host"] for row in lab.show(other)["leases"]} == {"h1", "h2"}, "both work")
         lab.wait(other)
     finally:
@@ -346,7 +346,7 @@ def test_a_host_that_cannot_be_reached(lab):
 # --- files ---
 
 def test_a_file_system_that_never_answers():
-    """One user's folder hangs: that job is held, the loop does not notice, the other users' jobs go on."""
+    """One user's folder hangs: that job is held, the loop is not blocked, the other users' jobs go on."""
     port = free_port()
     farm = Farm("--stall-s", "1", workers="cpu:2")
     farm.state = pathlib.Path("/dev/shm") / farm.folder.name  # a disk that is slow today is not what is measured
@@ -454,7 +454,7 @@ def test_a_frozen_daemon_with_the_usual_lease(frozen):
     """Its ranges are somebody else's after 15 s, and what it says late is refused."""
     assert frozen.expires - frozen.frozen_at < 15.5
     job, token = frozen.job, frozen.lease["token"]
-    wait_for(lambda: taken_over(frozen, job, frozen.lease), "somebody else works on it")
+    wait_for(lambda: taken_over(frozen, job, frozen.lease), "another worker has it")
     frozen.wait(job)
     os.kill(frozen.daemon.pid, signal.SIGCONT)
     wait_for(lambda: f"token={token} report=ddq_finish status=stale" in frozen.log() or f"token={token} lost" in frozen.log(),

@@ -1,4 +1,4 @@
-/* The adapter against servers that misbehave: each ending is told once, after every pending reply. */
+/* The adapter against servers that misbehave: each end is reported once, after every pending reply. */
 #include "tests/test.h"
 
 #include <sys/socket.h>
@@ -8,7 +8,7 @@
 
 typedef enum ServerMood { SERVER_ANSWERS, SERVER_CLOSES, SERVER_RESETS, SERVER_BABBLES, SERVER_IS_SILENT } ServerMood;
 
-/* A server on the same loop, and what the link's owner saw. */
+/* A server on the same loop, and the calls to the link's owner. */
 typedef struct Stage {
     uv_loop_t loop;
     uv_timer_t tick;
@@ -95,7 +95,7 @@ static void on_reply(void *owner, uint64_t tag, const RedisReply *reply)
     } else {
         stage->nulls++;
         const char *argv[] = {"PING"};
-        assert_false(redis_link_send(stage->link, 1, argv, NULL, on_reply, 9)); /* a dying link takes nothing */
+        assert_false(redis_link_send(stage->link, 1, argv, NULL, on_reply, 9)); /* a closing link accepts nothing */
     }
 }
 
@@ -189,7 +189,7 @@ static void check_answers(Stage *stage, const RedisUrl *url)
     assert_int_equal(stage->replies, 3);
     assert_string_equal(stage->answer, "OK");
     stage_close(stage);
-    assert_int_equal(stage->downs, 0); /* closed by us: no hook */
+    assert_int_equal(stage->downs, 0); /* closed by its owner: no hook */
 }
 
 static void a_good_server_answers_in_order(void **state)
@@ -274,7 +274,7 @@ static void an_unknown_host_is_told(void **state)
     RedisUrl url = tcp(6379);
     strcpy(url.host, "no-such-host.invalid");
     stage_dial(&stage, &url);
-    stage_close(&stage); /* while the resolver works: nothing is told, nothing leaks */
+    stage_close(&stage); /* while the resolver works: no hook, no leak */
     assert_int_equal(stage.downs, 0);
 }
 
@@ -319,7 +319,7 @@ static void a_connection_that_never_comes_up_is_given_up(void **state)
     Stage stage;
     stage_open(&stage);
     RedisUrl url = tcp(6379);
-    strcpy(url.host, "192.0.2.1"); /* for documentation: nobody answers; where there is no route it fails at once */
+    strcpy(url.host, "192.0.2.1"); /* an address for documentation: no answer; without a route it fails at once */
     stage.ahead_ms = REDIS_CONNECT_MS + 1;
     stage_dial(&stage, &url);
     until_down(&stage);

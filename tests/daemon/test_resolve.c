@@ -1,4 +1,4 @@
-/* Queued spec + configuration -> exec spec, and every way that a path could lead out of where jobs may go. */
+/* Queued spec + configuration -> exec spec, and all ways in which a path could leave the folders of jobs. */
 #include "core/json.h"
 #include "tests/test.h"
 
@@ -87,7 +87,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* What others registered: "@" is the test's folder. */
+/* References of other users: "@" is the test's folder. */
 static const char registry_text[] =
     "{\"copied\": {\"path\": \"@/root/references/copied.npz\", \"pipeline\": \"pt\", \"user\": \"ada\"},"
     " \"folder\": {\"path\": \"@/inputs\", \"user\": \"bob\"}, \"plain\": {\"path\": \"@/secret/key\"},"
@@ -149,7 +149,7 @@ static void names_become_files(void **state)
         char *output = path("root/ada/job");
         assert_string_equal(json_text(exec, "output", ""), output);
         free(output);
-        JobSpec *spec = NULL; /* what goes to the worker is a valid job */
+        JobSpec *spec = NULL; /* the worker gets a valid job */
         assert_ok(jobspec_parse(exec, FORM_EXEC, &spec, &err), err);
         jobspec_free(spec);
         cJSON_Delete(exec);

@@ -1,4 +1,4 @@
-"""What `cmake --install` puts for systemd, judged by systemd's own tools."""
+"""What `cmake --install` puts for systemd, checked by systemd's tools."""
 import os
 import pathlib
 import subprocess
@@ -45,7 +45,7 @@ def test_the_unit_is_hardened(stage):
     code, said = run("systemd-analyze", "security", "--offline=true", "--threshold=20", find(stage, "ddqd.service"))
     assert code == 0, said
     code, said = run("systemd-analyze", "security", "--offline=true", "--threshold=10", find(stage, "ddqd.service"))
-    assert code != 0, "the threshold is not looked at"
+    assert code != 0, "the threshold is ignored"
 
 
 def test_the_relaxed_drop_in_is_sound(stage, tmp_path):

@@ -1,5 +1,5 @@
-/* The life of worker processes, with shell scripts as workers. Limits are long but where a test is about one: none of
- * them may pass on a slow machine by accident. */
+/* Worker processes from start to end, with shell scripts as workers. Limits are long but where a test is about one:
+ * none of them may pass on a slow machine by accident. */
 #include "tests/test.h"
 
 #include <signal.h>
@@ -231,7 +231,7 @@ static void stop_asks_then_terms_then_kills(void **state)
         check_why(&stage, rows[i].word);
         for (Mono end = mono_ms() + 150; mono_ms() < end;)
             uv_run(&stage.loop, UV_RUN_ONCE);
-        assert_int_equal(stage.hellos, 1); /* nobody is started any more */
+        assert_int_equal(stage.hellos, 1); /* no worker is started any more */
         stage_close(&stage);
     }
 }

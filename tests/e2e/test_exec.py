@@ -64,7 +64,7 @@ def refused(job, folder, *words, code):
 
 
 def test_figures_on_the_terminal(tmp_path):
-    """What exec prints is the report's; classes that are unequal are said."""
+    """What exec prints is the report's; unequal classes are reported."""
     job = {**ONE_STEP, **MEASURE, "images": 12, "classes": [1, 1, 4], "metrics": ["is", "fid"], "published_is": 9.5}
     done = execute({**job, "output": f"{tmp_path}/out"}, tmp_path)
     about = report(tmp_path / "out")
@@ -82,7 +82,7 @@ def test_figures_on_the_terminal(tmp_path):
 
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
-    """What is measured of a reference is remembered here and not in the home of whoever runs the tests."""
+    """Measured references are cached here and not in the user's home."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 

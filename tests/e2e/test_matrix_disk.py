@@ -132,7 +132,7 @@ def test_the_output_folder_becomes_read_only(farm, undisturbed):
 
 
 def test_the_output_folder_hangs(farm, undisturbed):
-    """Its worker notices by itself, says which folder it is, and ends, though its threads cannot be called back."""
+    """Its worker notices it, names the folder, and exits, though its threads cannot be stopped."""
     job = farm.submit(JOB)
     state = middle_of(farm, job)
     with Hang(state["output"] + "/images"):
@@ -160,7 +160,7 @@ def test_what_a_killed_worker_left_is_swept(farm, undisturbed):
 
 
 def test_a_frozen_daemon(undisturbed, tmp_path):
-    """Two daemons share a Redis and a folder; one stands still for longer than its leases."""
+    """Two daemons share a Redis and a folder; one is suspended for longer than its leases."""
     conf = tmp_path / "ddq.conf"
     conf.write_text("[daemon]\nlease_ms = 1500\n")
     server = start_redis(tmp_path)
@@ -186,7 +186,7 @@ def test_a_frozen_daemon(undisturbed, tmp_path):
         daemons["h1"].send_signal(signal.SIGCONT)
         log = tmp_path / "h1.log"
         wait_for(lambda: f"token={lease['token']} lost" in log.read_text() or
-                 f"token={lease['token']} report=ddq_finish status=stale" in log.read_text(), "its late word is refused")
+                 f"token={lease['token']} report=ddq_finish status=stale" in log.read_text(), "its late report is refused")
         finish(client, job, undisturbed)
     finally:
         for daemon in daemons.values():
@@ -234,7 +234,7 @@ def test_redis_is_lost_and_the_folders_bring_all_back(undisturbed):
 
         farm.start()
         log = farm.folder / "ddqd.log"
-        wait_for(lambda: f"bring them back with: ddq adopt {farm.jobs}" in log.read_text(), "the daemon says what to do")
+        wait_for(lambda: f"bring them back with: ddq adopt {farm.jobs}" in log.read_text(), "the log says what to do")
         farm.ddq("wait", job, code=102)
         doctor = farm.ddq("doctor", code=None).stdout
         assert f"ddq adopt {farm.jobs}" in doctor and "1 job" in doctor, doctor

@@ -55,7 +55,7 @@ def test_made_by_the_queue(farm):
 
 
 def test_images_of_the_configuration(farm):
-    """[reference NAME] images: measured by the worker when it is first needed, remembered by the host."""
+    """[reference NAME] images: measured by the worker when it is first needed, cached by the host."""
     assert offered(farm)["photos"]["pipeline"] == "tf"
     for _ in range(2):
         assert evaluate(farm, "photos")["fid"] == pytest.approx(WANTED["tf"]["fid_symmetric"], abs=5e-5)

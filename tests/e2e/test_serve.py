@@ -1,4 +1,4 @@
-"""ddq-worker serve: the worker's end of the line protocol, spoken to by hand."""
+"""ddq-worker serve: the worker's end of the line protocol, driven by hand."""
 import json
 import os
 import select
@@ -48,7 +48,7 @@ class Worker:
             ready, _, _ = select.select([self.line], [], [], max(0, end - time.monotonic()))
             assert ready, f"no {kinds} after {DEADLINE} s; seen {self.seen[-5:]}"
             data = self.line.recv(65536)
-            assert data, f"the worker hung up: {self.process.communicate()}"
+            assert data, f"the worker closed the channel: {self.process.communicate()}"
             self.rest += data
 
     def answer(self):
@@ -231,7 +231,7 @@ def test_the_daemon_is_gone(worker, tmp_path, busy):
 
 
 def test_the_parent_dies(tmp_path):
-    """The line is held open by somebody else, and still the worker does not outlive its parent."""
+    """The channel is held open by another process, and still the worker does not outlive its parent."""
     ours, theirs = socket.socketpair()
     script = ("import os, subprocess, sys, time\n"
               "p = subprocess.Popen([sys.argv[1], 'serve'], close_fds=False, preexec_fn=lambda: os.dup2(int(sys.argv[2]), 3))\n"

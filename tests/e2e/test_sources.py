@@ -1,4 +1,4 @@
-"""Images that are there already, measured: by any batch, by several workers, after a kill; and sources that are not right."""
+"""Images that are there already, measured: by any batch, by several workers, after a kill; and faulty sources."""
 import os
 
 import numpy

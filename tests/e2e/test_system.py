@@ -16,7 +16,7 @@ SLOW_JOB = {**DIGITS_JOB, "t_list": [0, 64], "teacher_start_t": 0, "split_t": 64
 
 @pytest.fixture(scope="module")
 def undisturbed():
-    """What SLOW_JOB gives when nobody kills anything."""
+    """What SLOW_JOB gives without kills."""
     with Farm() as farm:
         job = farm.submit(SLOW_JOB)
         farm.wait(job)
@@ -94,7 +94,7 @@ def test_redis_killed(undisturbed):
         job = farm.submit(SLOW_JOB)
         middle_of(farm, job)
         os.kill(farm.redis_pid(), signal.SIGKILL)
-        # The client may meet the gap: that is an error with a sentence, not a lost job.
+        # The client may call meanwhile: that is an error, not a lost job.
         wait_for(lambda: farm.ddq("show", job, code=None).returncode == 0, "redis is back")
         finish(farm, job, undisturbed)
 

@@ -10,7 +10,7 @@
 
 typedef struct Bench {
     char *folder, *cache;
-    ModelCache *models; /* keeps the network warm, and references that were measured */
+    ModelCache *models; /* keeps the network and measured references */
     int jobs;
     char notes[8192];    /* of the last job */
     const char *stop_at; /* a stage */
@@ -79,7 +79,7 @@ static cJSON *evaluate_into(Bench *bench, const char *out, const char *images, c
     char *path = xasprintf("%s/report.json", out);
     cJSON *report = good ? golden_json(path) : NULL;
     if (!good)
-        assert_int_not_equal(access(path, F_OK), 0); /* report.json means that all of it is there */
+        assert_int_not_equal(access(path, F_OK), 0); /* report.json means that all files are there */
     free(path);
     return report;
 }
@@ -260,7 +260,7 @@ static void test_page(void **state)
     free(page_path);
 }
 
-/* Statistics of set b as a file that says what the test wants it to say. Caller frees the path. */
+/* Statistics of set b as a file with members that the test chooses. Caller frees the path. */
 static char *statistics_with(const Bench *bench, const char *weights)
 {
     Reference reference = {.images = 100, .pipeline = "pt"};
@@ -273,7 +273,7 @@ static char *statistics_with(const Bench *bench, const char *weights)
     return path;
 }
 
-/* Everything about a reference that makes a number worth less is said. */
+/* Every caveat of a reference is reported. */
 static void test_doubts(void **state)
 {
     Bench *bench = *state;
@@ -293,7 +293,7 @@ static void test_doubts(void **state)
     free(more);
 }
 
-/* The eps of pytorch-fid where somebody asks for it, and a note when it did something. */
+/* The eps of pytorch-fid where the job asks for it, and a note when it was used. */
 static void test_like(void **state)
 {
     Bench *bench = *state;
@@ -351,7 +351,7 @@ static void test_refused(void **state)
     free(one);
 }
 
-/* Stopped in the middle of the metrics, nothing is half-written, and the same job goes on to the same numbers. */
+/* A stop in the middle of the metrics leaves no partial file, and the same job then gives the same numbers. */
 static void test_stopped(void **state)
 {
     Bench *bench = *state;

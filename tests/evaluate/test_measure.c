@@ -1,4 +1,4 @@
-/* Measuring: the same rows whatever the batch, the range and the way images come; what cannot be read or is no number.
+/* Measuring: the same rows whatever the batch, the range and the source; unreadable images and NaN.
  */
 #include "tests/golden_arrays.h"
 
@@ -9,7 +9,7 @@
 
 enum { IMAGES = 9, WIDTH = 128, BAD = 4 };
 
-/* What a sink saw, by image. */
+/* What a sink received, by image. */
 typedef struct Seen {
     float features[IMAGES][WIDTH], features_tf[IMAGES][WIDTH], spatial[IMAGES][INCEPTION_SPATIAL];
     uint8_t hashes[IMAGES][IMAGE_HASH];
@@ -173,7 +173,7 @@ static void test_unreadable(void **state)
     assert_non_null(strstr(other.why, path));
     memset(whole.features[BAD], 0, sizeof whole.features[BAD]);
     assert_memory_equal(other.features, whole.features, sizeof whole.features);
-    /* An image that is gone is another matter: the folder changes. */
+    /* A missing image is another error: the folder changed. */
     ImageSource *source = image_source_open(folder, &err);
     const MeasureSink sink = {&other, on_rows, on_bad};
     memset(&other, 0, sizeof other);

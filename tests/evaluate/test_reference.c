@@ -1,4 +1,4 @@
-/* References: every container of statistics, images that are measured once and remembered, and what is refused. */
+/* References: every container of statistics, images that are measured once and cached, and what is refused. */
 #include "core/json.h"
 #include "tests/models/network.h"
 
@@ -25,7 +25,7 @@ typedef struct Desk {
     int measured; /* images, by all passes */
     bool stop;
     int first, stop_at;  /* images at the first progress; stop when so many are measured, 0: never */
-    int asked, spoil_at; /* how often a pass asked whether to stop; when `spoil` is called, 0: never */
+    int asked, spoil_at; /* calls of `stop`; at which of them `spoil` is called, 0: never */
     void (*spoil)(const char *folder);
 } Desk;
 
@@ -141,7 +141,7 @@ static void test_refuses_statistics(void **state)
                "[192,128] f32", "[n,height,width,3] u8");
 }
 
-/* The distance to a reference of another network says both widths. */
+/* The error for a reference of another network has both widths. */
 static void test_width(void **state)
 {
     Desk *desk = *state;
@@ -290,7 +290,7 @@ static void hang(const char *folder, const char *name, const char *target)
     free(path);
 }
 
-/* Files that have been there for a while, so that their listing is trusted. */
+/* Files that are old enough for their listing to be cached. */
 static void test_changed_folder(void **state)
 {
     Desk *desk = *state;
@@ -337,7 +337,7 @@ static void replace_first(const char *folder)
     free(images);
 }
 
-/* Other pixels between the hash and the measurement: nothing is remembered of either. */
+/* Other pixels between the hash and the measurement: neither is cached. */
 static void test_moving_folder(void **state)
 {
     Desk *desk = *state;
@@ -385,7 +385,7 @@ static void test_refuses_images(void **state)
 
 /* --- the cache -------------------------------------------------------------------------------------- */
 
-/* Damage is measured again, never believed. */
+/* A damaged file is measured again, never used. */
 static void test_damage(void **state)
 {
     Desk *desk = *state;
@@ -405,7 +405,7 @@ static void test_damage(void **state)
     }
 }
 
-/* A pass that ended early goes on: shards that are there are not measured again, and the bits are the same. */
+/* A pass that ended early resumes: existing shards are not measured again, and the bits are the same. */
 static void test_resume(void **state)
 {
     Desk *desk = *state;
@@ -523,7 +523,7 @@ static void test_register(void **state)
     reference_close(&b);
     reference_close(&tf);
     char *listing = xasprintf("cd %s && test \"$(ls -A | tr '\\n' ' ')\" = '.lock b.json b.npz '", folder);
-    assert_int_equal(system(listing), 0); /* nothing half-made stays */
+    assert_int_equal(system(listing), 0); /* no partial file remains */
     free(listing);
     free(folder);
 }

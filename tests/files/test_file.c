@@ -1,4 +1,4 @@
-/* Whole files: complete or not there, nothing left behind, hashes that follow the file. */
+/* Whole files: complete or absent, no leftovers, hashes of the present content. */
 #include "tests/test.h"
 
 #include <dirent.h>

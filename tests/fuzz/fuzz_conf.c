@@ -1,4 +1,5 @@
-/* ddq.conf and Redis addresses from arbitrary bytes: an answer or a sentence, and what was read prints and reads back.
+/* ddq.conf and Redis addresses from arbitrary bytes: a configuration or an error, and what was read can be printed and
+ * read back.
  */
 #include <assert.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-/* Any text is a job spec that goes there and back unchanged, or an error with a sentence. */
+/* Any text is a job spec that survives a round trip, or an error. */
 #include "spec/jobspec.h"
 
 #include <assert.h>

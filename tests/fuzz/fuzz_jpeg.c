@@ -1,6 +1,5 @@
-/* JPEG from memory: whatever the bytes are, they are refused with a sentence or give an image, and reading it twice
- * gives the same pixels. Sizes are cut down first, else most inputs would be spent on filling large images with one
- * colour. */
+/* JPEG from memory: whatever the bytes are, they are refused or give an image, and reading it twice gives the same
+ * pixels. Sizes are cut down first, else most inputs would be spent on filling large images with one colour. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* PNG from memory: whatever the bytes are, they are refused with a sentence or give an image that survives being
- * written and read again. Checksums are made right first, else nothing behind them would ever be reached. */
+/* PNG from memory: whatever the bytes are, they are refused or give an image that survives being written and read
+ * again. Checksums are corrected first, else the code behind them would not be reached. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

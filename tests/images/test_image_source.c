@@ -7,7 +7,7 @@
 
 #include "worker/images/reader.h"
 
-/* A 2x1 PNG whose first byte tells which it is. */
+/* A 2x1 PNG whose first byte is its number. */
 static void put_image(const char *folder, const char *name, uint8_t value)
 {
     Err err = {0};
@@ -299,7 +299,7 @@ static void test_what_is_no_file(void **state)
     Err err = {0};
     Image image;
     char *folder = test_folder(), *pipe = xasprintf("%s/1.png", folder);
-    assert_int_equal(mkfifo(pipe, 0600), 0); /* nobody writes to it: opening it would wait for ever */
+    assert_int_equal(mkfifo(pipe, 0600), 0); /* no writer: opening it would block for ever */
     ImageSource *source = image_source_open(folder, &err);
     assert_ok(source != NULL, err);
     assert_err(image_source_read(source, 0, &image, &err), err, pipe, "not a plain file");

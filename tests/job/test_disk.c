@@ -1,4 +1,4 @@
-/* What disks do to a worker: they stall, files shrink under it, and its predecessor left something behind. */
+/* Disk faults of a worker: file systems that stall, mapped files that shrink, leftovers of killed workers. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
@@ -45,7 +45,7 @@ static void a_stalled_thread_is_found(void **state)
         pthread_barrier_wait(&over);
         pthread_join(thread, NULL);
     }
-    assert_false(stall_found(0, path)); /* nobody waits any more */
+    assert_false(stall_found(0, path)); /* no call waits any more */
 }
 
 static void each_nested_call_has_its_own_time(void **state)
@@ -64,7 +64,7 @@ static void each_nested_call_has_its_own_time(void **state)
 
 /* --- files that shrink ---------------------------------------------------------------------------- */
 
-/* What a child that looks at the second page of a file that was cut to nothing says, and how it ends. */
+/* The message and the exit of a child that reads the second page of a truncated file. */
 static int look_at_cut_file(const char *path, bool known, char *said, size_t size)
 {
     int pipes[2];
@@ -106,7 +106,7 @@ static void a_file_that_is_cut_short_is_named(void **state)
     assert_non_null(strstr(said, "cut short"));
     assert_non_null(strstr(said, "rename"));
 
-    assert_ok(file_write(path, bytes, 1 << 16, &err), err); /* an address that is not ours to explain */
+    assert_ok(file_write(path, bytes, 1 << 16, &err), err); /* an address outside all mapped files */
     status = look_at_cut_file(path, false, said, sizeof said);
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGBUS);
@@ -149,7 +149,7 @@ static void what_a_dead_worker_left_is_swept(void **state)
     snprintf(names[2], sizeof names[2], ".report.json.%s-%d-3.part", host, getpid()); /* alive */
     snprintf(names[3], sizeof names[3], ".report.json.another-host-%d-3.part", dead);
     snprintf(names[4], sizeof names[4], "000012.png");
-    snprintf(names[5], sizeof names[5], ".%s-%d-3.part", host, dead); /* no name before the host: nobody writes such */
+    snprintf(names[5], sizeof names[5], ".%s-%d-3.part", host, dead); /* no name before the host: not written by ddq */
     for (size_t i = 0; i < countof(names); i++)
         touch(folder, names[i], 3600);
     file_sweep(folder);

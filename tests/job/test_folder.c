@@ -76,7 +76,7 @@ static int compare(const Bench *bench, const char *student, const char *more)
 static void test_identity(void **state)
 {
     const Bench *bench = *state;
-    assert_int_equal(compare(bench, bench->other, ""), 0); /* content counts, not the path */
+    assert_int_equal(compare(bench, bench->other, ""), 0); /* the content decides, not the path */
     assert_int_equal(compare(bench, bench->student, ",\"batch\":7,\"device\":\"cuda\""), 0);
     assert_int_equal(compare(bench, bench->student, ",\"teacher\":\"/not/used\""), 0);
     assert_int_equal(compare(bench, bench->student, ",\"name\":\"x\""), 1);
@@ -144,7 +144,8 @@ static void test_identity_stays(void **state)
     }
 }
 
-/* Features of two pipelines are two things, whoever said which; a reference of images is its files. */
+/* Features of two pipelines differ, whether the job or the reference states the pipeline; a reference of images is its
+ * files. */
 static void test_identity_of_what_is_measured(void **state)
 {
     const Bench *bench = *state;
@@ -169,7 +170,7 @@ static void test_identity_of_what_is_measured(void **state)
     char *second = xasprintf("%s/2.png", folder);
     assert_ok(image_write_png(second, rgb, 2, 2, false, &err), err);
     assert_ok(identity_make(spec, PIPELINE_TF, NULL, &grown, &err), err);
-    assert_string_equal(grown.images, tf.images); /* what was sampled stays */
+    assert_string_equal(grown.images, tf.images); /* the sampled images stay */
     assert_string_not_equal(grown.job, tf.job);
     identity_free(&pt);
     identity_free(&tf);

@@ -112,7 +112,8 @@ static void test_bad_files(void **state)
     test_folder_remove(folder);
 }
 
-/* Foreseen, not foreseen, and the last of a gap: always what inputs_fill gives. A failure is told when it is asked for.
+/* Prepared batches, others, and the last of a gap equal those of inputs_fill. A failure is reported when its batch is
+ * taken.
  */
 static void test_ahead(void **state)
 {
@@ -143,7 +144,7 @@ static void test_ahead(void **state)
         assert_memory_equal(batch->noise, noise, n * TOKENS * CHANNELS * sizeof *noise);
         assert_memory_equal(batch->uniform, uniform, n * TOKENS * sizeof *uniform);
     }
-    inputs_ahead_close(ahead); /* nobody reads the inputs while they change */
+    inputs_ahead_close(ahead); /* no thread reads the inputs while they change */
     float bad[IMAGES * TOKENS * CHANNELS] = {[3 * TOKENS * CHANNELS] = NAN};
     inputs.noise.data = (uint8_t *)bad;
     spec.noise = "bad.npy";

@@ -1,4 +1,4 @@
-/* Shards and the writer that makes them: what is safe, what is valid, what is swept away. */
+/* Shards and the writer that makes them: what is safe, what is valid, what is removed. */
 #include "worker/job/shards.h"
 
 #include <sys/stat.h>
@@ -196,7 +196,7 @@ static void test_damage(void **state)
         assert_ok(shards_scan(output, &needs, 0, 12, &shards, &err), err);
         assert_int_equal(shards.count, damages[i].sizes_see_it ? 0 : 1);
         shards_done(&shards);
-        for (int pass = 0; pass < 2; pass++) { /* once seen, nobody is fooled by its size again */
+        for (int pass = 0; pass < 2; pass++) { /* once found, a scan of sizes alone rejects it too */
             needs.contents = pass == 0;
             assert_ok(shards_scan(output, &needs, 0, 12, &shards, &err), err);
             if (shards.count != 0)
@@ -290,7 +290,7 @@ static void test_pixels_of_the_first_alone(void **state)
     test_folder_remove(output);
 }
 
-/* Closing without finishing keeps what is safe and leaves nothing half done. */
+/* Closing without finishing keeps what is safe and leaves no partial shard. */
 static void test_dropped(void **state)
 {
     (void)state;
@@ -309,7 +309,7 @@ static void test_dropped(void **state)
     test_folder_remove(output);
 }
 
-/* The folder vanishes under the writer: the first failure is kept, and nothing hangs. */
+/* The folder is removed while the writer runs: the first failure is kept, and nothing hangs. */
 static void test_failure(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* Intervals: how blocks are dealt, the arithmetic of the jackknife, and whether intervals tell the truth: over many
- * small sets of one distribution, their width must match how far the values really scatter. */
+/* Intervals: how blocks are dealt, the arithmetic of the jackknife, and the width of intervals: over many small sets of
+ * one distribution it must match the true deviation of the values. */
 #include "tests/golden_arrays.h"
 
 #include "tests/metrics/sets.h"
@@ -84,8 +84,8 @@ static void measure(const Features *fake, const Features *real, const Statistics
     statistics_free(stats);
 }
 
-/* Deviation of the values over trials against the mean deviation that the intervals claim. A jackknife of neighbours is
- * rougher than one of smooth functions: what a ball covers jumps. */
+/* Deviation of the values over trials against the mean deviation of the intervals. A jackknife of neighbours is rougher
+ * than one of smooth functions: what a ball covers jumps. */
 static void test_calibration(void **state)
 {
     (void)state;

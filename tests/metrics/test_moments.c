@@ -1,4 +1,4 @@
-/* Moments: the right numbers, and the same bits however the rows arrive. */
+/* Moments: the right numbers, and the same bits however the rows are split. */
 #include "tests/golden_arrays.h"
 
 #include "worker/metrics/fid.h"

@@ -58,7 +58,7 @@ static inline void golden_options(int argc, char **argv)
     }
 }
 
-/* Kernels that run on the host do a thousandth of what they do on a GPU. */
+/* Kernels on the host have a thousandth of the speed of a GPU. */
 static inline bool golden_slow(void)
 {
     return !strcmp(golden_device, "cuda-host");

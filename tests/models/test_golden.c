@@ -7,7 +7,7 @@ enum { MAX_TOKENS = 256, MAX_BATCH = 3, CHANNELS = 8 };
 
 /* Against float64. Vectors: largest error, and relative L2; pixels: share of bytes off by more than 1, and PSNR at
  * equal codes; margins (best logit minus second): largest error. An argmax may only differ where the golden margin is
- * below that error, and at few of all codes; such flips are counted and told.
+ * below that error, and at few of all codes; such flips are counted and printed.
  *
  * fp16 and tf32 round operands by 2^-11: at full size logits were then off by 1.3e-3 of their norm and images by 63 dB;
  * accepted are 3e-3 and 55 dB. bf16 rounds by 2^-8: 1e-2 and 46 dB, accepted 3e-2 and 40 dB. Here logits are 3 large,
@@ -31,7 +31,7 @@ typedef struct Case {
     int t_list[8];
     SamplerPlan plan;
     ModelBatch batch;
-    bool flipped[MAX_BATCH]; /* a code of the image went the other way: what depends on it cannot be compared */
+    bool flipped[MAX_BATCH]; /* a code of the image flipped: what depends on it cannot be compared */
     int flips, codes;        /* so far, of how many */
     double off;              /* the largest error of a margin */
     uint8_t *pixels;         /* [B,S,S,3]; NULL: this device would take minutes for them */

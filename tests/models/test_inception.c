@@ -207,7 +207,7 @@ static void test_safetensors(void **state)
     check_network(INCEPTION_GOLDEN("net/inception_w16.safetensors"));
 }
 
-/* The complaint every FID tool has: features that move with the batch. Here they are equal bit for bit. */
+/* Features do not depend on the batch: they are equal bit for bit. */
 static void test_batches(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* The network at its real widths, weights and images by formula, against float64 goldens. */
 #include "tests/models/network.h"
 
-/* The generator itself, before anything is blamed on the network. */
+/* The generator itself, which the test of the network relies on. */
 static void test_generator(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* What the sampler promises apart from golden numbers: batches do not matter, plans and files that do not fit are
- * refused with a sentence, and the teacher works alone. */
+/* The sampler apart from golden numbers: results do not depend on batches, plans and files that do not fit are errors,
+ * and the teacher works alone. */
 #include "tests/models/golden.h"
 
 #include "core/philox.h"
@@ -81,7 +81,7 @@ static void test_batches_do_not_matter(void **state)
     backend_close(be);
 }
 
-/* A fresh sampler, its class table empty, gives the same as one that has met all classes. */
+/* A new sampler, with an empty class table, gives the same as one that has used all classes. */
 static void test_warm_equals_cold(void **state)
 {
     (void)state;
@@ -334,7 +334,7 @@ static void test_files_that_do_not_fit(void **state)
     backend_close(be);
 }
 
-/* No file says the grid: it goes with the tokenizer's levels unless the caller knows. */
+/* No file states the grid: it follows from the tokenizer's levels unless the caller gives it. */
 static void test_grid(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
-/* The rows of the test of ops: one element, primes, no multiple of a block, real shapes thinned. What the numbers of a
- * row mean stands at the op's section in op_rows.c and op_maps.c. LARGE: where a GPU's kernels are run by the host, in
- * one precision only, fp16, the default of GPUs. */
+/* The rows of the test of ops: one element, primes, no multiple of a block, real shapes thinned. The sections of the
+ * ops in op_rows.c and op_maps.c define the numbers of a row. LARGE: where a GPU's kernels are run by the host, in one
+ * precision only, fp16, the default of GPUs. */
 #include "core/mem.h"
 #include "tests/ops/op_tests.h"
 

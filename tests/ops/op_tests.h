@@ -1,4 +1,4 @@
-/* One OpTest an op, named after it: in op_rows.c and op_maps.c. The linker misses the one that was forgotten. */
+/* One OpTest an op, named after it: in op_rows.c and op_maps.c. A missing one is a link error. */
 #ifndef TESTS_OPS_OP_TESTS_H
 #define TESTS_OPS_OP_TESTS_H
 

@@ -1,5 +1,5 @@
 /* What each op of kernels/backend.h computes, as plain loops in double. Arrays are host memory, row-major; a map is
- * [B][h][w][C]. Slow on purpose: the shortest code that says the same as the header. */
+ * [B][h][w][C]. Slow on purpose: the shortest code that computes what the header defines. */
 #ifndef TESTS_OPS_REF_H
 #define TESTS_OPS_REF_H
 

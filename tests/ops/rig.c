@@ -406,7 +406,7 @@ static void check_invariance(Rig *rig, const OpTest *test)
             void *pieces = xcalloc(1, rig->slots[i].host_bytes);
             read_slot(rig, &rig->slots[i], pieces);
             if (memcmp(whole[i], pieces, rig->slots[i].host_bytes))
-                rig_fail(rig, "slot %d: other bytes when the same %lld rows come in pieces", i, (long long)rig->count);
+                rig_fail(rig, "slot %d: other bytes when the same %lld rows come in parts", i, (long long)rig->count);
             free(pieces);
             free(whole[i]);
         }

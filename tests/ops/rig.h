@@ -3,11 +3,11 @@
  * the rest:
  *
  * - every tensor and map lies between guard bytes, outputs start as NaN unless they are also inputs;
- * - the op runs once on everything and is compared with the reference, then again in uneven pieces, which must give
+ * - the op runs once on everything and is compared with the reference, then again in uneven parts, which must give
  *   the same bytes (batch invariance);
- * - maps that an op wrote go through a 1x1 convolution, which turns into NaN if the backend's padding is not clean.
+ * - maps that an op wrote go through a 1x1 convolution, whose result is NaN if the backend's padding is not zero.
  *
- * All data goes through be_upload, be_download and the map ops, so a rig knows nothing about a backend. */
+ * All data goes through be_upload, be_download and the map ops, so a rig does not depend on the backend. */
 #ifndef TESTS_OPS_RIG_H
 #define TESTS_OPS_RIG_H
 
@@ -22,14 +22,14 @@ typedef struct Case {
 } Case;
 
 typedef struct Slot {
-    bool is_map, output, shared; /* shared: a piece of a call gets the whole of it */
+    bool is_map, output, shared; /* shared: a partial call gets the whole of it */
     Tensor t;
     FeatureMap m;
     char *block; /* with guards */
     size_t bytes;
     void *host; /* the values: f32 rows for maps */
     size_t host_bytes;
-    double *want; /* outputs: the reference's values, or NULL when the op's judge looks */
+    double *want; /* outputs: the reference's values, or NULL when the op has a judge */
 } Slot;
 
 typedef struct Rig {

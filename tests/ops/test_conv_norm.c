@@ -1,6 +1,6 @@
-/* A group norm directly after a convolution, as the decoder has it everywhere. A backend may use what the convolution
- * knew of the map that it wrote: the result must be the one that reading the map gives, an image must not depend on its
- * batch, and what is known must be forgotten as soon as anything else happened.
+/* A group norm directly after a convolution, as the decoder has it everywhere. A backend may use statistics that the
+ * convolution stored with the map: the result must be that of reading the map, an image must not depend on its batch,
+ * and the statistics must be dropped as soon as any other op ran.
  *
  *     test_conv_norm [--device cpu|cuda|cuda-host] */
 #include "tests/test.h"
@@ -215,7 +215,7 @@ static void test_forgets(void **state)
     free(written);
 }
 
-/* A recorded convolution runs unseen from its third round on; the norm after it must not notice. */
+/* From its third round on a recorded convolution runs without its host code; the norm after it must give the same. */
 static void test_recorded(void **state)
 {
     (void)state;

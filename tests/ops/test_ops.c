@@ -19,7 +19,7 @@ static const char *precision_name(Precision p)
     return names[p];
 }
 
-/* Rows that a precision, or a vector width chosen when the backend opens, makes a difference to. */
+/* Rows whose result depends on the precision, or on a vector width chosen when the backend opens. */
 static bool touched(const Case *row)
 {
     static const BackendOp by_width[] = {OP_linear, OP_argmax_linear, OP_attention, OP_conv, OP_pixel_attention};
@@ -76,7 +76,7 @@ static void test_threads(void **state)
         }
 }
 
-/* Bytes that other programs' are compared with come out of every device alike, and so do copies and pools. */
+/* Bytes that are compared with other programs are the same on every device, and so are copies and pools. */
 static void test_cpu_bytes(void **state)
 {
     (void)state;

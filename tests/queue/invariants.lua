@@ -1,4 +1,4 @@
--- What must hold between any two calls. Answers the first violations as one text, empty if there are none.
+-- What must hold between any two calls. Returns the first violations as one text, empty if there are none.
 local P, wrong = '{ddq}:', {}
 local function is(fact, ...) if not fact and #wrong < 5 then wrong[#wrong + 1] = table.concat({...}, ' ') end end
 local call = redis.call

@@ -1,11 +1,11 @@
-/* A private redis-server for tests and benchmarks: a unix socket in a temporary folder, AOF on, hiredis to talk to it.
+/* A private redis-server for tests and benchmarks: a unix socket in a temporary folder, AOF on, hiredis as its client.
  *
  *     Redis *redis = redis_start("always");          aborts with a sentence if there is no server
  *     redisReply *reply = redis_do(redis, "GET x");  freeReplyObject is the caller's
  *     redis_kill(redis); redis_again(redis);         kill -9, then the same folder again
  *     redis_stop(redis);                             folder included
  *
- * DDQ_REDIS_SERVER names the program, as for all tests. The server dies with its parent, so a test that crashes leaves
+ * DDQ_REDIS_SERVER names the program, as for all tests. The server ends with its parent, so a test that crashes leaves
  * nothing behind. */
 #ifndef TESTS_QUEUE_REDIS_H
 #define TESTS_QUEUE_REDIS_H
@@ -64,7 +64,7 @@ static inline redisReply *redis_do(Redis *redis, const char *format, ...)
     return reply;
 }
 
-/* Starts the server in its folder and connects; what an AOF there holds is back then. */
+/* Starts the server in its folder and connects; the data of an AOF there are restored. */
 static inline void redis_again(Redis *redis)
 {
     redis->pid = fork();

@@ -5,7 +5,7 @@
 #include "spec/jobkind.h"
 #include "tests/queue/transcript.h"
 
-/* A table of constants as it stands in queue.lua, and an expression of it to ask inside Redis. Caller frees. */
+/* A table of constants as it stands in queue.lua, and an expression of it to evaluate inside Redis. Caller frees. */
 static char *table_script(const char *name, const char *expression)
 {
     char *head = xasprintf("local %s = ", name);
@@ -101,7 +101,7 @@ static void worker_pairs(void **unused)
         WorkerState next = WORKER_STATES;
         bool lives = state != WORKER_GONE;
         assert_int_equal(worker_next((WorkerState)state, WORKER_EV_EXIT, &next),
-                         lives); /* a process may die at any time */
+                         lives); /* a process may end at any time */
         assert_true(!lives || next == WORKER_GONE);
         assert_int_equal(worker_next((WorkerState)state, WORKER_EV_STOP, &next), lives && state != WORKER_STOPPING);
         assert_int_equal(worker_next((WorkerState)state, WORKER_EV_SPAWN, &next), !lives);

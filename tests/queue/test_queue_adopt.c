@@ -1,4 +1,4 @@
-/* What the queue does when things were lost: jobs that come back from their folders, drains, budgets of losses. */
+/* The queue after losses: jobs restored from their folders, drains, budgets of losses. */
 #include "tests/queue/transcript.h"
 
 #define JOB(id, images)                                                                                                \
@@ -61,7 +61,7 @@ static void a_finished_job_is_done_with_its_result(void **state)
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=done; job.done=100; job.fid=3.25; leases=[]");
     claim("a", "status=empty");
     say(QUEUE_LIST, "{'active':true}", "jobs=[]");
-    submit("aaaaaa0002", "ada", 8, "'after':['aaaaaa0001']"); /* one may build on it */
+    submit("aaaaaa0002", "ada", 8, "'after':['aaaaaa0001']"); /* dependents may use it */
     claim("a", "job=aaaaaa0002");
 }
 
@@ -121,7 +121,8 @@ static void crashes_and_errors_have_a_budget_each(void **state)
         time_passes();
     }
     claim("a", "lo=0; hi=8");
-    say(QUEUE_FAIL, "{'token':'$a','upto':1,'policy':'retry','text':'boom'}", "again=true"); /* progress forgives */
+    say(QUEUE_FAIL, "{'token':'$a','upto':1,'policy':'retry','text':'boom'}",
+        "again=true"); /* progress clears the losses */
     claim("a", "lo=1; hi=8");
     FAIL("a", "again=true");
 }
@@ -179,7 +180,7 @@ static void a_drained_host_takes_nothing(void **state)
     submit("aaaaaa0002", "cyd", 8, "");
     say(QUEUE_SHOW, "{'id':'aaaaaa0002'}",
         "job.reason~all suitable workers are drained (drained by bob: a new fan); ddq resume");
-    claim("a", "lo=0; again=true"); /* what it holds it gives back itself */
+    claim("a", "lo=0; again=true"); /* it gives back its lease itself */
     HEARTBEAT("drains.*=drained by bob: a new fan");
     say(QUEUE_HOSTS, "{}", "hosts.0.drains.*=drained by bob: a new fan");
     say(QUEUE_RESUME, "{'host':'h','worker':'a','user':'bob'}", "status=refused; text~ddq resume h");
@@ -200,13 +201,12 @@ static void a_drained_worker_leaves_the_others_alone(void **state)
     HEARTBEAT("drains.a=drained by bob");
     say(QUEUE_DRAIN, "{'host':'h','worker':'c','user':'bob'}", "status=not_found; text~its workers: a, b");
     say(QUEUE_DRAIN, "{'host':'i','user':'bob'}", "status=not_found; text~known hosts: h");
-    freeReplyObject(
-        redis_do(redis, "DEL {ddq}:host:h")); /* it was away for a day, and is forgotten but for its drain */
+    freeReplyObject(redis_do(redis, "DEL {ddq}:host:h")); /* it was offline for a day, and only its drain is kept */
     say(QUEUE_RESUME, "{'host':'h','worker':'a','user':'bob'}", "changed=true");
     say(QUEUE_RESUME, "{'host':'h','worker':'a','user':'bob'}", "status=not_found");
     HEARTBEAT("");
     say(QUEUE_DRAIN, "{'host':'h','worker':'a','user':'bob'}", "");
-    say(QUEUE_RESUME, "{'host':'h','user':'bob'}", "changed=true"); /* the host's takes its workers' along */
+    say(QUEUE_RESUME, "{'host':'h','user':'bob'}", "changed=true"); /* resuming the host resumes its workers */
     claim("a", "lo=8");
 }
 

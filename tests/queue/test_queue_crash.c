@@ -1,4 +1,4 @@
-/* Redis is killed and comes back from its append-only file; and the door from C. */
+/* Redis is killed and restarts from its append-only file; and the C interface. */
 #include "tests/queue/transcript.h"
 
 static void jobs_leases_and_functions_survive(void **state)
@@ -28,7 +28,7 @@ static void leases_that_ran_out_meanwhile_get_one_more_period(void **state)
     time_passes();
     redis_kill(redis);
     redis_again(redis);
-    say(QUEUE_REAP, "{}", "reaped=0"); /* somebody is quicker than the daemon that holds it */
+    say(QUEUE_REAP, "{}", "reaped=0"); /* another daemon is quicker than the one that holds it */
     say(QUEUE_RENEW, "{'leases':[{'token':'$a','upto':5}]}", "leases~ok");
     say(QUEUE_FINISH, "{'token':'$a','upto':8,'ms':10}", "state=queued");
     say(QUEUE_SHOW, "{'id':'aaaaaa0001'}", "job.done=8; job.errors=0");
@@ -62,7 +62,7 @@ static void killed_again_and_again(void **state)
                 redis_again(redis);
                 kills++;
             }
-            if (step % 7) { /* else the worker falls silent, and asks again on its next turn */
+            if (step % 7) { /* else the worker stops, and claims again on its next turn */
                 say_f(QUEUE_FINISH, "status=ok", "{'token':'%s','upto':%.0f,'ms':%.0f}", token, hi, 20 * (hi - lo));
                 say_f(QUEUE_FINISH, "status=already", "{'token':'%s','upto':%.0f,'ms':1}", token, hi);
             }

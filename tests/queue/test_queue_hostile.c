@@ -86,7 +86,7 @@ static void every_argument_of_every_wrong_kind(void **state)
         cJSON_Delete(args);
         check_invariants(function);
         static const QueueFn lookers[] = {QUEUE_LIST, QUEUE_HOSTS, QUEUE_EVENTS,
-                                          QUEUE_SHARE}; /* what was taken reads well */
+                                          QUEUE_SHARE}; /* accepted values can be read back */
         for (size_t k = 0; k < countof(lookers); k++)
             send_raw(queue_fn_name(lookers[k]), "{}", 2);
         static const char id[] = "{\"id\":\"aaaaaa0001\"}";

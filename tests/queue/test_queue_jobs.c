@@ -1,4 +1,4 @@
-/* What clients call: submit, the person's verbs, list, show, events, logs, hosts. */
+/* What clients call: submit, cancel, hold, release, list, show, events, logs, hosts. */
 #include "tests/queue/transcript.h"
 
 static void submit_once_and_again(void **state)
@@ -18,7 +18,7 @@ static void submit_once_and_again(void **state)
 static void spec_is_kept_to_the_letter(void **state)
 {
     (void)state;
-    /* 2^53 + 2, a list of one and an empty list: what a JSON library in between would spoil */
+    /* 2^53 + 2, a list of one and an empty list: what a JSON library in between would change */
     submit("specspec00", "ada", 4,
            "'name':'x','spec':{'seed':9007199254740994,'classes':[],'save':['png'],'cfg_scale':0.1}");
     say(QUEUE_SHOW, "{'id':'specspec00'}", "job.spec.classes=[]; job.spec.save=[\"png\"]; job.spec.cfg_scale=0.1");
@@ -199,7 +199,7 @@ static void jobs_that_wait_for_others(void **state)
     claim("a", "job=kkkkkk0005");
 }
 
-static void long_chain_is_told_in_pieces(void **state)
+static void long_chain_is_updated_in_parts(void **state)
 {
     (void)state;
     enum { CHAIN = 300 };
@@ -293,7 +293,8 @@ static void hosts_and_their_names(void **state)
         "status=taken; text~pid 41; text~0 s ago; text~--host");
     freeReplyObject(redis_do(redis, "ZINCRBY {ddq}:hosts -60001 node1"));
     say(QUEUE_HOSTS, "{}", "hosts.0.alive=false");
-    say(QUEUE_HEARTBEAT, "{'host':'node1','boot':'b2','pid':42,'workers':[]}", ""); /* the other one is long silent */
+    say(QUEUE_HEARTBEAT, "{'host':'node1','boot':'b2','pid':42,'workers':[]}",
+        ""); /* the other one has stopped sending heartbeats */
     say(QUEUE_HOSTS, "{}", "hosts.#=1; hosts.0.alive=true; hosts.0.pid=42; hosts.0.workers=[]");
     say(QUEUE_HEARTBEAT, "{'host':'node1','boot':'b2','pid':42,'workers':[],'gone':true}", "");
     say(QUEUE_HOSTS, "{}", "hosts=[]");
@@ -341,7 +342,7 @@ static void ended_jobs_are_forgotten_in_the_end(void **state)
     say(QUEUE_REAP, "{}", "");
     say(QUEUE_LIST, "{}", "jobs.#=1; jobs.0.id=aaaaaa0002");
     say(QUEUE_SHOW, "{'id':'aaaaaa0001'}", "status=not_found");
-    submit("aaaaaa0003", "ada", 4, "'name':'trial'"); /* the images of the forgotten job are still in ada/trial */
+    submit("aaaaaa0003", "ada", 4, "'name':'trial'"); /* the images of the removed job are still in ada/trial */
     say(QUEUE_SHOW, "{'id':'aaaaaa0003'}", "job.folder=ada/trial-aaaaaa0003");
 }
 
@@ -357,7 +358,7 @@ int main(void)
         T(cancel_at_every_stage),
         T(hold_and_release),
         T(jobs_that_wait_for_others),
-        T(long_chain_is_told_in_pieces),
+        T(long_chain_is_updated_in_parts),
         T(list_filters),
         T(why_a_job_is_queued),
         T(rows_are_what_a_table_shows),

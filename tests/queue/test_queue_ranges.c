@@ -31,7 +31,7 @@ static void from_the_first_image_to_the_report(void **state)
     assert_true(strlen(text_at(answer, "token")) > 0);
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=running; job.reason=; job.output=/out/ada/aaaaaa0001");
     claim("b", "lo=8; hi=16");
-    FINISH("a", 8, "job=aaaaaa0001; state=running"); /* 12.5 ms an image: chunks of 80 from now on */
+    FINISH("a", 8, "job=aaaaaa0001; state=running"); /* 12.5 ms an image: ranges of 80 from now on */
     claim("a", "lo=16; hi=20");
     claim("c", "status=empty"); /* no report while images are under way */
     FINISH("a", 20, "state=running");
@@ -50,7 +50,7 @@ static void from_the_first_image_to_the_report(void **state)
                      "job.reason=; leases=[]");
     assert_true(number_at(job, "job.created") <= number_at(job, "job.started"));
     assert_true(number_at(job, "job.started") <= number_at(job, "job.finished"));
-    /* what happens between ranges is not told */
+    /* events between ranges are not published */
     say(QUEUE_EVENTS, "{}",
         "events.#=3; events.0.event=submit; events.1.event=claim; events.1.to=running;"
         " events.2.event=complete; events.2.from=running; events.2.to=done");
@@ -62,8 +62,8 @@ static void a_survey_says_how_many_images_there_are(void **state)
     (void)state;
     submit("aaaaaa0001", "ada", 0, "");
     claim("a", "phase=survey; lo=0; hi=1; n=0; kind=evaluate");
-    claim("b", "status=empty");                                            /* nothing to measure before it is counted */
-    say(QUEUE_RENEW, "{'leases':[{'token':'$a','upto':1}]}", "leases~ok"); /* a survey is whole, or not there */
+    claim("b", "status=empty");                                            /* nothing to measure before the survey */
+    say(QUEUE_RENEW, "{'leases':[{'token':'$a','upto':1}]}", "leases~ok"); /* a survey is complete or absent */
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=running; job.done=0; job.images=0; leases.0.phase=survey");
     say(QUEUE_FINISH, "{'token':'$a','upto':1,'ms':5,'images':1000000001}", "status=usage; text~images");
     say(QUEUE_FINISH, "{'token':'$a','upto':1,'ms':5,'images':20}", "state=queued");
@@ -112,13 +112,13 @@ static void a_survey_that_always_fails(void **state)
     say(QUEUE_SHOW, "{'id':'aaaaaa0002'}", "job.state=failed; job.reason~its survey failed repeatedly");
 }
 
-static void chunks_follow_the_measured_speed(void **state)
+static void ranges_follow_the_measured_speed(void **state)
 {
     (void)state;
     submit("aaaaaa0001", "ada", 100000, "");
     claim("a", "lo=0; hi=8");
     say(QUEUE_FINISH, "{'token':'$a','upto':8,'ms':80}", "");
-    claim("a", "lo=8; hi=108"); /* 10 ms an image, chunks of 1000 ms */
+    claim("a", "lo=8; hi=108"); /* 10 ms an image, ranges of 1000 ms */
     say(QUEUE_FINISH, "{'token':'$a','upto':108,'ms':2000}", "");
     claim("a", "lo=108; hi=184"); /* 0.7 * 10 + 0.3 * 20 = 13 ms */
     submit("aaaaaa0002", "ada", 100000, "'priority':9,'pace':'sample digits [0,64]'");
@@ -165,7 +165,7 @@ static void unfinished_rest_goes_back(void **state)
     say(QUEUE_GIVEBACK, "{'token':'$b','upto':10}", "state=running");
     say(QUEUE_GIVEBACK, "{'token':'$a','upto':0}", "state=running");
     say(QUEUE_GIVEBACK, "{'token':'$c','upto':16}", "state=queued");
-    redisReply *ranges = redis_do(redis, "ZRANGE {ddq}:job:aaaaaa0001:ranges 0 -1"); /* neighbours are one again */
+    redisReply *ranges = redis_do(redis, "ZRANGE {ddq}:job:aaaaaa0001:ranges 0 -1"); /* neighbours are merged again */
     assert_int_equal(ranges->elements, 2);
     assert_string_equal(ranges->element[0]->str, "0-8");
     assert_string_equal(ranges->element[1]->str, "10-24");
@@ -195,7 +195,7 @@ static void tokens_fence(void **state)
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.done=4; job.state=queued; job.errors=1");
     claim("b", "lo=4; hi=8");
     RENEW("b", 6);
-    FINISH("a", 8, "status=stale"); /* the zombie wakes again while b works */
+    FINISH("a", 8, "status=stale"); /* the stalled worker reports while b works */
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.done=6; leases.#=1; leases.0.worker=b");
 }
 
@@ -209,7 +209,7 @@ static void tokens_only_grow(void **state)
         assert_true(token > last);
         last = token;
         say(QUEUE_GIVEBACK, "{'token':'$a','upto':0}", "");
-        freeReplyObject(redis_do(redis, "DEL {ddq}:token")); /* a Redis that forgot its last second */
+        freeReplyObject(redis_do(redis, "DEL {ddq}:token")); /* a Redis that lost its last second */
         usleep(2000);
     }
 }
@@ -270,7 +270,7 @@ static void a_bad_image_is_found_and_put_aside(void **state)
     (void)state;
     submit("aaaaaa0001", "ada", 8, "");
     int crashes = 0, images = 0;
-    for (;;) { /* image 5 kills whoever makes it */
+    for (;;) { /* image 5 crashes every worker that makes it */
         cJSON *answer = claim("a", "status~");
         if (strcmp(text_at(answer, "status"), "empty") == 0) {
             redisReply *later = redis_do(redis, "ZCARD {ddq}:later");
@@ -340,7 +340,7 @@ static void progress_clears_blame(void **state)
 {
     (void)state;
     submit("aaaaaa0001", "ada", 8, "");
-    for (int upto = 1; upto < 8; upto++) { /* a worker that dies after every image still gets through */
+    for (int upto = 1; upto < 8; upto++) { /* a worker that crashes after every image still finishes */
         cJSON *answer = claim("a", "phase=images");
         assert_int_equal((int)number_at(answer, "lo"), upto - 1);
         say_f(QUEUE_FAIL, "again=true", "{'token':'%s','upto':%d,'policy':'retry','crash':true,'text':'boom'}",
@@ -350,7 +350,7 @@ static void progress_clears_blame(void **state)
     say(QUEUE_SHOW, "{'id':'aaaa'}", "job.state=done; job.bad=0; job.errors=7");
 }
 
-/* A job of one image, which is there. */
+/* A job of one image, which is made. */
 static void to_the_report(const char *id)
 {
     submit(id, "ada", 1, "");
@@ -443,7 +443,7 @@ int main(void)
         T(a_survey_says_how_many_images_there_are),
         T(a_survey_that_ends_early_is_made_again),
         T(a_survey_that_always_fails),
-        T(chunks_follow_the_measured_speed),
+        T(ranges_follow_the_measured_speed),
         T(a_submit_without_a_pace_has_a_coarse_one),
         T(progress_counts_at_once_and_once),
         T(unfinished_rest_goes_back),

@@ -85,7 +85,7 @@ static void many_claims_at_once_are_charged_at_once(void **state)
     submit("aaaaaa0002", "bob", 1000000, "");
     int bob = 0;
     char worker[8];
-    for (int i = 0; i < 16; i++) { /* sixteen workers ask before anybody has finished */
+    for (int i = 0; i < 16; i++) { /* sixteen workers claim before any has finished */
         snprintf(worker, sizeof worker, "w%d", i);
         bob += strcmp(text_at(claim(worker, "phase=images"), "user"), "bob") == 0;
     }
@@ -100,7 +100,7 @@ static void priority_orders_own_jobs_alone(void **state)
     submit("aaaaaa0003", "ada", 8, "'priority':5");
     submit("bbbbbb0001", "bob", 8, "'priority':-100");
     claim("a", "job=aaaaaa0002");
-    claim("b", "job=bbbbbb0001"); /* bob's turn, whatever ada shouts */
+    claim("b", "job=bbbbbb0001"); /* bob's turn, whatever ada's priority */
     claim("c", "job=aaaaaa0003");
     claim("d", "job=aaaaaa0001");
 }
@@ -144,7 +144,7 @@ static void warm_models_go_first_within_a_slack(void **state)
     submit("bbbbbb0001", "bob", 1000000, "'model':'faces','needs':['model:faces']");
     int switches = 0, ada = 0;
     const char *warm = "'digits'";
-    for (int i = 0; i < 300; i++) { /* one worker that holds one model, chunks of 1 s, slack 60 s */
+    for (int i = 0; i < 300; i++) { /* one worker that holds one model, ranges of 1 s, slack 60 s */
         cJSON *answer = claim_offering("a", "cpu", both, warm, "phase=images");
         bool is_ada = strcmp(text_at(answer, "user"), "ada") == 0;
         const char *needs = is_ada ? "'digits'" : "'faces'";
@@ -164,8 +164,8 @@ static void tail_is_shared_out(void **state)
         "{'host':'h','boot':'b','pid':1,'workers':[{'name':'a'},{'name':'b'},{'name':'c'},{'name':'d'}],'models':{}}",
         "");
     submit("aaaaaa0001", "ada", 808, "");
-    finish_whole(claim("a", "hi=8"), 1); /* 1 ms an image: a chunk would be 1000 */
-    claim("a", "lo=8; hi=133");          /* 800 left, four workers: the eighth of a chunk is as small as it gets */
+    finish_whole(claim("a", "hi=8"), 1); /* 1 ms an image: a range would be 1000 */
+    claim("a", "lo=8; hi=133");          /* 800 left, four workers: an eighth of a range is the minimum */
     claim("b", "lo=133; hi=258");
     freeReplyObject(redis_do(redis, "ZINCRBY {ddq}:hosts -100000 h"));
     say(QUEUE_REAP, "{}", ""); /* the host is gone, its workers do not count */
@@ -219,7 +219,7 @@ static void random_end(const char *worker)
               fails[random_below(countof(fails))], random_below(2) ? "true" : "false");
         break;
     case 3:
-        break; /* falls silent */
+        break; /* stops sending heartbeats */
     default:
         say_f(QUEUE_FINISH, "status~", "{'token':'%s','upto':%d,'ms':%d,'images':11}", token, hi, 10 * (hi - lo));
     }
@@ -272,7 +272,7 @@ static void random_calls_keep_the_invariants(void **state)
         }
     }
     assert_true(jobs >= 35);
-    for (int round = 0; round < 200; round++) { /* everybody behaves: all jobs come to an end */
+    for (int round = 0; round < 200; round++) { /* without further faults all jobs end */
         for (int i = 0; i < jobs; i++)
             say_f(QUEUE_RELEASE, "status~", "{'id':'j0b%05d','user':'root'}", i);
         time_passes();

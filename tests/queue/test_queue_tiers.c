@@ -9,7 +9,7 @@ static void redis_say(const char *line)
     freeReplyObject(redis_do(redis, line));
 }
 
-/* What Lua says inside Redis. */
+/* The result of Lua inside Redis. */
 static int redis_count(const char *lua)
 {
     redisReply *reply = redis_do(redis, "EVAL %s 0", lua);
@@ -75,7 +75,7 @@ static void waiting_gains_a_tier(void **state)
     finish_whole(claim("a", "job=bbbbbb0001"), 10);
     redis_say("ZINCRBY {ddq}:aging -1000 aaaaaa0001");
     finish_whole(claim("a", "job=aaaaaa0001"), 1e5); /* now it is normal, and its user has had less */
-    finish_whole(claim("a", "job=bbbbbb0001"), 10);  /* its turn used up what it had gained */
+    finish_whole(claim("a", "job=bbbbbb0001"), 10);  /* the rank gained by waiting is used up */
     for (int i = 0; i < 2; i++) {
         redis_say("ZINCRBY {ddq}:aging -1800000 aaaaaa0001");
         say(QUEUE_REAP, "{}", "");
@@ -84,7 +84,7 @@ static void waiting_gains_a_tier(void **state)
     say(QUEUE_SETTINGS, "{'aging_ms':0,'by':'root'}", "aging_ms=0");
     redis_say("ZINCRBY {ddq}:aging -99999999 aaaaaa0001");
     say(QUEUE_REAP, "{}", "");
-    claim("a", "job=bbbbbb0001"); /* never, where the administrator says so */
+    claim("a", "job=bbbbbb0001"); /* never, with a setting of 0 */
 }
 
 static void interactive_work_has_an_hourly_cap(void **state)
@@ -130,7 +130,7 @@ static void an_interactive_job_makes_one_worker_yield(void **state)
     submit("aaaaaa0002", "ada", 100000, "'tier':'scavenger','needs':['model:faces']");
     claim_on("n1", "cpu0", "", "job=aaaaaa0001");
     claim_on("n1", "cpu1", "", "job=aaaaaa0001");
-    submit("bbbbbb0001", "bob", 1, "'tier':'interactive'"); /* cpu2 is not known to do anything yet, and is not idle */
+    submit("bbbbbb0001", "bob", 1, "'tier':'interactive'"); /* cpu2 has reported nothing yet, and is not idle */
     say(QUEUE_RENEW, "{'leases':[{'token':'$cpu0','upto':2},{'token':'$cpu1','upto':9}]}", "leases~yield");
     say(QUEUE_RENEW, "{'leases':[{'token':'$cpu0','upto':2}]}", "leases~ok");     /* the latest lease */
     say(QUEUE_RENEW, "{'leases':[{'token':'$cpu1','upto':10}]}", "leases~yield"); /* as often as it asks */
@@ -246,7 +246,7 @@ static void closed_windows_hide_none(void **state)
         snprintf(id, sizeof id, "aaaaaa00%02d", i);
         submit(id, "ada", 8, window_from(-60, 120));
         snprintf(text, sizeof text, "HSET {ddq}:job:%s at %.0f", id, (double)wall_ms() + 3600000);
-        redis_say(text); /* and now it is closed, without the queue having heard */
+        redis_say(text); /* now it is closed, without a call of the queue */
     }
     submit("bbbbbb0001", "ada", 8, "");
     claim("a", "job=bbbbbb0001");
@@ -364,7 +364,7 @@ static void quota_of_a_day_makes_wait(void **state)
     submit("aaaaaa0002", "ada", 0, "'priority':-1");
     finish_whole(claim("a", "lo=0; hi=8"), 1);
     claim("a", "lo=8; hi=20");                  /* not more than the day has left */
-    claim("b", "job=aaaaaa0002; phase=survey"); /* what makes no images goes on */
+    claim("b", "job=aaaaaa0002; phase=survey"); /* jobs that make no images continue */
     say(QUEUE_GIVEBACK, "{'token':'$a','upto':18}", "");
     finish_whole(claim("a", "lo=18; hi=20"), 1);
     claim("a", "status=empty");
@@ -382,7 +382,7 @@ static void being_ahead_is_forgotten_by_half_lives(void **state)
     submit("aaaaaa0001", "ada", 1000000, "");
     submit("bbbbbb0001", "bob", 1000000, "'needs':['model:faces']");
     claim("a", "job=aaaaaa0001");
-    say(QUEUE_FINISH, "{'token':'$a','upto':8,'ms':3600000}", ""); /* an hour that nobody could foresee */
+    say(QUEUE_FINISH, "{'token':'$a','upto':8,'ms':3600000}", ""); /* an hour later than measured */
     say(QUEUE_REAP, "{}", "");
     cJSON *before = say(QUEUE_SHARE, "{'user':'ada'}", "");
     assert_float_equal(number_at(before, "users.0.ahead_ms"), 3600000, 1);
@@ -443,7 +443,7 @@ static void alternating_models_load_each_once(void **state)
     assert_in_range(loads, 2, 3);
 }
 
-/* The own order is passed over by a minute of work, not more. */
+/* Another job of the user goes first by at most a minute of work. */
 static void warm_jobs_pass_others_for_a_while_only(void **state)
 {
     (void)state;
@@ -483,7 +483,7 @@ static void the_same_spec_is_the_same_job(void **state)
         "id=aaaaaa0007; duplicate=false");
     say(QUEUE_LIST, "{}", "jobs.#=6");
     say(QUEUE_CANCEL, "{'id':'aaaaaa0003','user':'ada'}", "");
-    say(QUEUE_SUBMIT, SAME("aaaaaa0008", ""), "id=aaaaaa0008; duplicate=false"); /* what was cancelled is no answer */
+    say(QUEUE_SUBMIT, SAME("aaaaaa0008", ""), "id=aaaaaa0008; duplicate=false"); /* a cancelled job is no duplicate */
     static const char ttl[] = "return redis.call('PTTL', redis.call('KEYS', '{ddq}:same:*')[1])";
     assert_in_range(redis_count(ttl), 86000000, 86400000);
 }
@@ -609,7 +609,7 @@ static void what_a_failed_parent_means(void **state)
 
 /* --- data of schema 1 --------------------------------------------------------------------------------------- */
 
-/* Makes the data of this Redis what schema 1 wrote. */
+/* Turns the data of this Redis into those of schema 1. */
 static const char to_schema_1[] =
     "local P, call = '{ddq}:', redis.call\n"
     "for _, key in ipairs(call('KEYS', '*')) do\n"
@@ -644,7 +644,7 @@ static void data_of_schema_1_goes_on(void **state)
     say(QUEUE_FINISH, "{'token':'$a','upto':8,'ms':80}", "");
     claim("a", "job=aaaaaa0001; phase=report");
     claim("b", "job=aaaaaa0002");
-    claim("c", "job=bbbbbb0002; phase=survey"); /* what was its report, as long as nobody counted */
+    claim("c", "job=bbbbbb0002; phase=survey"); /* its report, before the survey */
     say(QUEUE_FINISH, "{'token':'$c','upto':1,'ms':80,'images':5}", "");
     say(QUEUE_SHOW, "{'id':'bbbbbb0002'}", "job.images=5; job.n=5; job.user=bob");
     claim("c", "job=bbbbbb0002; phase=images");

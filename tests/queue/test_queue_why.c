@@ -1,4 +1,4 @@
-/* Why a job is where it is: one sentence with numbers, in every state. And sweeps, which are asked about as one. */
+/* Why a job is in its state: one sentence with numbers, for every state. And sweeps, as one group. */
 #include "tests/queue/transcript.h"
 
 /* A host with workers cuda0.. of one kind of GPU. */
@@ -48,14 +48,14 @@ static void numbers_add_up(void **state)
     submit("bbbbbb0001", "bob", 6000, "");
     why = say(QUEUE_WHY, "{'id':'aaaaaa0003'}", "text~you are 60 GPU-seconds ahead of the next user; next_user=bob");
     assert_float_equal(number_at(why, "ahead_ms"), 60000, 1000);
-    say(QUEUE_SHOW, "{'id':'aaaaaa0003'}", "job.reason~2 jobs before yours; you are"); /* and show says the same */
+    say(QUEUE_SHOW, "{'id':'aaaaaa0003'}", "job.reason~2 jobs before yours; you are"); /* and ddq_show has the same */
     submit("cccccc0001", "cyd", 600, "'tier':'interactive'");
     say(QUEUE_WHY, "{'id':'bbbbbb0001'}", "before=1; text~1 job before yours");
     say(QUEUE_WHY, "{'id':'cccccc0001'}", "before=0; text~next in turn; text~n1:cuda:0 yields");
     free(token);
 }
 
-/* Who had an hour's interactive work stands among the normal ones, and hears so. */
+/* A user whose interactive hour is used up is among the normal ones, and the text states it. */
 static void interactive_work_that_counts_as_normal(void **state)
 {
     (void)state;
@@ -133,7 +133,7 @@ static void a_sweep_is_one(void **state)
     submit("aaaaaa0002", "ada", 8, "'group':'splits','point':{'split_t':130,'t_list':[]}");
     submit("aaaaaa0003", "ada", 8, "'group':'splits','point':{'split_t':180}");
     submit("aaaaaa0004", "ada", 8, "'group':'seeds'");
-    submit("bbbbbb0001", "bob", 8, "'group':'splits'"); /* a user's names are the user's own */
+    submit("bbbbbb0001", "bob", 8, "'group':'splits'"); /* names are per user */
     say(QUEUE_GROUP, "{'group':'splits','user':'ada'}",
         "group=splits; user=ada; jobs=3; states.queued=3; ended=false; images=24; done=0; points.#=3; "
         "points.0.id=aaaaaa0001; points.0.point.split_t=80; points.1.point.t_list=[]");

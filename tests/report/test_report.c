@@ -1,4 +1,4 @@
-/* Numbers that come back with all their bits, and a page that no name can break. */
+/* Numbers that keep all their bits, and a page that no name can break. */
 #include "core/json.h"
 #include "worker/report/report.h"
 
@@ -137,7 +137,7 @@ static void test_nothing_measured(void **state)
         .spec = &spec, .identity = &identity, .images = 1, .made = list, .outputs = list, .warnings = list};
     char *text = report_json(&report);
     cJSON *json = cJSON_Parse(text);
-    assert_true(cJSON_IsNull(cJSON_GetObjectItem(json, "fid"))); /* never a number that nobody measured */
+    assert_true(cJSON_IsNull(cJSON_GetObjectItem(json, "fid"))); /* never a number that was not measured */
     for (int i = 1; figure_at(i); i++)
         assert_null(cJSON_GetObjectItem(json, figure_at(i)->key));
     Page none = {.sheet_size = 0};

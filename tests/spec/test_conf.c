@@ -1,4 +1,4 @@
-/* ddq.conf: layers, relative paths, every way a line can be wrong, Redis addresses, socket places. */
+/* ddq.conf: layers, relative paths, all errors of a line, Redis addresses, socket places. */
 #include "tests/test.h"
 
 #include <fcntl.h>

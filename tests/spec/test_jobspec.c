@@ -106,7 +106,7 @@ static void test_other_kinds(void **state)
 
 #define EVALUATE_EXEC "\"kind\":\"evaluate\",\"images\":\"d\",\"inception\":\"i\",\"output\":\"o\""
 
-/* What a job measures when it does not say, and when it does; specs from before the field mean what they meant. */
+/* The metrics of a job with and without the field; older specs keep their meaning. */
 static void test_metrics(void **state)
 {
     (void)state;
@@ -361,7 +361,7 @@ static void check_submission(const char *json, const char *wanted)
     jobspec_free(spec);
 }
 
-/* Pace and load are the keys of what was measured before: other words here, and a running queue starts from nothing. */
+/* Pace and load are the keys of earlier measurements: with other words a running queue would lose them. */
 static void test_submission(void **state)
 {
     (void)state;

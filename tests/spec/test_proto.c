@@ -1,4 +1,4 @@
-/* The worker protocol, fed whole, byte by byte, and with nonsense. */
+/* The worker protocol, fed whole, byte by byte, and with invalid input. */
 #include "spec/proto.h"
 
 #include "tests/test.h"
@@ -135,7 +135,7 @@ static void test_long_line(void **state)
     }
     assert_true(fed > PROTO_LINE_MAX - 2 * CHUNK);
     assert_non_null(strstr(err.text, "more than 1048576 bytes"));
-    assert_null(reader.line.data); /* a hostile peer leaves nothing behind */
+    assert_null(reader.line.data); /* invalid input leaves no state behind */
     proto_reader_free(&reader);
 }
 

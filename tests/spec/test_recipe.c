@@ -1,4 +1,4 @@
-/* Recipes: those that come with the project hold the published numbers; a bad file is refused in words. */
+/* Recipes: the installed ones have the published numbers; a bad file is an error. */
 #include "tests/folder.h"
 
 #include <math.h>

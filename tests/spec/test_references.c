@@ -1,4 +1,4 @@
-/* The registry's folder: names, entries, and what somebody else may have put there. */
+/* The registry's folder: names, entries, and what other users may have put there. */
 #include "tests/folder.h"
 
 #include "core/json.h"
@@ -87,7 +87,7 @@ static void test_hostile(void **state)
     Err bad;
     cJSON *all = references_scan(folder, &bad);
     assert_int_equal(cJSON_GetArraySize(all), 0);
-    assert_non_null(strstr(bad.text, "x.json")); /* said, and the others are offered */
+    assert_non_null(strstr(bad.text, "x.json")); /* reported, and the others are offered */
     cJSON_Delete(all);
     free(x);
     free(big);

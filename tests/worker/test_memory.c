@@ -1,4 +1,4 @@
-/* What the worker holds and could use of its device's memory. */
+/* The device memory that the worker holds and could use. */
 #include "tests/test.h"
 
 #include "kernels/backend.h"
@@ -14,12 +14,12 @@ static void ledger_counts_what_is_held(void **state)
     assert_int_equal(device_memory_held(), 10000);
     for (int i = 0; i < 1000; i += 2)
         device_memory_remove(memory[i]);
-    device_memory_remove(memory[0]); /* what is not there */
+    device_memory_remove(memory[0]); /* an absent address */
     assert_int_equal(device_memory_held(), 5000);
     assert_int_equal(device_memory_peak(), 10000);
     device_memory_restart();
     assert_int_equal(device_memory_peak(), 5000);
-    for (int i = 1; i < 1000; i += 2) /* every one is found, wherever others were taken out beside it */
+    for (int i = 1; i < 1000; i += 2) /* every one is found after its neighbours were removed */
         device_memory_remove(memory[i]);
     assert_int_equal(device_memory_held(), 0);
 }
