@@ -1,4 +1,4 @@
-/* Where the files that travel with the programs are: recipes/, models/.
+/* Where the data files of the programs are: recipes/, models/.
  *
  * Found from where the program is, so that a tree, an installation or a bundle can be moved: the source tree above it
  * (a build folder lies under that), else ../share/ddq seen from its folder, else the folder it was configured for. The

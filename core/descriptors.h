@@ -10,7 +10,7 @@
 #define CORE_DESCRIPTORS_H
 
 /* Occupies those of 0, 1 and 2 that are closed, in such a way that reading standard input and writing standard output
- * or error fail as they did before: output that nobody gets is not taken for written. */
+ * or error fail as they did before, so lost output is reported as an error. */
 void descriptors_own(void);
 
 /* The last call of a program that prints results: flushes standard output and returns the exit status, which is

@@ -28,13 +28,13 @@ typedef enum ErrKind {
     ERR_MEMORY,      /* not enough memory for this batch */
     ERR_DEVICE,      /* something went wrong on the device; the worker reports and exits */
     ERR_DEVICE_ECC,  /* its hardware failed: memory, a link */
-    ERR_DEVICE_LOST, /* it is not there any more */
-    ERR_PROTOCOL,    /* a peer spoke nonsense */
+    ERR_DEVICE_LOST, /* it is gone */
+    ERR_PROTOCOL,    /* a peer sent an invalid message */
     ERR_UNREACHABLE, /* Redis or the daemon cannot be reached */
-    ERR_REFUSED,     /* refused for now: quota, draining, held by somebody else */
+    ERR_REFUSED,     /* refused for now: quota, draining, in use by another process */
     ERR_PERMISSION,  /* not allowed */
-    ERR_CANCELLED,   /* somebody asked to stop */
-    ERR_INTERNAL,    /* a fault of ours */
+    ERR_CANCELLED,   /* a stop was requested */
+    ERR_INTERNAL,    /* a bug of ddq */
     ERR_KINDS
 } ErrKind;
 

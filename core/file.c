@@ -263,7 +263,7 @@ static int maker_of(const char *name, const char *host)
     return 0;
 }
 
-/* A fresh file may be that of a process in another container or, an image, on another host, which we cannot see. */
+/* A recent file may be that of a process in another container or, for an image, on another host. */
 static bool is_orphan(int folder, const char *name, const char *host)
 {
     enum { FRESH_SECONDS = 600 };

@@ -1,4 +1,4 @@
-/* Whole files and folders: text read in one piece, files written so that they appear complete or not at all.
+/* Whole files and folders: text read at once, files written so that they appear complete or not at all.
  *
  *     char *text;
  *     if (!file_read_text("job", path, JOB_BYTES_MAX, &text, err)) ...
@@ -6,7 +6,7 @@
  *     file_write("fid.txt", text, len, err);     write aside, fsync, rename, fsync of the folder
  *
  * The unfinished file is FOLDER/.NAME.HOST-PID-N.part: unique, so two processes that make the same file never write
- * into each other's, and hidden, so nobody takes it for a result. Every call is watched (core/stall.h). */
+ * into each other's, and hidden, so it is not taken for a result. Every call is watched (core/stall.h). */
 #ifndef CORE_FILE_H
 #define CORE_FILE_H
 
@@ -47,11 +47,11 @@ bool file_write_shared(const char *path, const void *data, size_t size, int mode
 /* Without fsync: whole after a kill, perhaps not after a power cut. For what is cheap to lose, or synced later. */
 bool file_write_quick(const char *path, const void *data, size_t size, Err *err);
 
-/* For who writes a file by other means: after err_errno. A folder that is gone is an error of I/O, like a full disk:
- * somebody mends it and the job goes on. Returns false. */
+/* For code that writes a file by other means: after err_errno. A missing folder is an error of I/O, like a full disk:
+ * it can be repaired, and the job continues. Returns false. */
 bool file_not_written(Err *err);
 
-/* Removes what a dead process of this host left unfinished in a folder. */
+/* Removes unfinished files of dead processes of this host from a folder. */
 void file_sweep(const char *folder);
 
 /* --- folders ----------------------------------------------------------------------------------------- */

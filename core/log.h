@@ -11,7 +11,7 @@
 
 typedef enum LogLevel {
     LOG_ERROR,   /* someone should act */
-    LOG_WARNING, /* it went on anyway, and the line says how */
+    LOG_WARNING, /* it continued anyway, as the line states */
     LOG_INFO,    /* transitions and results */
     LOG_TRACE    /* every message and script */
 } LogLevel;

@@ -1,5 +1,5 @@
-/* A net under all sentences and log lines: passwords in addresses, as in redis://:secret@host, never leave a program,
- * whoever quotes them. Code that prints an address uses a name without its password; this is for the rest, such as a
+/* A net under all sentences and log lines: passwords in addresses, as in redis://:secret@host, never appear in the
+ * output of a program. Code that prints an address uses a name without its password; this is for the rest, such as a
  * command line that is quoted because it has one word too many. */
 #ifndef CORE_SECRET_H
 #define CORE_SECRET_H

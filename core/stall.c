@@ -35,7 +35,7 @@ static void make_key(void)
     pthread_key_create(&watch.key, give_back);
 }
 
-/* Under the lock. NULL: there are too many of us. */
+/* Under the lock. NULL: too many threads. */
 static Slot *own_slot(void)
 {
     Slot *slot = pthread_getspecific(watch.key);
