@@ -45,6 +45,18 @@ def test_recipes(bundle):
     assert done.returncode == 0 and "digits-demo" in done.stdout, done.stderr
 
 
+def test_golden_weights(bundle, tmp_path):
+    """gpu-check makes the weights of the golden samplers in the bundle: the same bytes as the build's."""
+    if not (bundle / "gpu-check").exists():
+        pytest.skip("made without --check")
+    done = run(bundle / "bin/make_weights", bundle / "tests/golden/llamagen", tmp_path)
+    assert done.returncode == 0, done.stderr
+    made = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.safetensors"))
+    assert len(made) == 6
+    for path in made:
+        assert (tmp_path / path).read_bytes() == (BIN.parent / "golden/llamagen" / path).read_bytes(), path
+
+
 def test_the_same_job(bundle, tmp_path):
     """The images of the bundle's worker are those of the build tree's, byte for byte, and so is the FID."""
     job = {"kind": "sample", "t_list": [0, 20], "split_t": 20, "images": 40, "classes": "balanced", "seed": 5,
