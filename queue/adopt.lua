@@ -1,4 +1,4 @@
--- ---- adopt: a job that Redis does not know, from its folder ----------------------------------------------------------
+-- ---- adopt: a job that Redis has lost, from its folder --------------------------------------------------------------
 -- A worker writes what was submitted into the folder's job.json (claim_answer hands it out). So after a total loss of
 -- Redis a folder is enough to submit its job again, under its old id, with what is on disk counted as done. What a folder
 -- states is used for counting only: the report phase checks the checksum of every shard and makes invalid ones again.
@@ -19,7 +19,7 @@ local function gaps_arg(a, images)
     return gaps, have
 end
 
--- The folder must be that user's, and nobody else's already.
+-- The folder must be that user's, and of no other job.
 local function adopted_folder_arg(a, id, user)
     local folder = text_arg(a, 'folder', PATH)
     local owner, name = folder:match('^([^/]+)/([^/]+)$')

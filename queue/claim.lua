@@ -185,7 +185,7 @@ local function range_size(user, left, ms, most, worker)
 end
 
 -- A job whose keys were removed by hand must not block the others: it is removed from its queue.
-local function mend(id)
+local function remove_broken(id)
     for rank = 0, 2 do
         for _, user in ipairs(call('ZRANGE', P .. 'users:' .. rank, 0, MAX_USERS - 1)) do
             for _, lane in ipairs(call('ZRANGE', queue_key(rank, user), 0, MAX_LANES - 1)) do
@@ -307,7 +307,7 @@ function F.claim(a)
     local floor = floor_get()
     local answer = take(choice, worker, math.max(choice.turn.vtime, floor - CREDIT_MS))
     if answer and choice.fair > floor then call('SET', P .. 'floor', choice.fair) end
-    return answer or mend(choice.id)
+    return answer or remove_broken(choice.id)
 end
 
 -- ---- interactive jobs do not wait for the others' ranges to end ------------------------------------------------------

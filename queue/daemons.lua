@@ -10,7 +10,7 @@ local function verdict(lease)
 end
 
 --- ddq_renew {lease_ms, leases: [{token, upto, rate?, stage?, pid?}]} -> {leases: {TOKEN: ok | lost | cancel | yield}}
---- Extends deadlines; an expired lease that nobody has claimed becomes valid again. upto: the first index that is
+--- Extends deadlines; an expired lease that was not claimed again becomes valid. upto: the first index that is
 --- not safely on disk; rate: images per second. lost: the range was reassigned; cancel: the job has ended; yield:
 --- stop after this batch and return the rest, because the job is held or outside its window, or an interactive job
 --- waits.

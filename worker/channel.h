@@ -24,7 +24,7 @@ struct Task {
 };
 
 typedef struct Channel Channel;
-/* Takes SIGTERM as "stop", and asks the kernel to send it when the daemon dies. A file system that does not answer for
+/* Takes SIGTERM as "stop", and has the kernel send it when the daemon ends. A file system that does not answer for
  * stall_s (0: for ever) ends the process, with a failure of its task. NULL when threads cannot be started. */
 Channel *channel_open(int fd, int stall_s, Err *err);
 void channel_device(Channel *channel, const char *device); /* whose memory `alive` reports; outlives the channel */

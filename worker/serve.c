@@ -1,4 +1,4 @@
-/* The worker as the daemon sees it: every work message gets exactly one answer: finished, yielded or failed. After
+/* The worker's end of the protocol: every work message gets exactly one answer: finished, yielded or failed. After
  * errors that may leave the process or the device in a bad state, the worker answers and exits. Its log is sent as
  * messages through the channel; stderr is only for the reason of an exit. */
 #include "worker/serve.h"

@@ -198,7 +198,7 @@ static void on_command(void *owner, Conn *conn)
     }
 }
 
-/* The last step of gate_close: nobody needs the callers any more. */
+/* The last step of gate_close: the callers are not needed any more. */
 static void end_if_empty(Gate *gate)
 {
     if (gate->closing && gate->server_closed && !gate->first && !gate->callers.closing)

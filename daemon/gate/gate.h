@@ -6,9 +6,9 @@
  *     gate_close(gate);                                    its handles close on the loop, and then
  *     gate_gone(gate), gate_free(gate)                     after the loop has ended
  *
- * Anybody may connect. The kernel says who does (SO_PEERCRED), and nothing that a client sends can change it: behind
- * the arguments of each call stand the caller's name and its rights, and the queue's functions take these instead of
- * what the arguments say. What may pass is in rules.h. A client sees a Redis that has only ddq's functions.
+ * Any user may connect. The kernel identifies the caller (SO_PEERCRED), and nothing that a client sends can change it:
+ * behind the arguments of each call stand the caller's name and its rights, and the queue's functions take these
+ * instead of those in the arguments. What may pass is in rules.h. A client sees a Redis that has only ddq's functions.
  *
  * One user cannot slow another: of each user one call at a time is with Redis, users take turns, and there are limits
  * on connections, calls per second and memory (callers.h). Every change is written to the log with uid and pid. */

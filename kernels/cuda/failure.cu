@@ -12,7 +12,7 @@ namespace GPU_SPACE
 #define BROKEN "reset it (nvidia-smi --gpu-reset) or restart the machine, and have it replaced if this comes again"
 #define GONE   "it fell off the bus or was taken away: dmesg | grep Xid says why; restart the machine to get it back"
 #define BUSY                                                                                                           \
-    "another process has it for itself, or its compute mode allows nobody: nvidia-smi shows both; end that process, "  \
+    "another process uses it exclusively, or its compute mode forbids it: nvidia-smi shows both; end that process, "  \
     "or allow several with nvidia-smi -c 0"
 #define FULL     "nvidia-smi lists who is on it; end others, or take a smaller batch"
 #define NO_CODE  "this build has code for compute capability 8.0, 8.9 and 9.0, and newer ones need a newer driver"

@@ -104,7 +104,8 @@ static int none_devices(DeviceInfo *ret_devices, int max)
 
 static void none_why(Err *err)
 {
-    err_set(err, ERR_DEVICE, "device none: the driver knows CUDA 1.0, this build needs 99.0; install a newer driver");
+    err_set(err, ERR_DEVICE,
+            "device none: the driver supports CUDA 1.0, this build needs 99.0; install a newer driver");
 }
 
 static void test_absent(void **state)
@@ -258,7 +259,7 @@ static void test_worker(void **state)
     child = serve_once("cudaErrorDevicesUnavailable");
     assert_string_equal(child.said, "");
     assert_non_null(strstr(child.words, "ddq-worker: device cuda-host"));
-    assert_non_null(strstr(child.words, "another process has it for itself"));
+    assert_non_null(strstr(child.words, "another process uses it exclusively"));
     assert_int_equal(WEXITSTATUS(child.status), EXIT_REFUSED);
     child = serve_once("cudaErrorECCUncorrectable");
     assert_string_equal(child.said, "");

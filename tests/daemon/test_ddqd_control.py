@@ -86,7 +86,7 @@ def test_sighup_reads_models_and_workers_again():
 
         farm.conf.write_text("[daemon]\nworker = 3\n")
         farm.daemon.send_signal(signal.SIGHUP)
-        wait_for(lambda: "reload refused" in farm.log() and "'workers'" in farm.log(), "the mistake is told")
+        wait_for(lambda: "reload refused" in farm.log() and "'workers'" in farm.log(), "the error is logged")
         farm.wait(farm.submit(images=4, model="other"))
 
 

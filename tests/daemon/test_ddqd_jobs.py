@@ -41,7 +41,7 @@ def test_progress_is_told_while_it_runs(farm):
         if message.get("type") == "progress" and message["phase"] == "images":
             ticks.append(message)
     listener.close()
-    ranges = len({tick["token"] for tick in ticks})  # the first word of each is told at once
+    ranges = len({tick["token"] for tick in ticks})  # the first message of each is sent at once
     assert 2 <= len(ticks) <= ranges + 2 * (time.monotonic() - begun), ticks  # at most two a second
     first, last = ticks[0], ticks[-1]
     assert first["job"] == job and first["worker"] == "cpu:0" and first["stage"] == "sample"
@@ -290,7 +290,7 @@ def test_systemd_is_told():
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as marker:
                 marker.sendto(b"stopped", str(farm.folder / "notify"))
             time.sleep(0.5)
-            wait_for(lambda: "stopped" in words, "all that it sent before was heard")
+            wait_for(lambda: "stopped" in words, "all earlier messages were received")
             assert words[-1] == "stopped"  # a stalled loop sends no watchdog message
             os.kill(farm.daemon.pid, signal.SIGCONT)
             farm.daemon.terminate()

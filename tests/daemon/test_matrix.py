@@ -451,7 +451,7 @@ def test_a_worker_that_cannot_be_killed(unkillable):
 
 
 def test_a_frozen_daemon_with_the_usual_lease(frozen):
-    """Its ranges are somebody else's after 15 s, and what it says late is refused."""
+    """Its ranges are reassigned after 15 s, and its late reports are refused."""
     assert frozen.expires - frozen.frozen_at < 15.5
     job, token = frozen.job, frozen.lease["token"]
     wait_for(lambda: taken_over(frozen, job, frozen.lease), "another worker has it")

@@ -219,7 +219,7 @@ static void all_addresses_of_a_name_are_tried(void **state)
     freeaddrinfo(found);
 }
 
-/* None of the addresses of a name answers: the reason is that of the last one, told once. */
+/* None of the addresses of a name answers: the reason is that of the last one, reported once. */
 static void a_name_that_nobody_serves_is_told(void **state)
 {
     (void)state;

@@ -115,7 +115,7 @@ static void a_file_that_is_cut_short_is_named(void **state)
     free(folder);
 }
 
-/* --- what a dead worker left ----------------------------------------------------------------------- */
+/* --- leftovers of a killed worker ----------------------------------------------------------------------- */
 
 static void touch(const char *folder, const char *name, int age_s)
 {

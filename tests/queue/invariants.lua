@@ -83,8 +83,8 @@ for _, id in ipairs(call('ZRANGE', P .. 'jobs', 0, -1)) do
     local row = call('HGET', P .. 'rows', id)
     is((row and true or false) == (state ~= 'running'), id, 'is', state, row and 'and has a row' or 'and has no row')
     if row then
-        local told = cjson.decode(row)
-        local fits = told[1] == id and told[2] == state and told[6] == reason and told[7] == done and told[8] == images
+        local cells = cjson.decode(row)
+        local fits = cells[1] == id and cells[2] == state and cells[6] == reason and cells[7] == done and cells[8] == images
         is(fits, id, 'has an old row', row)
     end
     local group = call('HGET', key, 'group')

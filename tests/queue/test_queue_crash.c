@@ -79,7 +79,7 @@ static void killed_again_and_again(void **state)
     }
 }
 
-/* --- the door ----------------------------------------------------------------------------------------- */
+/* --- the C interface ----------------------------------------------------------------------------------------- */
 
 static void statuses_become_errors(void **state)
 {

@@ -368,7 +368,7 @@ static void silence_blames_less_than_failure(void **state)
         say(QUEUE_REAP, "{}", "reaped=1");
         time_passes();
     }
-    claim("a", "phase=report"); /* five hosts died: the sixth may do it */
+    claim("a", "phase=report"); /* five hosts were lost: the sixth may do it */
     FINISH("a", 2, "state=done");
 }
 

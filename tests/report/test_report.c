@@ -219,7 +219,7 @@ static void test_plots(void **state)
     cJSON_Delete(measured);
 }
 
-/* A report that somebody changed by hand cannot break the page or hang it. */
+/* A report that was changed by hand cannot break the page or hang it. */
 static void test_strange_plots(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* Names, and the part of a file that is read. Owns: which words of a name are wrappers', under which words weights are
- * kept and which of them is preferred, and what is told of the other parts.
+ * kept and which of them is preferred, and the message about the other parts.
  *
  * A part is everything whose full name begins with the same keys, whether a dict stands behind a key (a pickle) or a
  * dot (safetensors, Lightning). Averaged weights come first. To know another word: a row in `words`. */

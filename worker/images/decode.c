@@ -181,6 +181,6 @@ bool image_stamp_same(const char *name, const ImageStamp *then, const struct sta
     return err_set(
         err, ERR_NOT_FOUND,
         "image %s: it changed while the images were read: %lld bytes before, %lld bytes now%s; measure again "
-        "when nobody writes there",
+        "when no other process writes there",
         name, (long long)then->size, (long long)is.size, is.size == then->size ? " of another time" : "");
 }

@@ -280,7 +280,7 @@ static bool folder_read(ImageSource *source, int64_t index, Image *ret_image, Er
 static bool differs(const ImageSource *source, const char *inside, const char *how, Err *err)
 {
     char *path = xasprintf("%s/%s", source->path, inside), *name = image_printable(path);
-    err_set(err, ERR_NOT_FOUND, "image %s: it %s; measure again when nobody writes there", name, how);
+    err_set(err, ERR_NOT_FOUND, "image %s: it %s; measure again when no other process writes there", name, how);
     free(path);
     free(name);
     return false;

@@ -237,7 +237,7 @@ bool run_images(Run *run, int64_t lo, int64_t hi, const Hooks *hooks, int64_t *r
     if (run->expected && run->images != run->expected)
         return err_set(err, ERR_NOT_FOUND,
                        "images %s: %" PRId64 " of them were counted when the job began, now there are %" PRId64
-                       "; measure again when nobody writes there",
+                       "; measure again when no other process writes there",
                        run->spec->source, run->expected, run->images);
     if (lo < 0 || hi < lo || hi > run->images)
         return err_set(err, ERR_USAGE, "range %" PRId64 " to %" PRId64 ": the job has the images 0 to %" PRId64, lo, hi,

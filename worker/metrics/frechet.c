@@ -26,7 +26,7 @@
 
 #define NOISE 2.2e-16
 
-/* LAPACK sees the symmetric matrices by columns; both triangles are filled, so that is the same matrix. */
+/* LAPACK reads the symmetric matrices by columns; both triangles are filled, so that is the same matrix. */
 
 static double *new_matrix(size_t rows, size_t columns, Err *err)
 {

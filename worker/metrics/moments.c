@@ -115,7 +115,7 @@ static void add_group(const Moments *m, double *sum, double *outer)
                          outer + ((size_t)ti * TILE_J + (size_t)half) * stride + (size_t)tj * TILE_J, stride);
 }
 
-/* --- the story ----------------------------------------------------------------------------------- */
+/* --- adding rows -------------------------------------------------------------------------------- */
 
 static bool check_rows(const Moments *m, const float *rows, int64_t count, Err *err)
 {

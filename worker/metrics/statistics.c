@@ -30,7 +30,7 @@ static const struct {
     {"fid.mu", "fid.sigma"}, /* EDM2's pickles: {"fid": {"mu", "sigma"}, "fd_dinov2": ...} */
 };
 
-/* The widest features that anybody keeps statistics of; Inception's have 2048. A covariance of this width has 128 MiB.
+/* The widest features in use; Inception's have 2048. A covariance of this width has 128 MiB.
  */
 enum { MAX_DIM = 4096 };
 

@@ -47,7 +47,7 @@ static bool fits(const Sampler *s, const Weights *student, const Weights *teache
                        "was trained with",
                        teacher->path, s->teacher.tf.codes, tokenizer->path, book->codes);
     if (student && teacher && s->student.tf.classes != s->teacher.tf.classes)
-        return err_set(err, ERR_FORMAT, "teacher %s: it knows %d classes, student %s knows %d", teacher->path,
+        return err_set(err, ERR_FORMAT, "teacher %s: it has %d classes, student %s has %d", teacher->path,
                        s->teacher.tf.classes, student->path, s->student.tf.classes);
     return true;
 }

@@ -37,7 +37,7 @@ static bool all_shards(Reporting *r, Err *err)
     if (good && (upto = shards_reach(&r->shards, 0)) < run->images)
         return err_set(err, ERR_IO,
                        "output %s: image %" PRId64
-                       " was there a moment ago and is gone; does somebody else write here?",
+                       " was there a moment ago and is gone; does another process write here?",
                        run->spec->output, upto);
     return good;
 }

@@ -17,7 +17,7 @@ static thread_local Err failure; /* ERR_NONE: none */
 static thread_local bool bound;
 static thread_local DeviceInfo bound_to;
 
-static bool told(cudaError_t code, const char *call, Err *err)
+static bool check(cudaError_t code, const char *call, Err *err)
 {
     char device[sizeof(bound_to.uuid) + sizeof(bound_to.name) + 4] = "cuda";
     if (code == cudaSuccess)
@@ -33,7 +33,7 @@ static bool told(cudaError_t code, const char *call, Err *err)
 
 static bool fine(cudaError_t code, const char *call)
 {
-    return failure.kind == ERR_NONE ? told(code, call, &failure) : code == cudaSuccess;
+    return failure.kind == ERR_NONE ? check(code, call, &failure) : code == cudaSuccess;
 }
 
 #define FINE(call) fine(call, #call)
@@ -78,7 +78,7 @@ int gpu_devices(GpuDevice *ret_devices, int max, Err *ret_why)
     cudaError_t code = cudaGetDeviceCount(&count);
     if (code == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess && driver > 0)
         err_set(ret_why, ERR_DEVICE,
-                "device cuda: the driver knows CUDA %d.%d, this build needs %d.%d; install a newer driver",
+                "device cuda: the driver supports CUDA %d.%d, this build needs %d.%d; install a newer driver",
                 driver / 1000, driver % 1000 / 10, built / 1000, built % 1000 / 10);
     else if (code == cudaErrorInsufficientDriver)
         err_set(ret_why, ERR_NOT_FOUND,
@@ -88,7 +88,7 @@ int gpu_devices(GpuDevice *ret_devices, int max, Err *ret_why)
                 "device cuda: the driver sees no GPU (nvidia-smi -L lists them, CUDA_VISIBLE_DEVICES hides some); use "
                 "the device cpu");
     else
-        told(code, "looking for GPUs", ret_why);
+        check(code, "looking for GPUs", ret_why);
     for (int i = 0; code == cudaSuccess && i < count && n < max; i++)
         n += describe(i, &ret_devices[n]);
     cudaGetLastError(); /* the error of this query is handled */
@@ -114,7 +114,7 @@ bool gpu_bind(const GpuDevice *device, Err *err)
     bound = false;
     bound_to = device->info;
     failure = {};
-    if (!told(cudaSetDevice(device->index), "binding", err) || !told(cudaFree(nullptr), "starting", err))
+    if (!check(cudaSetDevice(device->index), "binding", err) || !check(cudaFree(nullptr), "starting", err))
         return false;
     bound = true;
     return true;
@@ -164,7 +164,7 @@ void gpu_pinned_free(void *memory)
 GpuStream gpu_stream_new(Err *err)
 {
     GpuStream stream = nullptr;
-    return told(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream", err) ? stream : nullptr;
+    return check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream", err) ? stream : nullptr;
 }
 
 void gpu_stream_free(GpuStream stream)
@@ -218,7 +218,7 @@ void gpu_launched(const char *kernel)
 GpuEvent gpu_event_new(Err *err)
 {
     GpuEvent event = nullptr;
-    return told(cudaEventCreate(&event), "an event", err) ? event : nullptr;
+    return check(cudaEventCreate(&event), "an event", err) ? event : nullptr;
 }
 
 void gpu_event_free(GpuEvent event)
