@@ -240,7 +240,7 @@ static Child serve_once(const char *refusal)
         _exit(serve("cuda-host", 1, NULL, 0, line[1]));
     }
     close(line[1]), close(words[1]);
-    if (write(line[0], stop, sizeof stop - 1) < 0)
+    if (send(line[0], stop, sizeof stop - 1, MSG_NOSIGNAL) < 0)
         child.said[0] = 0; /* it has ended already */
     read_all(words[0], child.words, sizeof child.words);
     read_all(line[0], child.said, sizeof child.said);
