@@ -84,7 +84,7 @@ enum {
     EXIT_NOT_FOUND = 102,
     EXIT_CANCELLED = 103,
     EXIT_INCOMPLETE = 104, /* done, but images could not be made */
-    EXIT_HELD = 105,       /* it does not go on until somebody releases it */
+    EXIT_HELD = 105,       /* held until it is released */
     EXIT_INTERRUPTED = 130
 };
 

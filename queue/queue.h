@@ -73,7 +73,7 @@ void queue_call_free(QueueCall *call);
 /* Reads the text of a reply. Returns the object when its status is "ok", "empty", "already" or "stale" (for the caller
  * to read); any other status becomes an Err of the fitting kind with the reply's sentence. Caller owns *ret_reply. */
 bool queue_reply_parse(const char *text, cJSON **ret_reply, Err *err);
-/* What can be told of a claim's answer that is not JSON: {"token"}, so that its lease can be ended; NULL: not even
+/* What can be read of a claim's answer that is not JSON: {"token"}, so that its lease can be ended; NULL: not even
  * that. Text inside JSON strings cannot pass for it, as its quotes are escaped there. */
 cJSON *queue_reply_rescue(const char *text);
 

@@ -92,7 +92,7 @@ HOSTILE = "$(touch${IFS}PWNED)", "`touch${IFS}PWNED`", "x;touch${IFS}PWNED", "x 
 
 @pytest.mark.parametrize("word", HOSTILE)
 def test_what_no_queue_gives_is_dropped(session, word):
-    """Whoever may write to Redis can put any text where an id, a user, a sweep, a host or a reference stands."""
+    """A user who may write to Redis can put any text where an id, a user, a sweep, a host or a reference stands."""
     job = session.submit()
     session.ddq("submit", "digits-demo", "-q", "--sweep", "seed=1,2")
     session.heartbeat()

@@ -1,4 +1,4 @@
-"""The files that people have, as sides of `ddq fid`: told by their content, whatever they are called."""
+"""The files that people have, as sides of `ddq fid`: recognised by their content, whatever their names."""
 import json
 import os
 import pathlib
@@ -93,7 +93,7 @@ def test_members_that_unpack_to_gigabytes(person, tmp_path):
 
 
 def test_what_is_no_file(person, tmp_path):
-    """Opening a pipe must not wait for whoever writes to it."""
+    """Opening a pipe must not wait for a writer."""
     for name in "x.npy", "x.npz", "x.png", "x":
         os.mkfifo(tmp_path / name)
         assert "device or pipe" in person.refused(A_PT, tmp_path / name)

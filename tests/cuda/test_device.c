@@ -157,7 +157,7 @@ static void test_overflow(void **state)
     static const struct {
         Precision precision;
         float value;
-        const char *told; /* NULL: it fits */
+        const char *says; /* NULL: it fits */
     } rows[] = {
         {PREC_F16, 65504, NULL},
         {PREC_F16, 65519, NULL},
@@ -191,9 +191,9 @@ static void test_overflow(void **state)
                 be_to_u8(be, map, u8);
             bool good = be_check(be, &err);
             /* a pixel of 1e30 is no number of bytes any more, but a norm's squares of it end in infinity */
-            bool fits = !rows[i].told && (op != 1 || rows[i].value < 1e18f);
+            bool fits = !rows[i].says && (op != 1 || rows[i].value < 1e18f);
             if (good != fits)
-                fail_msg("op %d, %g: %s", op, (double)rows[i].value, good ? "nothing was told" : err.text);
+                fail_msg("op %d, %g: %s", op, (double)rows[i].value, good ? "no error was reported" : err.text);
             if (!good) {
                 assert_int_equal(err.kind, ERR_NUMERIC);
                 assert_non_null(strstr(err.text, rows[i].precision == PREC_F16 ? "65504" : "infinite"));

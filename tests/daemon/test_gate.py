@@ -213,7 +213,7 @@ def test_redis_goes_away_behind_the_gate(farm):
     assert client.call("PING") == "PONG"
 
     def asked_meanwhile():
-        """On a busy machine it may be back before anybody asks; then it is killed once more."""
+        """On a busy machine it may be back before the next call; then it is killed again."""
         try:
             os.kill(farm.redis_pid(), 9)
         except (AssertionError, ProcessLookupError):

@@ -120,7 +120,7 @@ def test_an_evaluation_against_a_folder(remembering, tmp_path):
     rng = numpy.random.default_rng(3)
     numpy.save(tmp_path / "seen.npy", rng.integers(0, 256, (30, 16, 16, 3), dtype=numpy.uint8))
     (tmp_path / "real").mkdir()
-    for i in range(240):  # a second or more: progress is told twice a second
+    for i in range(240):  # a second or more: progress is sent twice a second
         Image.fromarray(rng.integers(0, 200, (16, 16, 3), dtype=numpy.uint8)).save(tmp_path / f"real/{i}.png")
     spec = {"kind": "evaluate", "images": f"{tmp_path}/seen.npy", "inception": JOB["inception"], "reference": f"{tmp_path}/real",
             "metrics": ["fid", "kid", "prdc", "is"], "output": f"{tmp_path}/out"}

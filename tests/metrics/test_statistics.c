@@ -161,7 +161,7 @@ static void test_check(void **state)
     statistics_free(stats);
 }
 
-/* What rounding does to a covariance is mended, and no more than that. */
+/* Effects of rounding on a covariance are repaired, and nothing else. */
 static void test_rounding(void **state)
 {
     (void)state;

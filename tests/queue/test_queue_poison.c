@@ -195,7 +195,7 @@ static void look_at_all(void)
         cJSON_Delete(ask_raw(queue_fn_name(looks[i].fn), looks[i].args, strlen(looks[i].args)));
 }
 
-/* --- each text at each door --------------------------------------------------------------------------------- */
+/* --- each text in each function --------------------------------------------------------------------------------- */
 
 static void check_door(const char *text, const char *wanted)
 {
@@ -241,7 +241,7 @@ static void texts_at_the_doors(void **state)
     }
 }
 
-/* The heartbeat's text is handed on to everybody who asks for hosts. */
+/* The heartbeat's text is returned to every caller of ddq_hosts. */
 static void heartbeats(void **state)
 {
     (void)state;
@@ -289,7 +289,7 @@ static void stray_bytes_of_free_text(void **state)
 
 /* --- leases ------------------------------------------------------------------------------------------------- */
 
-/* The daemon never heard of its lease; when the job has ended, the worker gets something else. */
+/* The daemon has no record of its lease; when the job has ended, the worker gets another one. */
 static void a_lease_of_a_job_that_ended_is_over(void **state)
 {
     (void)state;

@@ -43,7 +43,7 @@ void ckpt_close(Ckpt *ckpt); /* NULL is fine */
 
 const char *ckpt_path(const Ckpt *ckpt);
 const char *ckpt_root(const Ckpt *ckpt); /* the part: "ema", "state_dict.model", ... or "" for the top level */
-/* Other parts with as many tensors or more, from which somebody may have meant to read: "model (37 tensors),
+/* Other parts with as many tensors or more, which may be meant instead: "model (37 tensors),
  * ema.shadow_params (37 tensors without names)". NULL when there is none. */
 const char *ckpt_rivals(const Ckpt *ckpt);
 int ckpt_count(const Ckpt *ckpt);

@@ -7,7 +7,7 @@
  *     const PickleValue *m = pickle_get(p.root, "model");
  *
  * The only calls that have an effect are those that make a dict: collections.OrderedDict and defaultdict. Values may
- * contain themselves; whoever walks them bounds the depth. */
+ * contain themselves; code that walks them bounds the depth. */
 #ifndef WORKER_CHECKPOINTS_PICKLE_H
 #define WORKER_CHECKPOINTS_PICKLE_H
 

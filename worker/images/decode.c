@@ -38,7 +38,7 @@ static const struct {
     {"\0\0\0\x0cjP  ", 8, NULL, "a JPEG 2000", NULL, 0},
 };
 
-/* "P1" to "P6" and a space: too little to be told by a row. */
+/* "P1" to "P6" and a space: too short for a row. */
 static bool is_pnm(const uint8_t *data, size_t size)
 {
     return size >= 3 && data[0] == 'P' && data[1] >= '1' && data[1] <= '6' && data[2] && strchr(" \t\n\v\f\r", data[2]);

@@ -77,7 +77,7 @@ bool image_write_png(const char *path, const uint8_t *rgb, int width, int height
 /* The same bytes into memory; caller frees *ret_data. */
 bool image_encode_png(const uint8_t *rgb, int width, int height, uint8_t **ret_data, size_t *ret_size, Err *err);
 
-/* A source of images in a fixed order, told by its content, never by its name:
+/* A source of images in a fixed order, recognised by its content, not by its name:
  * - a folder: every image in it and below it, sorted naturally (2 before 10) by its path in the folder. A file with the
  *   suffix of an image must be one; of others the first bytes are looked at, and what is no image is counted. The
  * output folder of a job (it has job.json and images/), at the top or below, means its images/, so that grid.png is not

@@ -1,5 +1,5 @@
-/* What kind of network a file holds, told by a weight that only this kind has: so that a file in the wrong place is
- * refused with a sentence that says where it belongs. */
+/* What kind of network a file holds, recognised by a weight that only this kind has: so that a file in the wrong place
+ * is refused with a sentence that says where it belongs. */
 #ifndef WORKER_WEIGHTS_KIND_H
 #define WORKER_WEIGHTS_KIND_H
 

@@ -10,7 +10,7 @@
 typedef struct SizeChoice {
     int value;
     const char *from; /* where it comes from, in words: "published size GPT-3B" */
-    bool assumed;     /* a guess: the user is told */
+    bool assumed;     /* a guess, of which the user is warned */
 } SizeChoice;
 
 /* A model of LlamaGen, or of this repository. */
