@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/reach.h"
 #include "client/sieve.h"
 #include "client/terminal/term.h"
 #include "client/terminal/when.h"
@@ -25,6 +26,7 @@
 static const Flag common_flags[] = {
     {"redis", 0, "URL", "address of Redis: " REDIS_URL_FORMS " (or DDQ_REDIS)"},
     {"conf", 0, "FILE", "read this file instead of /etc/ddq/ddq.conf and ~/.config/ddq/ddq.conf (or DDQ_CONF)"},
+    {"as", 0, "USER", "act for this user, as an administrator may (or DDQ_AS)"},
     {"json", 0, NULL, "print JSON on stdout, with times in UTC instead of local time"},
     {"quiet", 'q', NULL, "print only ids, no messages"},
     {"color", 0, "WHEN", "auto, always or never (or DDQ_COLOR; NO_COLOR is honoured)"},
@@ -102,7 +104,6 @@ void cmd_done(Cmd *cmd)
     flags_free(&cmd->line);
     free(cmd->fields);
     free(cmd->user);
-    free(cmd->url);
     conf_free(cmd->conf);
     redis_close(cmd->redis);
 }
@@ -124,6 +125,13 @@ bool cmd_number(const Cmd *cmd, const char *flag, double min, double max, double
 
 /* --- what verbs share ----------------------------------------------------------------------------------- */
 
+/* The user for whom an administrator acts; NULL: nobody else. */
+static const char *acts_for(const Cmd *cmd)
+{
+    const char *flag = cmd_value(cmd, "as"), *variable = getenv("DDQ_AS");
+    return flag ? flag : variable && *variable ? variable : NULL;
+}
+
 bool cmd_conf(Cmd *cmd, const Conf **ret_conf, Err *err)
 {
     if (!cmd->conf && !conf_load(cmd_value(cmd, "conf"), &cmd->conf, err))
@@ -132,42 +140,35 @@ bool cmd_conf(Cmd *cmd, const Conf **ret_conf, Err *err)
     return true;
 }
 
-bool cmd_url(Cmd *cmd, const char **ret_url, Err *err)
-{
-    const char *flag = cmd_value(cmd, "redis");
-    const Conf *conf;
-    if (!flag && !cmd->url) {
-        if (!cmd_conf(cmd, &conf, err))
-            return false;
-        cmd->url = conf->redis ? xstrdup(conf->redis) : conf_standalone_url(conf->state);
-    }
-    *ret_url = flag ? flag : cmd->url;
-    return true;
-}
-
+/* The caller's name in the queue. Behind a daemon's socket the daemon decides it, by the same rule. */
 bool cmd_user(Cmd *cmd, const char **ret_user, Err *err)
 {
-    const Conf *conf;
+    const char *as = acts_for(cmd);
+    if (as && !username_ok(as))
+        return err_set(err, ERR_USAGE,
+                       "--as is '%.40s', wanted at most 32 letters, digits and . _ - with none of . - first", as);
     if (!cmd->user) {
-        if (!cmd_conf(cmd, &conf, err))
-            return false;
-        if (conf->user && !username_ok(conf->user))
-            return err_set(err, ERR_USAGE,
-                           "user is '%.40s', wanted at most 32 letters, digits and . _ - with none of . - first",
-                           conf->user);
-        const struct passwd *entry = conf->user ? NULL : getpwuid(geteuid());
+        const struct passwd *entry = as ? NULL : getpwuid(geteuid());
         char name[USERNAME_MAX];
         username_from_login(entry ? entry->pw_name : NULL, geteuid(), name);
-        cmd->user = xstrdup(conf->user ? conf->user : name);
+        cmd->user = xstrdup(as ? as : name);
     }
     *ret_user = cmd->user;
     return true;
 }
 
-static bool connected(Cmd *cmd, Err *err)
+bool cmd_connect(Cmd *cmd, Err *err)
 {
-    const char *url;
-    return cmd->redis || (cmd_url(cmd, &url, err) && redis_open(url, &cmd->redis, err));
+    const char *named = reach_named(cmd_value(cmd, "redis"));
+    const Conf *conf = NULL; /* not needed, and may be broken, where an address is given */
+    if (cmd->redis)
+        return true;
+    if (!cmd_value(cmd, "redis") && !cmd_conf(cmd, &conf, err))
+        return false;
+    Reach reach = reach_find(conf, named);
+    bool ok = redis_open(&reach, &cmd->redis, err);
+    free(reach.url);
+    return ok;
 }
 
 /* For people: no text of others steers their terminal, and the times of sentences, which are UTC, are theirs. */
@@ -191,9 +192,13 @@ static void translate(cJSON *item, bool in_row, bool times)
 
 bool cmd_call(Cmd *cmd, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err)
 {
-    if (!connected(cmd, err)) {
+    if (!cmd_connect(cmd, err)) {
         cJSON_Delete(args);
         return false;
+    }
+    if (acts_for(cmd)) {
+        args = args ? args : cJSON_CreateObject();
+        cJSON_AddStringToObject(args, "as", acts_for(cmd));
     }
     if (!redis_call(cmd->redis, fn, args, ret_reply, err))
         return false;

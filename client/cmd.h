@@ -23,7 +23,7 @@ struct Cmd {
     int exit_code;
     Conf *conf;
     Redis *redis;
-    char *user, *url;
+    char *user;
 };
 
 /* The verb as a Command of core/flags.h, with the flags that every verb takes. NULL: only those. */
@@ -40,8 +40,8 @@ bool cmd_number(const Cmd *cmd, const char *flag, double min, double max, double
                 Err *err); /* untouched when not given */
 
 bool cmd_conf(Cmd *cmd, const Conf **ret_conf, Err *err);
-bool cmd_url(Cmd *cmd, const char **ret_url, Err *err);   /* --redis, DDQ_REDIS, the configuration, or stand-alone */
-bool cmd_user(Cmd *cmd, const char **ret_user, Err *err); /* DDQ_USER, the configuration or the login name, made safe */
+bool cmd_user(Cmd *cmd, const char **ret_user, Err *err); /* --as, DDQ_AS, or the caller's own name (spec/username.h) */
+bool cmd_connect(Cmd *cmd, Err *err);                     /* cmd->redis, at the address of client/reach.h */
 /* A function of the queue on the verb's connection. args is consumed. Entries of the answer with ids or names that are
  * none (client/sieve.h) are removed, with one message on stderr. Without --json its texts
  * hold no control characters, and times in reasons and sentences are those of this machine. */

@@ -14,7 +14,8 @@ enum { CONNECT_S = 2, COMMAND_S = 5, LOADING_TRIES = 20, LOADING_MS = 250 };
 
 struct Redis {
     RedisUrl url;
-    char *name;
+    bool named;             /* Reach */
+    char *name, *who;       /* "unix:/run/ddq/ddq.sock"; "ddqd at unix:/run/ddq/ddq.sock", "Redis at ..." */
     redisContext *context;  /* NULL: not connected */
     redisContext *listener; /* NULL: not listening */
     char *channel;          /* of the listener */
@@ -26,7 +27,7 @@ struct Redis {
 
 static bool unreachable(const Redis *redis, const char *why, Err *err)
 {
-    return err_set(err, ERR_UNREACHABLE, "Redis at %s cannot be reached: %s. %s", redis->name, why, WHAT_TO_DO);
+    return err_set(err, ERR_UNREACHABLE, "%s cannot be reached: %s. %s", redis->who, why, WHAT_TO_DO);
 }
 
 /* The context is dead after this. */
@@ -34,8 +35,8 @@ static bool lost(Redis *redis, Err *err)
 {
     if (redis->context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ETIMEDOUT))
         err_set(err, ERR_UNREACHABLE,
-                "Redis at %s did not answer within %d s; it is stopped or overloaded. Look with `ddq doctor`",
-                redis->name, COMMAND_S);
+                "%s did not answer within %d s; it is stopped or overloaded. Look with `ddq doctor`", redis->who,
+                COMMAND_S);
     else
         unreachable(redis, redis->context->errstr, err);
     redisFree(redis->context);
@@ -51,10 +52,12 @@ static bool refused(const Redis *redis, const char *text, Err *err)
         ErrKind kind;
         const char *advice;
     } rows[] = {
+        {"NOREDIS", ERR_UNREACHABLE, "its Redis does not answer; it tries again by itself"},
         {"NOAUTH", ERR_PERMISSION, "it requires a password: --redis redis://:PASSWORD@host"},
         {"WRONGPASS", ERR_PERMISSION, "the password is wrong"},
         {"ERR AUTH", ERR_PERMISSION, "it has no password, leave it out of the address"},
         {"ERR Client sent AUTH", ERR_PERMISSION, "it has no password, leave it out of the address"},
+        {"NOPERM ddqd", ERR_PERMISSION, "this is a daemon's socket"},
         {"NOPERM", ERR_PERMISSION, "its ACL does not let this user call the queue"},
         {"ERR DB index", ERR_USAGE, "there is no such database"},
         {"ERR unknown command", ERR_UNREACHABLE, "it is too old: ddq needs Redis 7.0 or newer"},
@@ -65,8 +68,8 @@ static bool refused(const Redis *redis, const char *text, Err *err)
     };
     for (size_t i = 0; i < countof(rows); i++)
         if (strncmp(text, rows[i].starts, strlen(rows[i].starts)) == 0)
-            return err_set(err, rows[i].kind, "Redis at %s: %s (%s)", redis->name, rows[i].advice, text);
-    return err_set(err, ERR_INTERNAL, "Redis at %s: %s", redis->name, text);
+            return err_set(err, rows[i].kind, "%s: %s (%s)", redis->who, rows[i].advice, text);
+    return err_set(err, ERR_INTERNAL, "%s: %s", redis->who, text);
 }
 
 /* --- connection --------------------------------------------------------------------------------------- */
@@ -118,6 +121,10 @@ static bool connect_now(Redis *redis, Err *err)
         return false;
     }
     redis->context = context;
+    if (!redis->named && url->path[0] && !reach_check_server(context->fd, url->path, err)) {
+        disconnect(redis);
+        return false;
+    }
     char db[16];
     snprintf(db, sizeof db, "%d", url->db);
     if (redisSetTimeout(context, command_limit) != REDIS_OK)
@@ -130,14 +137,16 @@ static bool connect_now(Redis *redis, Err *err)
     return true;
 }
 
-bool redis_open(const char *url, Redis **ret_redis, Err *err)
+bool redis_open(const Reach *reach, Redis **ret_redis, Err *err)
 {
     Redis *redis = xcalloc(1, sizeof *redis);
-    if (!redis_url_parse(url, &redis->url, err)) {
+    if (!redis_url_parse(reach->url, &redis->url, err)) {
         free(redis);
         return false;
     }
+    redis->named = reach->named;
     redis->name = redis_url_name(&redis->url);
+    redis->who = xasprintf("%s at %s", reach->daemon ? "ddqd" : "Redis", redis->name);
     if (!connect_now(redis, err)) {
         redis_close(redis);
         return false;
@@ -153,6 +162,7 @@ void redis_close(Redis *redis)
     disconnect(redis);
     redis_listen(redis, NULL);
     free(redis->name);
+    free(redis->who);
     free(redis);
 }
 

@@ -1,7 +1,7 @@
 /* Redis, seen from a verb: one blocking connection, with time limits on everything so that nothing hangs.
  *
  *     Redis *redis;
- *     if (!redis_open("unix:/run/ddq/redis.sock", &redis, err)) ...
+ *     if (!redis_open(&reach, &redis, err)) ...
  *     cJSON *reply;
  *     if (!redis_call(redis, QUEUE_LIST, NULL, &reply, err)) ...
  *     redis_close(redis);
@@ -13,13 +13,15 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
+#include "client/reach.h"
 #include "core/err.h"
 #include "queue/queue.h"
 
 typedef struct Redis Redis;
 
-/* Connects (2 s), authenticates and selects. Caller closes. */
-bool redis_open(const char *url, Redis **ret_redis, Err *err);
+/* Connects (2 s), checks who serves an address that the caller has not named, authenticates and selects. Caller closes.
+ */
+bool redis_open(const Reach *reach, Redis **ret_redis, Err *err);
 void redis_close(Redis *redis); /* NULL is fine */
 
 /* One function of the queue (5 s). args is consumed, also on failure. A connection that died is opened again and the

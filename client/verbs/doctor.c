@@ -56,11 +56,10 @@ static Health unreachable(Doctor *doctor, const Err *err)
 static Health check_redis(Doctor *doctor)
 {
     Err err = {0};
-    const char *url;
     double start = mono_seconds();
     if (!doctor->conf && !cmd_value(doctor->cmd, "redis"))
         return found(doctor, HEALTH_SKIPPED, "the configuration, which may have its address, cannot be read");
-    if (!cmd_url(doctor->cmd, &url, &err) || !redis_open(url, &doctor->cmd->redis, &err))
+    if (!cmd_connect(doctor->cmd, &err))
         return unreachable(doctor, &err);
     char *answer;
     const char *const ping[] = {"PING"};

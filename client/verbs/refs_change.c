@@ -134,7 +134,7 @@ static bool submit(Cmd *cmd, const char *name, const char *path, Err *err)
 {
     FlagValue fields[] = {
         {"kind", "statistics"}, {"images", path}, {"register", name}, {"pipeline", NULL}, {"device", NULL}};
-    FlagValue set[countof(fields)], news[] = {{"new", NULL}};
+    FlagValue set[countof(fields)];
     int count = 0;
     for (size_t i = 0; i < countof(fields); i++) {
         const char *value = fields[i].value ? fields[i].value : cmd_value(cmd, fields[i].name);
@@ -144,17 +144,18 @@ static bool submit(Cmd *cmd, const char *name, const char *path, Err *err)
     Cmd inner = *cmd;
     inner.fields = set;
     inner.field_count = count;
-    inner.line.flags = news;
-    inner.line.flag_count = 1;
+    inner.line.flags = xcalloc((size_t)cmd->line.flag_count + 1, sizeof *inner.line.flags);
+    memcpy(inner.line.flags, cmd->line.flags, (size_t)cmd->line.flag_count * sizeof *inner.line.flags);
+    inner.line.flags[inner.line.flag_count++] = (FlagValue){"new", NULL};
     inner.arg_count = 0;
     Submitted done;
     Plan plan;
     bool good = plan_read(&inner, &plan, err) && submit_jobs(&inner, &plan, &done, err);
     plan_free(&plan);
+    free(inner.line.flags);
     cmd->redis = inner.redis; /* opened on the way */
     cmd->conf = inner.conf;
     cmd->user = inner.user;
-    cmd->url = inner.url;
     if (!good)
         return false;
     bool waits = cmd_has(cmd, "watch") || cmd_has(cmd, "wait");

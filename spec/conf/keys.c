@@ -63,8 +63,6 @@ static const Key daemon_keys[] = {
      "Members of this group of the host are administrators of the queue, as root is. Default: ddq-admin."},
     {"recipes", KEY_PATH, offsetof(Conf, recipes), 0, 0,
      "Folder with your own recipes. A recipe here overrides an installed one of the same name."},
-    {"user", KEY_TEXT, offsetof(Conf, user), 0, 0,
-     "User name under which `ddq` submits jobs. Default: the login name."},
     {"lease_ms", KEY_INT, offsetof(Conf, lease_ms), 1000, 3600000,
      "Reassign a host's work after this many milliseconds without a heartbeat. Default 15000."},
     {"chunk_ms", KEY_INT, offsetof(Conf, chunk_ms), 100, 3600000,
@@ -335,6 +333,11 @@ bool conf_key_set(Conf *conf, const char *section, const char *name, const char 
     if (!section_find(conf, section, &id, &object, err))
         return false;
     Key key;
+    if (id == SECTION_DAEMON && strcmp(name, "user") == 0)
+        return err_set(err, ERR_USAGE,
+                       "key 'user' in [%s] is gone: the daemon knows the caller from the system. Remove the line; an "
+                       "administrator acts for a user with --as",
+                       section);
     if (!key_find(id, name, &key, &nearest))
         return err_set(err, ERR_USAGE, "unknown key '%s' in [%s]%s%s%s", name, section,
                        nearest ? ". Did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");

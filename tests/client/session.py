@@ -26,7 +26,7 @@ class Session:
         self.socket = self.folder / "redis.sock"
         self.options = options
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("DDQ_", "XDG_"))}
-        self.env.update(HOME=str(self.folder), DDQ_REDIS=f"unix:{self.socket}", DDQ_USER="ada", LC_ALL="C.UTF-8")
+        self.env.update(HOME=str(self.folder), DDQ_REDIS=f"unix:{self.socket}", DDQ_AS="ada", LC_ALL="C.UTF-8")
         self.env.pop("NO_COLOR", None)
         self.server = None
         self.start()

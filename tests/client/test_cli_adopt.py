@@ -72,7 +72,7 @@ def test_others_in_a_shared_folder_are_no_failure_but_one_that_is_named_is(lab):
     bobs = folder_of(lab, "his", user="bob", job="aaaaaa0004")
     assert "belongs to bob" in lab.ddq("adopt", lab.folder / "jobs").stderr
     assert "belongs to bob" in lab.ddq("adopt", bobs, code=77).stderr
-    assert "his is queued" in lab.ddq("adopt", bobs, DDQ_USER="root").stdout
+    assert "his is queued" in lab.ddq("adopt", bobs, DDQ_AS="root").stdout
 
 
 def test_folders_that_cannot_come_back(lab, tmp_path):

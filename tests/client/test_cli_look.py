@@ -21,7 +21,7 @@ def test_show_of_a_running_job(session):
 
 def test_ls(session):
     mine = [session.submit(), session.submit()]
-    other = session.ddq("submit", "digits-demo", "-q", DDQ_USER="bob").stdout.strip()
+    other = session.ddq("submit", "digits-demo", "-q", DDQ_AS="bob").stdout.strip()
     assert session.ddq("ls", "--quiet").stdout.split() == mine[::-1]
     assert session.ddq("ls", "-a", "-q").stdout.split() == [other] + mine[::-1]
     assert session.ddq("ls", "--user", "bob", "-q").stdout.split() == [other]
@@ -262,7 +262,7 @@ def test_cancel_hold_release(session):
 def test_somebody_elses_job(session):
     job = session.submit()
     for verb in ("cancel", "hold", "release"):
-        done = session.ddq(verb, job, code=77, DDQ_USER="bob")
+        done = session.ddq(verb, job, code=77, DDQ_AS="bob")
         assert "ada" in done.stderr and "bob" in done.stderr
     assert session.json("show", job)["state"] == "queued"
 

@@ -150,7 +150,7 @@ def test_prio(session):
     assert "argument 2 is empty" in session.ddq("prio", job, "", code=2).stderr
     for bad in ("x", "101", "1.5"):
         assert "from -100 to 100" in session.ddq("prio", job, bad, code=2).stderr
-    assert "belongs to ada" in session.ddq("prio", job, "1", DDQ_USER="bob", code=77).stderr
+    assert "belongs to ada" in session.ddq("prio", job, "1", DDQ_AS="bob", code=77).stderr
     session.ddq("prio", job, code=2)
 
 
@@ -166,7 +166,7 @@ def test_share(session):
     assert lines["bob"][1:3] == ["3", "75%"] and lines["ada"][1:3] == ["1", "25%"]
     assert session.ddq("share", "ada", "-q").stdout == "ada\n"
     for bad in ("0", "many", "2000"):
-        assert "0.01 to 1000" in session.ddq("share", "bob", bad, code=2, DDQ_USER="root").stderr
+        assert "0.01 to 1000" in session.ddq("share", "bob", bad, code=2, DDQ_AS="root").stderr
 
 
 def test_settings_and_who_may(session):
@@ -180,10 +180,10 @@ def test_settings_and_who_may(session):
     session.ddq("settings", "slack", "2m", code=77)
     for words, said in ((["slak", "2m"], "Did you mean 'slack'?"), (["slack"], "is missing"), (["slack", "2"], "90s"), (["slack", "-2m"], "90s"),
                         (["slack", "2w"], "90s"), (["admins", "ada,,bob"], "admins 2")):
-        assert said in session.ddq("settings", *words, code=2, DDQ_USER="root").stderr
+        assert said in session.ddq("settings", *words, code=2, DDQ_AS="root").stderr
     for text, ms in (("2s", 2000), ("1h30m", 5400000), ("250ms", 250), ("30m00s", 1800000)): # one parser for spans of time
-        assert json.loads(session.ddq("settings", "slack", text, "--json", DDQ_USER="root").stdout)["slack_ms"] == ms
-    assert "admins 1" in session.ddq("settings", "admins", "a b", code=2, DDQ_USER="root").stderr
+        assert json.loads(session.ddq("settings", "slack", text, "--json", DDQ_AS="root").stdout)["slack_ms"] == ms
+    assert "admins 1" in session.ddq("settings", "admins", "a b", code=2, DDQ_AS="root").stderr
 
 
 def test_a_user_whom_nobody_knows_is_no_user(session):
@@ -219,7 +219,7 @@ def test_quota(session):
     done = session.ddq("submit", "digits-demo", "--images", "71", code=75)
     assert "71 images" in done.stderr and "30 queued" in done.stderr and "100" in done.stderr
     assert ["ada", "0", "2", "30", "100", "0", "1,000"] in [line.split() for line in session.ddq("quota").stdout.splitlines()]
-    session.ddq("quota", "ada", "--queued", "none", DDQ_USER="root")
+    session.ddq("quota", "ada", "--queued", "none", DDQ_AS="root")
     session.ddq("submit", "digits-demo", "--images", "71")
     assert "USER is missing" in session.ddq("quota", "--gpus", "1", code=2).stderr
     for bad in ("-1", "1.5", "x"):
@@ -245,7 +245,7 @@ def test_dry_run_says_what_it_would_cost_and_queues_nothing(session):
     assert "1 job before yours" in session.ddq("run", "digits-2step", "--dry-run", "-q").stdout
     assert "may run from" in session.ddq("submit", "digits-2step", "--at", "+2h", "--dry-run", "-q").stdout
     assert "waits for job" in session.ddq("submit", "digits-2step", "--after", job, "--dry-run", "-q").stdout
-    session.ddq("quota", "ada", "--queued", "5000", DDQ_USER="root")
+    session.ddq("quota", "ada", "--queued", "5000", DDQ_AS="root")
     assert "5000" in session.ddq("submit", "digits-2step", "--new", "--dry-run", code=75).stderr
     assert [row["id"] for row in session.json("ls", "--all")["jobs"]] == [job]
     assert {key for key in set(session.redis("KEYS", "*").split()) - keys if ":lane:" not in key} <= {"{ddq}:quotas"}

@@ -147,9 +147,9 @@ def test_names_are_held_against_living_daemons(session):
 
 @pytest.mark.parametrize("name", ["../we ird:/" + "x" * 60, "ada@lab", ".ada", "a" * 33])
 def test_a_user_name_that_the_queue_cannot_hold_is_refused(session, name):
-    said = session.ddq("submit", "digits-demo", "-q", DDQ_USER=name, code=2).stderr
-    assert f"user is '{name[:40]}'" in said and "letters" in said
-    assert "control character" in session.ddq("submit", "digits-demo", DDQ_USER="a\nb", code=2).stderr
+    said = session.ddq("submit", "digits-demo", "-q", DDQ_AS=name, code=2).stderr
+    assert f"--as is '{name[:40]}'" in said and "letters" in said
+    assert "letters" in session.ddq("submit", "digits-demo", DDQ_AS="a\nb", code=2).stderr
 
 
 def test_after_and_priority(session):

@@ -50,8 +50,8 @@ def test_a_group_wherever_a_job_id_goes(session):
     later = session.submit("--after", "seeds")
     assert sorted(session.json("show", later)["after"]) == sorted(ids)
     assert "a sweep of 3 jobs" in session.ddq("logs", "seeds", code=2).stderr
-    assert "seeds" in session.ddq("cancel", "seeds", DDQ_USER="bob", code=102).stderr  # bob has none of that name
-    assert "belongs to ada" in session.ddq("cancel", "ada/seeds", DDQ_USER="bob", code=77).stderr
+    assert "seeds" in session.ddq("cancel", "seeds", DDQ_AS="bob", code=102).stderr  # bob has none of that name
+    assert "belongs to ada" in session.ddq("cancel", "ada/seeds", DDQ_AS="bob", code=77).stderr
     assert [row["state"] for row in session.json("cancel", "seeds")["jobs"]] == ["cancelled"] * 3
     assert session.json("show", "seeds")["state"] == "cancelled"
     session.ddq("wait", "seeds", code=103)
@@ -103,7 +103,7 @@ def test_lists_are_parted_by_semicolons_and_a_table_is_no_sweep(session):
 
 
 def test_a_sweep_fits_the_quota_as_a_whole(session):
-    session.ddq("quota", "ada", "--queued", "45", "--new-user", DDQ_USER="root")
+    session.ddq("quota", "ada", "--queued", "45", "--new-user", DDQ_AS="root")
     first = sweep(session)["ids"]  # 40 images
     done = session.ddq("submit", "digits-2step", "--images", "3", "--sweep", "seed=5,6", code=75)
     assert "6 images" in done.stderr and "40 queued" in done.stderr and "45" in done.stderr and done.stdout == ""

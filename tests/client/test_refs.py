@@ -110,9 +110,9 @@ def test_whose_name(session):
     session.ddq("refs", "add", "mine", STATS / "statistic_f64.pth")
     heartbeat(session, conf={"digits": "/models/digits.npz"})
     first = library(session)["mine"]
-    assert "belongs to ada" in session.ddq("refs", "add", "mine", STATS / "dd", code=77, DDQ_USER="bob").stderr
-    assert "belongs to ada" in session.ddq("refs", "add", "mine", STATS / "dd", "--replace", code=77, DDQ_USER="bob").stderr
-    assert "belongs to ada" in session.ddq("refs", "make", "mine", SET_B, code=77, DDQ_USER="bob").stderr
+    assert "belongs to ada" in session.ddq("refs", "add", "mine", STATS / "dd", code=77, DDQ_AS="bob").stderr
+    assert "belongs to ada" in session.ddq("refs", "add", "mine", STATS / "dd", "--replace", code=77, DDQ_AS="bob").stderr
+    assert "belongs to ada" in session.ddq("refs", "make", "mine", SET_B, code=77, DDQ_AS="bob").stderr
     assert "--replace" in session.ddq("refs", "add", "mine", STATS / "dd", code=75).stderr
     assert library(session)["mine"] == first
     session.ddq("refs", "add", "mine", STATS / "dd", "--replace")
@@ -150,7 +150,7 @@ def test_remove(session):
     heartbeat(session)
     session.ddq("refs", "add", "mine", STATS / "dd")
     heartbeat(session)
-    assert "belongs to ada" in session.ddq("refs", "remove", "mine", code=77, DDQ_USER="bob").stderr
+    assert "belongs to ada" in session.ddq("refs", "remove", "mine", code=77, DDQ_AS="bob").stderr
     job = session.submit("--reference", "mine")
     said = session.ddq("refs", "remove", "mine", code=75).stderr
     assert job in said and "ada" in said

@@ -50,7 +50,7 @@ def server_of(farm, *words):
 
 def ddq(farm, *words, code=0, **env):
     done = subprocess.run([BIN / "ddq", *words], capture_output=True, text=True, timeout=DEADLINE,
-                          env={**farm.env, "DDQ_USER": "ada", **env})
+                          env={**farm.env, "DDQ_AS": "ada", **env})
     assert done.returncode == code, (words, done)
     assert SECRET not in done.stdout + done.stderr
     return done.stdout + done.stderr

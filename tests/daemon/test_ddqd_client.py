@@ -20,7 +20,7 @@ def farm():
 
 def ddq(farm, *words, code=0):
     done = subprocess.run([BIN / "ddq", *words, "--json"], capture_output=True, text=True, timeout=DEADLINE,
-                          env={**farm.env, "DDQ_REDIS": f"unix:{farm.socket}", "DDQ_USER": "ada"})
+                          env={**farm.env, "DDQ_REDIS": f"unix:{farm.socket}", "DDQ_AS": "ada"})
     assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -17,7 +17,7 @@ def farm():
 
 def ddq(farm, *words, code=0):
     done = subprocess.run([BIN / "ddq", *words, "--redis", f"unix:{farm.socket}"], capture_output=True, text=True,
-                          env={**farm.env, "DDQ_USER": "bob", "NO_COLOR": "1"}, timeout=DEADLINE)
+                          env={**farm.env, "DDQ_AS": "bob", "NO_COLOR": "1"}, timeout=DEADLINE)
     assert done.returncode == code, (words, done)
     return done.stdout + done.stderr
 

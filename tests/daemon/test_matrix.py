@@ -20,7 +20,7 @@ from wait import DEADLINE, wait_for
 
 def ddq(farm, *words, code=0):
     done = subprocess.run([BIN / "ddq", *map(str, words), "--redis", f"unix:{farm.socket}"], capture_output=True, text=True,
-                          env={**farm.env, "DDQ_USER": "ada", "NO_COLOR": "1"}, timeout=DEADLINE)
+                          env={**farm.env, "DDQ_AS": "ada", "NO_COLOR": "1"}, timeout=DEADLINE)
     assert done.returncode == code, (words, done)
     return done.stdout + done.stderr
 

@@ -68,7 +68,7 @@ def test_user_and_folders(stage):
     if os.geteuid() == 0:
         made = (stage / "srv/ddq").stat()
         ids = next(line for line in users.splitlines() if line.startswith("ddq:")).split(":")
-        assert made.st_mode & 0o7777 == 0o2775 and [str(made.st_uid), str(made.st_gid)] == ids[2:4]
+        assert made.st_mode & 0o7777 == 0o755 and [str(made.st_uid), str(made.st_gid)] == ids[2:4]
 
 
 def test_the_configuration_is_where_the_unit_looks_and_stays(stage):
@@ -81,3 +81,9 @@ def test_the_configuration_is_where_the_unit_looks_and_stays(stage):
     conf.write_text(text)
     install(stage)
     assert conf.read_text() == text
+
+
+def test_the_unit_sees_who_its_callers_are(stage):
+    """In a user namespace of its own every user of the host would have one and the same uid."""
+    unit = find(stage, "ddqd.service").read_text()
+    assert "PrivateUsers=no" in unit and "UMask=0022" in unit and "LimitCORE=0" in unit

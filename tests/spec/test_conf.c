@@ -27,7 +27,7 @@ static int setup(void **state)
     setenv("HOME", folder, 1);
     static const char *const names[] = {"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "INVOCATION_ID",
                                         "DDQ_REDIS",       "DDQ_CONF",       "DDQ_WORKERS",     "DDQ_LEASE_MS",
-                                        "DDQ_OUTPUT_ROOT", "DDQ_STATE",      "DDQ_USER",        "DDQ_HOST",
+                                        "DDQ_OUTPUT_ROOT", "DDQ_STATE",      "DDQ_SOCKET",    "DDQ_HOST",
                                         "DDQ_HTTP",        "DDQ_RECIPES",    "DDQ_INPUT_ROOTS", "DDQ_CHUNK_MS"};
     for (size_t i = 0; i < countof(names); i++)
         unsetenv(names[i]);
