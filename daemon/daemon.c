@@ -218,11 +218,21 @@ static void on_stuck(void *owner, Worker *worker)
     leases_stuck(owner, worker);
 }
 
-/* Before any worker has started this is an error in the set-up, and waiting would hide it. */
+/* Another worker may still start: it has not failed yet. */
+static bool others_may_come(const Daemon *d, const Worker *worker)
+{
+    for (int i = 0; i < WORKERS_MAX; i++)
+        if (&d->workers.rows[i] != worker && d->workers.rows[i].used && d->workers.rows[i].failures == 0)
+            return true;
+    return false;
+}
+
+/* It costs this worker, which is tried again. Before any worker has started, and when no other can, it is an error in
+ * the set-up, and waiting would hide it. */
 static void on_unfit(void *owner, Worker *worker, const Err *why)
 {
     Daemon *d = owner;
-    if (d->ready || ready_any_worker(d) || d->stage != STAGE_SERVING)
+    if (d->ready || ready_any_worker(d) || others_may_come(d, worker) || d->stage != STAGE_SERVING)
         log_error("worker=%s %s", worker->device.name, why->text);
     else
         shutdown_fail(d, err_exit_code(why->kind) == EXIT_REFUSED ? EXIT_REFUSED : EXIT_ERROR, why);
@@ -393,11 +403,21 @@ static bool open_output_root(Daemon *d, Err *err)
     return ok;
 }
 
+/* Sockets that are too long for the state folder stand in a folder of this user's (conf_temporary_folder). */
+static bool make_socket_folder(const char *path, Err *err)
+{
+    char *folder = conf_temporary_folder();
+    size_t len = strlen(folder);
+    bool ok = strncmp(path, folder, len) != 0 || path[len] != '/' || conf_temporary_folder_make(err);
+    free(folder);
+    return ok;
+}
+
 static bool choose_redis(Daemon *d, RedisUrl *ret_url, Err *err)
 {
     d->alone = d->options->standalone || !d->conf->redis;
     char *url = d->alone ? conf_standalone_url(d->conf->state) : xstrdup(d->conf->redis);
-    bool ok = redis_url_parse(url, ret_url, err);
+    bool ok = redis_url_parse(url, ret_url, err) && (!d->alone || make_socket_folder(ret_url->path, err));
     if (ok)
         d->url = redis_url_name(ret_url);
     free(url);
@@ -441,7 +461,8 @@ static bool start_http(Daemon *d, Err *err)
 static bool start_gate(Daemon *d, const RedisUrl *url, Err *err)
 {
     char *path = conf_socket(d->conf);
-    bool ok = gate_open(&d->loop, path, url, d->conf->admin_group ? d->conf->admin_group : "ddq-admin", &d->gate, err);
+    bool ok = make_socket_folder(path, err) &&
+              gate_open(&d->loop, path, url, d->conf->admin_group ? d->conf->admin_group : "ddq-admin", &d->gate, err);
     if (ok)
         log_info("socket=%s open", path);
     free(path);

@@ -30,7 +30,7 @@ int standalone_find(const char *path)
     snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
-        pid = peer.pid;
+        pid = peer.uid == geteuid() ? peer.pid : -1;
     if (fd >= 0)
         close(fd);
     return pid;
@@ -239,6 +239,14 @@ static void start(Standalone *alone)
     Err err = {0};
     alone->started = mono_ms();
     int pid = standalone_find(alone->socket);
+    if (pid < 0) {
+        err_set(&err, ERR_PERMISSION,
+                "another user's program answers on %s, where the private Redis of this daemon belongs; remove it, or "
+                "choose another state folder",
+                alone->socket);
+        server_ended(alone, &err);
+        return;
+    }
     if (pid) {
         log_info("redis pid=%d taken over socket=%s", pid, alone->socket);
         alone->pid = pid;

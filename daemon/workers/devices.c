@@ -13,7 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/log.h"
 #include "core/mem.h"
+#include "spec/conf/conf.h"
 
 int devices_cores(void)
 {
@@ -133,27 +135,39 @@ bool devices_parse(const char *text, int cores, const char *proc, DeviceList *re
     return ok;
 }
 
-/* Opened without creating first: in a sticky folder the kernel refuses O_CREAT on another user's file, and a lock needs
- * no write permission. */
-static int lock_open(const char *path)
+/* A folder that only this user writes in, so that nobody else can hold or block a lock. Daemons of different users do
+ * not see each other's locks: between users no file lock is secure. */
+static bool lock_folder(char **ret_folder, Err *err)
 {
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 && errno == EACCES)
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) {
-        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (fd >= 0)
-            fchmod(fd, 0666);
+    static const char *const names[] = {"DDQ_LOCK_DIR", "RUNTIME_DIRECTORY", "XDG_RUNTIME_DIR"};
+    *ret_folder = NULL;
+    for (size_t i = 0; i < countof(names) && !*ret_folder; i++) {
+        const char *value = getenv(names[i]);
+        if (value && value[0] == '/' && !strchr(value, ':'))
+            *ret_folder = xstrdup(value);
     }
-    return fd;
+    if (*ret_folder)
+        return true;
+    *ret_folder = conf_temporary_folder();
+    return conf_temporary_folder_make(err);
 }
 
-static char *lock_path(const Device *device)
+/* Never waits and never follows a link: what stands at the path may be a FIFO, a link or another user's file. */
+static int lock_open(const char *path, Err *err)
 {
-    const char *folder = getenv("DDQ_LOCK_DIR");
-    if (!folder || !*folder)
-        folder = access("/run/lock", W_OK) == 0 ? "/run/lock" : "/tmp";
-    return xasprintf("%s/ddq-%s.lock", folder, device->uuid);
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        err_errno(err, "lock %s", path);
+    } else if (!S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid != 0)) {
+        err_set(err, ERR_PERMISSION, "lock %s: %s stands there; remove it", path,
+                S_ISREG(st.st_mode) ? "a file of another user" : "something that is no file");
+    } else {
+        return fd;
+    }
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 bool device_lock(const Device *device, int *ret_fd, Err *err)
@@ -161,12 +175,15 @@ bool device_lock(const Device *device, int *ret_fd, Err *err)
     *ret_fd = -1;
     if (!device->uuid[0])
         return true;
-    char *path = lock_path(device), pid[32] = "";
-    int fd = lock_open(path);
-    bool ok = fd >= 0 || err_errno(err, "lock %s of %s", path, device->name);
+    char *folder, *path = NULL, pid[32] = "";
+    bool ok = lock_folder(&folder, err);
+    if (ok)
+        path = xasprintf("%s/ddq-%s.lock", folder, device->uuid);
+    int fd = ok ? lock_open(path, err) : -1;
+    ok = fd >= 0 || err_wrap(err, "GPU %s", device->uuid);
     if (ok && flock(fd, LOCK_EX | LOCK_NB) != 0) {
         ssize_t got = pread(fd, pid, sizeof pid - 1, 0);
-        pid[got > 0 ? strcspn(pid, "\n") : 0] = 0;
+        pid[got > 0 ? strspn(pid, "0123456789") : 0] = 0;
         ok = err_set(err, ERR_REFUSED,
                      "GPU %s is used by another ddqd (pid %s, lock %s): stop it, or leave this GPU out of "
                      "'workers'",
@@ -175,9 +192,10 @@ bool device_lock(const Device *device, int *ret_fd, Err *err)
     } else if (ok) {
         int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
         if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)len, 0) != len)
-            pid[0] = 0; /* another user's file, read-only: the lock is valid without the pid */
+            log_trace("lock=%s holds no pid: %s", path, strerror(errno)); /* it is valid without */
         *ret_fd = fd;
     }
+    free(folder);
     free(path);
     return ok;
 }

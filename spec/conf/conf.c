@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -175,6 +176,27 @@ void conf_free(Conf *conf)
 
 /* --- places ----------------------------------------------------------------------------------------- */
 
+char *conf_temporary_folder(void)
+{
+    return xasprintf("/tmp/ddq-%u", (unsigned)geteuid());
+}
+
+bool conf_temporary_folder_make(Err *err)
+{
+    char *folder = conf_temporary_folder();
+    struct stat st;
+    bool ok = (mkdir(folder, 0700) == 0 || errno == EEXIST) && lstat(folder, &st) == 0;
+    if (!ok)
+        err_errno(err, "folder %s", folder);
+    else if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
+        ok = err_set(
+            err, ERR_PERMISSION,
+            "%s is not a folder of yours that only you can enter (chmod 700); remove it, or set XDG_RUNTIME_DIR",
+            folder);
+    free(folder);
+    return ok;
+}
+
 /* DIR/redis.sock, or where that is too long for a socket address, a path with a hash of DIR. */
 static char *socket_of(const char *state_dir, const char *name)
 {
@@ -189,9 +211,10 @@ static char *socket_of(const char *state_dir, const char *name)
             hash = (hash ^ (unsigned char)*c) * 1099511628211u;
         const char *runtime = getenv("XDG_RUNTIME_DIR");
         bool fits = runtime && runtime[0] == '/' && strlen(runtime) < 60;
+        char *folder = fits ? xstrdup(runtime) : conf_temporary_folder();
         free(path);
-        path = xasprintf("%s/ddq-%u-%016llx-%s", fits ? runtime : "/tmp", (unsigned)geteuid(), (unsigned long long)hash,
-                         name);
+        path = xasprintf("%s/ddq-%016llx-%s", folder, (unsigned long long)hash, name);
+        free(folder);
     }
     free(state);
     return path;

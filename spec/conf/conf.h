@@ -66,8 +66,13 @@ char *conf_print(const Conf *conf);
 /* docs/configuration.md. Caller frees. */
 char *conf_describe(void);
 
+/* The folder of this user below /tmp, for sockets and locks that have no better place: "/tmp/ddq-UID". Caller frees. */
+char *conf_temporary_folder(void);
+/* Makes it, or checks that no other user can enter the one that is there. */
+bool conf_temporary_folder_make(Err *err);
+
 /* Where the stand-alone server of a state folder listens: "unix:DIR/redis.sock", or a shorter path under
- * XDG_RUNTIME_DIR or /tmp when DIR is too long for a socket address. Caller frees. */
+ * XDG_RUNTIME_DIR or conf_temporary_folder when DIR is too long for a socket address. Caller frees. */
 char *conf_standalone_url(const char *state_dir);
 /* Where ddqd serves users: the key `socket`, $RUNTIME_DIRECTORY/ddq.sock (set by systemd), or ddq.sock in the state
  * folder, with a shorter path as above. Caller frees. */

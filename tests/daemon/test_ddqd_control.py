@@ -217,6 +217,15 @@ def test_two_daemons_on_one_gpu():
         farm.wait(farm.submit(images=2))
 
 
+def test_a_lock_that_cannot_be_had_costs_its_worker_alone():
+    """A FIFO at the lock's path once stopped the whole daemon, without a word."""
+    farm = Farm(workers="cpu:1,cuda:GPU-00-11")
+    os.mkfifo(farm.folder / "ddq-GPU-00-11.lock", 0o444)
+    with farm:
+        farm.wait(farm.submit(images=2))
+        assert "no file stands there" in farm.log() or "that is no file" in farm.log(), farm.log()
+
+
 def unfit_farm():
     return Farm(standalone=False)
 

@@ -90,8 +90,53 @@ static void one_daemon_a_gpu(void **state)
     test_folder_remove(folder);
 }
 
+/* Whatever stands at a lock's path: the call returns at once, follows nothing and changes nothing. */
+static void what_stands_at_a_locks_path(void **state)
+{
+    (void)state;
+    char *folder = test_folder(), *path = xasprintf("%s/ddq-GPU-aa-01.lock", folder),
+         *other = xasprintf("%s/journal", folder);
+    setenv("DDQ_LOCK_DIR", folder, 1);
+    Device gpu = {.name = "cuda:GPU-aa-01", .uuid = "GPU-aa-01"};
+    Err err = {0};
+    int fd;
+    assert_int_equal(mkfifo(path, 0444), 0);
+    assert_err(device_lock(&gpu, &fd, &err), err, "GPU-aa-01", path, "no file");
+    assert_int_equal(unlink(path), 0);
+
+    FILE *out = fopen(other, "w");
+    fputs("held leases", out);
+    fclose(out);
+    assert_int_equal(symlink(other, path), 0);
+    assert_err(device_lock(&gpu, &fd, &err), err, "GPU-aa-01", path);
+    struct stat st;
+    assert_int_equal(stat(other, &st), 0);
+    assert_int_equal(st.st_size, strlen("held leases"));
+    assert_int_equal(unlink(path), 0);
+
+    assert_int_equal(mkdir(path, 0755), 0);
+    assert_err(device_lock(&gpu, &fd, &err), err, "GPU-aa-01", path);
+    assert_int_equal(rmdir(path), 0);
+
+    if (geteuid() == 0) {
+        out = fopen(path, "w");
+        fclose(out);
+        assert_int_equal(chown(path, 61001, 61001), 0);
+        assert_err(device_lock(&gpu, &fd, &err), err, "GPU-aa-01", "another user");
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_ok(device_lock(&gpu, &fd, &err), err);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    close(fd);
+    free(path);
+    free(other);
+    test_folder_remove(folder);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lists), cmocka_unit_test(one_daemon_a_gpu)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lists), cmocka_unit_test(one_daemon_a_gpu),
+                                       cmocka_unit_test(what_stands_at_a_locks_path)};
     return cmocka_run_group_tests_name("devices", tests, NULL, NULL);
 }

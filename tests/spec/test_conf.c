@@ -27,7 +27,7 @@ static int setup(void **state)
     setenv("HOME", folder, 1);
     static const char *const names[] = {"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "INVOCATION_ID",
                                         "DDQ_REDIS",       "DDQ_CONF",       "DDQ_WORKERS",     "DDQ_LEASE_MS",
-                                        "DDQ_OUTPUT_ROOT", "DDQ_STATE",      "DDQ_SOCKET",    "DDQ_HOST",
+                                        "DDQ_OUTPUT_ROOT", "DDQ_STATE",      "DDQ_SOCKET",      "DDQ_HOST",
                                         "DDQ_HTTP",        "DDQ_RECIPES",    "DDQ_INPUT_ROOTS", "DDQ_CHUNK_MS"};
     for (size_t i = 0; i < countof(names); i++)
         unsetenv(names[i]);
@@ -433,6 +433,8 @@ static void test_socket_of_a_state_folder(void **state)
     deep[150] = 'e';
     char *other = conf_standalone_url(deep);
     assert_string_not_equal(url, other);
+    assert_non_null(strstr(url, "/tmp/ddq-"));
+    assert_non_null(strstr(url, "/ddq-")); /* in a folder that only this user enters */
     free(url);
     free(same);
     free(other);
