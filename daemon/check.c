@@ -11,6 +11,7 @@
 
 #include "core/mem.h"
 #include "daemon/base/statedir.h"
+#include "daemon/redis/address.h"
 #include "daemon/redis/handshake.h"
 #include "daemon/redis/standalone.h"
 #include "daemon/workers/devices.h"
@@ -183,9 +184,8 @@ static bool check_redis(Check *check, Err *err)
 {
     static const RedisLinkHooks hooks = {on_probe_up, on_probe_down, NULL};
     bool alone = check->options->standalone || !check->conf->redis;
-    char *text = alone ? conf_standalone_url(check->conf->state) : xstrdup(check->conf->redis);
     RedisUrl url;
-    bool ok = redis_url_parse(text, &url, err);
+    bool ok = address_find(check->conf, alone, &url, err);
     char *name = ok ? redis_url_name(&url) : xstrdup("address");
     snprintf(check->note, sizeof check->note, "%.500s", name);
     if (ok && alone && standalone_find(url.path) <= 0) {
@@ -204,7 +204,6 @@ static bool check_redis(Check *check, Err *err)
         ok = probe.ok || err_wrap(err, "redis %s", name);
     }
     free(name);
-    free(text);
     return ok;
 }
 

@@ -18,6 +18,7 @@
 #include "core/mem.h"
 #include "daemon/dump.h"
 #include "daemon/metrics.h"
+#include "daemon/redis/address.h"
 #include "daemon/shutdown.h"
 #include "daemon/work/claims.h"
 #include "daemon/work/heartbeat.h"
@@ -340,6 +341,7 @@ static void keep_fixed(const Daemon *d, Conf *fresh)
     keep("state", &fresh->state, now->state);
     keep("output_root", &fresh->output_root, now->output_root);
     keep("host", &fresh->host, now->host);
+    keep("redis_secret", &fresh->redis_secret, now->redis_secret);
     keep("http", &fresh->http, now->http);
     keep("redis_server", &fresh->redis_server, now->redis_server);
     keep("socket", &fresh->socket, now->socket);
@@ -416,11 +418,9 @@ static bool make_socket_folder(const char *path, Err *err)
 static bool choose_redis(Daemon *d, RedisUrl *ret_url, Err *err)
 {
     d->alone = d->options->standalone || !d->conf->redis;
-    char *url = d->alone ? conf_standalone_url(d->conf->state) : xstrdup(d->conf->redis);
-    bool ok = redis_url_parse(url, ret_url, err) && (!d->alone || make_socket_folder(ret_url->path, err));
+    bool ok = address_find(d->conf, d->alone, ret_url, err) && (!d->alone || make_socket_folder(ret_url->path, err));
     if (ok)
         d->url = redis_url_name(ret_url);
-    free(url);
     return ok;
 }
 

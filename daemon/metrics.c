@@ -14,6 +14,7 @@ static char *health(const Daemon *d, int *ret_status)
                           : !store_ready(d->store)           ? "redis is unreachable"
                           : resolving_stalled(&d->resolving) ? "the output root does not answer"
                           : ready_drained(d)                 ? ready_drained(d)
+                          : ready_without_workers(d)         ? NULL /* a host for users alone */
                           : !ready_any_worker(d)             ? "no worker is running"
                                                              : NULL;
     *ret_status = trouble ? 503 : 200;

@@ -12,6 +12,14 @@ bool ready_any_worker(const Daemon *d)
     return false;
 }
 
+bool ready_without_workers(const Daemon *d)
+{
+    for (int i = 0; i < WORKERS_MAX; i++)
+        if (d->workers.rows[i].used)
+            return false;
+    return true;
+}
+
 const char *ready_drained(const Daemon *d)
 {
     const char *why = NULL;
@@ -27,7 +35,7 @@ const char *ready_drained(const Daemon *d)
 void ready_check(Daemon *d)
 {
     if (d->ready || d->stage != STAGE_SERVING || !d->registered || !store_ready(d->store) ||
-        !(ready_any_worker(d) || ready_drained(d)))
+        !(ready_any_worker(d) || ready_drained(d) || ready_without_workers(d)))
         return;
     d->ready = true;
     printf("ready %s\n", d->url);

@@ -6,8 +6,9 @@
 
 #include "daemon/work/state.h"
 
-bool ready_any_worker(const Daemon *d);     /* one that sent hello and is not stopping */
-const char *ready_drained(const Daemon *d); /* why no worker may work; NULL when one may */
-void ready_check(Daemon *d);                /* announces it when all of it holds for the first time */
+bool ready_any_worker(const Daemon *d);      /* one that sent hello and is not stopping */
+bool ready_without_workers(const Daemon *d); /* workers = none: it serves users alone */
+const char *ready_drained(const Daemon *d);  /* why no worker may work; NULL when one may */
+void ready_check(Daemon *d);                 /* announces it when all of it holds for the first time */
 
 #endif

@@ -104,7 +104,8 @@ static bool add_word(DeviceList *list, char *word, int cores, const char *proc, 
     if (strcmp(word, "cuda") == 0 && detail)
         return add_gpu(list, detail, err);
     if (strcmp(word, "cuda") != 0)
-        return err_set(err, ERR_USAGE, "workers: '%s' is no device; it is cpu, cpu:N, cuda or cuda:GPU-...", word);
+        return err_set(err, ERR_USAGE,
+                       "workers: '%s' is no device; it is cpu, cpu:N, cuda or cuda:GPU-..., or none alone", word);
     int before = list->count;
     if (!add_all_gpus(list, proc, err))
         return false;
@@ -121,14 +122,14 @@ bool devices_parse(const char *text, int cores, const char *proc, DeviceList *re
     bool ok = true;
     if (!text || !*text) {
         ok = add_all_gpus(&list, proc, err) && (list.count > 0 || add_cpus(&list, NULL, cores, err));
-    } else {
+    } else if (strcmp(text, "none") != 0) {
         char *copy = xstrdup(text), *rest = copy, *word;
         while (ok && (word = strsep(&rest, ", \t")))
             if (*word)
                 ok = add_word(&list, word, cores, proc, err);
         free(copy);
         if (ok && list.count == 0)
-            ok = err_set(err, ERR_USAGE, "workers: '%s' names no device; write cpu:1 or cuda", text);
+            ok = err_set(err, ERR_USAGE, "workers: '%s' names no device; write cpu:1, cuda or none", text);
     }
     if (ok)
         *ret_list = list;

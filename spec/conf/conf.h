@@ -40,7 +40,8 @@ typedef struct ConfReference {
 typedef struct Conf {
     /* [daemon] and DDQ_REDIS, DDQ_OUTPUT_ROOT, DDQ_STATE, DDQ_WORKERS, ... NULL where no layer sets a value, except
      * state (conf_default_state), host (this machine's name), lease_ms and chunk_ms. */
-    char *redis; /* an address (REDIS_URL_FORMS); NULL: stand-alone default */
+    char *redis;        /* an address (REDIS_URL_FORMS); NULL: stand-alone default */
+    char *redis_secret; /* file with its password; NULL: the address has it, or none is needed */
     char *output_root, *state, *workers, *worker_program, *host, *input_roots, *http, *socket, *admin_group, *recipes;
     char *redis_server; /* program of the private server; NULL: the first of those that is installed */
     int lease_ms, chunk_ms;

@@ -36,6 +36,9 @@ static const Key daemon_keys[] = {
      "a byte. Default: ddqd starts a private server in the state folder."},
     {"redis_server", KEY_TEXT, offsetof(Conf, redis_server), 0, 0,
      "Program of the private server. Default: redis-server, or valkey-server where that is not installed."},
+    {"redis_secret", KEY_PATH, offsetof(Conf, redis_secret), 0, 0,
+     "File whose first line is the password of that server, readable for ddqd alone (chmod 640, group ddq). Clients "
+     "never read it."},
     {"output_root", KEY_PATH, offsetof(Conf, output_root), 0, 0,
      "Folder below which every job writes its output; jobs write nowhere else. Hosts that share a Redis server share "
      "this folder too. Default: jobs/ in the state folder, or ~/ddq-jobs where that is ~/.local/state/ddq."},
@@ -45,7 +48,8 @@ static const Key daemon_keys[] = {
     {"workers", KEY_TEXT, offsetof(Conf, workers), 0, 0,
      "Workers to start on this host: `cuda` (one per GPU), `cuda:GPU-UUID` (one on this GPU), `cpu` (one), `cpu:N` (N "
      "on "
-     "the CPU), or several of these with commas. Default: one per GPU, or one on the CPU if there is no GPU."},
+     "the CPU), or several of these with commas; or `none`, on a host whose users submit jobs and that runs none. "
+     "Default: one per GPU, or one on the CPU if there is no GPU."},
     {"worker_program", KEY_PATH, offsetof(Conf, worker_program), 0, 0,
      "The ddq-worker program to start. Default: the one in the folder of ddqd."},
     {"host", KEY_TEXT, offsetof(Conf, host), 0, 0, "Name of this host in the queue. Default: the host name."},

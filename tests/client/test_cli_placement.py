@@ -156,9 +156,9 @@ def test_prio(session):
 
 def test_share(session):
     session.submit(images=30)
-    session.ddq("submit", "digits-demo", DDQ_USER="bob")
+    session.ddq("submit", "digits-demo", DDQ_AS="bob")
     assert "only root, the administrators of this host and the admins" in session.ddq("share", "bob", "3", code=77).stderr
-    rows = {row["user"]: row for row in json.loads(session.ddq("share", "bob", "3", "--json", DDQ_USER="root").stdout)["users"]}
+    rows = {row["user"]: row for row in json.loads(session.ddq("share", "bob", "3", "--json", DDQ_AS="root").stdout)["users"]}
     assert rows["bob"]["weight"] == 3
     rows = {row["user"]: row for row in session.json("share")["users"]}
     assert rows["ada"]["weight"] == 1 and rows["ada"]["queued"] == 30
@@ -173,7 +173,7 @@ def test_settings_and_who_may(session):
     assert session.json("settings")["slack_ms"] == 60000 and "30m00s" in session.ddq("settings").stdout
     for words in (["settings", "slack", "2m"], ["share", "ada", "2"], ["quota", "ada", "--day", "5"]):
         assert "only root, the administrators of this host and the admins" in session.ddq(*words, code=77).stderr
-    assert json.loads(session.ddq("settings", "admins", "ada,eve", "--json", DDQ_USER="root").stdout)["admins"] == ["ada", "eve"]
+    assert json.loads(session.ddq("settings", "admins", "ada,eve", "--json", DDQ_AS="root").stdout)["admins"] == ["ada", "eve"]
     assert session.json("settings", "slack", "1.5m")["slack_ms"] == 90000 and "ada,eve" in session.ddq("settings").stdout
     session.ddq("share", "ada", "2")
     assert session.json("settings", "admins", "none")["admins"] == []
@@ -212,8 +212,8 @@ def test_one_rule_for_names_of_jobs(session):
 def test_quota(session):
     session.submit(images=30)
     assert "only root, the administrators of this host and the admins" in session.ddq("quota", "ada", "--gpus", "9", code=77).stderr
-    session.ddq("quota", "ada", "--gpus", "2", "--queued", "100", DDQ_USER="root")
-    session.ddq("quota", "*", "--day", "1000", DDQ_USER="root")
+    session.ddq("quota", "ada", "--gpus", "2", "--queued", "100", DDQ_AS="root")
+    session.ddq("quota", "*", "--day", "1000", DDQ_AS="root")
     told = session.json("quota")
     assert told["everybody"] == {"day": 1000} and told["users"][0]["quota"] == {"workers": 2, "queued": 100, "day": 1000}
     done = session.ddq("submit", "digits-demo", "--images", "71", code=75)

@@ -199,7 +199,7 @@ def test_keys_sort(session):
     session.renew(session.claim(), 50)
     held = session.submit()
     session.ddq("hold", held)
-    bobs = session.ddq("submit", "digits-demo", "-q", "--new", DDQ_USER="bob").stdout.strip()
+    bobs = session.ddq("submit", "digits-demo", "-q", "--new", DDQ_AS="bob").stdout.strip()
     last = session.submit()
     keys = Keys(session)
     keys.shows(lambda k: k.jobs() == [last, bobs, held, first])  # whose images are 0, 0, 0 and 8% done
@@ -212,7 +212,7 @@ def test_keys_sort(session):
 
 
 def test_keys_cancel(session):
-    bobs = session.ddq("submit", "digits-demo", "-q", DDQ_USER="bob").stdout.strip()
+    bobs = session.ddq("submit", "digits-demo", "-q", DDQ_AS="bob").stdout.strip()
     mine = session.submit()
     keys = Keys(session)
     keys.shows(lambda k: k.selected() == [mine])
@@ -223,7 +223,7 @@ def test_keys_cancel(session):
     keys.shows(lambda k: f"job {mine} is cancelled" in k.page[-1] and k.jobs() == [bobs], key=b"y")
     assert session.json("show", mine)["state"] == "cancelled"
     keys.shows(lambda k: "belongs to bob" in k.page[-1] and k.jobs() == [bobs], key=b"cy")
-    session.ddq("cancel", bobs, DDQ_USER="bob")
+    session.ddq("cancel", bobs, DDQ_AS="bob")
     keys.shows(lambda k: not k.jobs(), key=b"cyjks\033[F")  # nothing to select
     keys.end()
 

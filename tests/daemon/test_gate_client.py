@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 
-from fake_farm import BIN
+from fake_farm import BIN, start_redis
+from resp import Redis
 from test_gate import GateFarm
 from users import ADA, BOB, as_user, needs_users
 from wait import DEADLINE, wait_for
@@ -142,3 +143,40 @@ def test_the_key_user_is_gone(lab):
     conf.write_text("[daemon]\nuser = ada\n")
     done = subprocess.run([BIN / "ddq", "ls", "--conf", conf], capture_output=True, text=True, env={"HOME": "/nonexistent"})
     assert done.returncode == 2 and re.search("old.conf.*2.*'user'.*gone.*--as", done.stderr), done.stderr
+
+
+
+class LoginNode(Lab):
+    """A host of its own name that runs no workers, beside `work`, whose Redis it uses."""
+
+    def __init__(self, work, secret):
+        super().__init__("--host", "login", workers="none", standalone=False)
+        self.socket, self.root = work.socket, work.root
+        self.write_conf(["m"], f"socket = {self.gate}\nredis_secret = {secret}\n")
+
+
+@needs_users
+def test_a_login_node_without_workers_and_a_password_that_only_daemons_read():
+    work = GateFarm("--host", "work", standalone=False)
+    secret = work.folder / "redis.secret"
+    secret.write_text("sec/ret\n")
+    os.chmod(secret, 0o644)
+    work.write_conf(["m"], f"socket = {work.gate}\nredis_secret = {secret}\n")
+    server = start_redis(work.folder)
+    Redis(str(work.socket)).call("CONFIG", "SET", "requirepass", "sec/ret")
+    try:
+        daemon = work.spawn()
+        assert daemon.wait(DEADLINE) == 77 and f"chmod 640 {secret}" in work.log()
+        os.chmod(secret, 0o640)
+        with work, LoginNode(work, secret) as login:
+            job = login.submit(ADA)
+            login.ddq(ADA, "wait", job)
+            assert json.loads(login.ddq(ADA, "show", job, "--json").stdout)["state"] == "done"
+            assert login.ddq(ADA, "ls", "--conf", login.conf, code=0).stdout  # the daemon's configuration, without the secret
+            assert "sec/ret" not in work.log() + login.log()
+            for pid in work.leftovers() + login.leftovers():
+                for name in ("cmdline", "environ"):
+                    assert b"sec/ret" not in open(f"/proc/{pid}/{name}", "rb").read()
+    finally:
+        server.kill()
+        server.wait()
