@@ -6,7 +6,7 @@
 
 enum {
     SMALL = 4096, /* bytes for commands, to begin with; a larger buffer is given back after its command */
-    BUFFERED_PER_USER = 8 << 20,
+    BUFFERED_PER_USER = 16 << 20,
     COMMAND_MS = 10000, /* for the rest of a command after its first byte */
     REPLY_MS = 30000,   /* for a client to read a reply */
     UNREAD_MAX = 262144 /* bytes of messages that a client has not read */

@@ -17,7 +17,7 @@ static RespResult parse_head(const char *bytes, size_t len, size_t at, char type
     for (; i < len && i - at <= RESP_HEAD_MAX && bytes[i] >= '0' && bytes[i] <= '9'; i++) {
         number = number * 10 + (bytes[i] - '0');
         if (number > most) {
-            *ret_why = type == '*' ? "a command has at most 8 words" : "a command has at most 1,179,648 bytes";
+            *ret_why = type == '*' ? "a command has at most 8 words" : "a command has at most 2,621,440 bytes";
             return RESP_INVALID;
         }
     }
@@ -50,7 +50,7 @@ RespResult resp_parse(const char *bytes, size_t len, RespCommand *ret_command, s
         if (result != RESP_COMPLETE)
             return result;
         if (at + (size_t)size + 2 > RESP_BYTES_MAX) {
-            *ret_why = "a command has at most 1,179,648 bytes";
+            *ret_why = "a command has at most 2,621,440 bytes";
             return RESP_INVALID;
         }
         if (at + (size_t)size + 2 > len) {

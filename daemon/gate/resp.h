@@ -15,7 +15,7 @@
 
 enum {
     RESP_WORDS_MAX = 8,
-    RESP_BYTES_MAX = 1152 * 1024, /* of one command: a spec of 1,000,000 characters and what stands beside it */
+    RESP_BYTES_MAX = 2560 * 1024, /* of one command: the queue takes arguments of 2,500,000 characters */
     RESP_HEAD_MAX = 16            /* characters of a line "*5" or "$1000000" without its end */
 };
 

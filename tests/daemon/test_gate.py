@@ -148,7 +148,7 @@ def test_live_messages(farm):
 
 @pytest.mark.parametrize("data, said", [
     (b"PING\r\n", "list of texts"), (b"*1\r\n+PING\r\n", "list of texts"), (b"*9\r\n", "at most 8 words"),
-    (b"*0\r\n", "empty command"), (b"*-1\r\n", "list of texts"), (b"*1\r\n$2000000\r\n", "bytes"), (b"*99999999999999999999", "8 words"),
+    (b"*0\r\n", "empty command"), (b"*-1\r\n", "list of texts"), (b"*1\r\n$3000000\r\n", "bytes"), (b"*99999999999999999999", "8 words"),
     (b"*1\r\n$4\r\nPINGxx", "longer than its length"), (b"A" * 1000000, "list of texts"), (b"*" + b"0" * 100000, "list of texts"),
     (b"\x16\x03\x01\x02\x00", "list of texts"),
 ], ids=range(11))
@@ -183,7 +183,7 @@ def test_a_call_in_many_pieces_and_many_calls_in_one(farm):
         while len(answer) < 700:
             answer += client.recv(1000)
         assert answer == b"+PONG\r\n" * 100
-        client.sendall(command("FCALL", "ddq_list", "1", "{ddq}", json.dumps({"x": "y" * 1000000})))
+        client.sendall(command("FCALL", "ddq_list", "1", "{ddq}", json.dumps({"x": "y" * 2400000})))
         assert client.recv(10).startswith(b"$")
 
 

@@ -52,7 +52,7 @@ static void wrong_bytes_are_refused_as_soon_as_they_are_seen(void **state)
                                 "*1\r\r",
                                 "*1\r\n*",
                                 "*1\r\n$-1",
-                                "*1\r\n$1179649",
+                                "*1\r\n$2621441",
                                 "*1\r\n$2\r\nabc\r\n",
                                 "*00000000000000001\r\n"};
     for (size_t i = 0; i < countof(rows); i++) {
@@ -69,15 +69,15 @@ static void a_command_has_a_limit_as_a_whole(void **state)
 {
     (void)state;
     Buf bytes = {0};
-    char *half = xcalloc(1, 700000);
-    buf_printf(&bytes, "*2\r\n$700000\r\n");
-    buf_add(&bytes, half, 700000);
-    buf_printf(&bytes, "\r\n$700000\r\n");
+    char *half = xcalloc(1, 1400000);
+    buf_printf(&bytes, "*2\r\n$1400000\r\n");
+    buf_add(&bytes, half, 1400000);
+    buf_printf(&bytes, "\r\n$1400000\r\n");
     RespCommand command;
     size_t need;
     const char *why;
     assert_int_equal(resp_parse(bytes.data, bytes.len, &command, &need, &why), RESP_INVALID);
-    assert_non_null(strstr(why, "1,179,648"));
+    assert_non_null(strstr(why, "2,621,440"));
     free(half);
     buf_free(&bytes);
 }
