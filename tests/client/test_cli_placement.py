@@ -190,15 +190,15 @@ def test_a_user_whom_nobody_knows_is_no_user(session):
     """`ddq share 3` meant a weight, `ddq quota adda` is a slip of the pen: neither makes a user that stays in every table."""
     session.submit()
     for words in (["share", "3"], ["share", "adda"], ["share", "adda", "3"], ["quota", "adda"], ["quota", "adda", "--gpus", "0"]):
-        said = session.ddq(*words, code=102, DDQ_USER="root").stderr
+        said = session.ddq(*words, code=102, DDQ_AS="root").stderr
         assert f"the queue has seen no user '{words[1]}'" in said and ("--new-user" in said) == (len(words) > 2)
     assert [row["user"] for row in session.json("share")["users"]] == ["ada"]
-    session.ddq("share", "ada", "3", DDQ_USER="root")
-    session.ddq("quota", "daemon", "--gpus", "1", DDQ_USER="root")  # a login of this machine
-    session.ddq("quota", "eve", "--gpus", "0", "--new-user", DDQ_USER="root")
+    session.ddq("share", "ada", "3", DDQ_AS="root")
+    session.ddq("quota", "daemon", "--gpus", "1", DDQ_AS="root")  # a login of this machine
+    session.ddq("quota", "eve", "--gpus", "0", "--new-user", DDQ_AS="root")
     session.ddq("quota", "eve")
-    session.ddq("quota", "*", "--day", "5", DDQ_USER="root")
-    session.ddq("share", "newcomer", DDQ_USER="newcomer")
+    session.ddq("quota", "*", "--day", "5", DDQ_AS="root")
+    session.ddq("share", "newcomer", DDQ_AS="newcomer")
 
 
 def test_one_rule_for_names_of_jobs(session):

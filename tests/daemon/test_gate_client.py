@@ -32,7 +32,7 @@ class Lab(GateFarm):
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("DDQ_", "XDG_"))}
         return subprocess.Popen([self.program, *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, cwd="/", user=uid, group=uid, extra_groups=[],
-                                env={**clean, "DDQ_CONF": str(self.users_conf), "HOME": "/nonexistent", **env})
+                                env={**clean, "DDQ_CONF": str(self.users_conf), "HOME": str(self.folder), **env})
 
     def ddq(self, uid, *words, code=0, stdin=None, **env):
         process = self.spawn_ddq(uid, *words, **env)
@@ -141,7 +141,7 @@ def test_a_wait_lives_through_a_redis_that_goes_away_behind_the_gate(lab):
 def test_the_key_user_is_gone(lab):
     conf = lab.folder / "old.conf"
     conf.write_text("[daemon]\nuser = ada\n")
-    done = subprocess.run([BIN / "ddq", "ls", "--conf", conf], capture_output=True, text=True, env={"HOME": "/nonexistent"})
+    done = subprocess.run([BIN / "ddq", "ls", "--conf", conf], capture_output=True, text=True, env={"HOME": str(lab.folder)})
     assert done.returncode == 2 and re.search("old.conf.*2.*'user'.*gone.*--as", done.stderr), done.stderr
 
 
