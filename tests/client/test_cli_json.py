@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from session import DDQ, Session
+from wait import DEADLINE
 
 PATH = b"/data/caf\xe9 \xff\xfe\"\\"
 
@@ -20,7 +21,7 @@ def session():
 def answers(session, *words, stdin=None, code=0):
     """One JSON object a line, decoded strictly."""
     done = subprocess.run([os.fsencode(DDQ), *words, b"--json"], capture_output=True, input=stdin, env=session.env, cwd=session.folder,
-                          timeout=60)
+                          timeout=DEADLINE)
     assert done.returncode == code, done.stderr
     return [json.loads(line.decode("utf-8", errors="strict")) for line in done.stdout.splitlines()]
 
@@ -31,7 +32,7 @@ def test_a_spec_that_is_no_utf8_is_refused(session):
     quoted = PATH.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     spec = b'{"kind": "evaluate", "images": "%s", "reference": "digits"}' % quoted
     done = subprocess.run([os.fsencode(DDQ), b"submit", b"-", b"--new", b"--json"], capture_output=True, input=spec, env=session.env,
-                          cwd=session.folder, timeout=60)
+                          cwd=session.folder, timeout=DEADLINE)
     assert done.returncode == 2 and done.stdout == b"" and "in UTF-8" in done.stderr.decode("utf-8", errors="strict")
 
 

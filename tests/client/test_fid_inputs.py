@@ -273,7 +273,7 @@ def odd(tmp_path, mixed):
 
 
 def bytes_of(person, *words, code=0):
-    done = subprocess.run([os.fsencode(DDQ), *words], capture_output=True, env=person.env, timeout=60)
+    done = subprocess.run([os.fsencode(DDQ), *words], capture_output=True, env=person.env, timeout=DEADLINE)
     assert done.returncode == code, done.stderr
     return done.stdout
 
@@ -284,7 +284,7 @@ def test_json_of_fid_and_refs_is_valid(person, odd):
     assert answer["generated"]["path"].endswith("images\\xfe") and answer["reference"]["path"].endswith("ref\\x80.npz")
     worker = os.fsencode(pathlib.Path(DDQ).with_name("ddq-worker"))
     for path in a, b:
-        told = subprocess.run([worker, b"reference", path], capture_output=True, env=person.env, timeout=60)
+        told = subprocess.run([worker, b"reference", path], capture_output=True, env=person.env, timeout=DEADLINE)
         assert valid(told.stdout)["path"], told.stderr
 
 
@@ -303,7 +303,7 @@ def test_a_report_is_valid(person, odd, tmp_path):
         quoted(images), quoted(os.path.join(odd, b"ref\x80.npz")), os.fsencode(W16), quoted(out))
     put(tmp_path / "job.json", job)
     worker = os.fsencode(pathlib.Path(DDQ).with_name("ddq-worker"))
-    done = subprocess.run([worker, b"exec", os.fsencode(tmp_path / "job.json")], capture_output=True, env=person.env, timeout=60)
+    done = subprocess.run([worker, b"exec", os.fsencode(tmp_path / "job.json")], capture_output=True, env=person.env, timeout=DEADLINE)
     assert done.returncode == 0, done.stderr
     with open(os.path.join(out, b"report.json"), "rb") as file:
         report = valid(file.read())

@@ -92,7 +92,8 @@ def test_a_printed_address_can_be_given_again(form, flags):
             assert farm.redis.call("DBSIZE") == 0
             farm.redis.call("SELECT", 3 if "db=3" in url else 2)
         farm.wait(farm.submit(images=3))
-        assert f"Redis at {url}: it wants a password" in ddq(farm, "ls", "--redis", url, code=77)
+        said = ddq(farm, "ls", "--redis", url, code=77)
+        assert f"Redis at {url}: it " in said and " a password" in said, said
         for pid, command, environment in processes(farm):
             assert SECRET not in command and SECRET not in environment, (pid, command)
         check = subprocess.run(farm.command("--check"), capture_output=True, text=True, env=farm.env)
