@@ -5,12 +5,14 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "core/mem.h"
+#include "queue/redis_error.h"
 #include "spec/conf/conf.h"
 
-enum { CONNECT_S = 2, COMMAND_S = 5, LOADING_TRIES = 20, LOADING_MS = 250 };
+enum { CONNECT_S = 2, COMMAND_S = 5, BUSY_TRIES = 20, BUSY_MS = 250 };
 
 struct Redis {
     RedisUrl url;
@@ -30,10 +32,22 @@ static bool unreachable(const Redis *redis, const char *why, Err *err)
     return err_set(err, ERR_UNREACHABLE, "%s cannot be reached: %s. %s", redis->who, why, WHAT_TO_DO);
 }
 
+/* A server that takes no more connections says so and closes: a command that is sent too late finds the connection
+ * closed, and the sentence still unread. */
+static bool last_words(const Redis *redis, Err *err)
+{
+    char text[256] = "";
+    ssize_t got = recv(redis->context->fd, text, sizeof text - 1, MSG_DONTWAIT);
+    text[got > 0 ? strcspn(text, "\r\n") : 0] = 0;
+    return text[0] == '-' && !redis_error_set(redis->who, text + 1, err);
+}
+
 /* The context is dead after this. */
 static bool lost(Redis *redis, Err *err)
 {
-    if (redis->context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ETIMEDOUT))
+    if (redis->context->err == REDIS_ERR_IO && (errno == EPIPE || errno == ECONNRESET) && last_words(redis, err))
+        ;
+    else if (redis->context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ETIMEDOUT))
         err_set(err, ERR_UNREACHABLE,
                 "%s did not answer within %d s; it is stopped or overloaded. Look with `ddq doctor`", redis->who,
                 COMMAND_S);
@@ -42,34 +56,6 @@ static bool lost(Redis *redis, Err *err)
     redisFree(redis->context);
     redis->context = NULL;
     return false;
-}
-
-/* What an error reply of Redis itself means: the first word decides. */
-static bool refused(const Redis *redis, const char *text, Err *err)
-{
-    static const struct {
-        const char *starts;
-        ErrKind kind;
-        const char *advice;
-    } rows[] = {
-        {"NOREDIS", ERR_UNREACHABLE, "its Redis does not answer; it tries again by itself"},
-        {"NOAUTH", ERR_PERMISSION, "it requires a password: --redis redis://:PASSWORD@host"},
-        {"WRONGPASS", ERR_PERMISSION, "the password is wrong"},
-        {"ERR AUTH", ERR_PERMISSION, "it has no password, leave it out of the address"},
-        {"ERR Client sent AUTH", ERR_PERMISSION, "it has no password, leave it out of the address"},
-        {"NOPERM ddqd", ERR_PERMISSION, "this is a daemon's socket"},
-        {"NOPERM", ERR_PERMISSION, "its ACL does not let this user call the queue"},
-        {"ERR DB index", ERR_USAGE, "there is no such database"},
-        {"ERR unknown command", ERR_UNREACHABLE, "it is too old: ddq needs Redis 7.0 or newer"},
-        {"LOADING", ERR_UNREACHABLE, "it still reads its files after a start; try again in a moment"},
-        {"READONLY", ERR_UNREACHABLE, "it is a replica; name the primary"},
-        {"MISCONF", ERR_REFUSED, "it cannot write to its disk; free space there"},
-        {"OOM", ERR_REFUSED, "it is out of memory; raise maxmemory or delete old jobs"},
-    };
-    for (size_t i = 0; i < countof(rows); i++)
-        if (strncmp(text, rows[i].starts, strlen(rows[i].starts)) == 0)
-            return err_set(err, rows[i].kind, "%s: %s (%s)", redis->who, rows[i].advice, text);
-    return err_set(err, ERR_INTERNAL, "%s: %s", redis->who, text);
 }
 
 /* --- connection --------------------------------------------------------------------------------------- */
@@ -90,7 +76,11 @@ static bool command_ok(Redis *redis, const char *word, const char *argument, Err
     redisReply *reply = send_words(redis, 2, words, NULL, err);
     if (!reply)
         return false;
-    bool ok = reply->type != REDIS_REPLY_ERROR || refused(redis, reply->str, err);
+    bool ok = reply->type != REDIS_REPLY_ERROR;
+    if (!ok && strcmp(word, "AUTH") == 0)
+        redis_error_auth(redis->who, reply->str, err);
+    else if (!ok)
+        redis_error_set(redis->who, reply->str, err);
     freeReplyObject(reply);
     return ok;
 }
@@ -147,10 +137,11 @@ bool redis_open(const Reach *reach, Redis **ret_redis, Err *err)
     redis->named = reach->named;
     redis->name = redis_url_name(&redis->url);
     redis->who = xasprintf("%s at %s", reach->daemon ? "ddqd" : "Redis", redis->name);
-    if (!connect_now(redis, err)) {
+    if (!connect_now(redis, err) && err->kind != ERR_BUSY) { /* a call waits for one that is busy */
         redis_close(redis);
         return false;
     }
+    err_clear(err);
     *ret_redis = redis;
     return true;
 }
@@ -194,33 +185,43 @@ static bool load_library(Redis *redis, Err *err)
     redisReply *reply = exchange(redis, 3, words, NULL, err);
     if (!reply)
         return false;
-    bool ok =
-        reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "already exists") || refused(redis, reply->str, err);
+    bool ok = reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "already exists") ||
+              redis_error_set(redis->who, reply->str, err);
     freeReplyObject(reply);
     return ok;
 }
 
-/* The reply, errors of Redis itself already handled: still loading is waited for, a missing library is loaded. */
+static void pause_ms(int ms)
+{
+    const struct timespec pause = {ms / 1000, ms % 1000 * 1000000L};
+    nanosleep(&pause, NULL);
+}
+
+/* The reply, errors of Redis itself already handled: what passes soon is waited for, a missing library is loaded. */
 static redisReply *function_call(Redis *redis, const QueueCall *call, Err *err)
 {
     bool loaded = false;
     for (int attempt = 0;; attempt++) {
         redisReply *reply = exchange(redis, countof(call->argv), (const char **)call->argv, call->argvlen, err);
-        if (!reply || reply->type != REDIS_REPLY_ERROR)
+        if (reply && reply->type != REDIS_REPLY_ERROR)
             return reply;
-        bool again = false;
-        if (strncmp(reply->str, "LOADING", 7) == 0 && attempt < LOADING_TRIES) {
-            const struct timespec pause = {0, LOADING_MS * 1000000L};
-            nanosleep(&pause, NULL);
-            again = true;
-        } else if (strstr(reply->str, "Function not found") && !loaded) {
+        bool again = !reply && err->kind == ERR_BUSY && attempt < BUSY_TRIES;
+        if (reply && strstr(reply->str, "Function not found") && !loaded) {
             again = loaded = load_library(redis, err);
-        } else {
-            refused(redis, reply->str, err);
+        } else if (reply) {
+            const RedisError *row = redis_error_find(reply->str);
+            redis_error_set(redis->who, reply->str, err);
+            again = row->soon && attempt < BUSY_TRIES;
+            if (row->reconnect)
+                disconnect(redis);
         }
-        freeReplyObject(reply);
+        if (reply)
+            freeReplyObject(reply);
         if (!again)
             return NULL;
+        if (err->kind == ERR_BUSY)
+            pause_ms(BUSY_MS);
+        err_clear(err);
     }
 }
 
@@ -263,7 +264,7 @@ bool redis_command(Redis *redis, const char *const *words, int count, char **ret
     redisReply *reply = exchange(redis, count, copy, NULL, err);
     if (!reply)
         return false;
-    bool ok = reply->type != REDIS_REPLY_ERROR || refused(redis, reply->str, err);
+    bool ok = reply->type != REDIS_REPLY_ERROR || redis_error_set(redis->who, reply->str, err);
     if (ok) {
         Buf out = {0};
         add_text(&out, reply);

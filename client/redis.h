@@ -25,7 +25,8 @@ bool redis_open(const Reach *reach, Redis **ret_redis, Err *err);
 void redis_close(Redis *redis); /* NULL is fine */
 
 /* One function of the queue (5 s). args is consumed, also on failure. A connection that died is opened again and the
- * call made once more: every function a client calls may be repeated. A server without the queue's library gets it.
+ * call made once more: every function a client calls may be repeated. A server that is busy, loading or full of clients
+ * is asked again for 5 s (queue/redis_error.h). A server without the queue's library gets it.
  * The caller owns *ret_reply. */
 bool redis_call(Redis *redis, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err);
 

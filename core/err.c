@@ -29,6 +29,7 @@ static const struct {
     [ERR_DEVICE_LOST] = {"device_lost", POLICY_RETRY, true, EXIT_ERROR},
     [ERR_PROTOCOL] = {"protocol", POLICY_RETRY, true, EXIT_ERROR},
     [ERR_UNREACHABLE] = {"unreachable", POLICY_RETRY, false, EXIT_UNREACHABLE},
+    [ERR_BUSY] = {"busy", POLICY_RETRY, false, EXIT_REFUSED},
     [ERR_REFUSED] = {"refused", POLICY_RETRY, false, EXIT_REFUSED},
     [ERR_PERMISSION] = {"permission", POLICY_HOLD, false, EXIT_PERMISSION},
     [ERR_CANCELLED] = {"cancelled", POLICY_RETRY, false, EXIT_CANCELLED},

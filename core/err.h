@@ -31,6 +31,7 @@ typedef enum ErrKind {
     ERR_DEVICE_LOST, /* it is gone */
     ERR_PROTOCOL,    /* a peer sent an invalid message */
     ERR_UNREACHABLE, /* Redis or the daemon cannot be reached */
+    ERR_BUSY,        /* a server cannot do it now and can later: it loads, is full, is held up */
     ERR_REFUSED,     /* refused for now: quota, draining, in use by another process */
     ERR_PERMISSION,  /* not allowed */
     ERR_CANCELLED,   /* a stop was requested */

@@ -343,3 +343,19 @@ bool file_make_shared_folder(const char *path, int *ret_mode, Err *err)
     free(above);
     return ok;
 }
+
+bool file_folders_possible(const char *path)
+{
+    char *copy = xasprintf("%s%s", path[0] == '/' ? "" : "./", path), *slash;
+    struct stat st;
+    stall_enter(path);
+    while (stat(copy, &st) != 0 && errno == ENOENT && (slash = strrchr(copy, '/')))
+        slash[slash == copy] = 0;
+    bool found = stat(copy, &st) == 0, folder = found && S_ISDIR(st.st_mode);
+    bool ok = folder && access(copy, W_OK | X_OK) == 0;
+    int number = found && !folder ? ENOTDIR : errno;
+    stall_leave();
+    free(copy);
+    errno = number;
+    return ok;
+}

@@ -62,6 +62,9 @@ bool file_make_folders(const char *path, int above, int mode, Err *err);
 /* A folder in one that users share: made with the mode of the folder above it, whatever the umask of the process. One
  * that is there and belongs to this user gets the bits of that mode that it lacks. *ret_mode: its mode. */
 bool file_make_shared_folder(const char *path, int *ret_mode, Err *err);
+/* Could the folder be made, or written if it is there: may this user write in the nearest folder that exists? Makes
+ * nothing; errno says why not. */
+bool file_folders_possible(const char *path);
 /* The folders above the file `path` only. */
 bool file_make_parents(const char *path, int mode, Err *err);
 

@@ -34,6 +34,7 @@ enum {
     FIRST_CONNECT_MS = 5000, /* to a Redis that this daemon did not start */
     FIRST_DEATHS = 3,        /* failed starts of a worker before any has sent hello: a permanent fault */
     SUSPENDED_S = 2,         /* of the loop: after which it was suspended, not its workers silent */
+    TROUBLE_MS = 60000,
     STATUS_MS = 5000
 };
 
@@ -69,6 +70,17 @@ static void on_lost(void *owner, const Err *why)
     log_warning("redis=%s lost, workers continue: %s", d->url, why->text);
 }
 
+/* Once, and again every minute while it lasts. */
+static void log_trouble(Daemon *d, const Err *why, Mono now)
+{
+    if (strcmp(d->trouble.text, why->text) == 0 && now < d->next_trouble)
+        return;
+    d->trouble = *why;
+    d->next_trouble = now + TROUBLE_MS;
+    log_line(why->kind == ERR_BUSY ? LOG_WARNING : LOG_ERROR, "%s%s", why->text,
+             why->kind == ERR_BUSY ? "; it is asked again" : "");
+}
+
 static void on_refused(void *owner, const Err *why, bool unfit)
 {
     Daemon *d = owner;
@@ -76,18 +88,34 @@ static void on_refused(void *owner, const Err *why, bool unfit)
     err_wrap(&d->redis_why, "redis %s", d->url);
     gate_redis_down(d->gate, d->redis_why.text);
     if (unfit && !d->connected && d->stage == STAGE_SERVING)
-        shutdown_fail(d, EXIT_UNREACHABLE, &d->redis_why);
-    else if (unfit)
-        log_error("%s", d->redis_why.text);
+        shutdown_fail(d, err_exit_code(d->redis_why.kind), &d->redis_why);
+    else if (unfit || why->kind == ERR_BUSY)
+        log_trouble(d, &d->redis_why, mono_ms());
     else
         log_trace("redis=%s not reached: %s", d->url, why->text);
 }
 
-/* At the start a wrong address is more likely than an outage, so give up; later, retry without limit. */
+/* At the start a wrong address is more likely than an outage, so give up; later, retry without limit. A server that
+ * answers that it is busy is no wrong address. */
 static void check_first_connection(Daemon *d, Mono now)
 {
-    if (!d->connected && !d->alone && d->stage == STAGE_SERVING && now - d->started > FIRST_CONNECT_MS)
-        shutdown_fail(d, EXIT_UNREACHABLE, &d->redis_why);
+    if (!d->connected && !d->alone && d->stage == STAGE_SERVING && d->redis_why.kind != ERR_BUSY &&
+        now - d->started > FIRST_CONNECT_MS)
+        shutdown_fail(d, err_exit_code(d->redis_why.kind), &d->redis_why);
+}
+
+/* The connection stands, but the server does not carry out calls. */
+static void check_trouble(Daemon *d, Mono now)
+{
+    const Err *trouble = store_trouble(d->store);
+    if (trouble) {
+        Err why = *trouble;
+        err_wrap(&why, "redis %s", d->url);
+        log_trouble(d, &why, now);
+    } else if (d->trouble.kind != ERR_NONE && store_ready(d->store)) {
+        err_clear(&d->trouble);
+        log_info("redis=%s serves again", d->url);
+    }
 }
 
 static void on_wake(void *owner)
@@ -265,7 +293,9 @@ static void notify_systemd(Daemon *d, Mono now)
     if (now < d->next_status)
         return;
     d->next_status = now + STATUS_MS;
-    if (d->stage == STAGE_SERVING)
+    if (!d->ready && d->redis_why.kind == ERR_BUSY)
+        notify_send(&d->notify, "EXTEND_TIMEOUT_USEC=60000000\nSTATUS=%.200s", d->redis_why.text);
+    else if (d->stage == STAGE_SERVING)
         notify_send(&d->notify, "STATUS=%d busy, %d idle, %d starting; redis %s", count_state(d, WORKER_BUSY),
                     count_state(d, WORKER_IDLE) + count_state(d, WORKER_CLAIMING), count_state(d, WORKER_STARTING),
                     store_state_name(d->store));
@@ -302,6 +332,8 @@ static void on_tick(uv_timer_t *timer)
         standalone_tick(&d->standalone, now);
     if (d->store) {
         store_tick(d->store, now);
+        check_trouble(d, now);
+        reports_tick(d, now);
         workers_tick(&d->workers, now);
         resolving_tick(&d->resolving, now);
         leases_tick(d, now);

@@ -1,5 +1,6 @@
 #include "daemon/metrics.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/mem.h"
@@ -10,8 +11,12 @@
 /* Healthy: able to take work. A daemon without Redis or without a worker is alive but cannot work. */
 static char *health(const Daemon *d, int *ret_status)
 {
+    const Err *redis = store_ready(d->store) ? store_trouble(d->store) : NULL;
+    char why[sizeof redis->text + 16];
+    snprintf(why, sizeof why, "redis: %s", redis ? redis->text : "");
     const char *trouble = d->stage != STAGE_SERVING          ? "draining"
                           : !store_ready(d->store)           ? "redis is unreachable"
+                          : redis                            ? why
                           : resolving_stalled(&d->resolving) ? "the output root does not answer"
                           : ready_drained(d)                 ? ready_drained(d)
                           : ready_without_workers(d)         ? NULL /* a host for users alone */

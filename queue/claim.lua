@@ -365,7 +365,7 @@ function preempt(time)
                     if lease then
                         call('HSET', lease_key(lease.token), 'yield', id)
                         job_set(id, 'victim', lease.token)
-                        call('PUBLISH', P .. 'ctl', encode({op = 'yield', job = lease.job}))
+                        hint(P .. 'ctl', encode({op = 'yield', job = lease.job}))
                     end
                 end
             end

@@ -126,7 +126,13 @@ end
 
 -- ---- reap, heartbeat, log, check -------------------------------------------------------------------------------------
 
-local function run_id() return call('INFO', 'server'):match('run_id:(%w+)') end
+-- The text of a section of INFO; empty where the server does not allow it.
+local function info(section)
+    local text = redis.pcall('INFO', section)
+    return type(text) == 'string' and text or ''
+end
+
+local function run_id() return info('server'):match('run_id:(%w+)') or '' end
 
 -- After an outage of Redis every lease has expired, though its worker may be alive: all get one more period.
 local function spare_after_restart(time)
@@ -272,20 +278,28 @@ function F.log(a)
         local line = type(lines[i]) == 'table' and lines[i] or {text = lines[i]}
         local level, text = sentence_arg(line, 'level', 10, 'info'), sentence_arg(line, 'text', 4000, '')
         call('XADD', job_key(id, 'log'), 'MAXLEN', '~', LOG_LINES, '*', 'level', level, 'text', text)
-        call('PUBLISH', job_key(id, 'live'), encode({type = 'log', job = id, level = level, text = text}))
+        hint(job_key(id, 'live'), encode({type = 'log', job = id, level = level, text = text}))
     end
     return {}
 end
 
---- ddq_check {} -> {version, schema, born, time_ms, redis_version, appendonly, maxmemory_policy}
+-- May the caller publish and receive hints?
+local function hints_allowed()
+    local known, allowed = pcall(function()
+        return redis.acl_check_cmd('PUBLISH', P .. 'wake', '') and redis.acl_check_cmd('SUBSCRIBE', P .. 'wake')
+    end)
+    return known and allowed
+end
+
+--- ddq_check {} -> {version, schema, born, time_ms, redis_version, appendonly, maxmemory_policy, hints}
 --- The library's version and the server's configuration. schema: version of the data (0: no data yet); born: when
 --- the data began (0: no data yet), from which a daemon detects that Redis came back empty. A function may not call
---- CONFIG, so callers ask for appendfsync separately.
+--- CONFIG, so callers ask for appendfsync separately. hints: whether the caller may publish and subscribe.
 function F.check()
     return {version = SCHEMA, schema = tonumber(call('HGET', P .. 'meta', 'schema') or 0), time_ms = now(),
         born = tonumber(call('HGET', P .. 'meta', 'born') or 0),
-        redis_version = redis.REDIS_VERSION, appendonly = call('INFO', 'persistence'):match('aof_enabled:1') ~= nil,
-        maxmemory_policy = call('INFO', 'memory'):match('maxmemory_policy:([%w-]+)')}
+        redis_version = redis.REDIS_VERSION, appendonly = info('persistence'):match('aof_enabled:1') ~= nil,
+        maxmemory_policy = info('memory'):match('maxmemory_policy:([%w-]+)'), hints = hints_allowed()}
 end
 
 -- ---- the entry point ------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ local function queue_put(id, user, rank, lane, order)
         count_lane(rank, lane, 1)
     end
     if not call('ZSCORE', P .. 'users:' .. rank, user) then start_turn(user, rank) end
-    call('PUBLISH', P .. 'wake', id) -- an idle worker has considered the others already
+    hint(P .. 'wake', id) -- an idle worker has considered the others already
     return true
 end
 

@@ -98,7 +98,7 @@ function F.look(a)
     for i = 1, #paths do text_arg({['paths ' .. i] = paths[i]}, 'paths ' .. i, PATH) end
     if since == nil then
         since = now()
-        call('PUBLISH', P .. 'ctl', encode({op = 'look', paths = list(paths)}))
+        hint(P .. 'ctl', encode({op = 'look', paths = list(paths)}))
     end
     since = number_arg({since = since}, 'since', 0, 2 ^ 43)
     for _, host in ipairs(live_hosts(now())) do

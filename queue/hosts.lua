@@ -99,7 +99,7 @@ local function operator_arg(a)
     return user
 end
 
-local function tell_host(op, host) call('PUBLISH', P .. 'ctl', encode({op = op, host = host})) end
+local function tell_host(op, host) hint(P .. 'ctl', encode({op = op, host = host})) end
 
 --- ddq_drain {host, worker?, user, reason?} -> {host, worker?, reason}
 --- The host, or one worker of it, takes no more work until ddq_resume: its workers finish their batch, return the

@@ -209,6 +209,10 @@ end
 -- ---- keys and small readers ------------------------------------------------------------------------------------------
 
 local function call(...) return redis.call(...) end -- redis.call is not available while a library loads
+
+-- Publishes a hint that something changed. The change itself is in the keys: a caller who may not publish (an ACL
+-- without +publish or without the channels) must not stop in the middle of it.
+local function hint(channel, text) redis.pcall('PUBLISH', channel, text) end
 local memo = {} -- values cached during a call: its time and the settings; the entry point empties it
 local function now()
     if not memo.time then
@@ -309,10 +313,10 @@ local function announce(id, event, from, to, user, reason, group)
     call('XADD', P .. 'events', 'MAXLEN', '~', EVENTS, '*',
         'job', id, 'user', user, 'event', event, 'from', from, 'to', to, 'reason', reason)
     local message = encode({type = 'state', job = id, state = to, reason = reason})
-    call('PUBLISH', job_key(id, 'live'), message)
-    if group then call('PUBLISH', group_key(user, group, 'live'), message) end
+    hint(job_key(id, 'live'), message)
+    if group then hint(group_key(user, group, 'live'), message) end
     if FINAL[to] or to == 'held' then
-        call('PUBLISH', P .. 'ctl', encode({op = to == 'held' and 'yield' or 'cancel', job = id}))
+        hint(P .. 'ctl', encode({op = to == 'held' and 'yield' or 'cancel', job = id}))
     end
 end
 

@@ -4,7 +4,7 @@ enum { LONGEST_MS = 60000 };
 
 bool outage_wait(Outage *outage, Cmd *cmd, const Err *err)
 {
-    if (err->kind != ERR_UNREACHABLE || !cmd->redis)
+    if ((err->kind != ERR_UNREACHABLE && err->kind != ERR_BUSY) || !cmd->redis)
         return false;
     if (!outage->since) {
         outage->since = mono_ms();

@@ -146,7 +146,7 @@ static bool adopt_one(Adopt *adopt, const char *real, Err *err)
 static bool report_fault(Adopt *adopt, const char *path, bool named, const Err *why, Err *err)
 {
     int code = err_exit_code(why->kind);
-    if (why->kind == ERR_UNREACHABLE) {
+    if (why->kind == ERR_UNREACHABLE || why->kind == ERR_BUSY) {
         *err = *why;
         return false;
     }

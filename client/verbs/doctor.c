@@ -1,5 +1,6 @@
-/* ddq doctor: a table of named checks. Each is ok, bad with a sentence about what to do, or skipped with the reason.
- * To add a check: a function and its row. */
+/* ddq doctor: tables of named checks. Each is ok, or a sentence that says what to do, or skipped with the reason.
+ * To add a check: a function and its row. What `ddqd --check` checks too stands in spec/conf/conf_files.c (files) and
+ * queue/redis_info.c (the server). */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,10 +15,12 @@
 #include "client/terminal/table.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "spec/recipe.h"
+#include "queue/redis_info.h"
+#include "spec/conf/conf_files.h"
 
-typedef enum Health { HEALTH_OK, HEALTH_BAD, HEALTH_SKIPPED } Health;
-static const char *const health_names[] = {"ok", "bad", "skipped"};
+typedef enum Health { HEALTH_OK, HEALTH_WARN, HEALTH_BAD, HEALTH_SKIPPED } Health; /* WARN: somebody wanted it so */
+static const char *const health_names[] = {"ok", "warn", "bad", "skipped"};
+static const Color health_colors[] = {COLOR_GREEN, COLOR_YELLOW, COLOR_RED, COLOR_DIM};
 
 typedef struct Doctor {
     Cmd *cmd;
@@ -26,6 +29,8 @@ typedef struct Doctor {
     ErrKind redis_error;
     cJSON *check, *hosts; /* answers of ddq_check and ddq_hosts, NULL if there are none */
     char text[1024];      /* what the check found */
+    cJSON *list;          /* of results */
+    Table *table;
 } Doctor;
 
 static Health found(Doctor *doctor, Health health, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -71,22 +76,6 @@ static Health check_redis(Doctor *doctor)
                  (mono_seconds() - start) * 1000);
 }
 
-static Health check_version(Doctor *doctor)
-{
-    Err err = {0};
-    char *info;
-    const char *const words[] = {"INFO", "server"};
-    if (!redis_command(doctor->cmd->redis, words, 2, &info, &err))
-        return found(doctor, HEALTH_BAD, "%s", err.text);
-    char *line = strstr(info, "redis_version:"), version[32] = "";
-    if (line)
-        sscanf(line, "redis_version:%31[^\r\n]", version);
-    free(info);
-    if (atoi(version) < 7)
-        return found(doctor, HEALTH_BAD, "it is Redis '%s'; ddq needs 7.0 or newer", version);
-    return found(doctor, HEALTH_OK, "Redis %s", version);
-}
-
 static Health check_library(Doctor *doctor)
 {
     Err err = {0};
@@ -100,43 +89,33 @@ static Health check_library(Doctor *doctor)
     return found(doctor, HEALTH_OK, "schema %d", version);
 }
 
-/* The value of one CONFIG parameter; false if the server forbids CONFIG, as managed ones do. */
-static bool parameter(Doctor *doctor, const char *name, char value[64])
+/* May it be changed? A full server, or one without its disk, still answers questions. A share without a user is a
+ * change that changes nothing; where there is no data yet it is not made. */
+static Health check_changes(Doctor *doctor)
 {
-    char *answer;
-    const char *const words[] = {"CONFIG", "GET", name};
-    if (!redis_command(doctor->cmd->redis, words, 3, &answer, NULL))
-        return false;
-    const char *second = strchr(answer, '\n');
-    snprintf(value, 64, "%s", second ? second + 1 : "");
-    value[strcspn(value, "\n")] = 0;
-    free(answer);
-    return value[0] != 0;
+    Err err = {0};
+    cJSON *reply = NULL;
+    if (!doctor->check)
+        return found(doctor, HEALTH_SKIPPED, "the queue does not answer");
+    if (json_number(doctor->check, "schema", 0) != json_number(doctor->check, "version", 0))
+        return found(doctor, HEALTH_SKIPPED, "the queue has no data of this version yet");
+    if (!cmd_call(doctor->cmd, QUEUE_SHARE, NULL, &reply, &err))
+        return found(doctor, HEALTH_BAD, "%s", err.text);
+    cJSON_Delete(reply);
+    return found(doctor, HEALTH_OK, "it takes changes");
 }
 
-static Health check_persistence(Doctor *doctor)
+static Health check_hints(Doctor *doctor)
 {
-    char value[64];
-    if (!parameter(doctor, "appendonly", value))
-        return found(doctor, HEALTH_SKIPPED, "the server does not allow CONFIG GET");
-    if (strcmp(value, "yes") != 0)
-        return found(doctor, HEALTH_BAD,
-                     "appendonly is '%s': a restart of Redis loses jobs. Set appendonly yes, appendfsync always",
-                     value);
-    bool known = parameter(doctor, "appendfsync", value);
-    return found(doctor, HEALTH_OK, "appendonly yes%s%s%s", known ? ", appendfsync " : "", known ? value : "",
-                 known && strcmp(value, "always") != 0 ? " (a power cut may lose the last second)" : "");
-}
-
-static Health check_eviction(Doctor *doctor)
-{
-    char value[64];
-    if (!parameter(doctor, "maxmemory-policy", value))
-        return found(doctor, HEALTH_SKIPPED, "the server does not allow CONFIG GET");
-    if (strcmp(value, "noeviction") != 0)
-        return found(doctor, HEALTH_BAD,
-                     "maxmemory-policy is '%s': a full Redis would delete jobs. Set it to noeviction", value);
-    return found(doctor, HEALTH_OK, "noeviction");
+    const cJSON *hints = cJSON_GetObjectItemCaseSensitive(doctor->check, "hints");
+    if (!hints)
+        return found(doctor, HEALTH_SKIPPED, "the queue does not say");
+    if (!cJSON_IsTrue(hints))
+        return found(
+            doctor, HEALTH_BAD,
+            "the ACL of Redis does not permit this user to publish and subscribe: jobs and cancels wait for the "
+            "next poll. Add +publish +subscribe &{ddq}:*");
+    return found(doctor, HEALTH_OK, "may publish and subscribe");
 }
 
 static Health check_clock(Doctor *doctor)
@@ -159,7 +138,8 @@ static Health check_daemons(Doctor *doctor)
 {
     Err err = {0};
     const cJSON *host, *worker;
-    int workers = 0, gone = 0;
+    const char *drained = NULL, *why = NULL;
+    int workers = 0, gone = 0, idle = 0;
     if (!registry_hosts(doctor->cmd, &doctor->hosts, &err))
         return found(doctor, HEALTH_BAD, "%s", err.text);
     if (!doctor->hosts->child)
@@ -171,15 +151,23 @@ static Health check_daemons(Doctor *doctor)
                          json_text(host, "host", ""), json_text(host, "version", ""), DDQ_VERSION);
         cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(host, "workers"))
         {
+            const char *drain = registry_drain(host, json_text(worker, "name", ""));
             workers++;
-            gone += strcmp(json_text(worker, "state", ""), "gone") == 0 &&
-                    !registry_drain(host, json_text(worker, "name", ""));
+            idle += drain != NULL;
+            gone += strcmp(json_text(worker, "state", ""), "gone") == 0 && !drain;
+            drained = drain ? json_text(host, "host", "") : drained;
+            why = drain ? drain : why;
         }
     }
     if (gone || !workers)
-        return found(doctor, HEALTH_BAD, "%d of %d workers run; `ddq gpus` lists them, the log of ddqd has the reason",
-                     workers - gone, workers);
-    return found(doctor, HEALTH_OK, "%d alive, %d workers", cJSON_GetArraySize(doctor->hosts), workers);
+        return found(doctor, HEALTH_BAD, "%d of %d worker%s %s; `ddq gpus` names them, the log of ddqd says why",
+                     workers - gone, workers, workers == 1 ? "" : "s", workers == 1 ? "runs" : "run");
+    if (idle)
+        return found(doctor, HEALTH_WARN,
+                     "%d of %d worker%s %s drained and takes no jobs, on %s: %s. End it with: ddq resume %s", idle,
+                     workers, workers == 1 ? "" : "s", idle == 1 ? "is" : "are", drained, why, drained);
+    return found(doctor, HEALTH_OK, "%d alive, %d worker%s", cJSON_GetArraySize(doctor->hosts), workers,
+                 workers == 1 ? "" : "s");
 }
 
 /* What the hosts say of the files behind their names. */
@@ -254,113 +242,137 @@ static Health check_lost(Doctor *doctor)
     return found(doctor, HEALTH_OK, "all your jobs on disk are in the queue");
 }
 
-static bool file_missing(Doctor *doctor, const char *section, const char *name, const char *path)
+/* The file is synced always, or once a second: INFO does not tell, and CONFIG only where it is allowed. */
+static void add_appendfsync(Doctor *doctor)
 {
-    if (!path || access(path, R_OK) == 0)
-        return false;
-    found(doctor, HEALTH_BAD, "[%s%s%s]: %s cannot be read on this machine; download it or correct ddq.conf", section,
-          *name ? " " : "", name, path);
-    return true;
+    char *answer;
+    const char *const words[] = {"CONFIG", "GET", "appendfsync"};
+    if (!redis_command(doctor->cmd->redis, words, 3, &answer, NULL))
+        return;
+    const char *value = strchr(answer, '\n');
+    size_t used = strlen(doctor->text);
+    if (value && value[1])
+        snprintf(doctor->text + used, sizeof doctor->text - used, ", appendfsync %.*s%s", (int)strcspn(value + 1, "\n"),
+                 value + 1, strncmp(value + 1, "always", 6) == 0 ? "" : " (a power cut may cost its last second)");
+    free(answer);
 }
 
-static Health check_files(Doctor *doctor)
-{
-    const Conf *conf = doctor->conf;
-    if (!conf)
-        return found(doctor, HEALTH_SKIPPED, "the configuration cannot be read");
-    for (int i = 0; i < conf->model_count; i++) {
-        const ConfModel *model = &conf->models[i];
-        for (ModelRole role = 0; role < MODEL_ROLES; role++)
-            if (file_missing(doctor, "model", model->name, model->files[role]))
-                return HEALTH_BAD;
-    }
-    for (int i = 0; i < conf->reference_count; i++) {
-        const ConfReference *reference = &conf->references[i];
-        if (file_missing(doctor, "reference", reference->name, conf_reference_path(reference)) ||
-            file_missing(doctor, "reference", reference->name, reference->inception))
-            return HEALTH_BAD;
-        if (!reference->inception && !conf->inception)
-            return found(doctor, HEALTH_BAD,
-                         "[reference %s] has no network: set weights in [inception], or inception there",
-                         reference->name);
-    }
-    if (file_missing(doctor, "inception", "", conf->inception))
-        return HEALTH_BAD;
-    return found(doctor, HEALTH_OK, "models: %d, references: %d, all files are there", conf->model_count,
-                 conf->reference_count);
-}
+/* --- tables ------------------------------------------------------------------------------------------------- */
 
-static Health check_recipes(Doctor *doctor)
-{
-    RecipeList list;
-    Err err = {0};
-    if (!doctor->conf)
-        return found(doctor, HEALTH_SKIPPED, "the configuration cannot be read");
-    if (!recipes_load(doctor->conf->recipes, &list, &err))
-        return found(doctor, HEALTH_BAD, "%s", err.text);
-    found(doctor, HEALTH_OK, "%d recipes", list.count);
-    recipes_free(&list);
-    return HEALTH_OK;
-}
-
-static const struct {
+typedef struct DoctorCheck {
     const char *name;
     bool redis; /* skipped when Redis does not answer */
     Health (*run)(Doctor *doctor);
-} checks[] = {
+} DoctorCheck;
+
+static const DoctorCheck first[] = {
     {"configuration", false, check_configuration},
     {"redis", false, check_redis},
-    {"redis version", true, check_version},
-    {"queue library", true, check_library},
-    {"persistence", true, check_persistence},
-    {"eviction", true, check_eviction},
-    {"clock", true, check_clock},
-    {"daemons", true, check_daemons},
-    {"offers", true, check_offers},
-    {"output folder", true, check_output},
-    {"lost jobs", true, check_lost},
-    {"model files", false, check_files},
-    {"recipes", false, check_recipes},
+};
+/* Between them the facts of the server and, at the end, the files. */
+static const DoctorCheck rest[] = {
+    {"queue library", true, check_library}, {"queue changes", true, check_changes}, {"queue hints", true, check_hints},
+    {"clock", true, check_clock},           {"daemons", true, check_daemons},       {"offers", true, check_offers},
+    {"output folder", true, check_output},  {"lost jobs", true, check_lost},
 };
 
-static void add_result(const Cmd *cmd, cJSON *list, Table *table, const char *name, Health health, const char *text)
+static void add_result(Doctor *doctor, const char *name, Health health)
 {
-    static const Color colors[] = {COLOR_GREEN, COLOR_RED, COLOR_DIM};
+    Cmd *cmd = doctor->cmd;
     cJSON *row = cJSON_CreateObject();
     cJSON_AddStringToObject(row, "name", name);
     cJSON_AddStringToObject(row, "status", health_names[health]);
-    cJSON_AddStringToObject(row, "text", text);
-    cJSON_AddItemToArray(list, row);
+    cJSON_AddStringToObject(row, "text", doctor->text);
+    cJSON_AddItemToArray(doctor->list, row);
+    if (health == HEALTH_BAD)
+        cmd->exit_code = EXIT_ERROR;
     if (cmd->quiet && health != HEALTH_BAD)
         return;
-    table_cell(table, COLOR_PLAIN, name);
-    table_cell(table, colors[health], health_names[health]);
-    table_cell(table, COLOR_PLAIN, text);
+    table_cell(doctor->table, COLOR_PLAIN, name);
+    table_cell(doctor->table, health_colors[health], health_names[health]);
+    table_cell(doctor->table, COLOR_PLAIN, doctor->text);
+}
+
+static void run_checks(Doctor *doctor, const DoctorCheck *checks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        Health health = checks[i].redis && !doctor->redis ? found(doctor, HEALTH_SKIPPED, "Redis does not answer")
+                                                          : checks[i].run(doctor);
+        add_result(doctor, checks[i].name, health);
+    }
+}
+
+/* INFO by sections: the gate of a host lets users ask for these and no others. Caller frees. */
+static bool ask_info(Doctor *doctor, char **ret_info, Err *err)
+{
+    Buf all = {0};
+    for (int i = 0; redis_info_sections[i]; i++) {
+        const char *words[] = {"INFO", redis_info_sections[i]};
+        char *text;
+        if (!redis_command(doctor->cmd->redis, words, 2, &text, err)) {
+            buf_free(&all);
+            return false;
+        }
+        buf_printf(&all, "%s\n", text);
+        free(text);
+    }
+    *ret_info = all.data;
+    return true;
+}
+
+static void run_facts(Doctor *doctor)
+{
+    const RedisFact *fact;
+    char *info = NULL, note[REDIS_NOTE];
+    Err err = {0};
+    bool told = !doctor->redis || ask_info(doctor, &info, &err);
+    for (int i = 0; (fact = redis_fact(i)); i++) {
+        Err bad = {0};
+        Health health = !told && i == 0 ? found(doctor, HEALTH_BAD, "%s", err.text)
+                        : !info
+                            ? found(doctor, HEALTH_SKIPPED, "Redis does not %s", doctor->redis ? "show it" : "answer")
+                        : fact->judge(info, note, &bad) ? found(doctor, HEALTH_OK, "%s", note)
+                                                        : found(doctor, HEALTH_BAD, "%s", bad.text);
+        if (health == HEALTH_OK && strcmp(fact->name, "persistence") == 0)
+            add_appendfsync(doctor);
+        add_result(doctor, fact->name, health);
+    }
+    free(info);
+}
+
+static void run_files(Doctor *doctor)
+{
+    const ConfCheck *files;
+    char note[CONF_NOTE];
+    for (int i = 0; (files = conf_check(i)); i++) {
+        Err err = {0};
+        Health health = !doctor->conf ? found(doctor, HEALTH_SKIPPED, "the configuration cannot be read")
+                        : files->run(doctor->conf, note, &err) ? found(doctor, HEALTH_OK, "%s", note)
+                                                               : found(doctor, HEALTH_BAD, "%s", err.text);
+        add_result(doctor, files->name, health);
+    }
 }
 
 static bool doctor_run(Cmd *cmd, Err *err)
 {
     static const Column columns[] = {{"CHECK", false, 0}, {"", false, 0}, {"FOUND", false, 0}};
-    Doctor doctor = {.cmd = cmd};
-    Table *table = table_new(columns, countof(columns));
-    cJSON *object = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(object, "checks");
+    cJSON *object = cJSON_CreateObject();
+    Doctor doctor = {
+        .cmd = cmd, .table = table_new(columns, countof(columns)), .list = cJSON_AddArrayToObject(object, "checks")};
     (void)err;
-    for (size_t i = 0; i < countof(checks); i++) {
-        Health health = checks[i].redis && !doctor.redis ? found(&doctor, HEALTH_SKIPPED, "Redis does not answer")
-                                                         : checks[i].run(&doctor);
-        add_result(cmd, list, table, checks[i].name, health, doctor.text);
-        if (health == HEALTH_BAD)
-            cmd->exit_code = EXIT_ERROR;
-    }
+    run_checks(&doctor, first, countof(first));
+    run_facts(&doctor);
+    run_checks(&doctor, rest, countof(rest));
+    run_files(&doctor);
     if (doctor.redis_error)
         cmd->exit_code = err_exit_code(doctor.redis_error);
     if (cmd->json)
         cmd_json(object);
     else
-        table_print(table, stdout);
+        table_print(doctor.table, stdout);
     if (!cmd->json)
         cJSON_Delete(object);
-    table_free(table);
+    table_free(doctor.table);
     cJSON_Delete(doctor.check);
     cJSON_Delete(doctor.hosts);
     return true;

@@ -18,7 +18,7 @@ static const struct {
     {EXIT_ERROR, "another error, which the message describes"},
     {EXIT_USAGE, "the command line or the job is invalid"},
     {EXIT_UNREACHABLE, "Redis or the daemon cannot be reached"},
-    {EXIT_REFUSED, "temporarily refused"},
+    {EXIT_REFUSED, "temporarily refused (a quota, a busy or full Redis); try again later"},
     {EXIT_PERMISSION, "not permitted"},
     {EXIT_JOB_FAILED, "the job failed"},
     {EXIT_TIMED_OUT, "--timeout expired before the job ended"},

@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/file.h"
@@ -35,12 +36,24 @@ static bool read_boot(const char *folder, char ret_boot[33], Err *err)
     return ok;
 }
 
+/* `ddqd --check` holds the lock for a moment too. */
+static bool lock_at_once(int fd)
+{
+    const struct timespec pause = {0, 20000000};
+    for (int tries = 0; tries < 25; tries++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
 static bool take_lock(const char *folder, int *ret_fd, Err *err)
 {
     char *path = xasprintf("%s/lock", folder), pid[32] = "";
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     bool ok = fd >= 0 || err_errno(err, "state lock %s", path);
-    if (ok && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (ok && !lock_at_once(fd)) {
         ssize_t got = pread(fd, pid, sizeof pid - 1, 0);
         pid[got > 0 ? strcspn(pid, "\n") : 0] = 0;
         ok = err_set(err, ERR_REFUSED,
@@ -57,6 +70,35 @@ static bool take_lock(const char *folder, int *ret_fd, Err *err)
         close(fd);
     free(path);
     return ok;
+}
+
+/* The files of the folder that are there must be this user's to write; the pid of the lock's holder, if one holds it.
+ */
+static bool look_inside(const char *folder, int *ret_pid, Err *err)
+{
+    static const char *const names[] = {"lock", "boot", "journal"};
+    bool ok = access(folder, R_OK | W_OK | X_OK) == 0 || err_errno(err, "state folder %s", folder);
+    for (size_t i = 0; ok && i < countof(names); i++) {
+        char *path = xasprintf("%s/%s", folder, names[i]);
+        ok = access(path, F_OK) != 0 || access(path, R_OK | W_OK) == 0 || err_errno(err, "state file %s", path);
+        free(path);
+    }
+    char *path = xasprintf("%s/lock", folder), pid[32] = "";
+    int fd = ok ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0)
+        *ret_pid = pread(fd, pid, sizeof pid - 1, 0) > 0 && atoi(pid) > 0 ? atoi(pid) : -1;
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return ok;
+}
+
+bool statedir_look(const char *path, int *ret_pid, Err *err)
+{
+    *ret_pid = 0;
+    if (access(path, F_OK) == 0)
+        return look_inside(path, ret_pid, err);
+    return file_folders_possible(path) || err_errno(err, "state folder %s cannot be made", path);
 }
 
 bool statedir_open(const char *path, StateDir *ret_state, Err *err)

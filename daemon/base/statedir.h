@@ -16,6 +16,11 @@ typedef struct StateDir {
     char boot[33]; /* this folder's id, made once: a restarted daemon has the same one */
 } StateDir;
 
+/* Looks at the folder and changes nothing: could statedir_open open it, but for another ddqd that uses it now?
+ * *ret_pid: of that one, 0 for none, -1 if its pid is not known. A folder that is not there must be possible to make.
+ */
+bool statedir_look(const char *path, int *ret_pid, Err *err);
+
 bool statedir_open(const char *path, StateDir *ret_state, Err *err);
 void statedir_close(StateDir *state);
 

@@ -1,7 +1,6 @@
 /* The handshake is a table: each step builds one command (or skips itself) and judges the reply. To add a check, add a
- * row. Steps run one after the other, so a refusal is the first thing that is wrong and nothing after it happens.
- *
- * INFO answers everything about the server in one round trip and needs no right to read its configuration. */
+ * row. Steps run one after the other, so a refusal is the first thing that is wrong and nothing after it happens. What
+ * INFO must say is in queue/redis_info.c. */
 #include "daemon/redis/handshake.h"
 
 #include <stdio.h>
@@ -12,6 +11,8 @@
 
 #include "core/mem.h"
 #include "queue/queue.h"
+#include "queue/redis_error.h"
+#include "queue/redis_info.h"
 
 enum { HANDSHAKE_ARGS = 8 };
 
@@ -23,48 +24,15 @@ typedef struct Step {
     Verdict (*judge)(Handshake *handshake, const RedisReply *reply, Err *err);
 } Step;
 
-/* --- reading INFO ----------------------------------------------------------------------------------- */
-
-/* The value of "name:value" in INFO's text. */
-static bool info_field(const char *info, const char *name, char *ret_value, size_t size)
-{
-    size_t len = strlen(name);
-    for (const char *line = info; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
-        if (strncmp(line, name, len) == 0 && line[len] == ':') {
-            snprintf(ret_value, size, "%.*s", (int)strcspn(line + len + 1, "\r\n"), line + len + 1);
-            return true;
-        }
-    return false;
-}
-
 bool handshake_check_info(const char *info, bool *ret_unfit, Err *err)
 {
-    char value[256] = "";
-    *ret_unfit = true;
-    if (!info_field(info, "redis_version", value, sizeof value))
-        return err_set(err, ERR_UNREACHABLE, "the server shows no redis_version in INFO; is it a Redis?");
-    if (atoi(value) < 7)
-        return err_set(
-            err, ERR_UNREACHABLE,
-            "Redis is version %s, and ddq needs 7.0 or newer for function libraries: upgrade redis-server, or "
-            "run ddqd --standalone with a newer one",
-            value);
-    if (info_field(info, "loading", value, sizeof value) && strcmp(value, "0") != 0) {
-        *ret_unfit = false;
-        return err_set(err, ERR_UNREACHABLE, "Redis is still loading its data");
-    }
-    if (info_field(info, "role", value, sizeof value) && strcmp(value, "master") != 0)
-        return err_set(err, ERR_UNREACHABLE,
-                       "Redis is a %s, and the queue needs a writable server: give the address of the master", value);
-    if (!info_field(info, "aof_enabled", value, sizeof value) || strcmp(value, "1") != 0)
-        return err_set(err, ERR_UNREACHABLE,
-                       "Redis keeps no append-only file, so a restart would lose jobs: set 'appendonly yes' in its "
-                       "configuration (now: redis-cli CONFIG SET appendonly yes)");
-    if (!info_field(info, "maxmemory_policy", value, sizeof value) || strcmp(value, "noeviction") != 0)
-        return err_set(err, ERR_UNREACHABLE,
-                       "Redis may evict keys (maxmemory-policy is %s): set 'maxmemory-policy noeviction' in its "
-                       "configuration",
-                       value);
+    const RedisFact *fact;
+    char note[REDIS_NOTE];
+    for (int i = 0; (fact = redis_fact(i)); i++)
+        if (fact->needed && !fact->judge(info, note, err)) {
+            *ret_unfit = err->kind != ERR_BUSY;
+            return false;
+        }
     return true;
 }
 
@@ -111,10 +79,20 @@ static int build_version(Handshake *handshake, const char **argv)
     return handshake->missing ? 0 : WORDS(argv, "FCALL", queue_fn_name(QUEUE_CHECK), "1", QUEUE_TAG, "{}");
 }
 
+static bool must_load(const Handshake *handshake)
+{
+    return handshake->missing || handshake->version < QUEUE_VERSION || (handshake->differs && handshake->first);
+}
+
 static int build_load(Handshake *handshake, const char **argv)
 {
-    bool load = handshake->missing || handshake->version < QUEUE_VERSION || (handshake->differs && handshake->first);
-    return load ? WORDS(argv, "FUNCTION", "LOAD", "REPLACE", queue_lua) : 0;
+    return must_load(handshake) ? WORDS(argv, "FUNCTION", "LOAD", "REPLACE", queue_lua) : 0;
+}
+
+/* A library that was just loaded may be on the wrong node of a cluster, or not be ours to call. */
+static int build_verify(Handshake *handshake, const char **argv)
+{
+    return must_load(handshake) ? WORDS(argv, "FCALL", queue_fn_name(QUEUE_CHECK), "1", QUEUE_TAG, "{}") : 0;
 }
 
 /* A server that was killed may keep the beginning of a transaction at the end of its file. Redis 7.0 leaves it out when
@@ -135,28 +113,37 @@ static Verdict judge_rewrite(Handshake *handshake, const RedisReply *reply, Err 
     return GO_ON;
 }
 
+static Verdict verdict_of(const Err *err)
+{
+    return err->kind == ERR_BUSY ? AWAY : UNFIT;
+}
+
 static Verdict judge_auth(Handshake *handshake, const RedisReply *reply, Err *err)
 {
     (void)handshake;
     if (!redis_reply_error(reply))
         return GO_ON;
-    err_set(err, ERR_UNREACHABLE, "Redis refuses the password of its address: %s", redis_reply_error(reply));
-    return UNFIT;
+    redis_error_auth(NULL, redis_reply_error(reply), err);
+    return verdict_of(err);
 }
 
 /* A server that loads its file or has no master yet is worth waiting for; NOAUTH and the rest are not. */
 static Verdict judge_plain(Handshake *handshake, const RedisReply *reply, Err *err)
 {
     (void)handshake;
-    const char *error = redis_reply_error(reply);
-    if (!error)
+    if (!redis_reply_error(reply))
         return GO_ON;
-    bool later =
-        strncmp(error, "LOADING", 7) == 0 || strncmp(error, "BUSY", 4) == 0 || strncmp(error, "MASTERDOWN", 10) == 0;
-    bool auth = strncmp(error, "NOAUTH", 6) == 0;
-    err_set(err, ERR_UNREACHABLE, "Redis answers: %s%s", error,
-            auth ? " (write the password into the address: redis://:PASSWORD@host)" : "");
-    return later ? AWAY : UNFIT;
+    redis_error_set(NULL, redis_reply_error(reply), err);
+    return verdict_of(err);
+}
+
+/* The name helps people who look at CLIENT LIST; a server that forbids it is good enough. */
+static Verdict judge_name(Handshake *handshake, const RedisReply *reply, Err *err)
+{
+    const char *error = redis_reply_error(reply);
+    if (error && (strncmp(error, "NOPERM", 6) == 0 || strncmp(error, "ERR unknown", 11) == 0))
+        return GO_ON;
+    return judge_plain(handshake, reply, err);
 }
 
 static Verdict judge_info(Handshake *handshake, const RedisReply *reply, Err *err)
@@ -165,7 +152,7 @@ static Verdict judge_info(Handshake *handshake, const RedisReply *reply, Err *er
     bool unfit = true;
     if (!info)
         return judge_plain(handshake, reply, err);
-    info_field(info, "run_id", handshake->run, sizeof handshake->run);
+    redis_info_field(info, "run_id", handshake->run, sizeof handshake->run);
     return handshake_check_info(info, &unfit, err) ? GO_ON : unfit ? UNFIT : AWAY;
 }
 
@@ -186,6 +173,9 @@ static Verdict judge_library(Handshake *handshake, const RedisReply *reply, Err 
 
 static Verdict judge_version(Handshake *handshake, const RedisReply *reply, Err *err)
 {
+    const char *error = redis_reply_error(reply);
+    if (error && !strstr(error, "Function not found"))
+        return judge_plain(handshake, reply, err);
     cJSON *answer = redis_reply_text(reply) ? cJSON_Parse(redis_reply_text(reply)) : NULL;
     const cJSON *version = cJSON_GetObjectItemCaseSensitive(answer, "version");
     handshake->version = cJSON_IsNumber(version) ? version->valueint : 0; /* 0: too old to know the function */
@@ -201,9 +191,10 @@ static Verdict judge_version(Handshake *handshake, const RedisReply *reply, Err 
 
 static const Step steps[] = {
     {"auth", build_auth, judge_auth},          {"select", build_select, judge_plain},
-    {"name", build_name, judge_plain},         {"info", build_info, judge_info},
+    {"name", build_name, judge_name},          {"info", build_info, judge_info},
     {"library", build_library, judge_library}, {"version", build_version, judge_version},
-    {"load", build_load, judge_plain},         {"rewrite", build_rewrite, judge_rewrite},
+    {"load", build_load, judge_plain},         {"verify", build_verify, judge_plain},
+    {"rewrite", build_rewrite, judge_rewrite},
 };
 
 /* --- the walk --------------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "core/mem.h"
 
@@ -93,11 +94,23 @@ static const char *error_text(const redisAsyncContext *redis, int number)
     return number ? strerror(number) : "the connection failed";
 }
 
+/* A server that takes no more connections says so and closes; what it said may be unread when a write fails. */
+static bool last_words(const RedisLink *link, char *text, size_t size)
+{
+    ssize_t got = recv(link->redis->c.fd, text, size - 1, MSG_DONTWAIT);
+    text[got > 0 ? got : 0] = 0;
+    text[strcspn(text, "\r\n")] = 0;
+    return text[0] == '-';
+}
+
 /* hiredis calls this once, after the last pending callback and before it closes the socket. */
 static void on_cleanup(void *data)
 {
     int number = errno;
     RedisLink *link = data;
+    char text[256];
+    if (link->redis->err && link->why.kind == ERR_NONE && last_words(link, text, sizeof text))
+        err_set(&link->why, ERR_UNREACHABLE, "%s", text + 1);
     if (link->redis->err && link->why.kind == ERR_NONE)
         err_set(&link->why, ERR_UNREACHABLE, "%s", error_text(link->redis, number));
     if (link->why.kind == ERR_NONE)

@@ -17,6 +17,9 @@
 #include "daemon/base/sched.h"
 #include "daemon/redis/handshake.h"
 #include "daemon/redis/link.h"
+#include "queue/redis_error.h"
+
+enum { TROUBLE_MS = 15000 }; /* longer than the pause between two heartbeats, which are refused as well */
 
 typedef enum StoreState { STORE_AWAY, STORE_CONNECTING, STORE_HANDSHAKE, STORE_READY } StoreState;
 
@@ -30,8 +33,10 @@ struct Store {
     RedisLink *link, *listener;
     Handshake handshake;
     bool handshake_done, hinted, ended;
-    char known_run[48];      /* of the Redis of the last handshake */
-    const char *restart_why; /* why the tick shall drop the link and start over */
+    char known_run[48]; /* of the Redis of the last handshake */
+    Err restart;        /* why the tick shall drop the link and start over; ERR_NONE: it need not */
+    Err trouble;        /* what the server answered instead of carrying out a call */
+    Mono trouble_at;    /* 0: never */
     int failures, listener_failures;
     Mono next_dial, next_listener, ready_since, changed;
 };
@@ -106,7 +111,7 @@ static void store_over(Store *store, const Err *why, bool unfit)
 {
     bool was_ready = store->state == STORE_READY;
     store->link = NULL;
-    store->restart_why = NULL;
+    err_clear(&store->restart);
     listener_close(store);
     state_set(store, STORE_AWAY);
     Mono wait = unfit ? 5000 : sched_reconnect_ms(store->failures, drand48());
@@ -159,9 +164,13 @@ static void on_up(void *owner)
     handshake_start(&store->handshake);
 }
 
+/* A server that takes no more connections says so without being asked. */
 static void on_down(void *owner, const Err *why)
 {
-    store_over(owner, why, false);
+    Err told = *why;
+    if (redis_error_find(why->text)->kind != ERR_INTERNAL)
+        redis_error_set(NULL, why->text, &told);
+    store_over(owner, &told, false);
 }
 
 static void store_dial(Store *store)
@@ -173,14 +182,18 @@ static void store_dial(Store *store)
 
 /* --- calls ------------------------------------------------------------------------------------------ */
 
-/* Errors after which the connection is of no use as it is: a failover, a flushed library, a reloading server. */
-static bool error_ends_connection(const char *error)
+/* The caller hears that the outcome is unknown if another try makes sense: it is made when the server has recovered,
+ * or when somebody has mended it. */
+static void call_refused(Store *store, const char *error, Err *err)
 {
-    static const char *const starts[] = {"READONLY", "LOADING", "NOAUTH", "MASTERDOWN", "ERR Function not found"};
-    for (size_t i = 0; i < countof(starts); i++)
-        if (strncmp(error, starts[i], strlen(starts[i])) == 0)
-            return true;
-    return false;
+    const RedisError *row = redis_error_find(error);
+    redis_error_set(NULL, error, err);
+    store->trouble = *err;
+    store->trouble_at = mono_ms();
+    if (row->reconnect)
+        store->restart = *err;
+    if (row->kind != ERR_INTERNAL)
+        err->kind = ERR_UNREACHABLE;
 }
 
 static void on_call_reply(void *owner, uint64_t tag, const RedisReply *reply)
@@ -193,10 +206,7 @@ static void on_call_reply(void *owner, uint64_t tag, const RedisReply *reply)
     if (!reply) {
         err_set(&err, ERR_UNREACHABLE, "the connection to Redis was lost before the answer");
     } else if (error) {
-        bool ends = error_ends_connection(error);
-        err_set(&err, ends ? ERR_UNREACHABLE : ERR_INTERNAL, "Redis answers: %s", error);
-        if (ends)
-            store->restart_why = "the server can no longer be written";
+        call_refused(store, error, &err);
     } else if (call->library) {
         if (!queue_reply_parse(text ? text : "", &answer, &err) && err.kind == ERR_PROTOCOL)
             answer = queue_reply_rescue(text);
@@ -268,9 +278,8 @@ void store_retry_now(Store *store)
 
 void store_tick(Store *store, Mono now)
 {
-    if (store->restart_why) {
-        Err why = {0};
-        err_set(&why, ERR_UNREACHABLE, "%s", store->restart_why);
+    if (store->restart.kind != ERR_NONE) {
+        Err why = store->restart;
         RedisLink *link = store->link;
         store_over(store, &why, false);
         redis_link_close(link);
@@ -286,6 +295,11 @@ void store_tick(Store *store, Mono now)
 bool store_ready(const Store *store)
 {
     return store && store->state == STORE_READY;
+}
+
+const Err *store_trouble(const Store *store)
+{
+    return store->trouble_at && mono_ms() - store->trouble_at < TROUBLE_MS ? &store->trouble : NULL;
 }
 
 bool store_hinted(const Store *store)

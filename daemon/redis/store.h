@@ -39,14 +39,18 @@ void store_retry_now(Store *store); /* the server was just started: do not wait 
 
 bool store_ready(const Store *store);
 bool store_hinted(const Store *store); /* the listening connection is up */
+/* What the server has lately answered to calls instead of carrying them out (full, busy, no permission); NULL: nothing.
+ * Its text starts in the middle of a sentence: "its memory is full ...". */
+const Err *store_trouble(const Store *store);
 Mono store_ready_since(const Store *store);
 /* False when the connection's state machine is stuck, which no fault of the server can cause; for the watchdog. */
 bool store_healthy(const Store *store, Mono now);
 const char *store_state_name(const Store *store);
 
 /* reply has a status of "ok", "empty", "already" or "stale" and is freed after the call; or err is given. err of kind
- * ERR_UNREACHABLE means the outcome is unknown. With ERR_PROTOCOL the answer could not be read, and reply is NULL or the
- * {"token"} that was found in it (queue_reply_rescue). */
+ * ERR_UNREACHABLE means that the outcome is unknown, or that the server cannot carry it out now (store_trouble): call
+ * again later. With ERR_PROTOCOL the answer could not be read, and reply is NULL or the {"token"} that was found in it
+ * (queue_reply_rescue). */
 typedef void StoreReplyFn(void *owner, uint64_t tag, const cJSON *reply, const Err *err);
 /* args is consumed. False when the store is not ready: fn is not called. */
 bool store_call(Store *store, QueueFn fn, cJSON *args, StoreReplyFn *on_reply, void *owner, uint64_t tag);

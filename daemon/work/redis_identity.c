@@ -32,6 +32,11 @@ static void on_checked(void *owner, uint64_t tag, const cJSON *reply, const Err 
     (void)tag;
     Daemon *d = owner;
     Wall born = json_int(reply, "born", 0);
+    if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(reply, "hints")))
+        log_warning(
+            "redis=%s its ACL does not permit this user to publish and subscribe: jobs and cancels wait for the "
+            "next poll; add +publish +subscribe &{ddq}:*",
+            d->url);
     if (err || !born)
         return;
     char *path = xasprintf("%s/queue", d->state.path), then[25], now[25];

@@ -5,6 +5,8 @@
 #include "core/json.h"
 #include "daemon/work/state.h"
 
+enum { AGAIN_MS = 1000 };
+
 static void on_answer(void *owner, uint64_t tag, const cJSON *reply, const Err *err)
 {
     Daemon *d = owner;
@@ -13,7 +15,8 @@ static void on_answer(void *owner, uint64_t tag, const cJSON *reply, const Err *
         return;
     const char *token = json_text(report->args, "token", "");
     if (err && err->kind == ERR_UNREACHABLE) {
-        report->sent = false; /* outcome unknown: once more when Redis is back */
+        report->sent = false; /* outcome unknown, or Redis cannot take it now: once more */
+        d->next_report = mono_ms() + AGAIN_MS;
         return;
     }
     if (err) /* the queue refuses it; sending it again would change nothing, and an open lease expires */
@@ -34,6 +37,14 @@ void reports_send(Daemon *d)
             return;
         report->sent = true;
     }
+}
+
+void reports_tick(Daemon *d, Mono now)
+{
+    if (!d->next_report || now < d->next_report)
+        return;
+    d->next_report = 0;
+    reports_send(d);
 }
 
 /* args: {token, upto, ...} */

@@ -65,6 +65,8 @@ struct Daemon {
     Stage stage;
     bool connected;                                     /* Redis was ready once */
     Err redis_why;                                      /* why the latest attempt was not */
+    Err trouble;                                        /* of Redis, as it was logged; ERR_NONE: none */
+    Mono next_trouble;                                  /* when to log it again though it is the same */
     bool ready;                                         /* READY was announced */
     bool registered;                                    /* the queue's register has this host */
     void (*on_host_refused)(Daemon *d, const Err *why); /* another daemon has this host's name */
@@ -75,7 +77,7 @@ struct Daemon {
 
     Mono woken_at; /* the latest hint that work may be claimable */
     bool renewing, renew_again, moved;
-    Mono renewed_at, next_reap, next_heartbeat, next_flush, next_watchdog, next_status;
+    Mono renewed_at, next_reap, next_heartbeat, next_report, next_flush, next_watchdog, next_status;
     Lag lag;
 };
 

@@ -211,7 +211,8 @@ static char *print(const RedisUrl *url, const char *secret)
 {
     Buf out = {0};
     if (url->path[0]) {
-        buf_printf(&out, "unix:%s%s%s", *secret ? "//" : "", secret, url->path);
+        bool whole = *secret || strncmp(url->path, "//", 2) == 0; /* else the path would look like "unix://" */
+        buf_printf(&out, "unix:%s%s%s", whole ? "//" : "", secret, url->path);
         if (url->db || strstr(url->path, "?db="))
             buf_printf(&out, "?db=%d", url->db);
     } else {

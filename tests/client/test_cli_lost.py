@@ -137,7 +137,9 @@ def test_passwords(session):
 
 @pytest.mark.parametrize("answer, code, words", [
     (b"-ERR unknown command 'FCALL'\r\n", 69, ["7.0"]),
-    (b"-LOADING Redis is loading the dataset in memory\r\n", 69, ["moment"]),
+    (b"-LOADING Redis is loading the dataset in memory\r\n", 75, ["reads its files"]),
+    (b"-BUSY Redis is busy running a script.\r\n", 75, ["FUNCTION KILL"]),
+    (b"-MOVED 4137 10.0.0.7:6379\r\n", 69, ["10.0.0.7:6379"]),
     (b"-NOAUTH Authentication required.\r\n", 77, ["password"]),
     (b"-MISCONF Redis is configured to save RDB snapshots\r\n", 75, ["disk"]),
     (b"-OOM command not allowed\r\n", 75, ["memory"]),

@@ -137,7 +137,13 @@ def test_doctor():
         assert checks["persistence"]["status"] == "ok" and checks["queue library"]["status"] == "ok"
         session.heartbeat()
         text = session.ddq("doctor").stdout
-        assert " bad " not in text and "1 alive, 1 workers" in text
+        assert " bad " not in text and "1 alive, 1 worker\n" in text
+        session.ddq("drain", "node1", "--reason", "new card")
+        session.heartbeat()
+        text = session.ddq("doctor").stdout  # somebody wanted it so: no fault
+        assert " warn " in text and "ddq resume node1" in text and "1 of 1 worker is drained" in text and "new card" in text, text
+        session.ddq("resume", "node1")
+        session.heartbeat()
         session.redis("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
         out = session.ddq("doctor", "--quiet", code=1).stdout
         assert "noeviction" in out and len(out.splitlines()) == 2

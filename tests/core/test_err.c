@@ -32,6 +32,7 @@ static void test_clean(void **state)
         {"\x7f", "?"},
         {"too many, 'redis://:hunter2@h:1/2' is one", "too many, 'redis://***@h:1/2' is one"},
         {"unix://:a@b@/r and http://u:p@h x@y", "unix://***@/r and http://***@h x@y"},
+        {"wanted redis://[:PASSWORD@]HOST, not redis://p@h", "wanted redis://[:PASSWORD@]HOST, not redis://*@h"},
         {"redis://:@h redis://p@h", "redis://*@h redis://*@h"},
         {"https://h/p a@b ://@", "https://h/p a@b ://@"},
     };

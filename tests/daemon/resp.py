@@ -42,10 +42,14 @@ class Redis:
 
 
 class FakeServer:
-    """Answers INFO with a given text and everything else with +OK; one thread, any number of clients."""
+    """Answers INFO with a given text, the commands in errors with their error, and everything else with +OK, or with the
+    text of `default`; any number of clients. "*" in errors stands for every command, "connect" for a connection, which is
+    closed then. Both may be changed while it runs."""
 
-    def __init__(self, path, info):
+    def __init__(self, path, info, errors=None, default="+OK"):
         self.info = info.replace("\n", "\r\n").encode()
+        self.errors = dict(errors or {})
+        self.default = default
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(path)
         self.socket.listen(8)
@@ -60,16 +64,23 @@ class FakeServer:
             threading.Thread(target=self.answer, args=(client,), daemon=True).start()
 
     def answer(self, client):
+        if "connect" in self.errors:
+            client.sendall(f"-{self.errors['connect']}\r\n".encode())
+            client.close()
+            return
         file = client.makefile("rb")
         while True:
             head = file.readline()
             if not head:
                 return
             words = [file.read(int(file.readline()[1:]) + 2)[:-2] for _ in range(int(head[1:]))]
-            if words[0].upper() == b"INFO":
+            error = self.errors.get(words[0].decode().upper()) or self.errors.get("*")
+            if error:
+                client.sendall(f"-{error}\r\n".encode())
+            elif words[0].upper() == b"INFO":
                 client.sendall(b"$%d\r\n%s\r\n" % (len(self.info), self.info))
             else:
-                client.sendall(b"+OK\r\n")
+                client.sendall(f"{self.default}\r\n".encode())
 
     def close(self):
         self.socket.close()

@@ -180,6 +180,35 @@ def test_a_journal_with_foreign_lines_is_used_and_kept():
         assert "is given back" in farm.log()
 
 
+def test_check_beside_a_daemon_and_on_folders_of_others():
+    def look(farm):
+        check = subprocess.run(farm.command("--check"), capture_output=True, text=True, env=farm.env, timeout=DEADLINE)
+        assert check.returncode == 0 and "FAILED" not in check.stdout, check
+        return check.stdout
+
+    def files(folder):
+        return {path: (path.lstat().st_mtime_ns, path.lstat().st_uid, path.lstat().st_size) for path in folder.rglob("*")
+                if "redis" not in path.name and "append" not in str(path)}
+
+    with Farm() as farm:
+        farm.wait(farm.submit(images=3))
+        before = files(farm.state)
+        for _ in range(3):
+            told = look(farm)
+            assert f"used by the ddqd that runs (pid {farm.daemon.pid})" in told, told
+            assert "schema 2, takes changes" in told and "redis version   ok" in told, told
+        assert files(farm.state) == before and farm.daemon.poll() is None
+        farm.wait(farm.submit(images=3))
+        farm.stop()
+        for name in ("lock", "boot", "journal"):
+            (farm.state / name).unlink()
+        before = files(farm.folder)
+        assert "state folder    ok" in look(farm)
+        assert files(farm.folder) == before  # nothing of root's stands in the way of the daemon's user
+        check = subprocess.run(farm.command("--output-root", farm.conf, "--check"), capture_output=True, text=True, env=farm.env, timeout=DEADLINE)
+        assert check.returncode != 0 and "output root     FAILED" in check.stdout and "Not a directory" in check.stdout, check
+
+
 def test_output_that_is_not_written_is_an_error():
     farm = Farm()
     for words in (["ddqd", "--print-config", "--conf", farm.conf], ["ddqd", "--print-lifecycle"], ["ddq", "help"],
@@ -264,7 +293,7 @@ def test_a_wrong_password_is_refused():
                                "--appendonly", "yes", "--dir", farm.folder], stdout=subprocess.DEVNULL)
     wait_for(farm.socket.exists, "redis-server")
     try:
-        farm.refused(code=69, words=["NOAUTH", "password"])
+        farm.refused(code=77, words=["NOAUTH", "password"])
     finally:
         server.kill()
         server.wait()

@@ -33,8 +33,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data, size);
     text[size] = 0;
     RedisUrl url;
-    if (!redis_url_parse(text, &url, &err))
+    if (redis_url_parse(text, &url, &err)) {
+        RedisUrl again;
+        char *name = redis_url_name(&url); /* can be given again, and means the same server */
+        assert(redis_url_parse(name, &again, &err));
+        assert(strcmp(again.path, url.path) == 0 && strcmp(again.host, url.host) == 0 && !again.password[0]);
+        assert(again.port == url.port && again.db == url.db);
+        free(name);
+    } else {
         assert(err.kind != ERR_NONE && err.text[0]);
+    }
     if (load(text, size, &conf, &err)) {
         char *printed = conf_print(conf);
         assert(load(printed, strlen(printed), &again, &err));

@@ -219,6 +219,7 @@ static void test_redis_addresses(void **state)
         {"unix://:a@/b@/run/r.sock", "/run/r.sock", "", 6379, 0, "a@/b"},
         {"unix:/home/ada@LAB/what?/r.sock", "/home/ada@LAB/what?/r.sock", "", 6379, 0, ""},
         {"unix:r.sock", "r.sock", "", 6379, 0, ""},
+        {"unix:////run/a@b", "//run/a@b", "", 6379, 0, ""},
         {"host:6380", "", "host", 6380, 0, ""},
         {"host", "", "host", 6379, 0, ""},
     };
