@@ -12,15 +12,12 @@
  *     loaded    {job, seconds, warm}               weights are in memory; warm: the model files that are
  *     progress  {token, upto, rate, stage}
  *     finished  {token, upto, ms, fid?, metrics?, images?, peak_mib?, files?}   upto == hi; images: counted by a
- *                                                  survey; metrics: the report's figures (spec/figure.h); peak_mib:
- *                                                  device memory that it used; files: field -> hash of each file that
- *                                                  the range was made from (worker/job/identity.h)
- *     yielded   {token, upto}                      after yield, cancel or stop
- *     failed    {token, upto, kind, policy, text, ends?}                ends: the worker exits now
- *     log       {level, text}
- *     alive     {free_mib?}                        at least every 5 s, from a thread of its own; free_mib: device
- * memory that it could use, including what it holds
- *     seen      {models, references, networks, paths}     the answer to look (worker/commands/look.h)
+ *                                                  survey; metrics: the report's figures (spec/report/figure.h);
+ * peak_mib: device memory that it used; files: field -> hash of each file that the range was made from
+ * (worker/job/identity.h) yielded   {token, upto}                      after yield, cancel or stop failed    {token,
+ * upto, kind, policy, text, ends?}                ends: the worker exits now log       {level, text} alive {free_mib?}
+ * at least every 5 s, from a thread of its own; free_mib: device memory that it could use, including what it holds seen
+ * {models, references, networks, paths}     the answer to look (worker/commands/look.h)
  *
  * phase is "survey" (count the images of the source), "images" (make or measure images lo..hi-1) or "report"
  * (everything that needs all images). n is how many images the job has, 0 before its survey. upto is the first index

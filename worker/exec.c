@@ -15,7 +15,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "spec/figure.h"
+#include "spec/report/figure.h"
 #include "spec/jobfile.h"
 #include "worker/job/run.h"
 #include "worker/models/model_cache.h"

@@ -7,7 +7,7 @@
 
 #include "core/mem.h"
 #include "kernels/backend.h"
-#include "spec/fid_flags.h"
+#include "spec/report/fid_flags.h"
 #include "spec/jobspec.h"
 #include "spec/proto.h"
 #include "worker/commands/fid.h"

@@ -8,8 +8,8 @@
 #include "client/jobs/compare_runs.h"
 #include "client/queue/job.h"
 #include "core/json.h"
-#include "spec/figure.h"
-#include "spec/html.h"
+#include "spec/report/figure.h"
+#include "spec/report/html.h"
 
 static const cJSON *get(const cJSON *object, const char *name)
 {

@@ -1,4 +1,4 @@
-/* A comparison as a page, in the look of a report (spec/html.h). */
+/* A comparison as a page, in the look of a report (spec/report/html.h). */
 #ifndef CLIENT_JOBS_COMPARE_HTML_H
 #define CLIENT_JOBS_COMPARE_HTML_H
 

@@ -10,7 +10,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "spec/figure.h"
+#include "spec/report/figure.h"
 
 enum { REPORT_MAX = 64 << 20 }; /* bytes; a report with a list of 100,000 classes is far below */
 

@@ -14,7 +14,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "spec/figure.h"
+#include "spec/report/figure.h"
 #include "spec/jobspec.h"
 #include "spec/jobtraits.h"
 #include "spec/model.h"

@@ -9,7 +9,7 @@
 #include "client/queue/job.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "spec/figure.h"
+#include "spec/report/figure.h"
 #include "spec/jobkind.h"
 
 /* A line with the path, if the file exists or the folder is not visible from here. */

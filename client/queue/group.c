@@ -8,7 +8,7 @@
 #include "client/terminal/table.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "spec/figure.h"
+#include "spec/report/figure.h"
 
 enum { POINT_FIELDS = 6, TITLE_COLUMNS = 3, FIGURES = 5 };
 

@@ -14,7 +14,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "spec/figure.h"
+#include "spec/report/figure.h"
 
 enum { NAME_MAX_COLUMNS = 40 };
 

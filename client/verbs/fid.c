@@ -5,7 +5,7 @@
 #include "client/cmd.h"
 #include "client/jobs/program.h"
 #include "core/mem.h"
-#include "spec/fid_flags.h"
+#include "spec/report/fid_flags.h"
 
 static bool fid_run(Cmd *cmd, Err *err)
 {

@@ -12,7 +12,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/nearest.h"
-#include "spec/figure.h"
+#include "spec/report/figure.h"
 #include "spec/jobspec.h"
 
 enum { LIMIT = 1000 };

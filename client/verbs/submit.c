@@ -16,7 +16,7 @@
 #include "client/terminal/when.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "spec/figure.h"
+#include "spec/report/figure.h"
 
 /* How the state of a job that is there already is told. */
 static void say_duplicate(const cJSON *reply, bool waits)

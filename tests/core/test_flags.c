@@ -4,7 +4,7 @@
 #include "core/clock.h"
 #include "core/flags.h"
 #include "core/help.h"
-#include "spec/fid_flags.h"
+#include "spec/report/fid_flags.h"
 #include "spec/metric.h"
 
 static const Flag own[] = {

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "spec/figure.h"
+#include "spec/report/figure.h"
 #include "tests/test.h"
 #include "worker/report/svg.h"
 

@@ -12,7 +12,7 @@
 
 #include "core/json.h"
 #include "core/mem.h"
-#include "spec/figure.h"
+#include "spec/report/figure.h"
 #include "spec/references.h"
 #include "worker/commands/fid_options.h"
 #include "worker/commands/tool.h"

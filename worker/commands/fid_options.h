@@ -21,7 +21,7 @@ typedef struct FidOptions {
     bool save_stats, json, quiet, num_workers;
 } FidOptions;
 
-/* The values of fid_flags (spec/fid_flags.h) and two arguments. The texts stay the caller's. */
+/* The values of fid_flags (spec/report/fid_flags.h) and two arguments. The texts stay the caller's. */
 bool fid_options_read(const CommandLine *line, FidOptions *ret_options, Err *err);
 
 #endif

@@ -14,7 +14,7 @@
 
 #include "core/clock.h"
 #include "core/err.h"
-#include "core/hooks.h"
+#include "worker/evaluate/hooks.h"
 #include "spec/conf/conf.h"
 
 typedef struct Tool {

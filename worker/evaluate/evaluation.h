@@ -1,5 +1,6 @@
-/* Everything that is measured of one set of images in one pipeline: the figures of spec/figure.h and what a report
- * shows beside them. The report of a job and `ddq fid` both go through here, so the same sets give the same bits.
+/* Everything that is measured of one set of images in one pipeline: the figures of spec/report/figure.h and what a
+ * report shows beside them. The report of a job and `ddq fid` both go through here, so the same sets give the same
+ * bits.
  *
  *     Evaluation what = {.metrics = METRIC_FID | METRIC_PRDC, .neighbours = 3, .rows = features, .stats = stats,
  *                        .reference = &reference, .models = models, .hooks = hooks, .note = on_note};
@@ -26,7 +27,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "core/hooks.h"
+#include "worker/evaluate/hooks.h"
 #include "spec/jobspec.h"
 #include "worker/evaluate/reference.h"
 #include "worker/metrics/metrics.h"

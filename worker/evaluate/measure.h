@@ -10,7 +10,7 @@
 #ifndef WORKER_EVALUATE_MEASURE_H
 #define WORKER_EVALUATE_MEASURE_H
 
-#include "core/hooks.h"
+#include "worker/evaluate/hooks.h"
 #include "spec/jobspec.h"
 #include "worker/images/images.h"
 #include "worker/models/inception.h"

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "core/err.h"
-#include "core/hooks.h"
+#include "worker/evaluate/hooks.h"
 #include "spec/jobspec.h"
 #include "worker/models/model_cache.h"
 
@@ -28,7 +28,7 @@ Run *run_open(ModelCache *models, const JobSpec *spec, Err *err);
 /* The job as it was submitted to a queue, for job.json, from which `ddq adopt` submits it again. NULL: no queue. Must
  * live as long as the run. */
 void run_submitted(Run *run, const cJSON *submitted);
-cJSON *run_files(const Run *run); /* identity_files; caller owns it */
+cJSON *run_files(const Run *run);                      /* identity_files; caller owns it */
 void run_close(Run *run);                              /* NULL is fine */
 bool run_load(Run *run, const Hooks *hooks, Err *err); /* loads the models now */
 /* True when the folder holds all of this job already; *ret_fid as run_report gives it. */
@@ -40,8 +40,8 @@ void run_expect(Run *run, int64_t images);
 /* *ret_upto is set in any case. */
 bool run_images(Run *run, int64_t lo, int64_t hi, const Hooks *hooks, int64_t *ret_upto, Err *err);
 bool run_report(Run *run, const Hooks *hooks, double *ret_fid, Err *err); /* *ret_fid NaN when it was not asked for */
-/* After the report: its figures (spec/figure.h) as one flat object of numbers, those of a second pipeline with tf_ in
- * front; NULL when there is no figure. The caller owns it. */
+/* After the report: its figures (spec/report/figure.h) as one flat object of numbers, those of a second pipeline with
+ * tf_ in front; NULL when there is no figure. The caller owns it. */
 cJSON *run_figures(const Run *run);
 
 #endif

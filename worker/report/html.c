@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "core/json.h"
-#include "spec/figure.h"
-#include "spec/html.h"
+#include "spec/report/figure.h"
+#include "spec/report/html.h"
 #include "worker/report/report.h"
 #include "worker/report/svg.h"
 

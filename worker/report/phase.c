@@ -16,7 +16,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "spec/figure.h"
+#include "spec/report/figure.h"
 #include "worker/files/map.h"
 #include "worker/images/grid.h"
 #include "worker/report/parts.h"

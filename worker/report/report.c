@@ -8,7 +8,7 @@
 #include "core/clock.h"
 #include "core/json.h"
 #include "core/mem.h"
-#include "spec/figure.h"
+#include "spec/report/figure.h"
 #include "worker/job/folder.h"
 
 /* cJSON prints fifteen digits; a FID is worth all of its bits, so numbers go in as text. */

@@ -3,8 +3,8 @@
  *
  * A figure is a number under its key in a flat object: report.json, its object "tf", or the `metrics` of a job in the
  * queue. Its 95% interval is under key_low and key_high, its deviation under the key that `deviation` names. */
-#ifndef SPEC_FIGURE_H
-#define SPEC_FIGURE_H
+#ifndef SPEC_REPORT_FIGURE_H
+#define SPEC_REPORT_FIGURE_H
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>

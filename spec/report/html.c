@@ -1,11 +1,11 @@
-#include "spec/html.h"
+#include "spec/report/html.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "spec/figure.h"
+#include "spec/report/figure.h"
 
 static const char style[] =
     ":root{color-scheme:light "

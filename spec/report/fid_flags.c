@@ -1,4 +1,4 @@
-#include "spec/fid_flags.h"
+#include "spec/report/fid_flags.h"
 
 #include <stddef.h>
 

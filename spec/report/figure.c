@@ -1,4 +1,4 @@
-#include "spec/figure.h"
+#include "spec/report/figure.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -7,8 +7,8 @@
  *     html_close(&page);
  *
  * Every text goes through html_text, so no name or path can become markup. */
-#ifndef SPEC_HTML_H
-#define SPEC_HTML_H
+#ifndef SPEC_REPORT_HTML_H
+#define SPEC_REPORT_HTML_H
 
 #include <cjson/cJSON.h>
 #include <stddef.h>
@@ -30,8 +30,8 @@ void html_row_json(Buf *page, const char *name, const cJSON *value); /* a text a
                                                                         NULL and null */
 void html_table_end(Buf *page);
 
-/* A table of figures (spec/figure.h): value, interval, and where one of them has it deviation and published. Nothing
- * where there is none. */
+/* A table of figures (spec/report/figure.h): value, interval, and where one of them has it deviation and published.
+ * Nothing where there is none. */
 void html_figures(Buf *page, const cJSON *object, const cJSON *spec);
 
 #endif

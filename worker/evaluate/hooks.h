@@ -1,8 +1,8 @@
 /* What work that takes long reports while it runs, and how its caller stops it. A NULL pointer to Hooks, or to one of
  * its functions, is fine everywhere: the inline functions below check for both. All calls come from the thread that
  * started the work. */
-#ifndef CORE_HOOKS_H
-#define CORE_HOOKS_H
+#ifndef WORKER_EVALUATE_HOOKS_H
+#define WORKER_EVALUATE_HOOKS_H
 
 #include <stdbool.h>
 #include <stdint.h>
