@@ -129,6 +129,9 @@ static bool connect_now(Redis *redis, Err *err)
 
 bool redis_open(const Reach *reach, Redis **ret_redis, Err *err)
 {
+    Err unread = {0};
+    if (!err)
+        err = &unread; /* its kind decides what follows */
     Redis *redis = xcalloc(1, sizeof *redis);
     if (!redis_url_parse(reach->url, &redis->url, err)) {
         free(redis);
@@ -227,6 +230,9 @@ static redisReply *function_call(Redis *redis, const QueueCall *call, Err *err)
 
 bool redis_call(Redis *redis, QueueFn fn, cJSON *args, cJSON **ret_reply, Err *err)
 {
+    Err unread = {0};
+    if (!err)
+        err = &unread;
     QueueCall call;
     queue_call_build(&call, fn, args);
     redisReply *reply = function_call(redis, &call, err);
