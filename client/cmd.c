@@ -125,7 +125,7 @@ bool cmd_number(const Cmd *cmd, const char *flag, double min, double max, double
 
 /* --- what verbs share ----------------------------------------------------------------------------------- */
 
-/* The user for whom an administrator acts; NULL: nobody else. */
+/* The user for whom an administrator acts; NULL: none. */
 static const char *acts_for(const Cmd *cmd)
 {
     const char *flag = cmd_value(cmd, "as"), *variable = getenv("DDQ_AS");

@@ -164,12 +164,12 @@ end
 
 --- ddq_submit {id, user, kind, spec{}, images, name?, label?, model?, device?, priority?, needs[]?, after[]?, after_failed?,
 ---     tier?, max_gpus?, at?, window?, group?, point{}?, new?, hold?, pace?, load?, inputs{}?, looks?, since?}
----   -> {id, state, folder, duplicate, since_ms?, changed[]?, twin?}, or status look
+---   -> {id, state, folder, duplicate, since_ms?, changed[]?, earlier?}, or status look
 --- Adds a job: queued, or waiting for the jobs of `after`. Repeating an id changes nothing and answers duplicate:
 --- true. The same spec, name and parents from the same user under another id within a day is also a duplicate, and
 --- the answer names the existing job and how long it has been in its state, unless that job failed, was cancelled or
 --- has missing images, or new is true, or the files behind its names are others than those that the job was made
---- from: then twin names that job, and changed the fields whose files have changed (none: not known). inputs: the
+--- from: then earlier names that job, and changed the fields whose files have changed (none: not known). inputs: the
 --- job's own paths by field. looks: ask answers status look, where the hosts must look at their files first
 --- (ddq_look); with since, what a host saw before then is not known.
 --- name: the job's folder and what lists call it; without one the folder is called after the id, and lists use label.
@@ -189,12 +189,12 @@ function F.submit(a, adopted_folder)
     local waits, bad, parents = parents_arg(a, job.after_failed)
     local same = same_key({user, job.kind, images, job.model, job.device, job.name or '', job.group or '', parents,
         job.spec})
-    local twin = a.new ~= true and not adopted_folder and call('GET', same)
-    local was = twin and job_get(twin, 'state')
-    local twin_is_good, same_files, changed = was and not (FINAL[was] and spoilt(twin)), true, nil
-    if twin_is_good and a.looks == 'ask' and not same_job(twin, now()) then return {status = 'look', id = twin} end
-    if twin_is_good then same_files, changed = same_job(twin, given(a, 'since')) end
-    if twin_is_good and same_files then return duplicate_of(twin) end
+    local earlier = a.new ~= true and not adopted_folder and call('GET', same)
+    local was = earlier and job_get(earlier, 'state')
+    local earlier_is_good, same_files, changed = was and not (FINAL[was] and spoilt(earlier)), true, nil
+    if earlier_is_good and a.looks == 'ask' and not same_job(earlier, now()) then return {status = 'look', id = earlier} end
+    if earlier_is_good then same_files, changed = same_job(earlier, given(a, 'since')) end
+    if earlier_is_good and same_files then return duplicate_of(earlier) end
     local queued = counted(job.kind) and images or 0
     if not adopted_folder then check_quota(user, queued) end
     local asked = asked_text(a, job)
@@ -212,7 +212,7 @@ function F.submit(a, adopted_folder)
     place(id)
     announce(id, 'submit', '', job.state, user, job.reason, job.group)
     return {id = id, state = job.state, folder = job.folder, duplicate = false, changed = changed,
-        twin = changed and twin or nil}
+        earlier = changed and earlier or nil}
 end
 
 local function own_job_arg(a)

@@ -9,7 +9,7 @@
 
 #include "spec/jobspec.h"
 
-/* value (consumed) as a list of at least one job object, which nobody has checked yet. Of a job.json: what was
+/* value (consumed) as a list of at least one job object, not checked yet. Of a job.json: what was
  * submitted (FORM_QUEUED), or what ran (FORM_EXEC). The jobs of a recipe get its name as their recipe: its own `name`,
  * else that of the file. path: for that and for errors; "stdin" or such where it is no file. Caller owns *ret_jobs. */
 bool jobfile_jobs(cJSON *value, JobForm form, const char *path, cJSON **ret_jobs, Err *err);

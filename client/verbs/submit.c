@@ -40,18 +40,18 @@ static void say_duplicate(const cJSON *reply, bool waits)
 static void say_changed(const Cmd *cmd, const cJSON *reply)
 {
     const cJSON *field, *changed = cJSON_GetObjectItemCaseSensitive(reply, "changed");
-    const char *twin = json_text(reply, "twin", "");
+    const char *earlier = json_text(reply, "earlier", "");
     Buf names = {0};
     cJSON_ArrayForEach(field, changed) if (cJSON_IsString(field))
         buf_printf(&names, "%s%s", names.len ? ", " : "", field->valuestring);
-    if (*twin && names.len)
-        cmd_say(cmd, "ddq: job %s has the same spec, and was made from other files (%s); this is a new job", twin,
+    if (*earlier && names.len)
+        cmd_say(cmd, "ddq: job %s has the same spec, and was made from other files (%s); this is a new job", earlier,
                 names.data);
-    else if (*twin)
+    else if (*earlier)
         cmd_say(cmd,
                 "ddq: job %s has the same spec; whether its files are still the same is not known, so this is a "
                 "new job",
-                twin);
+                earlier);
     buf_free(&names);
 }
 

@@ -182,7 +182,7 @@ static void store_dial(Store *store)
 
 /* --- calls ------------------------------------------------------------------------------------------ */
 
-/* The caller hears that the outcome is unknown if another try makes sense: it is made when the server has recovered,
+/* The caller is told that the outcome is unknown if another try makes sense: it is made when the server has recovered,
  * or when somebody has mended it. */
 static void call_refused(Store *store, const char *error, Err *err)
 {

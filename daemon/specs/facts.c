@@ -11,7 +11,7 @@
 #include "daemon/base/sched.h"
 
 enum {
-    AGAIN_MS = 60000,       /* between looks that nobody asked for */
+    AGAIN_MS = 60000,       /* between looks without a request */
     ANSWER_MS = 30 * 60000, /* hashing many large files over a slow network takes long */
     SOON_MS = 15000,        /* a look that takes longer reads large files, or waits for a file system */
     PATH_MS = 120000,

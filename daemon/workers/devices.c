@@ -136,7 +136,7 @@ bool devices_parse(const char *text, int cores, const char *proc, DeviceList *re
     return ok;
 }
 
-/* A folder that only this user writes in, so that nobody else can hold or block a lock. Daemons of different users do
+/* A folder that only this user writes in, so that no other user can hold or block a lock. Daemons of different users do
  * not see each other's locks: between users no file lock is secure. */
 static bool lock_folder(char **ret_folder, Err *err)
 {

@@ -528,9 +528,11 @@ static void a_job_is_the_same_while_its_files_are(void **state)
     tell_files_of(5000, "h", "s2", "");
     say(QUEUE_SUBMIT, OF_FILES("aaaaaa0002", ",'looks':'ask'"), "status=look; id=aaaaaa0001");
     tell_files("h", "s3", ""); /* overwritten */
-    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0003", ""), "id=aaaaaa0003; duplicate=false; twin=aaaaaa0001; changed.0=student");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0003", ""),
+        "id=aaaaaa0003; duplicate=false; earlier=aaaaaa0001; changed.0=student");
     finish_all("aaaaaa0003", ",'files':{'student':'s4','tokenizer':'t'}"); /* and again, just before it was read */
-    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0004", ""), "id=aaaaaa0004; duplicate=false; twin=aaaaaa0003; changed.0=student");
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0004", ""),
+        "id=aaaaaa0004; duplicate=false; earlier=aaaaaa0003; changed.0=student");
     finish_all("aaaaaa0004", ",'files':{'student':'s3','tokenizer':'t'}");
     say(QUEUE_SUBMIT, OF_FILES("aaaaaa0005", ""), "id=aaaaaa0004; duplicate=true");
     tell_files("b", "s9", ""); /* a host that would make something else */
@@ -547,8 +549,8 @@ static void files_that_nobody_tells_of_are_not_the_same(void **state)
     say(QUEUE_HEARTBEAT, "{'host':'h','boot':'b','pid':1,'ttl_ms':60000,'workers':[],'models':{'digits':{}}}", "");
     say(QUEUE_SUBMIT, OF_FILES("aaaaaa0001", ""), "id=aaaaaa0001");
     finish_all("aaaaaa0001", "");
-    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0002", ""), "id=aaaaaa0002; duplicate=false; twin=aaaaaa0001; changed.#=0");
-    say(QUEUE_LOOK, "{}", "fresh=true"); /* nobody is waited for */
+    say(QUEUE_SUBMIT, OF_FILES("aaaaaa0002", ""), "id=aaaaaa0002; duplicate=false; earlier=aaaaaa0001; changed.#=0");
+    say(QUEUE_LOOK, "{}", "fresh=true"); /* no host has to answer */
     finish_all("aaaaaa0002", ",'files':{'student':'s','tokenizer':'t'}");
     say(QUEUE_SUBMIT, OF_FILES("aaaaaa0003", ""), "id=aaaaaa0003; duplicate=false");
 }
