@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
+#include "daemon/base/socket.h"
 #include "daemon/base/statedir.h"
 #include "daemon/redis/address.h"
 #include "daemon/redis/link.h"
@@ -244,7 +245,7 @@ static bool check_redis(Check *check, Err *err)
     if (!ok)
         return false;
     snprintf(check->note, sizeof check->note, "%.500s", name);
-    if (alone && standalone_find(url.path) <= 0)
+    if (alone && socket_server(url.path) <= 0)
         skip(check, "the private server runs only while ddqd does");
     else
         ok = probe(check, &url, err) || err_wrap(err, "redis %s", name);

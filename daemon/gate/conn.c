@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "daemon/redis/reply.h"
+
 enum {
     SMALL = 4096, /* bytes for commands, to begin with; a larger buffer is given back after its command */
     BUFFERED_PER_USER = 16 << 20,
@@ -62,7 +64,7 @@ static void refuse(Conn *conn, const char *text)
 {
     uv_read_stop((uv_stream_t *)&conn->pipe);
     conn->ends = true;
-    resp_add_error(&conn->out, text);
+    reply_add_error(&conn->out, text);
     conn_reply(conn);
 }
 

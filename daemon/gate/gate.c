@@ -8,7 +8,6 @@
 #include <string.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "daemon/base/socket.h"
 #include "daemon/gate/conn.h"
 #include "daemon/gate/upstream.h"
 
@@ -58,7 +58,7 @@ static void answer_lost(Gate *gate, Conn *conn)
     Buf text = {0};
     gate->counts.lost++;
     buf_printf(&text, "NOREDIS ddqd has no connection to Redis: %s", gate->upstream.why.text);
-    resp_add_error(&conn->out, text.data);
+    reply_add_error(&conn->out, text.data);
     buf_free(&text);
     conn_reply(conn);
 }
@@ -101,9 +101,9 @@ static void add_reply(Conn *conn, const RedisReply *reply)
 {
     const char *error = redis_reply_error(reply);
     if (error && strstr(error, "Function not found"))
-        resp_add_error(&conn->out, "LOADING ddqd loads the queue's functions");
+        reply_add_error(&conn->out, "LOADING ddqd loads the queue's functions");
     else
-        redis_reply_encode(reply, &conn->out);
+        reply_add(&conn->out, reply);
 }
 
 static void conn_forget(Gate *gate, Conn *conn)
@@ -151,10 +151,10 @@ static void subscribe(Gate *gate, Conn *conn)
     free(conn->channel);
     conn->channel = name;
     upstream_listen(&gate->upstream, name);
-    resp_add_count(&conn->out, '*', 3);
-    resp_add_bulk(&conn->out, "subscribe", strlen("subscribe"));
-    resp_add_bulk(&conn->out, name, strlen(name));
-    resp_add_count(&conn->out, ':', 1);
+    reply_add_count(&conn->out, '*', 3);
+    reply_add_bulk(&conn->out, "subscribe", strlen("subscribe"));
+    reply_add_bulk(&conn->out, name, strlen(name));
+    reply_add_count(&conn->out, ':', 1);
     conn_reply(conn);
 }
 
@@ -162,10 +162,10 @@ static void on_message(void *owner, const char *channel, const char *text)
 {
     Gate *gate = owner;
     Buf message = {0};
-    resp_add_count(&message, '*', 3);
-    resp_add_bulk(&message, "message", strlen("message"));
-    resp_add_bulk(&message, channel, strlen(channel));
-    resp_add_bulk(&message, text, strlen(text));
+    reply_add_count(&message, '*', 3);
+    reply_add_bulk(&message, "message", strlen("message"));
+    reply_add_bulk(&message, channel, strlen(channel));
+    reply_add_bulk(&message, text, strlen(text));
     for (Conn *conn = gate->first; conn; conn = conn->next)
         if (conn->channel && strcmp(conn->channel, channel) == 0)
             conn_push(conn, &message);
@@ -187,12 +187,12 @@ static void on_command(void *owner, Conn *conn)
         subscribe(gate, conn);
         break;
     case GATE_ANSWER:
-        resp_add_status(&conn->out, conn->verdict.text);
+        reply_add_status(&conn->out, conn->verdict.text);
         conn_reply(conn);
         break;
     case GATE_REFUSE:
         gate->counts.refused++;
-        resp_add_error(&conn->out, conn->verdict.text);
+        reply_add_error(&conn->out, conn->verdict.text);
         conn_reply(conn);
         break;
     }
@@ -238,9 +238,9 @@ static void on_connection(uv_stream_t *server, int status)
     if (!conn->caller) {
         conn->ends = true;
         gate->counts.refused++;
-        resp_add_error(&conn->out,
-                       "ERR max number of clients reached: this user, or all users, have too many connections "
-                       "to ddqd; close some");
+        reply_add_error(&conn->out,
+                        "ERR max number of clients reached: this user, or all users, have too many connections "
+                        "to ddqd; close some");
     }
     conn_start(conn);
 }
@@ -257,13 +257,7 @@ static bool make_room(const char *path, Err *err)
     if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
         return err_set(err, ERR_REFUSED, "socket %s: %s is in the way; remove it, or set another `socket` in ddq.conf",
                        path, S_ISSOCK(st.st_mode) ? "a socket of another user" : "something that is no socket");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool answers = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
-    if (fd >= 0)
-        close(fd);
-    if (answers)
+    if (socket_server(path) != 0)
         return err_set(err, ERR_REFUSED, "socket %s: another ddqd answers on it; set another `socket` in ddq.conf",
                        path);
     return unlink(path) == 0 || errno == ENOENT || err_errno(err, "socket %s", path);

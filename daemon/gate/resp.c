@@ -73,36 +73,3 @@ bool resp_word_is(RespWord word, const char *text)
 {
     return word.len == strlen(text) && strncasecmp(word.data, text, word.len) == 0;
 }
-
-static void add_line(Buf *out, char type, const char *text)
-{
-    buf_add(out, &type, 1);
-    size_t start = out->len;
-    buf_add(out, text, strlen(text));
-    for (size_t i = start; i < out->len; i++)
-        if ((unsigned char)out->data[i] < ' ' || out->data[i] == 0x7f)
-            out->data[i] = ' ';
-    buf_add(out, "\r\n", 2);
-}
-
-void resp_add_error(Buf *out, const char *text)
-{
-    add_line(out, '-', text);
-}
-
-void resp_add_status(Buf *out, const char *text)
-{
-    add_line(out, '+', text);
-}
-
-void resp_add_bulk(Buf *out, const char *data, size_t len)
-{
-    buf_printf(out, "$%zu\r\n", len);
-    buf_add(out, data, len);
-    buf_add(out, "\r\n", 2);
-}
-
-void resp_add_count(Buf *out, char type, long long count)
-{
-    buf_printf(out, "%c%lld\r\n", type, count);
-}

@@ -11,8 +11,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "core/mem.h"
-
 enum {
     RESP_WORDS_MAX = 8,
     RESP_BYTES_MAX = 2560 * 1024, /* of one command: the queue takes arguments of 2,500,000 characters */
@@ -40,11 +38,5 @@ RespResult resp_parse(const char *bytes, size_t len, RespCommand *ret_command, s
 
 /* True if the word is this text, whatever its case. */
 bool resp_word_is(RespWord word, const char *text);
-
-/* Replies. text of an error or a status becomes one line: control characters are replaced. */
-void resp_add_error(Buf *out, const char *text);
-void resp_add_status(Buf *out, const char *text);
-void resp_add_bulk(Buf *out, const char *data, size_t len);
-void resp_add_count(Buf *out, char type, long long count); /* ":7\r\n", "*3\r\n" */
 
 #endif

@@ -1,4 +1,6 @@
-/* Reading a reply of Redis; NULL is allowed everywhere and reads as "absent". */
+/* Replies in Redis's wire format (RESP2): reading those of a server, and writing some.
+ *
+ * A reply of NULL is allowed when reading, and reads as "absent". */
 #ifndef DAEMON_REDIS_REPLY_H
 #define DAEMON_REDIS_REPLY_H
 
@@ -11,7 +13,11 @@ const char *redis_reply_text(const RedisReply *reply);  /* of a string or status
 int redis_reply_count(const RedisReply *reply);         /* elements of an array, 0 for anything else */
 const RedisReply *redis_reply_at(const RedisReply *reply, int i);
 
-/* The reply as it stood on the wire (RESP2), added to *out. */
-void redis_reply_encode(const RedisReply *reply, Buf *out);
+/* Added to *out. Text of an error or a status becomes one line: control characters are replaced. */
+void reply_add_error(Buf *out, const char *text);
+void reply_add_status(Buf *out, const char *text);
+void reply_add_bulk(Buf *out, const char *data, size_t len);
+void reply_add_count(Buf *out, char type, long long count); /* ":7\r\n", "*3\r\n" */
+void reply_add(Buf *out, const RedisReply *reply);          /* as it stood on the wire */
 
 #endif

@@ -7,34 +7,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/log.h"
 #include "core/mem.h"
 #include "daemon/base/environment.h"
 #include "daemon/base/sched.h"
+#include "daemon/base/socket.h"
 
 enum {
     STOP_MS = 20000,
     TRIES = 3 /* starts in a row without service after which the machine is at fault */
 };
-
-int standalone_find(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    int pid = 0, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0)
-        pid = peer.uid == geteuid() ? peer.pid : -1;
-    if (fd >= 0)
-        close(fd);
-    return pid;
-}
 
 /* --- the program ------------------------------------------------------------------------------------ */
 
@@ -238,7 +222,7 @@ static void start(Standalone *alone)
 {
     Err err = {0};
     alone->started = mono_ms();
-    int pid = standalone_find(alone->socket);
+    int pid = socket_server(alone->socket);
     if (pid < 0) {
         err_set(&err, ERR_PERMISSION,
                 "another user's program answers on %s, where the private Redis of this daemon belongs; remove it, or "

@@ -45,7 +45,4 @@ void standalone_done(Standalone *alone);
 /* Asks the program (NULL as above) for its version and checks that it is new enough: "redis-server 7.0.15". */
 bool standalone_version(const char *program, char *ret_version, size_t size, Err *err);
 
-/* The pid of the server that answers on this socket, 0 if none does, -1 if another user's does. */
-int standalone_find(const char *socket);
-
 #endif

@@ -3,6 +3,7 @@
 
 #include "daemon/gate/resp.h"
 #include "daemon/gate/rules.h"
+#include "daemon/redis/reply.h"
 
 static const char call[] = "*5\r\n$5\r\nFCALL\r\n$8\r\nddq_show\r\n$1\r\n1\r\n$5\r\n{ddq}\r\n$2\r\n{}\r\n";
 
@@ -86,7 +87,7 @@ static void an_error_is_one_line(void **state)
 {
     (void)state;
     Buf out = {0};
-    resp_add_error(&out, "ERR a\r\n+OK\x7f");
+    reply_add_error(&out, "ERR a\r\n+OK\x7f");
     buf_add(&out, "", 1);
     assert_string_equal(out.data, "-ERR a  +OK \r\n");
     buf_free(&out);
