@@ -32,8 +32,7 @@ static const Key daemon_keys[] = {
     {"redis", KEY_URL, offsetof(Conf, redis), 0, 0,
      "Address of the Redis server that holds the queue: `unix:PATH`, `unix://[:PASSWORD@]/PATH[?db=N]`, "
      "`redis://[:PASSWORD@]HOST[:PORT][/N]` or `HOST:PORT`; an IPv6 address in brackets. In a password, `%XX` stands "
-     "for "
-     "a byte. Default: ddqd starts a private server in the state folder."},
+     "for a byte. Default: ddqd starts a private server in the state folder."},
     {"redis_server", KEY_TEXT, offsetof(Conf, redis_server), 0, 0,
      "Program of the private server. Default: redis-server, or valkey-server where that is not installed."},
     {"redis_secret", KEY_PATH, offsetof(Conf, redis_secret), 0, 0,
@@ -47,8 +46,7 @@ static const Key daemon_keys[] = {
      "~/.local/state/ddq; /var/lib/ddq as a system service."},
     {"workers", KEY_TEXT, offsetof(Conf, workers), 0, 0,
      "Workers to start on this host: `cuda` (one per GPU), `cuda:GPU-UUID` (one on this GPU), `cpu` (one), `cpu:N` (N "
-     "on "
-     "the CPU), or several of these with commas; or `none`, on a host whose users submit jobs and that runs none. "
+     "on the CPU), or several of these with commas; or `none`, on a host whose users submit jobs and that runs none. "
      "Default: one per GPU, or one on the CPU if there is no GPU."},
     {"worker_program", KEY_PATH, offsetof(Conf, worker_program), 0, 0,
      "The ddq-worker program to start. Default: the one in the folder of ddqd."},
@@ -61,8 +59,7 @@ static const Key daemon_keys[] = {
      "127.0.0.1. Default: off."},
     {"socket", KEY_PATH, offsetof(Conf, socket), 0, 0,
      "Socket on which ddqd serves the users of this host. Default: /run/ddq/ddq.sock as a system service, else "
-     "ddq.sock "
-     "in the state folder."},
+     "ddq.sock in the state folder."},
     {"admin_group", KEY_TEXT, offsetof(Conf, admin_group), 0, 0,
      "Members of this group of the host are administrators of the queue, as root is. Default: ddq-admin."},
     {"recipes", KEY_PATH, offsetof(Conf, recipes), 0, 0,

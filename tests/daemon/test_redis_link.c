@@ -219,16 +219,23 @@ static void all_addresses_of_a_name_are_tried(void **state)
     freeaddrinfo(found);
 }
 
+/* A port that was free a moment ago. */
+static RedisUrl free_port(Stage *stage)
+{
+    RedisUrl url = tcp(serve(stage));
+    uv_close((uv_handle_t *)&stage->server, NULL);
+    stage->serves = false;
+    uv_run(&stage->loop, UV_RUN_NOWAIT);
+    return url;
+}
+
 /* None of the addresses of a name answers: the reason is that of the last one, reported once. */
 static void a_name_that_nobody_serves_is_told(void **state)
 {
     (void)state;
     Stage stage;
     stage_open(&stage);
-    RedisUrl url = tcp(serve(&stage)); /* a port that was free a moment ago */
-    uv_close((uv_handle_t *)&stage.server, NULL);
-    stage.serves = false;
-    uv_run(&stage.loop, UV_RUN_NOWAIT);
+    RedisUrl url = free_port(&stage);
     strcpy(url.host, "localhost");
     stage_dial(&stage, &url);
     until_down(&stage);
@@ -242,10 +249,7 @@ static void a_refused_connection_is_told(void **state)
     (void)state;
     Stage stage;
     stage_open(&stage);
-    RedisUrl url = tcp(serve(&stage)); /* a port that was free a moment ago */
-    uv_close((uv_handle_t *)&stage.server, NULL);
-    stage.serves = false;
-    uv_run(&stage.loop, UV_RUN_NOWAIT);
+    RedisUrl url = free_port(&stage);
     stage_dial(&stage, &url);
     until_down(&stage);
     check_down(&stage, "refused");

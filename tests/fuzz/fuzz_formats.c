@@ -1,12 +1,7 @@
 /* WebP, BMP, TIFF and PPM from memory: whatever the bytes are, they are refused with a sentence or give an image, and
  * reading them twice gives the same pixels. Sizes of BMP are cut down first, else many inputs would be spent on
  * filling large images with one colour; large images are read once. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "core/mem.h"
-#include "worker/images/images.h"
+#include "tests/fuzz/fuzz_image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,21 +19,6 @@ static void shrink(uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint8_t *copy = xmalloc(size + 1);
-    memcpy(copy, data, size);
-    shrink(copy, size);
-    Err err = {0};
-    Image image = {0}, again = {0};
-    if (image_decode(copy, size, "fuzz", &image, &err)) {
-        size_t pixels = (size_t)image.width * (size_t)image.height;
-        if (pixels <= PIXELS_MAX &&
-            (!image_decode(copy, size, "fuzz", &again, &err) || memcmp(image.rgb, again.rgb, pixels * 3) != 0))
-            abort();
-    } else if (!err.text[0] || image.rgb) {
-        abort();
-    }
-    image_free(&image);
-    image_free(&again);
-    free(copy);
+    fuzz_image(data, size, shrink, image_decode, "fuzz", PIXELS_MAX);
     return 0;
 }

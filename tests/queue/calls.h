@@ -1,4 +1,5 @@
-/* Every function of the queue with all of its arguments, each valid: what tests of bad arguments begin with. */
+/* What tests of bad arguments begin with: every function of the queue with all of its arguments, each valid; and what
+ * is put in their place. */
 #ifndef TESTS_QUEUE_CALLS_H
 #define TESTS_QUEUE_CALLS_H
 
@@ -56,6 +57,56 @@ static const struct {
      "'root':'/out','drain':false,'ttl_ms':1000,'gone':false,'about':'{\\'host\\':\\'h\\'}'}"},
     {QUEUE_LOG, "{'job':'aaaaaa0001','lines':['x',{'level':'info','text':'y'}]}"},
     {QUEUE_CHECK, "{}"},
+};
+
+/* What may stand in the place of an argument: values of every type, and texts that only some parsers take. */
+static const char *const hostile_values[] = {
+    "null",
+    "true",
+    "-1",
+    "0",
+    "0.5",
+    "1e300",
+    "-1e300",
+    "9007199254740993",
+    "1e999",
+    "NaN",
+    "-Infinity",
+    "0x1F",
+    "01",
+    "1.",
+    "\"\"",
+    "\"x\"",
+    "\"{}\"",
+    "\"a b\"",
+    "\"..\"",
+    "\"model:digits\"",
+    "\"$(x) %s %d {ddq}\"",
+    "\"\\u0000\"",
+    "\"\\ud800\"",
+    "\"\\n\"",
+    "\"\n\"",
+    "\"\xff\xfe\"",
+    "\"\xe2\x86\xaf\"",
+    "[]",
+    "{}",
+    "[null]",
+    "[[]]",
+    "[{}]",
+    "[1,\"x\",{}]",
+    "{\"a\":{\"b\":[]}}",
+    "[{\"token\":null,\"upto\":{}}]",
+    "[{\"text\":[],\"level\":7}]",
+    "[\"0-2\",\"1-3\"]",
+    "",
+    "\"aaaaaa0001\"",
+    "[\"aaaaaa0001\",\"aaaaaa0002\"]",
+    "\"ada\"",
+    "\"root\"",
+    "\"g\"",
+    "\"h\"",
+    "2",
+    "100",
 };
 
 #endif

@@ -3,34 +3,6 @@
 #include "tests/queue/calls.h"
 #include "tests/queue/transcript.h"
 
-static const char *const values[] = {
-    "null",
-    "true",
-    "-1",
-    "0",
-    "0.5",
-    "1e300",
-    "-1e300",
-    "9007199254740993",
-    "\"\"",
-    "\"x\"",
-    "\"{}\"",
-    "\"a b\"",
-    "\"$(x) %s %d {ddq}\"",
-    "\"\\u0000\"",
-    "\"\\n\"",
-    "\"\xff\xfe\"",
-    "[]",
-    "{}",
-    "[null]",
-    "[[]]",
-    "[{}]",
-    "[1,\"x\",{}]",
-    "{\"a\":{\"b\":[]}}",
-    "[{\"token\":null,\"upto\":{}}]",
-    "[{\"text\":[],\"level\":7}]",
-};
-
 /* Sends text as it is; the answer must be an object with a status. */
 static void send_raw(const char *function, const char *args, size_t len)
 {
@@ -70,11 +42,11 @@ static void every_argument_of_every_wrong_kind(void **state)
         const char *function = queue_fn_name(calls[i].fn);
         cJSON *args = parse_args(calls[i].args, token);
         for (int field = 0; field < cJSON_GetArraySize(args); field++)
-            for (size_t v = 0; v <= countof(values); v++) {
+            for (size_t v = 0; v <= countof(hostile_values); v++) {
                 cJSON *wrong = cJSON_Duplicate(args, true);
                 const char *name = cJSON_GetArrayItem(args, field)->string;
-                if (v < countof(values))
-                    cJSON_ReplaceItemInObject(wrong, name, cJSON_CreateRaw(values[v]));
+                if (v < countof(hostile_values))
+                    cJSON_ReplaceItemInObject(wrong, name, cJSON_CreateRaw(hostile_values[v]));
                 else
                     cJSON_DeleteItemFromObject(wrong, name);
                 char *text = cJSON_PrintUnformatted(wrong);

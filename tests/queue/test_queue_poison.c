@@ -392,54 +392,6 @@ static void add_quoted(Buf *to)
 /* Anything in the place of a value. */
 static void add_hostile(Buf *to)
 {
-    static const char *const atoms[] = {
-        "null",
-        "true",
-        "-1",
-        "0",
-        "0.5",
-        "1e300",
-        "-1e300",
-        "9007199254740993",
-        "1e999",
-        "NaN",
-        "-Infinity",
-        "0x1F",
-        "01",
-        "1.",
-        "\"\"",
-        "\"x\"",
-        "\"{}\"",
-        "\"a b\"",
-        "\"..\"",
-        "\"model:digits\"",
-        "\"$(x) %s %d {ddq}\"",
-        "\"\\u0000\"",
-        "\"\\ud800\"",
-        "\"\\n\"",
-        "\"\n\"",
-        "\"\xff\xfe\"",
-        "\"\xe2\x86\xaf\"",
-        "[]",
-        "{}",
-        "[null]",
-        "[[]]",
-        "[{}]",
-        "[1,\"x\",{}]",
-        "{\"a\":{\"b\":[]}}",
-        "[{\"token\":null,\"upto\":{}}]",
-        "[{\"text\":[],\"level\":7}]",
-        "[\"0-2\",\"1-3\"]",
-        "",
-        "\"aaaaaa0001\"",
-        "[\"aaaaaa0001\",\"aaaaaa0002\"]",
-        "\"ada\"",
-        "\"root\"",
-        "\"g\"",
-        "\"h\"",
-        "2",
-        "100",
-    };
     static const int depths[] = {2, 20, 31, 32, 33, 34, 35, 998, 999, 1000, 1001};
     switch (dice(8)) {
     case 0:
@@ -456,7 +408,7 @@ static void add_hostile(Buf *to)
         add_text(to, "\"");
         break;
     default:
-        add_text(to, atoms[dice(countof(atoms))]);
+        add_text(to, hostile_values[dice(countof(hostile_values))]);
     }
 }
 
