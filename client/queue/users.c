@@ -137,5 +137,5 @@ bool users_check(Cmd *cmd, const char *name, bool changes, Err *err)
     return err_set(err, ERR_NOT_FOUND,
                    "the queue has seen no user '%.60s', and no login here has that name; `ddq %s` "
                    "lists the users%s",
-                   name, cmd->verb->name, changes ? ". --new-user sets it for a user who is still to come" : "");
+                   name, cmd->verb->name, changes ? ". --new-user sets it for a user who has not submitted yet" : "");
 }
