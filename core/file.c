@@ -218,6 +218,19 @@ void file_abort(FileOut *out)
     out_free(out);
 }
 
+bool file_write_fd(int fd, const void *data, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t n = write(fd, (const char *)data + done, size - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        done += (size_t)n;
+    }
+    return true;
+}
+
 /* mode 0: by the umask. */
 static bool write_whole(const char *path, const void *data, size_t size, bool sync, int mode, Err *err)
 {

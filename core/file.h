@@ -18,6 +18,10 @@
 
 /* --- reading ----------------------------------------------------------------------------------------- */
 
+/* Writes all of the bytes to a file, pipe or socket, going on after signals. False: errno says why, and part of it may
+ * be written. */
+bool file_write_fd(int fd, const void *data, size_t size);
+
 /* Opens a regular file for reading; -1 with an error for anything else, without waiting for the writer of a pipe. */
 int file_open(const char *path, Err *err);
 

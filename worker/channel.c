@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "core/stall.h"
 #include "worker/memory.h"
@@ -68,19 +69,11 @@ void channel_send(Channel *channel, ProtoType type, cJSON *fields)
         pthread_mutex_unlock(&channel->lock);
     }
     char *text = proto_encode(type, fields);
-    size_t len = strlen(text), sent = 0;
     pthread_mutex_lock(&channel->write_lock);
-    while (sent < len) {
-        ssize_t n = write(channel->fd, text + sent, len - sent);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        sent += (size_t)n;
-    }
+    bool sent = file_write_fd(channel->fd, text, strlen(text));
     pthread_mutex_unlock(&channel->write_lock);
     free(text);
-    if (sent < len)
+    if (!sent)
         mark_gone(channel);
 }
 

@@ -246,19 +246,6 @@ static void add_line(Buf *text, cJSON *line)
     cJSON_Delete(line);
 }
 
-static bool write_all(int fd, const Buf *text)
-{
-    for (size_t done = 0; done < text->len;) {
-        ssize_t n = write(fd, text->data + done, text->len - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        done += (size_t)n;
-    }
-    return true;
-}
-
 /* The present state as a fresh file, swapped in by rename. */
 static bool rewrite(Journal *journal, Err *err)
 {
@@ -270,7 +257,8 @@ static bool rewrite(Journal *journal, Err *err)
             add_line(&text, report_line(&journal->reports[i]));
     char *part = xasprintf("%s.part", journal->path);
     int fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-    bool ok = fd >= 0 && write_all(fd, &text) && fdatasync(fd) == 0 && rename(part, journal->path) == 0;
+    bool ok =
+        fd >= 0 && file_write_fd(fd, text.data, text.len) && fdatasync(fd) == 0 && rename(part, journal->path) == 0;
     if (ok) {
         if (journal->fd >= 0)
             close(journal->fd);
@@ -296,7 +284,7 @@ static bool append(Journal *journal, cJSON *line, bool sync, Err *err)
     }
     Buf text = {0};
     add_line(&text, line);
-    bool ok = write_all(journal->fd, &text) && (!sync || fdatasync(journal->fd) == 0);
+    bool ok = file_write_fd(journal->fd, text.data, text.len) && (!sync || fdatasync(journal->fd) == 0);
     if (ok) {
         journal->bytes += text.len;
     } else {

@@ -5,8 +5,8 @@
  *     facts_init(&facts, loop, program, &hooks, owner);
  *     facts_look(&facts)                   at the start, after a change, when a client asks (ddq_look)
  *     facts_tick(&facts, mono_ms())        starts the process, asks again once a minute, ends one that does not answer
- *     facts.seen                           the latest answer (worker/commands/look.h); its parts are empty before the
- * first facts_stop(&facts); facts_gone(&facts); facts_done(&facts)
+ *     facts.seen                           the latest answer (worker/commands/look.h); empty before the first
+ *     facts_stop(&facts); facts_gone(&facts); facts_done(&facts)
  *
  * Clients name paths of users (images, noise, labels); each is looked at for PATH_MS after it was last asked for. */
 #ifndef DAEMON_SPECS_FACTS_H

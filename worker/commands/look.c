@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "core/file.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "spec/model.h"
@@ -132,27 +133,13 @@ cJSON *look_at(const cJSON *look)
 
 /* --- the conversation ------------------------------------------------------------------------------- */
 
-static bool write_all(int fd, const char *text, size_t size)
-{
-    while (size > 0) {
-        ssize_t put = write(fd, text, size);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return false;
-        text += put;
-        size -= (size_t)put;
-    }
-    return true;
-}
-
 static void on_message(ProtoType type, const cJSON *message, void *ctx)
 {
     const int *fd = ctx;
     if (type != PROTO_LOOK)
         return;
     char *line = proto_encode(PROTO_SEEN, look_at(message));
-    write_all(*fd, line, strlen(line)); /* where the daemon is gone, the next read ends */
+    file_write_fd(*fd, line, strlen(line)); /* where the daemon is gone, the next read ends */
     free(line);
 }
 
