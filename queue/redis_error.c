@@ -37,7 +37,7 @@ static const RedisError rows[] = {
      "there"},
     {"ERR Unknown Redis command", ERR_UNREACHABLE, false, false,
      "it does not know a command that ddq needs: the command was renamed or switched off there"},
-    {"NOREDIS", ERR_UNREACHABLE, false, false, "it cannot reach its Redis and keeps retrying"},
+    {"NOREDIS", ERR_UNREACHABLE, false, false, "it cannot reach its Redis, and tries again until it can"},
     {"READONLY", ERR_UNREACHABLE, false, true,
      "it is a replica and cannot be written; give the address of the primary"},
     {"MOVED", ERR_UNREACHABLE, false, true,
